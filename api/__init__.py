@@ -1,0 +1,1 @@
+"""The desk, HTTP and the console."""

@@ -1,0 +1,1 @@
+"""Keeps, watches and plans: journal, live table, stores, alarm engine, maintenance planner."""

@@ -1,0 +1,1 @@
+"""The facility as written down, the one reader of settings and the one clock."""

@@ -1,0 +1,143 @@
+"""The only module that touches the wall clock: real, scaled and virtual time behind one port."""
+
+import asyncio
+import selectors
+import time
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """What a loop asks for the time; decisions take `now` instead."""
+
+    def now(self) -> int:
+        """UTC milliseconds since 1970. May be called at any time; never raises."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds of this clock's pace since an arbitrary start; never goes back."""
+        ...
+
+    async def sleep_until(self, deadline: float) -> None:
+        """Return once `monotonic()` has reached `deadline` (seconds); at once if it has."""
+        ...
+
+
+class ScaledClock:
+    """Wall time times a factor from an origin; factor 1 is real time.
+
+    Every process given the same `origin_ms` (wall UTC ms at which both times agree) and `factor`
+    tells the same time.
+    """
+
+    def __init__(self, *, origin_ms: int = 0, factor: float = 1.0) -> None:
+        if factor <= 0:
+            raise ValueError(f"factor must be above 0, got {factor}")
+        self._origin_ms = origin_ms
+        self.factor = factor
+
+    def now(self) -> int:
+        wall = time.time_ns() // 1_000_000
+        return self._origin_ms + round((wall - self._origin_ms) * self.factor)
+
+    def monotonic(self) -> float:
+        return time.monotonic() * self.factor
+
+    async def sleep_until(self, deadline: float) -> None:
+        await asyncio.sleep(max(0.0, (deadline - self.monotonic()) / self.factor))
+
+
+class SteppedClock:
+    """A clock that a test moves by hand; sleepers wake in order of their deadlines."""
+
+    def __init__(self, start_ms: int = 1_763_700_000_000) -> None:
+        self._now_ms = start_ms
+        self._start_ms = start_ms
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> int:
+        return self._now_ms
+
+    def monotonic(self) -> float:
+        return (self._now_ms - self._start_ms) / 1000
+
+    async def sleep_until(self, deadline: float) -> None:
+        if deadline <= self.monotonic():
+            await asyncio.sleep(0)
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((deadline, future))
+        await future
+
+    async def advance(self, seconds: float) -> None:
+        """Move on by `seconds`, waking each sleeper at its own instant and letting it run."""
+        end = self._now_ms + round(seconds * 1000)
+        while True:
+            due = [d for d, f in self._sleepers if not f.done()]
+            instant = min([self._start_ms + round(d * 1000) for d in due] + [end])
+            if instant > end or (instant == end and self._now_ms == end and not due):
+                break
+            self._now_ms = max(self._now_ms, min(instant, end))
+            woken = [f for d, f in self._sleepers if d <= self.monotonic() and not f.done()]
+            self._sleepers = [(d, f) for d, f in self._sleepers if f not in woken and not f.done()]
+            for future in woken:
+                future.set_result(None)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            if not woken and self._now_ms >= end:
+                break
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    """Instead of waiting for a timer, moves the loop's time to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elapsed_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise RuntimeError("virtual time stands still: every task waits for something untimed")
+        ready = super().select(0)
+        if not ready and timeout > 0:
+            self.elapsed_s += timeout
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time jumps to the next timer, so that hours run in seconds.
+
+    Deterministic as long as nothing inside uses threads, sockets or processes: in-memory twins only.
+    """
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.elapsed_s
+
+
+class VirtualClock:
+    """The clock of a `VirtualLoop`: UTC starts at `start_ms` when the loop's time is 0."""
+
+    def __init__(self, loop: VirtualLoop, start_ms: int) -> None:
+        self._loop = loop
+        self._start_ms = start_ms
+
+    def now(self) -> int:
+        return self._start_ms + round(self._loop.time() * 1000)
+
+    def monotonic(self) -> float:
+        return self._loop.time()
+
+    async def sleep_until(self, deadline: float) -> None:
+        await asyncio.sleep(max(0.0, deadline - self.monotonic()))
+
+
+def run_virtual(main: Coroutine[Any, Any, T], *, loop: VirtualLoop) -> T:
+    """Run `main` to its end in virtual time; left-over tasks are cancelled, the loop is closed."""
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(main)

@@ -1,0 +1,145 @@
+"""What exists at a site and how it is reached: the plant, expanded to its points, rules and plans."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from config.profile import (
+    JsonPath,
+    Kind,
+    Lane,
+    ModbusLimits,
+    Names,
+    Profile,
+    Register,
+    Rung,
+    StateName,
+)
+from config.rules import Rule
+from config.standards import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A name under which a secret is kept; never the secret itself."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A serial bus or endpoint shared by devices; one request in flight at a time.
+
+    `kind` is tcp (`host`, `port`), mqtt (a broker of devices: `host`, `port`, `user`, `secret`) or
+    rtsp (one camera each). Times in seconds.
+    """
+
+    id: str
+    agent: str
+    kind: str
+    host: str = ""
+    port: int = 0
+    timeout_s: float = 1.0
+    backoff_s_max: float = 30.0
+    user: str = ""
+    secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What answers on a line. `unit` is a Modbus unit (1..247) or a name in an MQTT topic."""
+
+    id: str
+    profile: str
+    line: str
+    asset: str
+    unit: str = ""
+    path: str = ""
+    """RTSP path of a camera, e.g. `/stream1`."""
+    user: str = ""
+    secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One thing that is maintained. A part is an asset of its own: `a-booster/pump-1`."""
+
+    id: str
+    name: Names
+    system: str
+    location: str = ""
+    asset_class: str = ""
+    parent: str = ""
+    in_service: str | None = None
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """An equipment family of the site; the order in the file is the order on the screen."""
+
+    id: str
+    name: Names
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One quantity or status of one asset, with all that anybody needs to read or show it.
+
+    `id` is `asset/point` within the site. Ranges are in `unit`; times in seconds.
+    """
+
+    id: str
+    asset: str
+    device: str
+    name: Names
+    kind: Kind
+    unit: str
+    source: Register | JsonPath | Rung
+    decimals: int = 2
+    range: tuple[float, float] | None = None
+    expected: tuple[float, float] | None = None
+    states: Mapping[int, StateName] = field(default_factory=dict)
+    rolls_over_at: float | None = None
+    poll: str = "normal"
+    period_s: float = 10.0
+    deadband: float = 0.0
+    deadband_percent: float = 0.0
+    longest_silence_s: float = 60.0
+    lane: Lane = "data"
+    brick_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """One site as loaded from its files: everything else in Steward is about these rows."""
+
+    site: str
+    name: Names
+    time_zone: str
+    calendar: str
+    seasons: Mapping[str, str]
+    systems: Mapping[str, System]
+    locations: Mapping[str, Names]
+    agents: tuple[str, ...]
+    lines: Mapping[str, Line]
+    devices: Mapping[str, Device]
+    profiles: Mapping[str, Profile]
+    assets: Mapping[str, Asset]
+    points: Mapping[str, Point]
+    rules: Mapping[str, Rule]
+    plans: Mapping[str, Plan]
+    poll_classes: Mapping[str, float]
+    """Poll class to its period in seconds."""
+    hash: str = ""
+
+    def points_of(self, asset: str) -> tuple[Point, ...]:
+        """Points of one asset, in the order of its profile."""
+        return tuple(p for p in self.points.values() if p.asset == asset)
+
+    def devices_of(self, agent: str) -> tuple[Device, ...]:
+        """Devices that one agent reads."""
+        return tuple(d for d in self.devices.values() if self.lines[d.line].agent == agent)
+
+    def limits_of(self, device: str) -> ModbusLimits:
+        """Request limits of a device's model."""
+        return self.profiles[self.devices[device].profile].limits

@@ -1,0 +1,129 @@
+"""What one model of equipment says and how: rows of points, without saying where it stands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Names = Mapping[str, str]
+"""Language tag to text; `en` is always there."""
+
+Protocol = Literal["modbus", "mqtt", "camera"]
+Kind = Literal["measurement", "counter", "state", "flag"]
+Table = Literal["holding", "input", "coil", "discrete"]
+WordType = Literal[
+    "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bcd16", "bcd32", "string", "bit"
+]
+Lane = Literal["data", "event"]
+
+WORDS: Mapping[str, int] = {
+    "u16": 1, "i16": 1, "bcd16": 1, "bit": 1,
+    "u32": 2, "i32": 2, "f32": 2, "bcd32": 2,
+    "u64": 4, "i64": 4, "f64": 4,
+}  # fmt: skip
+"""Registers that a value of a type takes; `string` says its own length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Where a Modbus value stands and how its words become a number.
+
+    `order` is ABCD, CDAB, BADC or DCBA, A the most significant byte by its place on the wire (for
+    8 bytes the same pattern over words: ABCD most significant word first, CDAB low word first).
+    `bit` is set for one bit of a word (0 = least significant). value = raw × scale + offset.
+    `no_data` are raw unsigned numbers, after the order, before scaling.
+    """
+
+    table: Table
+    address: int
+    type: WordType
+    order: str = "ABCD"
+    scale: float = 1.0
+    offset: float = 0.0
+    bit: int | None = None
+    words: int = 1
+    no_data: tuple[int, ...] = ()
+    scale_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JsonPath:
+    """Where an MQTT device's value stands: topic (may hold `{unit}`), keys into the JSON, value map."""
+
+    topic: str
+    path: tuple[str | int, ...]
+    scale: float = 1.0
+    offset: float = 0.0
+    values: Mapping[str, float] | None = None
+    time_path: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step of the camera ladder: `tcp`, `describe` or `media`."""
+
+    step: Literal["tcp", "describe", "media"]
+
+
+Source = Register | JsonPath | Rung
+
+
+@dataclass(frozen=True, slots=True)
+class StateName:
+    """One value of an enumeration."""
+
+    id: str
+    names: Names
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilePoint:
+    """One point of a profile, parts and named bits already made separate points.
+
+    `part` is the path below the device's asset ("" or "pump-1"); the point's id is unique in it.
+    Ranges are in `unit`. `poll` names a poll class of the plant. Times in seconds.
+    """
+
+    id: str
+    part: str
+    name: Names
+    kind: Kind
+    unit: str
+    source: Source
+    decimals: int = 2
+    range: tuple[float, float] | None = None
+    expected: tuple[float, float] | None = None
+    states: Mapping[int, StateName] = field(default_factory=dict)
+    rolls_over_at: float | None = None
+    poll: str = "normal"
+    deadband: float = 0.0
+    deadband_percent: float = 0.0
+    longest_silence_s: float = 60.0
+    lane: Lane = "data"
+    brick_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusLimits:
+    """What one device model allows per request. Ranges are (table, first, last), inclusive."""
+
+    max_words: int = 125
+    max_bits: int = 2000
+    pause_s: float = 0.0
+    forbidden: tuple[tuple[Table, int, int], ...] = ()
+    together: tuple[tuple[Table, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One device model. `rules` are default alarm rules as written (validated, not yet expanded)."""
+
+    id: str
+    version: int
+    name: Names
+    protocol: Protocol
+    asset_class: str
+    points: tuple[ProfilePoint, ...]
+    parts: Mapping[str, Names] = field(default_factory=dict)
+    part_class: Mapping[str, str] = field(default_factory=dict)
+    limits: ModbusLimits = field(default_factory=ModbusLimits)
+    rules: tuple[Mapping[str, object], ...] = ()

@@ -1,0 +1,103 @@
+"""The one reader of the environment and of what a process is told at its start."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from config.clock import ScaledClock
+from config.plant import Secret
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names it and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every Steward process may be told by `STEWARD_<NAME>` variables.
+
+    `store` is `duckdb` or `influxdb`; `ledger` an SQLAlchemy URL or empty for SQLite in `data`.
+    `clock_origin_ms` and `clock_factor` are the same for all processes of one run.
+    """
+
+    data: Path = Path("steward-data")
+    broker_host: str = "127.0.0.1"
+    broker_port: int = 1883
+    broker_user: str = ""
+    broker_password_file: str = ""
+    http_host: str = "127.0.0.1"
+    http_port: int = 8080
+    store: str = "duckdb"
+    ledger: str = ""
+    influx_url: str = "http://127.0.0.1:8086"
+    influx_org: str = "steward"
+    influx_bucket: str = "steward"
+    influx_token_file: str = ""
+    clock_origin_ms: int = 0
+    clock_factor: float = 1.0
+    secrets: Path = field(default_factory=lambda: Path("secrets"))
+    log_level: str = "INFO"
+
+    def clock(self) -> ScaledClock:
+        """The clock that all processes of this run share."""
+        return ScaledClock(origin_ms=self.clock_origin_ms, factor=self.clock_factor)
+
+
+KNOWN = frozenset(f"STEWARD_{f.name.upper()}" for f in fields(Settings))
+"""Every environment variable that Steward processes know."""
+
+CHOICES = {"store": ("duckdb", "influxdb"), "log_level": ("DEBUG", "INFO", "WARNING", "ERROR")}
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read `STEWARD_*` variables over the defaults.
+
+    Raises:
+        SettingsError: naming every variable that is wrong, and what is allowed.
+    """
+    env = os.environ if environment is None else environment
+    values: dict[str, object] = {}
+    mistakes: list[str] = []
+    for item in fields(Settings):
+        name = f"STEWARD_{item.name.upper()}"
+        if name not in env:
+            continue
+        try:
+            values[item.name] = _parse(item.name, str(item.type), env[name])
+        except ValueError as error:
+            mistakes.append(f"{name}: {error}")
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    return Settings(**values)  # type: ignore[arg-type]  # each value was parsed by its field's type
+
+
+def _parse(name: str, kind: str, text: str) -> object:
+    if name in CHOICES and text not in CHOICES[name]:
+        raise ValueError(f"{text!r} is not one of {', '.join(CHOICES[name])}")
+    if "Path" in kind:
+        return Path(text)
+    if "int" in kind:
+        return int(text)
+    if "float" in kind:
+        number = float(text)
+        if number <= 0:
+            raise ValueError(f"{text} is not above 0")
+        return number
+    return text
+
+
+def read_secret(secret: Secret, folder: Path, environment: Mapping[str, str] | None = None) -> str:
+    """The secret of that name from `STEWARD_SECRET_<NAME>` or from the file `folder/<name>`.
+
+    Raises:
+        SettingsError: neither is there.
+    """
+    env = os.environ if environment is None else environment
+    variable = "STEWARD_SECRET_" + secret.name.upper().replace("-", "_")
+    if variable in env:
+        return env[variable]
+    path = folder / secret.name
+    if path.is_file():
+        return path.read_text(encoding="utf-8").strip()
+    raise SettingsError(f"secret {secret.name!r} is missing: write it to {path} or set {variable}")

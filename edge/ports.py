@@ -1,0 +1,80 @@
+"""What the edge needs from outside: something that reads devices, something that carries batches."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from config.plant import Device, Point
+
+
+@dataclass(frozen=True, slots=True)
+class PointReading:
+    """One reading of one point: value (None if bad), quality code, source time (UTC ms)."""
+
+    point: str
+    value: float | None
+    quality: int
+    time: int
+
+
+@dataclass(slots=True)
+class ReadResult:
+    """What one read of a device gave: a reading for *every* point asked for, good or bad.
+
+    `lost` says that the link itself is gone (connect refused, reset, no answer): the caller backs off.
+    `facts` are strings (serial numbers) for the birth.
+    """
+
+    readings: list[PointReading]
+    lost: bool = False
+    detail: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+class PointReader(Protocol):
+    """Reads points of devices on one line; never writes to them."""
+
+    async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
+        """Read these points once. May be repeated. Never raises for anything a device does:
+        what happened stands in the quality of each reading. One call at a time per line.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give the link back; may be called twice."""
+        ...
+
+
+class Publisher(Protocol):
+    """Carries messages of one agent for the life of one connection."""
+
+    async def publish(self, what: str, payload: bytes, *, retain: bool = False) -> None:
+        """Hand over one message (QoS 1) for topic `what` (birth, event, data, backfill, state, reply).
+
+        Returning does not mean stored. Raises `LinkLost` when the connection is gone.
+        """
+        ...
+
+    async def received(self) -> tuple[str, bytes]:
+        """The next `committed` or `request`, in order. Raises `LinkLost` when the connection is gone."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection; may be called twice."""
+        ...
+
+
+Connect = Callable[[bytes], "PublisherContext"]
+"""Opens a connection whose will is the given `state` payload; raises `LinkLost` on failure."""
+
+
+class PublisherContext(Protocol):
+    """`async with connect(will) as publisher:`, one connection's life."""
+
+    async def __aenter__(self) -> Publisher: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+
+class LinkLost(Exception):
+    """The broker is not reachable; keep, wait and try again."""

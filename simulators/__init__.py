@@ -1,0 +1,1 @@
+"""Strangers who speak protocols: equipment physics, protocol servers, faults, scenarios."""

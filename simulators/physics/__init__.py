@@ -1,0 +1,1 @@
+"""How equipment behaves: explicit time, seeded chance, no protocol."""
