@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-
 from collector.domain.alarms import Condition
 from edge.readings import Codes, Floats, Ints, Lane
 
