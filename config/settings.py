@@ -101,3 +101,22 @@ def read_secret(secret: Secret, folder: Path, environment: Mapping[str, str] | N
     if path.is_file():
         return path.read_text(encoding="utf-8").strip()
     raise SettingsError(f"secret {secret.name!r} is missing: write it to {path} or set {variable}")
+
+
+def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where Steward keeps what it built or fetched: `STEWARD_CACHE`, else `~/.cache/steward`."""
+    env = os.environ if environment is None else environment
+    return Path(env.get("STEWARD_CACHE") or Path.home() / ".cache" / "steward").expanduser()
+
+
+def part_path(part: str, environment: Mapping[str, str] | None = None) -> Path | None:
+    """The program of a real part that somebody named by `STEWARD_<PART>`, if so."""
+    env = os.environ if environment is None else environment
+    text = env.get(f"STEWARD_{part.upper()}", "")
+    return Path(text).expanduser() if text else None
+
+
+def in_ci(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether `CI` says that nothing may be left out."""
+    env = os.environ if environment is None else environment
+    return env.get("CI", "").lower() in ("1", "true", "yes")
