@@ -85,6 +85,25 @@ class Journal(Protocol):
         """Entries behind `position`, at most `limit`, in order."""
         ...
 
+    def groups_from(self, position: int, limit: int) -> list[tuple[int, list[Entry]]]:
+        """Whole groups behind `position` as they were appended, each with its last position.
+
+        As many as hold `limit` entries together, at least one if there is one.
+        """
+        ...
+
+    def last(self) -> int:
+        """Position of the last entry (0: none yet)."""
+        ...
+
+    def rise(self, position: int) -> None:
+        """Give no position up to this one any more: a reader's cursor is ahead of a restored journal."""
+        ...
+
+    def births(self, position: int | None = None) -> list[Entry]:
+        """The newest birth of every known epoch as of `position` (now if None), also after trimming."""
+        ...
+
     def marks(self) -> Mapping[MarkKey, int]:
         """Highest contiguous number journalled, per site, agent, epoch and lane."""
         ...
