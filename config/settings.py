@@ -120,3 +120,8 @@ def in_ci(environment: Mapping[str, str] | None = None) -> bool:
     """Whether `CI` says that nothing may be left out."""
     env = os.environ if environment is None else environment
     return env.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def environment_with(**variables: str) -> dict[str, str]:
+    """This process's environment with some variables set, for a child process."""
+    return {**os.environ, **variables}
