@@ -1,0 +1,410 @@
+"""The journal in SQLite files: one row per group of entries, one file per hour or 256 MB."""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from collector.counting import HOUR_MS, CountKey, Counts, Tally, merged
+from collector.ports import Entry, MarkKey, Unavailable
+
+T = TypeVar("T")
+log = logging.getLogger("steward.journal")
+
+MB: Final = 1 << 20
+JUMP: Final = 1 << 32
+"""Positions left out after a malformed file: no file can hold so many."""
+
+_SCHEMA: Final = (
+    """CREATE TABLE "group" (last INTEGER PRIMARY KEY, first INTEGER NOT NULL,
+       births INTEGER NOT NULL, entries BLOB NOT NULL)""",
+    "CREATE TABLE carry (hour INTEGER NOT NULL, state BLOB NOT NULL)",
+)
+_COUNTS: Final = """
+CREATE TABLE IF NOT EXISTS count (
+    file INTEGER, site TEXT, agent TEXT, lane TEXT, hour INTEGER, batches INTEGER, readings INTEGER,
+    missing INTEGER, aside INTEGER, aside_batches INTEGER,
+    PRIMARY KEY (file, site, agent, lane, hour)) WITHOUT ROWID;
+"""
+
+
+class _Carry(msgspec.Struct):
+    """What a file needs of those before it."""
+
+    marks: list[tuple[str, str, str, str, int]]
+    births: list[Entry]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_carries = msgspec.msgpack.Decoder(_Carry)
+_rows = msgspec.msgpack.Decoder(
+    list[tuple[int, str, str, str, str, str, int, int, bytes, int, str, int]]
+)
+
+
+def _pack(entries: Sequence[Entry]) -> bytes:
+    return _encoder.encode(
+        [
+            (e.received, e.kind, e.site, e.agent, e.lane, e.epoch, e.seq, e.until,
+             e.payload, e.clock_error, e.reason, e.readings)
+            for e in entries
+        ]
+    )  # fmt: skip
+
+
+def _unpack(blob: bytes) -> list[Entry]:
+    try:
+        return [Entry(*row) for row in _rows.decode(blob)]  # type: ignore[arg-type]  # kind and lane are what we wrote
+    except msgspec.MsgspecError as error:
+        raise sqlite3.DatabaseError(f"malformed group: {error}") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Calls come from worker threads, one at a time under the journal's lock.
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA page_size=16384")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+    except sqlite3.DatabaseError:
+        db.close()
+        raise
+    return db
+
+
+@dataclass(slots=True)
+class _File:
+    """One file of the journal. `last` is its newest position, `first - 1` while it is empty."""
+
+    path: Path
+    first: int
+    last: int
+    hour: int
+    size: int
+    db: sqlite3.Connection | None = None
+
+    def open(self) -> sqlite3.Connection:
+        if self.db is None:
+            self.db = _connect(self.path)
+        return self.db
+
+    def close(self) -> None:
+        if self.db is not None:
+            self.db.close()
+            self.db = None
+
+    def groups(self, position: int) -> Iterator[tuple[int, list[Entry]]]:
+        cursor = self.open().execute(
+            'SELECT last, entries FROM "group" WHERE last > ? ORDER BY last', (position,)
+        )
+        for last, blob in cursor:
+            yield last, _unpack(blob)
+
+    def births(self, position: int) -> list[Entry]:
+        rows = self.open().execute(
+            'SELECT entries FROM "group" WHERE births > 0 AND last <= ? ORDER BY last', (position,)
+        )
+        return [e for (blob,) in rows for e in _unpack(blob) if e.kind == "birth"]
+
+    def carried(self) -> Tally:
+        """Marks and births as they stood when this file was begun."""
+        tally = Tally()
+        for (blob,) in self.open().execute("SELECT state FROM carry"):
+            carry = _carries.decode(blob)
+            tally.add(carry.births)
+            tally.marks.update({(s, a, e, lane): n for s, a, e, lane, n in carry.marks})
+        return tally
+
+
+class SqliteJournal:
+    """Keeps entries in `folder`. Calls block for the disk: run them beside the loop.
+
+    A new file is begun each hour (by receive time) and at `file_bytes`. `trim` deletes whole files.
+    Files older than `keep_ms`, or above `cap_bytes` together, go even if somebody has not read them:
+    `dropped` counts their entries, `fill` (0..1) says beforehand how near the cap is.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        file_bytes: int = 256 * MB,
+        cap_bytes: int = 8192 * MB,
+        keep_ms: int = 24 * HOUR_MS,
+    ) -> None:
+        self._folder = folder
+        self._file_bytes = file_bytes
+        self._cap_bytes = cap_bytes
+        self._keep_ms = keep_ms
+        self._lock = threading.RLock()
+        self._tally = Tally()
+        self._counted_file = 0
+        self._floor = 0
+        self._trimmed = 0
+        self.dropped = 0
+        self.malformed: list[str] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        self._counts = self._open_counts()
+        self._files = self._find()
+        self._restore()
+
+    # --- the port ------------------------------------------------------------------------------
+
+    def append(self, entries: Sequence[Entry]) -> int:
+        with self._lock:
+            if not entries:
+                return self.last()
+            try:
+                return self._append(entries)
+            except sqlite3.OperationalError as error:
+                raise Unavailable(f"the journal cannot be written: {error}") from error
+            except sqlite3.DatabaseError as error:
+                self._set_aside(self._files[-1], error)
+                raise Unavailable(f"the journal's file was malformed: {error}") from error
+            except OSError as error:
+                raise Unavailable(f"the journal cannot be written: {error}") from error
+
+    def read_from(self, position: int, limit: int) -> list[tuple[int, Entry]]:
+        found: list[tuple[int, Entry]] = []
+        for last, entries in self.groups_from(position, limit):
+            first = last - len(entries) + 1
+            found += [(first + i, e) for i, e in enumerate(entries) if first + i > position]
+        return found[:limit]
+
+    def groups_from(self, position: int, limit: int) -> list[tuple[int, list[Entry]]]:
+        found: list[tuple[int, list[Entry]]] = []
+        with self._lock:
+            for file in [f for f in self._files if f.last > position]:
+                self._guarded(file, partial(self._collect, file, position, limit, found))
+                if sum(len(entries) for _, entries in found) >= limit:
+                    break
+        return found
+
+    def last(self) -> int:
+        return max(self._files[-1].last if self._files else 0, self._floor)
+
+    def rise(self, position: int) -> None:
+        with self._lock:
+            self._floor = max(self._floor, position)
+
+    def births(self, position: int | None = None) -> list[Entry]:
+        with self._lock:
+            if position is None or not self._files:
+                return self._tally.all_births()
+            behind = [f for f in self._files if f.first <= position + 1]
+            file = behind[-1] if behind else self._files[0]
+            tally = self._guarded(file, file.carried) or Tally()
+            tally.add(self._guarded(file, partial(file.births, position)) or ())
+            return tally.all_births()
+
+    def marks(self) -> Mapping[MarkKey, int]:
+        with self._lock:
+            return dict(self._tally.marks)
+
+    def trim(self, position: int) -> None:
+        with self._lock:
+            self._trimmed = max(self._trimmed, position)
+            for file in [f for f in self._files[:-1] if f.last <= position]:
+                self._delete(file)
+
+    def close(self) -> None:
+        with self._lock:
+            for file in self._files:
+                file.close()
+            self._counts.close()
+
+    # --- what metrics and the delivery report read ---------------------------------------------
+
+    def counts(self) -> Mapping[CountKey, Counts]:
+        """Everything ever journalled, per agent, lane and hour."""
+        with self._lock:
+            kept: dict[CountKey, Counts] = {}
+            rows = self._counts.execute(
+                "SELECT * FROM count WHERE file <> ?", (self._counted_file,)
+            )
+            for row in rows:
+                kept.setdefault(row[1:5], Counts()).add(Counts(*row[5:]))
+            return merged([kept, self._tally.counts])
+
+    @property
+    def fill(self) -> float:
+        """The part of the cap that is used, 0..1."""
+        return sum(f.size for f in self._files) / self._cap_bytes
+
+    # --- files ---------------------------------------------------------------------------------
+
+    def _find(self) -> list[_File]:
+        files = []
+        for path in sorted(self._folder.glob("journal-*.sqlite")):
+            first = int(path.stem.removeprefix("journal-"))
+            files.append(_File(path, first, first - 1, 0, path.stat().st_size))
+        return files
+
+    def _restore(self) -> None:
+        """Learn from the files where they end; the newest one is read whole."""
+        for file in list(self._files):
+            self._guarded(file, partial(self._measure, file))
+        while self._files:
+            file = self._files[-1]
+            tally = self._guarded(file, partial(self._reread, file))
+            if tally is not None:
+                self._tally = tally
+                self._counted_file = file.first
+                return
+
+    def _measure(self, file: _File) -> None:
+        db = file.open()
+        begun = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'carry'").fetchone()
+        if not begun:  # killed while it was made: nothing was ever appended
+            self._delete(file)
+            return
+        (last,) = db.execute('SELECT max(last) FROM "group"').fetchone()
+        (file.hour,) = db.execute("SELECT hour FROM carry").fetchone()
+        file.last = file.first - 1 if last is None else last
+        if file is not self._files[-1]:
+            file.close()
+
+    def _reread(self, file: _File) -> Tally:
+        tally = file.carried()
+        for _, entries in file.groups(0):
+            tally.add(entries)
+        return tally
+
+    def _begin(self, received: int) -> _File:
+        self._keep_counts()
+        first = self.last() + 1
+        path = self._folder / f"journal-{first:019d}.sqlite"
+        file = _File(path, first, first - 1, received // HOUR_MS, 0)
+        carry = _Carry([(*k, n) for k, n in self._tally.marks.items()], self._tally.all_births())
+        db = file.open()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA:
+                db.execute(statement)
+            db.execute("INSERT INTO carry VALUES (?, ?)", (file.hour, _encoder.encode(carry)))
+            db.execute("COMMIT")
+        except sqlite3.Error:
+            file.close()
+            raise
+        self._tally.counts.clear()
+        self._counted_file = first
+        if self._files:
+            self._files[-1].close()
+        self._files.append(file)
+        self._drop_oldest(received)
+        return file
+
+    def _current(self, received: int) -> _File:
+        if self._files:
+            file = self._files[-1]
+            if (
+                received // HOUR_MS <= file.hour
+                and file.size < self._file_bytes
+                and self._floor <= file.last
+            ):
+                return file
+        return self._begin(received)
+
+    def _append(self, entries: Sequence[Entry]) -> int:
+        file = self._current(entries[-1].received)
+        last = file.last + len(entries)
+        blob = _pack(entries)
+        births = sum(1 for e in entries if e.kind == "birth")
+        db = file.open()
+        db.execute('INSERT INTO "group" VALUES (?, ?, ?, ?)', (last, file.last + 1, births, blob))
+        file.last = last
+        file.size += len(blob)
+        self._tally.add(entries)
+        return last
+
+    def _collect(
+        self, file: _File, position: int, limit: int, found: list[tuple[int, list[Entry]]]
+    ) -> None:
+        held = sum(len(entries) for _, entries in found)
+        for last, entries in file.groups(position):
+            if held >= limit:
+                break
+            found.append((last, entries))
+            held += len(entries)
+        if file is not self._files[-1]:
+            file.close()
+
+    # --- counts, trimming, accidents -----------------------------------------------------------
+
+    def _open_counts(self) -> sqlite3.Connection:
+        path = self._folder / "counts.sqlite"
+        try:
+            db = _connect(path)
+            db.executescript(_COUNTS)
+        except sqlite3.DatabaseError as error:
+            log.warning("%s is malformed (%s) and set aside; older counts are lost", path, error)
+            _put_away(path)
+            db = _connect(path)
+            db.executescript(_COUNTS)
+        return db
+
+    def _keep_counts(self) -> None:
+        """Keep the newest file's counts where its deletion does not reach them."""
+        rows = [
+            (self._counted_file, *key, c.batches, c.readings, c.missing, c.aside, c.aside_batches)
+            for key, c in self._tally.counts.items()
+        ]
+        if not rows:
+            return
+        self._counts.execute("BEGIN IMMEDIATE")
+        try:
+            self._counts.executemany(
+                "INSERT OR REPLACE INTO count VALUES (?,?,?,?,?,?,?,?,?,?)", rows
+            )
+            self._counts.execute("COMMIT")
+        except sqlite3.Error:
+            self._counts.execute("ROLLBACK")
+            raise
+
+    def _drop_oldest(self, now: int) -> None:
+        while len(self._files) > 1 and (
+            (self._files[0].hour + 1) * HOUR_MS + self._keep_ms <= now or self.fill > 1
+        ):
+            file = self._files[0]
+            lost = file.last - max(file.first - 1, self._trimmed)
+            if lost > 0:
+                self.dropped += lost
+                log.error("journal is full: %d entries go before all have read them", lost)
+            self._delete(file)
+
+    def _delete(self, file: _File) -> None:
+        file.close()
+        file.path.unlink(missing_ok=True)
+        self._files.remove(file)
+
+    def _guarded(self, file: _File, work: Callable[[], T]) -> T | None:
+        """Do something with a file; if it turns out to be malformed, set it aside and give None."""
+        try:
+            return work()
+        except sqlite3.OperationalError as error:
+            raise Unavailable(f"the journal cannot be read: {error}") from error
+        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+            self._set_aside(file, error)
+            return None
+
+    def _set_aside(self, file: _File, error: Exception) -> None:
+        file.close()
+        aside = _put_away(file.path)
+        self._files.remove(file)
+        self._floor = max(self._floor, file.first + JUMP)
+        self.malformed.append(aside.name)
+        log.error("journal file %s is malformed (%s): set aside, a new one begins", aside, error)
+
+
+def _put_away(path: Path) -> Path:
+    aside = path.with_suffix(".malformed")
+    path.replace(aside)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return aside
