@@ -172,9 +172,14 @@ class SqliteJournal:
 
     def read_from(self, position: int, limit: int) -> list[tuple[int, Entry]]:
         found: list[tuple[int, Entry]] = []
-        for last, entries in self.groups_from(position, limit):
-            first = last - len(entries) + 1
-            found += [(first + i, e) for i, e in enumerate(entries) if first + i > position]
+        while len(found) < limit:
+            groups = self.groups_from(position, limit - len(found))
+            if not groups:
+                break
+            for last, entries in groups:
+                numbered = enumerate(entries, last - len(entries) + 1)
+                found += [(at, entry) for at, entry in numbered if at > position]
+            position = groups[-1][0]
         return found[:limit]
 
     def groups_from(self, position: int, limit: int) -> list[tuple[int, list[Entry]]]:

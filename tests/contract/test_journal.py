@@ -1,0 +1,304 @@
+"""What every journal promises; the SQLite one also keeps it over restarts, full disks and torn files."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.adapters.journal_sqlite import JUMP, SqliteJournal
+from collector.adapters.memory_journal import MemoryJournal
+from collector.ports import Entry, Unavailable
+
+HOUR = 3_600_000
+T0 = 490_000 * HOUR
+
+
+def batch(seq: int, *, lane: str = "data", received: int = T0, **more: Any) -> Entry:
+    fields: dict[str, Any] = {"epoch": "e1", "payload": b"{}", "readings": 3, "clock_error": -7}
+    return Entry(received, "batch", "riverside", "a1", lane, **{**fields, "seq": seq, **more})  # type: ignore[arg-type]  # lane names are literals in the cases
+
+
+def birth(epoch: str = "e1", *, payload: bytes = b"born", received: int = T0) -> Entry:
+    return Entry(received, "birth", "riverside", "a1", epoch=epoch, payload=payload)
+
+
+Opened = Callable[[], Any]
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+    """Opens the same journal again, as after a restart (the twin lives on)."""
+    memory = MemoryJournal()
+    held: list[SqliteJournal] = []
+
+    def again() -> Any:
+        if request.param == "memory":
+            return memory
+        for journal in held:
+            journal.close()
+        held.append(SqliteJournal(tmp_path / "journal"))
+        return held[-1]
+
+    yield again
+    for journal in held:
+        journal.close()
+
+
+def test_positions_start_at_one_and_grow_by_entry(opened: Opened) -> None:
+    journal = opened()
+    assert journal.last() == 0
+    assert journal.append([batch(1), batch(2)]) == 2
+    assert journal.append([batch(3)]) == 3
+    assert opened().last() == 3
+
+
+def test_an_empty_group_changes_nothing(opened: Opened) -> None:
+    journal = opened()
+    assert journal.append([]) == 0
+    assert journal.read_from(0, 10) == []
+
+
+def test_entries_come_back_as_they_were_given(opened: Opened) -> None:
+    group = [
+        birth(payload=b'{"contract":"1.0"}'),
+        batch(1, payload=b"\xff\x00{", lane="event"),
+        Entry(T0, "missing", "riverside", "a1", "data", "e1", seq=2, until=4),
+        Entry(T0, "aside", "riverside", "a1", "data", "e1", seq=5, payload=b"?", reason="not_json"),
+    ]
+    opened().append(group)
+    assert [e for _, e in opened().read_from(0, 10)] == group
+
+
+@pytest.mark.parametrize(
+    ("position", "limit", "expected"),
+    [
+        (0, 10, [1, 2, 3, 4, 5]),
+        (0, 2, [1, 2]),
+        (2, 2, [3, 4]),
+        (4, 9, [5]),
+        (5, 9, []),
+        (1, 1, [2]),
+    ],
+)
+def test_reading_goes_on_behind_a_position_inside_groups_too(
+    opened: Opened, position: int, limit: int, expected: list[int]
+) -> None:
+    journal = opened()
+    journal.append([batch(n) for n in (1, 2, 3)])
+    journal.append([batch(n) for n in (4, 5)])
+    assert [(p, e.seq) for p, e in journal.read_from(position, limit)] == [(n, n) for n in expected]
+
+
+def test_groups_come_back_whole_and_at_least_one(opened: Opened) -> None:
+    journal = opened()
+    for group in ([1, 2, 3], [4, 5], [6]):
+        journal.append([batch(n) for n in group])
+    shape = [(last, [e.seq for e in es]) for last, es in opened().groups_from(0, 4)]
+    assert shape == [(3, [1, 2, 3]), (5, [4, 5])]
+    assert [last for last, _ in opened().groups_from(3, 1)] == [5]
+    assert opened().groups_from(6, 5) == []
+
+
+def test_marks_are_the_highest_numbers_per_epoch_and_lane(opened: Opened) -> None:
+    journal = opened()
+    journal.append([batch(1), batch(2), batch(1, lane="event"), batch(1, epoch="e2")])
+    journal.append([Entry(T0, "missing", "riverside", "a1", "data", "e1", seq=3, until=9)])
+    journal.append([Entry(T0, "aside", "riverside", "a1", "data", "e1", reason="late", readings=1)])
+    assert opened().marks() == {
+        ("riverside", "a1", "e1", "data"): 9,
+        ("riverside", "a1", "e1", "event"): 1,
+        ("riverside", "a1", "e2", "data"): 1,
+    }
+
+
+def test_marks_counts_and_births_outlive_trimming(opened: Opened) -> None:
+    journal = opened()
+    journal.append([birth(payload=b"old"), birth(payload=b"new"), batch(1), batch(2)])
+    journal.append([batch(3, received=T0 + HOUR)])
+    journal.append([batch(4, received=T0 + 2 * HOUR)])
+    journal.trim(5)
+    journal = opened()
+    assert [p for p, _ in journal.read_from(0, 10)] == [6]
+    assert journal.marks()["riverside", "a1", "e1", "data"] == 4
+    assert [e.payload for e in journal.births()] == [b"new"]
+    assert [e.payload for e in journal.births(5)] == [b"new"]
+    counts = journal.counts()
+    assert counts["riverside", "a1", "data", T0].readings == 6
+    assert counts["riverside", "a1", "data", T0 + HOUR].batches == 1
+
+
+def test_births_are_known_as_of_a_position(opened: Opened) -> None:
+    journal = opened()
+    journal.append([birth("e1", payload=b"1")])
+    journal.append([birth("e2", payload=b"2"), batch(1)])
+    journal.append([birth("e1", payload=b"3")])
+    seen = {p: [e.payload for e in opened().births(p)] for p in (0, 1, 3, 4)}
+    assert seen == {0: [], 1: [b"1"], 3: [b"1", b"2"], 4: [b"2", b"3"]}
+
+
+def test_missing_and_set_aside_are_counted_apart(opened: Opened) -> None:
+    opened().append(
+        [
+            batch(1),
+            Entry(T0, "missing", "riverside", "a1", "data", "e1", seq=2, until=4),
+            Entry(T0, "aside", "riverside", "a1", "data", "e1", seq=5, reason="not_json"),
+            Entry(T0, "aside", "riverside", "a1", "data", "e1", readings=2, reason="not_finite"),
+        ]
+    )
+    counts = opened().counts()["riverside", "a1", "data", T0]
+    assert (counts.batches, counts.readings, counts.missing) == (1, 3, 3)
+    assert (counts.aside, counts.aside_batches) == (2, 1)
+
+
+def test_positions_rise_above_a_cursor_that_is_ahead(opened: Opened) -> None:
+    journal = opened()
+    journal.append([batch(1)])
+    journal.rise(100)
+    assert journal.append([batch(2)]) == 101
+    journal.rise(50)
+    assert opened().append([batch(3)]) == 102
+
+
+def test_only_the_newest_epochs_of_an_agent_are_kept(opened: Opened) -> None:
+    journal = opened()
+    for n in range(20):
+        journal.append([birth(f"e{n}"), batch(1, epoch=f"e{n}")])
+    assert [e.epoch for e in journal.births()] == [f"e{n}" for n in range(4, 20)]
+    assert ("riverside", "a1", "e3", "data") not in journal.marks()
+
+
+# --- the real one ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.glob("journal-*") if p.suffix in {".sqlite", ".malformed"})
+
+
+def test_every_commit_waits_for_the_disk(folder: Path) -> None:
+    journal = SqliteJournal(folder)
+    journal.append([batch(1)])
+    db = journal._files[-1].open()
+    assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    journal.close()
+    journal.close()
+
+
+def test_a_file_is_begun_each_hour_and_at_its_size(folder: Path) -> None:
+    journal = SqliteJournal(folder, file_bytes=1000)
+    journal.append([batch(1)])
+    journal.append([batch(2, received=T0 + HOUR)])
+    journal.append([batch(3, received=T0 + HOUR, payload=b"x" * 1000)])
+    journal.append([batch(4, received=T0 + HOUR)])
+    journal.append([batch(5, received=T0)])
+    journal.close()
+    assert len(files(folder)) == 3
+    assert [e.seq for _, e in SqliteJournal(folder).read_from(0, 9)] == [1, 2, 3, 4, 5]
+
+
+def test_a_full_journal_drops_its_oldest_file_and_counts_it(folder: Path) -> None:
+    journal = SqliteJournal(folder, file_bytes=1000, cap_bytes=2500)
+    for n in range(1, 5):
+        journal.append([batch(n, payload=b"x" * 1000)])
+    assert journal.dropped == 1
+    assert journal.fill > 0.9
+    assert [e.seq for _, e in journal.read_from(0, 9)] == [2, 3, 4]
+    journal.close()
+
+
+def test_files_older_than_a_day_go(folder: Path) -> None:
+    journal = SqliteJournal(folder)
+    journal.append([batch(1)])
+    journal.trim(1)
+    journal.append([batch(2, received=T0 + 26 * HOUR)])
+    assert [e.seq for _, e in journal.read_from(0, 9)] == [2]
+    assert journal.dropped == 0
+    journal.close()
+
+
+def test_a_malformed_newest_file_is_set_aside_and_a_new_one_begins(folder: Path) -> None:
+    journal = SqliteJournal(folder)
+    journal.append([batch(1)])
+    journal.append([batch(2, received=T0 + HOUR)])
+    journal.close()
+    newest = folder / files(folder)[-1]
+    newest.write_bytes(b"not a database at all" * 1000)
+    journal = SqliteJournal(folder)
+    assert journal.malformed == [newest.with_suffix(".malformed").name]
+    assert journal.marks() == {("riverside", "a1", "e1", "data"): 1}
+    assert journal.append([batch(2, received=T0 + HOUR)]) > JUMP
+    assert [e.seq for _, e in journal.read_from(0, 9)] == [1, 2]
+    assert journal.counts()["riverside", "a1", "data", T0].batches == 1
+    journal.close()
+    assert len(files(folder)) == 3
+
+
+def test_a_file_torn_in_the_middle_is_set_aside_when_it_is_read(folder: Path) -> None:
+    journal = SqliteJournal(folder)
+    for n in range(1, 50):
+        journal.append([batch(n, payload=b"x" * 20_000)])
+    journal.append([batch(50, received=T0 + HOUR)])
+    journal.close()
+    torn = folder / files(folder)[0]
+    content = bytearray(torn.read_bytes())
+    content[16384:] = b"\xa5" * (len(content) - 16384)
+    torn.write_bytes(content)
+    journal = SqliteJournal(folder)
+    assert [e.seq for _, e in journal.read_from(0, 99)] == [50]
+    assert journal.malformed
+    journal.close()
+
+
+def test_a_file_that_was_being_made_at_the_kill_is_made_again(folder: Path) -> None:
+    journal = SqliteJournal(folder)
+    journal.append([batch(1)])
+    journal.close()
+    (folder / f"journal-{2:019d}.sqlite").touch()
+    journal = SqliteJournal(folder)
+    assert journal.append([batch(2)]) == 2
+    assert journal.marks()["riverside", "a1", "e1", "data"] == 2
+    journal.close()
+
+
+def test_malformed_counts_do_not_stop_the_journal(folder: Path) -> None:
+    SqliteJournal(folder).close()
+    (folder / "counts.sqlite").write_bytes(b"nonsense " * 999)
+    journal = SqliteJournal(folder)
+    assert journal.append([batch(1)]) == 1
+    journal.close()
+
+
+def test_a_full_disk_is_unavailable_and_keeps_nothing(folder: Path) -> None:
+    journal = SqliteJournal(folder)
+    journal.append([batch(1)])
+    db = journal._files[-1].open()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(Unavailable, match="full"):
+        journal.append([batch(2, payload=b"x" * 200_000)])
+    assert journal.marks()["riverside", "a1", "e1", "data"] == 1
+    db.execute("PRAGMA max_page_count=1000000")
+    assert journal.append([batch(2, payload=b"x" * 200_000)]) == 2
+    journal.close()
+
+
+def test_the_twin_can_have_a_full_disk_and_be_an_older_copy() -> None:
+    journal = MemoryJournal()
+    journal.append([batch(1)])
+    journal.append([batch(2)])
+    journal.fail_appends = 1
+    with pytest.raises(Unavailable):
+        journal.append([batch(3)])
+    journal.forget_after(1)
+    assert journal.marks() == {("riverside", "a1", "e1", "data"): 1}
+    assert journal.append([batch(2)]) == 2
+    journal.fail_appends = -1
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            journal.append([batch(3)])
