@@ -1,0 +1,183 @@
+"""The simulated estate: equipment, faults and registers of one plant, moved by explicit time."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from config.plant import Plant
+from simulators import faults
+from simulators.faults import Fault
+from simulators.layout import Value
+from simulators.payloads import payloads
+from simulators.physics.camera import CameraState
+from simulators.physics.equipment import Imposed
+from simulators.station import LineWords, Station
+
+STEP_MS = 500
+"""Grid on which physics moves, whoever asks and when: equal seeds give equal days."""
+STEPS_MAX = 7200
+"""Steps for one jump of time; a longer jump takes longer steps."""
+
+
+class UnknownFault(ValueError):
+    """No such asset, or no such fault of it; the message says what there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a timetable. `verb` is `fault` or `repair`; `at_ms` UTC ms."""
+
+    at_ms: int
+    verb: str
+    asset: str
+    kind: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+class Estate:
+    """All equipment of one plant. `advance` first; everything else is as of that time."""
+
+    def __init__(self, plant: Plant, seed: int = 1) -> None:
+        self.plant = plant
+        self.stations = {d.id: Station(plant, d, seed) for d in plant.devices.values()}
+        self._lines: dict[str, LineWords] = {}
+        self._now_ms = 0
+        self._timetable: list[Step] = []
+        self._published: dict[str, tuple[int, object]] = {}
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def advance(self, now_ms: int) -> None:
+        """Move everything to the last grid instant up to `now_ms` (UTC ms); never goes back."""
+        if not self._now_ms:
+            self._now_ms = now_ms - now_ms % STEP_MS
+            self._tick()
+        step = max(STEP_MS, (now_ms - self._now_ms) // STEPS_MAX // STEP_MS * STEP_MS)
+        while self._now_ms + step <= now_ms:
+            self._now_ms += step
+            self._tick()
+
+    def _tick(self) -> None:
+        while self._timetable and self._timetable[0].at_ms <= self._now_ms:
+            step = self._timetable.pop(0)
+            if step.verb == "repair":
+                self.repair(step.asset)
+            else:
+                self.fault(step.asset, step.kind, **step.options)
+        for station in self.stations.values():
+            station.update(self._now_ms)
+
+    def schedule(self, steps: Iterable[Step]) -> None:
+        """Let these happen by themselves, each at the first grid instant not before its time."""
+        self._timetable = sorted([*self._timetable, *steps], key=lambda step: step.at_ms)
+
+    def fault(self, asset: str, kind: str, **options: object) -> None:
+        """Let something go wrong (or command it) from now on; the same kind again replaces it.
+
+        `asset` is an asset, a part, or a device or line by its id.
+
+        Raises:
+            UnknownFault: no such asset or kind.
+        """
+        stations, part = self._find(asset)
+        for station in stations:
+            _check(station, kind, options)
+            self._drop(station, asset, kind)
+            if kind in station.equipment.kinds:
+                imposed = Imposed(kind, part, self._now_ms, options)
+                station.imposed.append((asset, imposed))
+            else:
+                below = _below(part, options)
+                fault = Fault(kind, self._now_ms, below, dict(station.values))
+                station.faults.append((asset, fault))
+
+    def repair(self, asset: str) -> None:
+        """Take back every fault of this asset and of its parts."""
+        stations, _ = self._find(asset)
+        for station in stations:
+            station.imposed = [(at, one) for at, one in station.imposed if not _within(at, asset)]
+            station.faults = [(at, one) for at, one in station.faults if not _within(at, asset)]
+
+    def clear(self) -> None:
+        """Repair everything and forget the timetable."""
+        self._timetable = []
+        for station in self.stations.values():
+            station.imposed, station.faults = [], []
+
+    def words(self, line_id: str) -> LineWords:
+        """The Modbus endpoint of a line; one object per line, so its counts last."""
+        if line_id not in self._lines:
+            own = [s for s in self.stations.values() if s.device.line == line_id]
+            self._lines[line_id] = LineWords(own, self.now_ms)
+        return self._lines[line_id]
+
+    def publications(self, now_ms: int) -> list[tuple[str, bytes]]:
+        """What MQTT devices say now: each at its own pace, and at once when a state or flag changes."""
+        said: list[tuple[str, bytes]] = []
+        for station in self.stations.values():
+            if self.plant.profiles[station.device.profile].protocol == "mqtt":
+                said += self._say(station, now_ms)
+        return said
+
+    def _say(self, station: Station, now_ms: int) -> list[tuple[str, bytes]]:
+        mute = {"silent", "link_lost"} & {fault.kind for fault in station.active()}
+        discrete = [station.values.get(p.id) for p in station.points if p.kind in ("state", "flag")]
+        last_ms, before = self._published.get(station.device.id, (0, None))
+        pace_ms = 1000 * min((p.period_s for p in station.points), default=10.0)
+        if mute or (now_ms - last_ms < pace_ms and discrete == before):
+            return []
+        self._published[station.device.id] = (now_ms, discrete)
+        return payloads(station.device.unit, station.points, station.values, now_ms)
+
+    def camera(self, asset: str) -> CameraState:
+        """How the camera of this asset stands; a cut or silent one cannot be reached."""
+        station = self._find(asset)[0][0]
+        kinds = {fault.kind for fault in station.active()}
+        if kinds & {"link_lost", "silent"}:
+            return CameraState(False, False, False)
+        shown = station.outputs
+        return CameraState(*(bool(shown[rung]) for rung in ("reachable", "stream", "media")))
+
+    def value(self, point: str) -> Value:
+        """What one point (`asset/point`) shows now, in its unit."""
+        return self.stations[self.plant.points[point].device].values.get(point)
+
+    def _find(self, asset: str) -> tuple[list[Station], str]:
+        """The stations that an asset, device or line means, and the part below the device's asset."""
+        named = [s for s in self.stations.values() if asset in (s.device.asset, s.device.id)]
+        if named:
+            return named, ""
+        for station in self.stations.values():
+            if asset.startswith(f"{station.device.asset}/"):
+                return [station], asset.removeprefix(f"{station.device.asset}/")
+        behind = [s for s in self.stations.values() if s.device.line == asset]
+        if not behind:
+            known = ", ".join(sorted(s.device.asset for s in self.stations.values()))
+            raise UnknownFault(f"{asset!r} is no asset, device or line with a device: {known}")
+        return behind, ""
+
+    def _drop(self, station: Station, asset: str, kind: str) -> None:
+        station.imposed = [e for e in station.imposed if (e[0], e[1].kind) != (asset, kind)]
+        if kind not in faults.NEEDS_POINT:
+            station.faults = [e for e in station.faults if (e[0], e[1].kind) != (asset, kind)]
+
+
+def _check(station: Station, kind: str, options: Mapping[str, object]) -> None:
+    known = (*station.equipment.kinds, *faults.KINDS)
+    if kind not in known:
+        raise UnknownFault(f"{kind!r} is no fault of {station.device.asset}: {', '.join(known)}")
+    if kind in faults.NEEDS_POINT and "point" not in options:
+        raise UnknownFault(f"{kind} of {station.device.asset} needs a point")
+
+
+def _within(asset: str, whole: str) -> bool:
+    return asset == whole or asset.startswith(f"{whole}/")
+
+
+def _below(part: str, options: Mapping[str, object]) -> Mapping[str, object]:
+    """Options whose point is named from the part."""
+    return (
+        {**options, "point": f"{part}/{options['point']}"}
+        if part and "point" in options
+        else options
+    )

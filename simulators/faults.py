@@ -1,0 +1,137 @@
+"""Faults as wrappers that compose: around what a device shows, and around how it answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from config.profile import Table
+from simulators.layout import Value
+
+Values = Mapping[str, Value]
+"""Point id to what it shows."""
+Answer = list[int] | int | None
+"""Words or bits; an exception code; or nothing, ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One read request to one unit. `connected_ms`: when its connection was opened, if that is known."""
+
+    table: Table
+    address: int
+    count: int
+    now_ms: int
+    connected_ms: int | None = None
+
+
+Answerer = Callable[[Read], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault in force. `before` is what the device showed when it began."""
+
+    kind: str
+    since_ms: int
+    options: Mapping[str, object] = field(default_factory=dict)
+    before: Values = field(default_factory=dict)
+
+    def number(self, name: str, default: float) -> float:
+        """A numeric option."""
+        value = self.options.get(name, default)
+        return float(value) if isinstance(value, int | float) else default
+
+
+def _stuck(fault: Fault, values: Values) -> Values:
+    """Frozen: all points, or those whose path ends in the option `point`."""
+    only = fault.options.get("point")
+    return {
+        point: fault.before.get(point, value) if _named(point, only) else value
+        for point, value in values.items()
+    }
+
+
+def _sensor_dead(fault: Fault, values: Values) -> Values:
+    """Nothing comes from one sensor: registers hold "no data", JSON says null."""
+    only = fault.options.get("point")
+    return {point: None if _named(point, only) else value for point, value in values.items()}
+
+
+def _set(fault: Fault, values: Values) -> Values:
+    """One point shows the option `value`, whatever the physics says."""
+    only, shown = fault.options.get("point"), fault.options.get("value")
+    wanted = shown if isinstance(shown, str) or shown is None else fault.number("value", 0.0)
+    return {point: wanted if _named(point, only) else value for point, value in values.items()}
+
+
+def _named(point: str, name: object) -> bool:
+    return name is None or point == name or point.endswith(f"/{name}")
+
+
+def _silent(fault: Fault, inner: Answerer) -> Answerer:
+    """Takes requests and never answers."""
+    return lambda read: None
+
+
+def _refusing(fault: Fault, inner: Answerer) -> Answerer:
+    """Answers with the exception `code` (default 2), everywhere or from `first` to `last`."""
+    code = round(fault.number("code", 2))
+    first, last = fault.number("first", 0), fault.number("last", 65535)
+
+    def answer(read: Read) -> Answer:
+        touched = read.address <= last and first < read.address + read.count
+        return code if touched else inner(read)
+
+    return answer
+
+
+def _half_open(fault: Fault, inner: Answerer) -> Answerer:
+    """Connections from before are dead without a word; a new one works."""
+
+    def answer(read: Read) -> Answer:
+        old = read.connected_ms is None or read.connected_ms <= fault.since_ms
+        return None if old else inner(read)
+
+    return answer
+
+
+VALUE_FAULTS: Mapping[str, Callable[[Fault, Values], Values]] = {
+    "stuck": _stuck,
+    "sensor_dead": _sensor_dead,
+    "set": _set,
+}
+ANSWER_FAULTS: Mapping[str, Callable[[Fault, Answerer], Answerer]] = {
+    "silent": _silent,
+    "refusing": _refusing,
+    "half_open": _half_open,
+}
+LINK_FAULTS = ("link_lost", "slow")
+"""`link_lost`: the line (or the device behind its gateway) is gone; `slow`: answers `seconds` late."""
+NEEDS_POINT = ("sensor_dead", "set")
+KINDS = (*VALUE_FAULTS, *ANSWER_FAULTS, *LINK_FAULTS)
+"""Faults that any device can have; the physical ones are the equipment's own `kinds`."""
+
+
+def shown(faults: list[Fault], values: Values) -> Values:
+    """What the device shows under its faults, in the order in which they came."""
+    for fault in faults:
+        wrap = VALUE_FAULTS.get(fault.kind)
+        values = wrap(fault, values) if wrap else values
+    return values
+
+
+def answering(faults: list[Fault], inner: Answerer) -> Answerer:
+    """How the device answers under its faults; a later one lies around an earlier one."""
+    for fault in faults:
+        wrap = ANSWER_FAULTS.get(fault.kind)
+        inner = wrap(fault, inner) if wrap else inner
+    return inner
+
+
+def delay_s(faults: list[Fault]) -> float:
+    """How late the device answers, seconds: the sum of its `slow` faults (2 s each unless said)."""
+    return sum(fault.number("seconds", 2.0) for fault in faults if fault.kind == "slow")
+
+
+def is_cut_off(faults: list[Fault]) -> bool:
+    """Whether the device's link is gone."""
+    return any(fault.kind == "link_lost" for fault in faults)

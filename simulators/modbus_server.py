@@ -1,0 +1,152 @@
+"""A Modbus TCP server that serves function codes 1 to 4 and keeps count of every code it saw."""
+
+import asyncio
+import contextlib
+import struct
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from config.clock import Clock
+from simulators.faults import Answer
+from simulators.layout import ILLEGAL_FUNCTION, ILLEGAL_VALUE
+
+HEADER = struct.Struct(">HHHB")
+"""Transaction, protocol (0), length of what follows including the unit, unit."""
+LONGEST = 254
+"""Of unit and PDU, by the specification."""
+MOST = {1: 2000, 2: 2000, 3: 125, 4: 125}
+"""Function code served to the most addresses it may ask for."""
+
+
+Before = Callable[[], None]
+"""Called before the endpoint is asked anything: moves its physics to now."""
+
+
+class Endpoint(Protocol):
+    """What stands behind one line: an estate's `LineWords`, or a recording."""
+
+    @property
+    def up(self) -> bool:
+        """Whether it takes connections."""
+        ...
+
+    def delay_s(self, unit: int) -> float:
+        """How late this unit answers now."""
+        ...
+
+    def answer(
+        self, unit: int, function: int, address: int, count: int, connected_ms: int | None = None
+    ) -> Answer:
+        """Words or bits, an exception code, or None for silence."""
+        ...
+
+
+class ModbusServer:
+    """One endpoint on one TCP port. `functions` counts the codes of all requests, served or not."""
+
+    def __init__(self, endpoint: Endpoint, clock: Clock, *, before: Before | None = None) -> None:
+        self.functions: Counter[int] = Counter()
+        self._endpoint = endpoint
+        self._clock = clock
+        self._before = before
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listen; returns the port (chosen by the system for 0). Raises OSError if it is taken."""
+        self._server = await asyncio.start_server(self._serve, host, port)
+        self._watch = asyncio.create_task(self._hang_up_when_down())
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and end every connection; may be called twice."""
+        if self._watch:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+            self._watch = None
+        if self._server:
+            self._server.close()
+            self._hang_up()
+            await self._server.wait_closed()
+            self._server = None
+
+    def _hang_up(self) -> None:
+        for writer in self._open:
+            writer.transport.abort()
+
+    async def _hang_up_when_down(self) -> None:
+        """A line that goes down takes its connections with it."""
+        while True:
+            await self._clock.sleep_until(self._clock.monotonic() + 0.5)
+            if self._open and not self._is_up():
+                self._hang_up()
+
+    def _is_up(self) -> bool:
+        if self._before:
+            self._before()
+        return self._endpoint.up
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        connected_ms = self._clock.now()
+        try:
+            while self._is_up() and await self._exchange(reader, writer, connected_ms):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return
+        finally:
+            self._open.discard(writer)
+            writer.transport.abort()
+
+    async def _exchange(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connected_ms: int
+    ) -> bool:
+        """One request and its answer; False when the stream is no Modbus TCP."""
+        header = await reader.readexactly(HEADER.size)
+        transaction, protocol, length, unit = HEADER.unpack(header)
+        if protocol != 0 or not 2 <= length <= LONGEST:
+            return False
+        request = await reader.readexactly(length - 1)
+        reply = self._reply(unit, request, connected_ms)
+        if reply is not None:
+            delay = self._endpoint.delay_s(unit)
+            if delay > 0:
+                await self._clock.sleep_until(self._clock.monotonic() + delay)
+            writer.write(HEADER.pack(transaction, 0, len(reply) + 1, unit) + reply)
+            await writer.drain()
+        return True
+
+    def _reply(self, unit: int, request: bytes, connected_ms: int) -> bytes | None:
+        """The PDU that answers a PDU, None for silence."""
+        function = request[0]
+        self.functions[function] += 1
+        if self._before:
+            self._before()
+        if function not in MOST:
+            return _refusal(function, ILLEGAL_FUNCTION)
+        if len(request) != 5:
+            return _refusal(function, ILLEGAL_VALUE)
+        address, count = struct.unpack(">HH", request[1:])
+        if not 1 <= count <= MOST[function]:
+            return _refusal(function, ILLEGAL_VALUE)
+        answer = self._endpoint.answer(unit, function, address, count, connected_ms)
+        if answer is None:
+            return None
+        return _refusal(function, answer) if isinstance(answer, int) else _data(function, answer)
+
+
+def _refusal(function: int, code: int) -> bytes:
+    return bytes([function | 0x80, code])
+
+
+def _data(function: int, values: list[int]) -> bytes:
+    """Words big-endian; bits packed, the first in the lowest place of the first byte."""
+    if function in (3, 4):
+        body = struct.pack(f">{len(values)}H", *values)
+    else:
+        packed = sum(1 << place for place, bit in enumerate(values) if bit)
+        body = packed.to_bytes((len(values) + 7) // 8, "little")
+    return bytes([function, len(body)]) + body
