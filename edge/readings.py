@@ -1,7 +1,7 @@
 """What an edge says and hears: the telemetry contract between edge and collector (see docs/asyncapi.yaml)."""
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -57,18 +57,26 @@ class Readings:
         return len(self.index)
 
 
+Index = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Millis = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+QualityCode = Annotated[int, msgspec.Meta(ge=0, le=127)]
+
+
 class Batch(msgspec.Struct, omit_defaults=False):
-    """One batch on the wire, columnar; the lane stands in the topic."""
+    """One batch on the wire, columnar; the lane stands in the topic.
+
+    The bounds are those of the arrays that the columns become: what is decoded fits them.
+    """
 
     e: str
     s: int
     o: int
-    t: int
-    n: int
-    i: list[int]
-    d: list[int]
+    t: Millis
+    n: Millis
+    i: list[Index]
+    d: list[Millis]
     v: list[float | None]
-    q: list[int]
+    q: list[QualityCode]
 
 
 class PointRow(msgspec.Struct, frozen=True):
@@ -110,12 +118,17 @@ class State(msgspec.Struct):
 
 
 class Committed(msgspec.Struct):
-    """Per lane the highest contiguous sequence that is durable in the journal (0: none)."""
+    """Per lane the highest contiguous sequence that is durable in the journal (0: none).
+
+    `connection` is that of the newest birth the collector has seen: only a mark with the edge's own
+    connection number is the answer to its birth; an older one was kept by the broker.
+    """
 
     epoch: str
     event: int = 0
     data: int = 0
     backfill: int = 0
+    connection: int = 0
 
 
 class Request(msgspec.Struct):
