@@ -1,0 +1,259 @@
+"""The ledger in SQL: decisions and asks on SQLAlchemy Core, for SQLite and PostgreSQL alike."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from collector.ports import Ask, LedgerEvent, LedgerRow, Outcome, Unavailable
+
+metadata = sa.MetaData()
+
+EVENTS = sa.Table(
+    "decision_event",
+    metadata,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("stream", sa.Text, nullable=False),
+    sa.Column("site", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("schema", sa.Integer, nullable=False),
+    sa.UniqueConstraint("stream", "site", "key", name="decision_event_key"),
+    sa.Index("decision_event_subject", "stream", "site", "subject"),
+    sqlite_autoincrement=True,
+)
+ROWS = sa.Table(
+    "decision_row",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("stream", sa.Text, nullable=False),
+    sa.Column("site", sa.Text, nullable=False),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("open", sa.Boolean, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.UniqueConstraint("stream", "site", "id", name="decision_row_id"),
+    sa.Index("decision_row_open", "stream", "open", "number"),
+)
+CURSORS = sa.Table(
+    "decision_cursor",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+ASKS = sa.Table(
+    "ask",
+    metadata,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("site", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+OUTCOMES = sa.Table(
+    "ask_outcome",
+    metadata,
+    sa.Column("ask", sa.Text, primary_key=True),
+    sa.Column("accepted", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+_LOCK = 0x57E4A4D
+"""Advisory lock of all appends: without it a reader could pass over a number given but not yet kept."""
+
+
+def open_ledger(url: str) -> sa.Engine:
+    """An engine for `url` (`sqlite:///file` or `postgresql+psycopg://…`), durable on commit.
+
+    The tables must be there: `commands.migrate.migrate(url)` makes them.
+    """
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": 30})
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = (
+        None  # SQLAlchemy's `begin` says when; the driver's guess is not asked
+    )
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+class _Ledger:
+    """What both halves share: how a transaction is opened and how its failures are named."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._reader = engine
+        self._writer = engine.execution_options(writing=True)
+        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        with _named(), self._writer.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            yield connection
+
+    def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        with _named(), self._reader.connect() as connection:
+            return connection.execute(query).all()
+
+    def close(self) -> None:
+        """Give the connections back; may be called twice."""
+        self._reader.dispose()
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """A database that cannot be reached or is locked is `Unavailable`; a wrong query stays an error."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        raise Unavailable(f"ledger: {error}") from error
+
+
+class SqlDecisions(_Ledger):
+    """`Decisions` in SQL; one transaction per append."""
+
+    def append(
+        self,
+        events: Sequence[LedgerEvent],
+        rows: Sequence[LedgerRow],
+        cursors: Mapping[str, int] | None = None,
+    ) -> list[LedgerEvent]:
+        with self._write() as connection:
+            new = self._append_events(connection, events)
+            self._put(connection, ROWS, ("stream", "site", "id"), map(_row_values, rows))
+            positions = [{"name": n, "position": p} for n, p in (cursors or {}).items()]
+            self._put(connection, CURSORS, ("name",), positions)
+        return new
+
+    def _append_events(
+        self, connection: sa.Connection, events: Sequence[LedgerEvent]
+    ) -> list[LedgerEvent]:
+        if not events:
+            return []
+        last = connection.execute(sa.select(sa.func.max(EVENTS.c.seq))).scalar() or 0
+        statement = self._insert(EVENTS).on_conflict_do_nothing()
+        connection.execute(statement, [_event_values(event) for event in events])
+        query = sa.select(EVENTS).where(EVENTS.c.seq > last).order_by(EVENTS.c.seq)
+        return [_event(row) for row in connection.execute(query)]
+
+    def _put(
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        key: Sequence[str],
+        values: Iterable[Mapping[str, Any]],
+    ) -> None:
+        """Insert or replace by natural key; of equal keys the last stays."""
+        unique = {tuple(row[k] for k in key): row for row in values}
+        if not unique:
+            return
+        statement = self._insert(table)
+        changed = {c: statement.excluded[c] for c in next(iter(unique.values())) if c not in key}
+        upsert = statement.on_conflict_do_update(index_elements=list(key), set_=changed)
+        connection.execute(upsert, list(unique.values()))
+
+    def since(self, seq: int, limit: int = 1000) -> list[LedgerEvent]:
+        query = sa.select(EVENTS).where(EVENTS.c.seq > seq).order_by(EVENTS.c.seq).limit(limit)
+        return [_event(row) for row in self._read(query)]
+
+    def rows(
+        self, stream: str, site: str | None = None, *, open_only: bool = False, limit: int = 100_000
+    ) -> list[LedgerRow]:
+        query = sa.select(ROWS).where(ROWS.c.stream == stream)
+        if site is not None:
+            query = query.where(ROWS.c.site == site)
+        if open_only:
+            query = query.where(ROWS.c.open)
+        return [_row(row) for row in self._read(query.order_by(ROWS.c.number.desc()).limit(limit))]
+
+    def row(self, stream: str, site: str, id: str) -> LedgerRow | None:
+        wanted = (ROWS.c.stream == stream, ROWS.c.site == site, ROWS.c.id == id)
+        found = self._read(sa.select(ROWS).where(*wanted))
+        return _row(found[0]) if found else None
+
+    def history(self, stream: str, site: str, subject: str) -> list[LedgerEvent]:
+        wanted = (EVENTS.c.stream == stream, EVENTS.c.site == site, EVENTS.c.subject == subject)
+        return [_event(r) for r in self._read(sa.select(EVENTS).where(*wanted).order_by("seq"))]
+
+    def cursor(self, name: str) -> int:
+        found = self._read(sa.select(CURSORS.c.position).where(CURSORS.c.name == name))
+        return int(found[0].position) if found else 0
+
+
+class SqlAsks(_Ledger):
+    """`Asks` in SQL."""
+
+    def ask(self, ask: Ask) -> int:
+        values = {
+            "id": ask.id, "site": ask.site, "kind": ask.kind, "subject": ask.subject,
+            "by": ask.by, "at": ask.at, "data": dict(ask.data),
+        }  # fmt: skip
+        with self._write() as connection:
+            connection.execute(self._insert(ASKS).on_conflict_do_nothing(), values)
+            query = sa.select(ASKS.c.seq).where(ASKS.c.id == ask.id)
+            return int(connection.execute(query).scalar_one())
+
+    def since(self, seq: int, kinds: Sequence[str], limit: int = 1000) -> list[Ask]:
+        query = sa.select(ASKS).where(ASKS.c.seq > seq, ASKS.c.kind.in_(kinds))
+        return [_ask(row) for row in self._read(query.order_by(ASKS.c.seq).limit(limit))]
+
+    def settle(self, outcome: Outcome) -> None:
+        values = {
+            "ask": outcome.ask, "accepted": outcome.accepted,
+            "reason": outcome.reason, "at": outcome.at,
+        }  # fmt: skip
+        with self._write() as connection:
+            connection.execute(self._insert(OUTCOMES).on_conflict_do_nothing(), values)
+
+    def outcome(self, ask_id: str) -> Outcome | None:
+        found = self._read(sa.select(OUTCOMES).where(OUTCOMES.c.ask == ask_id))
+        return Outcome(**found[0]._asdict()) if found else None
+
+
+def _event_values(event: LedgerEvent) -> dict[str, Any]:
+    return {
+        "stream": event.stream, "site": event.site, "subject": event.subject, "kind": event.kind,
+        "at": event.at, "key": event.key, "by": event.by, "data": dict(event.data),
+        "schema": event.schema,
+    }  # fmt: skip
+
+
+def _event(row: sa.Row[Any]) -> LedgerEvent:
+    return LedgerEvent(**row._asdict())
+
+
+def _row_values(row: LedgerRow) -> dict[str, Any]:
+    return {
+        "stream": row.stream, "site": row.site, "id": row.id,
+        "open": row.open, "data": dict(row.data),
+    }  # fmt: skip
+
+
+def _row(row: sa.Row[Any]) -> LedgerRow:
+    return LedgerRow(row.stream, row.site, row.id, row.open, row.data)
+
+
+def _ask(row: sa.Row[Any]) -> Ask:
+    return Ask(**row._asdict())
