@@ -1,0 +1,293 @@
+"""Starts real servers (Mosquitto, InfluxDB, PostgreSQL) for tests, measurements and the demo, and ends them."""
+
+import http.client
+import json
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+READY_S_MAX: Final = 30.0
+STOP_S_MAX: Final = 15.0
+MOSQUITTO_FILES: Final = Path(__file__).parents[1] / "deploy" / "mosquitto"
+ACL: Final = MOSQUITTO_FILES / "acl"
+
+
+class PartFailed(Exception):
+    """A real part did not start; the message ends with what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One server process of ours. Its output is in `log`."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    stop_signal: int = signal.SIGTERM
+
+    def stop(self) -> None:
+        """End it and wait; may be called twice."""
+        if self.process.poll() is None:
+            self.process.send_signal(self.stop_signal)
+            try:
+                self.process.wait(timeout=STOP_S_MAX)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """`kill -9`, and wait."""
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class MosquittoServer:
+    """A broker on 127.0.0.1. `users` are its names and passwords."""
+
+    running: Running
+    folder: Path
+    host: str
+    port: int
+    users: Mapping[str, str]
+
+    def stop(self) -> None:
+        """End it; may be called twice."""
+        self.running.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class InfluxServer:
+    """A store on 127.0.0.1, set up. The token may do everything in `org`."""
+
+    running: Running
+    folder: Path
+    url: str
+    token: str
+    org: str
+    bucket: str
+
+    def stop(self) -> None:
+        """End it; may be called twice."""
+        self.running.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """A database server on a unix socket only, in `folder`, which goes when it stops."""
+
+    running: Running
+    folder: Path
+    user: str
+
+    def url(self, database: str = "postgres") -> str:
+        """SQLAlchemy's address of one database."""
+        return f"postgresql+psycopg://{self.user}@/{database}?host={self.folder}"
+
+    def stop(self) -> None:
+        """End it and remove its data; may be called twice."""
+        self.running.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+# --- Mosquitto -------------------------------------------------------------------------------------
+
+
+def start_mosquitto(
+    program: Path,
+    folder: Path,
+    *,
+    users: Mapping[str, str] | None = None,
+    acl: str | None = None,
+    port: int | None = None,
+) -> MosquittoServer:
+    """Start the broker with `deploy/mosquitto/mosquitto.conf`; names, rights and port are included.
+
+    Without `users`: `collector` and nobody else, with a random password. `acl` replaces the shipped rights.
+
+    Raises:
+        PartFailed: it did not listen within 30 s.
+    """
+    known = dict(users or {"collector": secrets.token_urlsafe(12)})
+    port = port or free_port()
+    local = folder / "conf.d"
+    local.mkdir(parents=True, exist_ok=True)
+    passwords, rights = folder / "passwords", folder / "acl"
+    _write_passwords(program, passwords, known)
+    rights.write_text(ACL.read_text(encoding="utf-8") if acl is None else acl, encoding="utf-8")
+    rights.chmod(0o600)
+    lines = [f"listener {port} {HOST}", f"password_file {passwords}", f"acl_file {rights}"]
+    if os.geteuid() == 0:
+        lines.append("user root")  # it would give up root and could not read the files of a test
+    lines.append("log_dest stderr")
+    (local / "local.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    command = [str(program), "-c", str(MOSQUITTO_FILES / "mosquitto.conf")]
+    running = _start("mosquitto", command, folder)
+    _until_ready(running, lambda: _listens(port))
+    return MosquittoServer(running, folder, HOST, port, known)
+
+
+def _write_passwords(program: Path, path: Path, users: Mapping[str, str]) -> None:
+    path.write_text("".join(f"{name}:{word}\n" for name, word in users.items()), encoding="utf-8")
+    path.chmod(0o600)
+    maker = shutil.which("mosquitto_passwd", path=f"{program.parent}:/usr/bin:/usr/local/bin")
+    if maker is None:
+        raise PartFailed("mosquitto_passwd is not beside mosquitto")
+    subprocess.run([maker, "-U", str(path)], check=True, capture_output=True)
+
+
+# --- InfluxDB --------------------------------------------------------------------------------------
+
+
+def start_influxd(
+    program: Path, folder: Path, *, org: str = "steward", bucket: str = "steward"
+) -> InfluxServer:
+    """Start the store with its files in `folder` and set it up with a random token.
+
+    Raises:
+        PartFailed: it was not healthy within 30 s, or refused its setup.
+    """
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [
+        str(program),
+        *("--bolt-path", str(folder / "influxd.bolt")),
+        *("--engine-path", str(folder / "engine")),
+        *("--sqlite-path", str(folder / "influxd.sqlite")),
+        *("--http-bind-address", f"{HOST}:{port}"),
+        *("--log-level", "warn"),
+        "--reporting-disabled",
+    ]
+    running = _start("influxd", command, folder)
+    _until_ready(running, lambda: _ask(port, "GET", "/health") is not None)
+    wanted = {
+        "username": "steward",
+        "password": secrets.token_urlsafe(12),
+        "org": org,
+        "bucket": bucket,
+        "token": secrets.token_urlsafe(24),
+    }
+    if _ask(port, "POST", "/api/v2/setup", wanted) is None:
+        running.stop()
+        raise PartFailed(f"influxd refused its setup; {_tail(running.log)}")
+    return InfluxServer(running, folder, f"http://{HOST}:{port}", wanted["token"], org, bucket)
+
+
+def _ask(port: int, method: str, path: str, body: object = None) -> bytes | None:
+    """The answer to one HTTP request, None when there is none or it is a refusal."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    try:
+        text = None if body is None else json.dumps(body)
+        connection.request(method, path, text, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        content = answer.read()
+        return content if answer.status < 300 else None
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------
+
+
+def start_postgres(program: Path) -> PostgresServer:
+    """Start a database server of its own in a new folder, as somebody who is not root.
+
+    Raises:
+        PartFailed: no such user, `initdb` failed, or it did not answer within 30 s.
+    """
+    programs = program.resolve().parent
+    owner = _not_root()
+    folder = Path(tempfile.mkdtemp(prefix="steward-pg-"))
+    if owner is not None:
+        shutil.chown(folder, owner)
+    data = folder / "data"
+    make = [str(programs / "initdb"), "-D", str(data), "-U", "steward", "-A", "trust"]
+    made = subprocess.run(
+        [*make, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+        capture_output=True, check=False, user=owner, cwd=folder,
+    )  # fmt: skip
+    if made.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise PartFailed(f"initdb failed: {made.stderr.decode(errors='replace').strip()}")
+    command = [
+        str(program.resolve()),
+        "-D",
+        str(data),
+        "-k",
+        str(folder),
+        "-c",
+        "listen_addresses=",
+    ]
+    running = _start("postgres", command, folder, user=owner, stop_signal=signal.SIGINT)
+    ask = [str(programs / "pg_isready"), "-h", str(folder), "-U", "steward", "-d", "postgres"]
+    _until_ready(
+        running, lambda: subprocess.run(ask, capture_output=True, check=False).returncode == 0
+    )
+    return PostgresServer(running, folder, "steward")
+
+
+def _not_root() -> str | None:
+    """Whom PostgreSQL runs as when we are root: it refuses root. None: ourselves."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    for name in ("postgres", "nobody"):
+        if name in names:
+            return name
+    raise PartFailed("postgres refuses to run as root, and there is no user postgres or nobody")
+
+
+# --- processes -------------------------------------------------------------------------------------
+
+
+def _start(
+    name: str, command: Sequence[str], folder: Path, *, user: str | None = None, stop_signal: int = signal.SIGTERM
+) -> Running:  # fmt: skip
+    log = folder / f"{name}.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, user=user
+        )  # fmt: skip
+    return Running(name, process, log, stop_signal)
+
+
+def _until_ready(running: Running, ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + READY_S_MAX
+    while not ready():
+        ended = running.process.poll()
+        if ended is not None or time.monotonic() > deadline:
+            running.stop()
+            why = "was not ready in time" if ended is None else f"ended with {ended}"
+            raise PartFailed(f"{running.name} {why}; {_tail(running.log)}")
+        time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-5:]
+    return "it said: " + " | ".join(lines)

@@ -1,0 +1,141 @@
+"""The real parts start with our own configuration, do what we rely on, and end."""
+
+import http.client
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as mqtt
+import psycopg
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from commands.part_servers import (
+    InfluxServer,
+    MosquittoServer,
+    PartFailed,
+    PostgresServer,
+    start_mosquitto,
+)
+
+pytestmark = pytest.mark.system
+AGENT = ("riverside/agent-1", "agent-1-word")
+COLLECTOR = ("collector", "collector-word")
+ANSWER_S_MAX = 10.0
+
+
+class Client:
+    """A paho client which says what came of its connection and what it heard."""
+
+    def __init__(self, server: MosquittoServer, user: str, word: str) -> None:
+        self.heard: list[tuple[str, bytes]] = []
+        self.code: int | None = None
+        self._event = threading.Event()
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="")
+        if user:
+            self.client.username_pw_set(user, word)
+        self.client.on_connect = lambda *args: self._note(code=args[3].value)
+        self.client.on_subscribe = lambda *args: self._note(code=args[3][0].value)
+        self.client.on_message = lambda *args: self._hear(args[2])
+        self.client.connect(server.host, server.port)
+        self.client.loop_start()
+        self.wait()
+
+    def _note(self, *, code: int) -> None:
+        self.code = code
+        self._event.set()
+
+    def _hear(self, message: mqtt.MQTTMessage) -> None:
+        self.heard.append((message.topic, bytes(message.payload)))
+        self._event.set()
+
+    def wait(self) -> None:
+        assert self._event.wait(ANSWER_S_MAX)
+        self._event.clear()
+
+    def subscribe(self, topic: str) -> int | None:
+        self.client.subscribe(topic, qos=1)
+        self.wait()
+        return self.code
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Not waited for: Mosquitto ends the connection of who publishes without a right to."""
+        self.client.publish(topic, payload, qos=1)
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.mark.parametrize(
+    ("user", "word"), [("", ""), ("collector", "wrong"), ("stranger", "collector-word")]
+)
+def test_mosquitto_refuses_who_it_does_not_know(
+    mosquitto: MosquittoServer, user: str, word: str
+) -> None:
+    client = Client(mosquitto, user, word)
+    client.close()
+    assert client.code != 0
+
+
+def test_an_agent_is_heard_by_the_collector_on_its_own_topics_only(
+    mosquitto: MosquittoServer,
+) -> None:
+    collector, agent = Client(mosquitto, *COLLECTOR), Client(mosquitto, *AGENT)
+    collector.subscribe("steward/v1/+/+/data")
+    agent.publish("steward/v1/riverside/agent-2/data", b"forged")
+    agent.publish("steward/v1/riverside/agent-1/data", b"mine")
+    collector.wait()
+    collector.close()
+    agent.close()
+    assert collector.heard == [("steward/v1/riverside/agent-1/data", b"mine")]
+
+
+def test_an_agent_hears_its_own_mark_and_nobody_elses(mosquitto: MosquittoServer) -> None:
+    collector, agent = Client(mosquitto, *COLLECTOR), Client(mosquitto, *AGENT)
+    agent.subscribe("steward/v1/#")
+    collector.publish("steward/v1/riverside/agent-2/committed", b"other")
+    collector.publish("steward/v1/riverside/agent-1/committed", b"own")
+    agent.wait()
+    collector.close()
+    agent.close()
+    assert agent.heard == [("steward/v1/riverside/agent-1/committed", b"own")]
+
+
+def test_influxd_is_set_up_and_knows_our_bucket(influxd: InfluxServer) -> None:
+    address = urlsplit(influxd.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+    connection.request(
+        "GET", f"/api/v2/buckets?name={influxd.bucket}",
+        headers={"Authorization": f"Token {influxd.token}"},
+    )  # fmt: skip
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    assert (answer.status, influxd.bucket.encode() in content) == (200, True)
+
+
+def test_postgres_answers_on_its_socket(postgres: PostgresServer) -> None:
+    with psycopg.connect(host=str(postgres.folder), user=postgres.user, dbname="postgres") as link:
+        row = link.execute("show server_version_num").fetchone()
+    assert row is not None
+    assert int(row[0]) >= 150000
+
+
+def test_a_stopped_part_is_gone_and_may_be_stopped_again(
+    part_programs: Callable[[str], Path], tmp_path: Path
+) -> None:
+    server = start_mosquitto(part_programs("mosquitto"), tmp_path)
+    server.stop()
+    server.stop()
+    assert server.running.process.poll() is not None
+
+
+def test_a_part_that_cannot_start_says_why(
+    part_programs: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "wrong.conf").write_text("no_such_setting 1\n", encoding="utf-8")
+    with pytest.raises(PartFailed, match="no_such_setting"):
+        start_mosquitto(part_programs("mosquitto"), tmp_path)
