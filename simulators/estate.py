@@ -92,11 +92,11 @@ class Estate:
                 station.faults.append((asset, fault))
 
     def repair(self, asset: str) -> None:
-        """Take back every fault of this asset and of its parts."""
-        stations, _ = self._find(asset)
+        """Take back every fault of this asset, with its parts, its controller and their link."""
+        stations, part = self._find(asset)
         for station in stations:
-            station.imposed = [(at, one) for at, one in station.imposed if not _within(at, asset)]
-            station.faults = [(at, one) for at, one in station.faults if not _within(at, asset)]
+            station.imposed = [e for e in station.imposed if part and not _within(e[0], asset)]
+            station.faults = [e for e in station.faults if part and not _within(e[0], asset)]
 
     def clear(self) -> None:
         """Repair everything and forget the timetable."""

@@ -51,7 +51,7 @@ class ModbusServer:
         self._clock = clock
         self._before = before
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.Task[object], asyncio.StreamWriter] = {}
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
@@ -70,11 +70,12 @@ class ModbusServer:
         if self._server:
             self._server.close()
             self._hang_up()
+            await asyncio.gather(*self._open, return_exceptions=True)
             await self._server.wait_closed()
             self._server = None
 
     def _hang_up(self) -> None:
-        for writer in self._open:
+        for writer in self._open.values():
             writer.transport.abort()
 
     async def _hang_up_when_down(self) -> None:
@@ -90,7 +91,9 @@ class ModbusServer:
         return self._endpoint.up
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a stream's callback always runs in a task
+        self._open[task] = writer
         connected_ms = self._clock.now()
         try:
             while self._is_up() and await self._exchange(reader, writer, connected_ms):
@@ -98,7 +101,7 @@ class ModbusServer:
         except (ConnectionError, asyncio.IncompleteReadError):
             return
         finally:
-            self._open.discard(writer)
+            del self._open[task]
             writer.transport.abort()
 
     async def _exchange(
