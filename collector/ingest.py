@@ -1,0 +1,225 @@
+"""One loop, one pass: what arrived is decided, journalled, shown, judged, and only then committed."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol
+
+from collector.columns import Columns, Joined
+from collector.groups import Group
+from collector.live import LiveTable, load, save
+from collector.ports import BatchSource, Entry, Journal, Message, Unavailable
+from collector.projecting import BACKOFF_S_MAX, BACKOFF_S_MIN, Offload, Projecting, inline
+from collector.receiving import Receiving
+from config.clock import Clock
+from config.plant import Plant
+
+log = logging.getLogger("steward.ingest")
+
+ENTRIES_AT_ONCE: Final = 2_000
+
+
+class Judge(Protocol):
+    """What looks at each group in the same pass: alarming. Its calls do not wait for anything."""
+
+    @property
+    def position(self) -> int:
+        """Journal position up to which its decisions are durable."""
+        ...
+
+    def judge(self, group: Group) -> None:
+        """Decide about one group; the live table has it already."""
+        ...
+
+    def wake(self, now: int) -> None:
+        """Let every timer act that is due at `now` (UTC ms), at its own instant."""
+        ...
+
+    def next_wake(self) -> int | None:
+        """When the next timer is due."""
+        ...
+
+    def flush(self) -> None:
+        """Make decisions durable. Raises `Unavailable`: they are kept and tried again."""
+        ...
+
+
+@dataclass(slots=True)
+class IngestStats:
+    """Counted since the start. `corrected` are readings whose time was changed."""
+
+    messages: int = 0
+    groups: int = 0
+    readings: int = 0
+    set_aside: int = 0
+    corrected: int = 0
+    late: int = 0
+    replayed: int = 0
+    journal_refused: int = 0
+    judge_refused: int = 0
+    journal_ok: bool = True
+    judges_ok: bool = True
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Ingest:
+    """Call `restore` once, then `run`. Needs one `Receiving` of its own; `live_file` keeps the table."""
+
+    source: BatchSource
+    journal: Journal
+    live: LiveTable
+    judges: Sequence[Judge]
+    plants: Sequence[Plant]
+    clock: Clock
+    projecting: Projecting | None = None
+    offload: Offload = inline
+    live_file: Path | None = None
+    save_every_s: float = 60.0
+    stats: IngestStats = field(default_factory=IngestStats)
+    receiving: Receiving = field(init=False)
+    _columns: Columns = field(init=False)
+    _position: int = field(init=False, default=0)
+    _saved_position: int = field(init=False, default=0)
+    _save_at: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.receiving = Receiving(self.plants, self.clock)
+        self._columns = Columns(self.live)
+
+    # --- start ---------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Bring live table and judges to the journal's end, with the times that were recorded.
+
+        The judges have restored themselves before.
+        """
+        shown = self.live.restore(load(self.live_file)) if self.live_file else 0
+        self._saved_position = shown
+        self.journal.rise(max([shown, self._stored(), *(j.position for j in self.judges)]))
+        start = min([shown, *(j.position for j in self.judges)])
+        self._columns = Columns(self.live, self.journal.births(start))
+        self._replay(start, shown)
+        self.receiving.restore(self.journal)
+        self._position = self.journal.last()
+        self._save_at = self.clock.monotonic() + self.save_every_s
+
+    def _stored(self) -> int:
+        if self.projecting is None:
+            return 0
+        try:
+            return self.projecting.restore()
+        except Unavailable as error:
+            log.warning("the store cannot be asked where it stands: %s", error)
+            return 0
+
+    def _replay(self, position: int, shown: int) -> None:
+        judged = {id(judge): judge.position for judge in self.judges}
+        while groups := self.journal.groups_from(position, ENTRIES_AT_ONCE):
+            for position, entries in groups:
+                joined = self._columns.join(entries)
+                group = joined.group(position, entries[-1].received)
+                self.stats.replayed += len(group)
+                if position > shown:
+                    self.live.apply(group)
+                self._judge(group, [j for j in self.judges if position > judged[id(j)]])
+        self._flush()
+
+    # --- running -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Take what arrives until the source is closed."""
+        async for messages in self.source.batches():
+            await self.take(messages)
+
+    async def take(self, messages: Sequence[Message]) -> None:
+        """One pass over one list of messages, from bytes to `committed`."""
+        taken = self.receiving.take(messages)
+        self.stats.messages += len(messages)
+        if taken.entries:
+            joined = self._columns.join(taken.entries, [a.batch for a in taken.batches])
+            entries = [*taken.entries, *joined.aside] if joined.aside else taken.entries
+            before, self._position = self._position, await self._journalled(entries)
+            self._show(joined, entries[-1].received)
+            if self.projecting is not None:
+                self.projecting.offer(before, self._position, joined)
+        for topic, payload, retain in taken.replies:
+            await self.source.commit(topic, payload, retain=retain)
+        if self.clock.monotonic() >= self._save_at:
+            await self.save()
+
+    async def save(self) -> None:
+        """Save the live table and let go of the part of the journal that everybody has read."""
+        self._save_at = self.clock.monotonic() + self.save_every_s
+        if self.live_file is not None:
+            content, position = self.live.dump(), self.live.position
+            try:
+                await self.offload(partial(save, self.live_file, content))
+                self._saved_position = position
+            except OSError as error:
+                log.warning("the live table cannot be saved, a start will take longer: %s", error)
+        await self.offload(partial(self.journal.trim, self._read_by_all()))
+
+    # --- inside --------------------------------------------------------------------------------
+
+    async def _journalled(self, entries: Sequence[Entry]) -> int:
+        """Append, however long it takes: nothing is committed and nothing taken meanwhile."""
+        backoff_s = BACKOFF_S_MIN
+        while True:
+            try:
+                position: int = await self.offload(partial(self.journal.append, entries))
+            except Unavailable as error:
+                self._journal_refused(error)
+            else:
+                if not self.stats.journal_ok:
+                    log.warning("the journal takes readings again")
+                    self.stats.journal_ok, self.stats.detail = True, ""
+                return position
+            await self.clock.sleep_until(self.clock.monotonic() + backoff_s)
+            backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
+
+    def _journal_refused(self, error: Unavailable) -> None:
+        self.stats.journal_refused += 1
+        if self.stats.journal_ok:
+            log.error("nothing is committed until the journal can be written: %s", error)
+        self.stats.journal_ok, self.stats.detail = False, str(error)
+
+    def _show(self, joined: Joined, received: int) -> None:
+        group = joined.group(self._position, received)
+        self.stats.groups += 1
+        self.stats.readings += len(group)
+        self.stats.set_aside += sum(entry.readings for entry in joined.aside)
+        self.stats.corrected += joined.corrected
+        newest = self.live.apply(group)
+        self.stats.late += len(group) - int(newest.sum())
+        self._judge(group, self.judges)
+        self._flush()
+
+    def _judge(self, group: Group, judges: Sequence[Judge]) -> None:
+        for judge in judges:
+            due = judge.next_wake()
+            if due is not None and due <= group.received:
+                judge.wake(group.received)
+            judge.judge(group)
+
+    def _flush(self) -> None:
+        try:
+            for judge in self.judges:
+                judge.flush()
+        except Unavailable as error:
+            self.stats.judge_refused += 1
+            if self.stats.judges_ok:
+                log.error("decisions wait for the ledger: %s", error)
+            self.stats.judges_ok = False
+        else:
+            self.stats.judges_ok = True
+
+    def _read_by_all(self) -> int:
+        readers = [judge.position for judge in self.judges]
+        if self.projecting is not None:
+            readers.append(self.projecting.position)
+        if self.live_file is not None:
+            readers.append(self._saved_position)
+        return min(readers, default=0)

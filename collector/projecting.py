@@ -1,0 +1,200 @@
+"""Moves the journal into the store with its own cursor: from memory when caught up, else from the journal."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+import numpy as np
+
+from collector.columns import Columns, Joined
+from collector.live import LiveTable
+from collector.ports import Journal, ReadingStore, StoreBatch, Unavailable
+from config.clock import Clock
+
+T = TypeVar("T")
+log = logging.getLogger("steward.projecting")
+
+READINGS_AT_ONCE: Final = 200_000
+MEMORY_READINGS_MAX: Final = 1_000_000
+"""What may wait in memory for the store; what comes above it is read from the journal later."""
+ENTRIES_AT_ONCE: Final = 2_000
+LINGER_S: Final = 0.5
+"""How long a write waits for more to come, so that a quiet plant does not write row by row."""
+BACKOFF_S_MIN: Final = 0.5
+BACKOFF_S_MAX: Final = 30.0
+
+
+class Offload(Protocol):
+    """Does blocking work beside the loop, or at once where nothing may leave it."""
+
+    def __call__(self, work: Callable[[], Any], /) -> Awaitable[Any]: ...
+
+
+async def inline(work: Callable[[], T]) -> T:
+    """The offload of virtual time: at once."""
+    return work()
+
+
+@dataclass(slots=True)
+class ProjectingStats:
+    """`stored` counts readings handed to the store, `refused` writes it did not take."""
+
+    stored: int = 0
+    writes: int = 0
+    refused: int = 0
+    ok: bool = True
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    before: int
+    position: int
+    joined: Joined
+
+
+class Projecting:
+    """Feeds `store` behind `journal`; `position` is the journal position that the store holds.
+
+    `offer` is called by ingest with each durable group, in order; it never waits and keeps a bounded
+    amount: what it cannot hold is read from the journal.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        store: ReadingStore,
+        live: LiveTable,
+        offload: Offload,
+        clock: Clock,
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._live = live
+        self._offload = offload
+        self._clock = clock
+        self._waiting: deque[_Offer] = deque()
+        self._held = 0
+        self._columns: Columns | None = None
+        self._news = asyncio.Event()
+        self.position = 0
+        self.stats = ProjectingStats()
+
+    @property
+    def lag(self) -> int:
+        """Journal entries that the store does not hold yet."""
+        return max(0, self._journal.last() - self.position)
+
+    def restore(self) -> int:
+        """Learn from the store where to go on; returns that position. Raises `Unavailable`."""
+        self.position = self._store.cursor()
+        self._columns = None
+        return self.position
+
+    def offer(self, before: int, position: int, joined: Joined) -> None:
+        """Take up the group that lies behind journal position `before` and ends at `position`."""
+        if self._held < MEMORY_READINGS_MAX:
+            self._waiting.append(_Offer(before, position, joined))
+            self._held += len(joined)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Store what the journal holds and what is offered, for ever."""
+        await self._begin()
+        while True:
+            if not self.lag:
+                self._news.clear()
+                await self._news.wait()
+            if self._held < READINGS_AT_ONCE:
+                await self._clock.sleep_until(self._clock.monotonic() + LINGER_S)
+            await self.step()
+
+    async def _begin(self) -> None:
+        backoff_s = BACKOFF_S_MIN
+        while True:
+            try:
+                await self._offload(self.restore)
+                return
+            except Unavailable as error:
+                self._refused(error)
+            await self._clock.sleep_until(self._clock.monotonic() + backoff_s)
+            backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
+
+    async def drain(self) -> None:
+        """Store everything that is journalled now: for an orderly end."""
+        while self.lag:
+            await self.step()
+
+    async def step(self) -> None:
+        """Store the next piece, from memory if it joins on to what is stored."""
+        position, joined = self._from_memory()
+        if joined:
+            self._columns = None
+        else:
+            position, joined = await self._from_journal()
+        if position > self.position:
+            await self._write(position, joined)
+
+    def _from_memory(self) -> tuple[int, list[Joined]]:
+        position, joined, size = self.position, [], 0
+        while self._waiting and self._waiting[0].before <= position and size < READINGS_AT_ONCE:
+            offer = self._waiting.popleft()
+            self._held -= len(offer.joined)
+            if offer.position > position:
+                position = offer.position
+                size += len(offer.joined)
+                joined.append(offer.joined)
+        return position, joined
+
+    async def _from_journal(self) -> tuple[int, list[Joined]]:
+        """The next piece of the journal; an empty one reaches its end (a file may have been set aside)."""
+        if self._columns is None:
+            births = await self._offload(partial(self._journal.births, self.position))
+            self._columns = Columns(self._live, births)
+        last = self._journal.last()
+        read = partial(self._journal.groups_from, self.position, ENTRIES_AT_ONCE)
+        groups = await self._offload(read)
+        if not groups:
+            return last, []
+        return groups[-1][0], [self._columns.join(entries) for _, entries in groups]
+
+    async def _write(self, position: int, joined: list[Joined]) -> None:
+        batch = self._as_stored(joined)
+        batches = [batch] if len(batch) else []
+        backoff_s = BACKOFF_S_MIN
+        while True:
+            try:
+                await self._offload(partial(self._store.write, batches, position))
+                break
+            except Unavailable as error:
+                self._refused(error)
+            await self._clock.sleep_until(self._clock.monotonic() + backoff_s)
+            backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
+        if not self.stats.ok:
+            log.info("the store is back; %d journal entries to go", self.lag)
+        self.position = position
+        self.stats.ok, self.stats.detail = True, ""
+        self.stats.stored += len(batch)
+        self.stats.writes += 1
+
+    def _refused(self, error: Unavailable) -> None:
+        if self.stats.ok:
+            log.warning("the store does not take readings, the journal keeps them: %s", error)
+        self.stats.ok, self.stats.detail = False, str(error)
+        self.stats.refused += 1
+
+    def _as_stored(self, joined: list[Joined]) -> StoreBatch:
+        def column(name: str) -> Any:
+            parts = [getattr(part, name) for part in joined]
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+        keys = self._live.series.keys
+        if not joined:
+            none = np.empty(0, np.int64)
+            return StoreBatch(keys, none, none, none.astype(float), none.astype(np.uint8))
+        names = ("series", "time", "value", "quality")
+        return StoreBatch(keys, *(column(name) for name in names))
