@@ -1,16 +1,19 @@
 """The ledgers that the contract suites run against: the twin, SQLite and PostgreSQL."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
 from collector.adapters.memory_ledger import MemoryAsks, MemoryDecisions
 from collector.ports import Asks, Decisions
 from commands.migrate import migrate
+from commands.part_servers import PostgresServer
 
 KINDS = ("twin", "sqlite", pytest.param("postgresql", marks=pytest.mark.system))
 
@@ -47,7 +50,10 @@ def fresh(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[L
 
 
 def _postgres(request: pytest.FixtureRequest) -> str:
-    try:
-        return str(request.getfixturevalue("postgres"))
-    except pytest.FixtureLookupError:
-        pytest.skip("the postgres fixture is not there")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = f"ledger_{secrets.token_hex(6)}"
+    engine = sa.create_engine(server.url(), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return server.url(name)
