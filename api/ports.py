@@ -59,12 +59,18 @@ class Desk(Protocol):
     ) -> list[DeskEvent]:
         """Keep all at once. A row with version v replaces version v-1 only.
 
+        Events whose key is known are left out; where all of them are, the step was done before and
+        its rows are left too, while `cursors` are kept. Returns the events that were new.
+        An order's first row must carry the next number of its month.
         Raises `Conflict` (nothing kept) and `collector.ports.Unavailable`.
         """
         ...
 
     def number(self, site: str, month: str) -> str:
-        """The next work-order number `YYYYMM-NNNN` of that site and month, gap-free: call inside `append`'s caller only once per order; a number asked for and not used by the next append is given again."""
+        """The next work-order number `YYYYMM-NNNN` of that site and month, gap-free.
+
+        A number asked for and not used by an `append` is given again.
+        """
         ...
 
     def row(self, stream: str, site: str, id: str) -> DeskRow | None:
