@@ -29,7 +29,9 @@ class Register:
 
     `order` is ABCD, CDAB, BADC or DCBA, A the most significant byte by its place on the wire (for
     8 bytes the same pattern over words: ABCD most significant word first, CDAB low word first).
-    `bit` is set for one bit of a word (0 = least significant). value = raw × scale + offset.
+    Orders may also be written out in full (AB, BA, ABCDEFGH, GHEFCDAB …). `bit` is set for a field
+    of `bit_width` bits of a word (0 = least significant; a byte of a word has 8; signed types extend
+    the field's sign). value = raw × scale + offset.
     `no_data` are raw unsigned numbers, after the order, before scaling.
     """
 
@@ -40,6 +42,7 @@ class Register:
     scale: float = 1.0
     offset: float = 0.0
     bit: int | None = None
+    bit_width: int = 1
     words: int = 1
     no_data: tuple[int, ...] = ()
     scale_from: str | None = None
@@ -47,7 +50,12 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class JsonPath:
-    """Where an MQTT device's value stands: topic (may hold `{unit}`), keys into the JSON, value map."""
+    """Where an MQTT device's value stands: topic (may hold `{unit}`), keys into the JSON, value map.
+
+    A step of a path is a key, a place in a list, `[key=text]` (the entry of a list whose key says so)
+    or `[*]` (each entry is a reading of its own; the same entry is meant in `time_path`). Keys may hold
+    `{unit}` too. Something at `error_path` means that the device has no value and says why.
+    """
 
     topic: str
     path: tuple[str | int, ...]
@@ -55,6 +63,7 @@ class JsonPath:
     offset: float = 0.0
     values: Mapping[str, float] | None = None
     time_path: tuple[str | int, ...] = ()
+    error_path: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ class PointReading:
 class ReadResult:
     """What one read of a device gave: a reading for *every* point asked for, good or bad.
 
+    A device that sends by itself (MQTT) gives every reading that came since the last call, oldest
+    first, and none for a point that is merely quiet. Points of type `string` give a fact, no reading.
     `lost` says that the link itself is gone (connect refused, reset, no answer): the caller backs off.
     `facts` are strings (serial numbers) for the birth.
     """

@@ -1,0 +1,261 @@
+"""Reads the devices of one line in turn: by poll class, one request in flight, for ever."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from config.clock import Clock
+from config.plant import Device, Line, Plant, Point
+from config.profile import Register
+from edge.ports import PointReader, PointReading, ReadResult
+from edge.readings import BAD, QUALITIES, QUALITY_NAMES
+from edge.registers import exponent_of
+
+log = logging.getLogger(__name__)
+
+Sink = Callable[[Sequence[PointReading]], None]
+
+FIRST_READS_WITHIN_S: Final = 1.0
+"""Every point is first read this soon after the start, whatever its class."""
+LISTEN_S: Final = 0.5
+"""How often a line whose devices send by themselves is emptied."""
+BACKOFF_S_MIN: Final = 0.5
+LINK_DOWN: Final = QUALITIES["link_down"]
+NO_ANSWER: Final = QUALITIES["no_answer"]
+
+
+@dataclass(slots=True)
+class LineStats:
+    """Counts of one line since its start; times in seconds of the clock, `last_good_ms` by device."""
+
+    reads: int = 0
+    missed: int = 0
+    faults: int = 0
+    busy_s: float = 0.0
+    started_s: float = 0.0
+    round_trip_s: float = 0.0
+    errors: Counter[str] = field(default_factory=Counter)
+    """Bad readings by reason, only those that a read gave."""
+    last_good_ms: dict[str, int] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    """Ids of the devices (and of the line itself) that are lost now."""
+
+    def utilisation(self, monotonic: float) -> float:
+        """Part of the time since the start in which the line was busy, 0..1."""
+        return self.busy_s / max(monotonic - self.started_s, 1e-9)
+
+
+@dataclass(slots=True)
+class _Loss:
+    """Something that does not answer: since when, why, how often tried, when to try again."""
+
+    since: float
+    quality: int
+    attempts: int = 0
+    retry_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """The points of one device in one poll class. Seconds of the clock.
+
+    `due` is when the next cycle begins; `grid` is where its regular cycles begin after a first or an
+    extra one. `pace_s` is how often it reads, `period_s` how often it tells that it cannot.
+    """
+
+    device: Device
+    points: tuple[Point, ...]
+    period_s: float
+    pace_s: float
+    due: float = 0.0
+    grid: float = 0.0
+
+
+class Poller:
+    """Polls one line of a plant.
+
+    The task whose cycle must end first goes first. A cycle that could not be run before the next was
+    due is missed: counted, never queued. A device that does not answer, or the whole line when its
+    link is down, is tried again after a jittered back-off that doubles up to `backoff_s_max`, for
+    ever; meanwhile all its points are told bad, with the reason, at their own pace. `facts` holds
+    the strings that were read, by point.
+    """
+
+    def __init__(
+        self,
+        plant: Plant,
+        line_id: str,
+        reader: PointReader,
+        clock: Clock,
+        rng: np.random.Generator,
+    ) -> None:
+        self._line = plant.lines[line_id]
+        self._reader = reader
+        self._clock = clock
+        self._rng = rng
+        self._tasks = _tasks(plant, self._line)
+        self._losses: dict[str, _Loss] = {}
+        self.facts: dict[str, str] = {}
+        self.stats = LineStats()
+
+    async def run(self, sink: Sink) -> None:
+        """Poll until cancelled; returns at once if nothing is on the line. Closes the reader."""
+        self._stagger()
+        try:
+            while self._tasks:
+                at, task, retry = self._next()
+                await self._clock.sleep_until(at)
+                try:
+                    await self._turn(task, sink, retry=retry)
+                except Exception:
+                    self.stats.faults += 1
+                    log.exception(
+                        "line %s: reading device %s failed", self._line.id, task.device.id
+                    )
+                    task.due = self._clock.monotonic() + task.period_s
+        finally:
+            await self._reader.close()
+
+    # --- who is next
+
+    def _stagger(self) -> None:
+        """Spread the first reads over a second and the regular ones over their period."""
+        start = self.stats.started_s = self._clock.monotonic()
+        for place, task in enumerate(self._tasks):
+            part = (place + self._rng.random()) / len(self._tasks)
+            task.due = start + part * min(task.pace_s, FIRST_READS_WITHIN_S)
+            task.grid = start + part * task.pace_s
+
+    def _next(self) -> tuple[float, _Task, bool]:
+        """When to begin what: of all that can begin first, what must end first. True for a retry."""
+        now = self._clock.monotonic()
+        waiting = [(task.due, task.due + task.period_s, task, False) for task in self._tasks]
+        for loss, task in self._retries():
+            waiting.append((loss.retry_at, loss.retry_at + self._line.backoff_s_max, task, True))
+        earliest = max(now, min(at for at, *_ in waiting))
+        _, _, task, retry = min((w for w in waiting if w[0] <= earliest), key=lambda w: w[1])
+        return earliest, task, retry
+
+    def _retries(self) -> Iterable[tuple[_Loss, _Task]]:
+        """What is lost, each with a task to try; behind a lost line, only the line is tried."""
+        if loss := self._losses.get(self._name()):
+            yield loss, self._tasks[loss.attempts % len(self._tasks)]
+            return
+        for device, loss in self._losses.items():
+            tasks = [task for task in self._tasks if self._name(task) == device]
+            yield loss, min(tasks, key=lambda task: task.period_s)
+
+    def _advance(self, task: _Task, every_s: float) -> None:
+        """Set the next cycle; those that went by meanwhile are missed."""
+        now = self._clock.monotonic()
+        if task.grid > now:
+            task.due = task.grid
+            return
+        steps = max(1, math.ceil((now - task.due) / every_s - 1e-9))
+        self.stats.missed += steps - 1
+        task.due += steps * every_s
+
+    # --- one turn
+
+    async def _turn(self, task: _Task, sink: Sink, *, retry: bool) -> None:
+        loss = self._losses.get(self._name()) or self._losses.get(self._name(task))
+        if loss and not retry:
+            now = self._clock.now()
+            sink([PointReading(point.id, None, loss.quality, now) for point in task.points])
+            self._advance(task, task.period_s)
+            return
+        if loss:
+            loss.retry_at = self._clock.monotonic() + self._line.backoff_s_max
+        result = await self._read(task)
+        readings = result.readings
+        if retry and result.lost:  # bad readings keep their own pace
+            readings = [reading for reading in readings if reading.quality < BAD]
+        if readings:
+            sink(readings)
+        if not retry:
+            self._advance(task, task.pace_s)
+        self._judge(task, result)
+
+    async def _read(self, task: _Task) -> ReadResult:
+        begun = self._clock.monotonic()
+        result = await self._reader.read(task.device, task.points)
+        self.stats.round_trip_s = self._clock.monotonic() - begun
+        self.stats.busy_s += self.stats.round_trip_s
+        self.stats.reads += 1
+        self.facts |= result.facts
+        for reading in result.readings:
+            if reading.quality >= BAD:
+                self.stats.errors[QUALITY_NAMES.get(reading.quality, "unknown")] += 1
+            else:
+                self.stats.last_good_ms[task.device.id] = reading.time
+        return result
+
+    # --- lost and back
+
+    def _name(self, task: _Task | None = None) -> str:
+        return f"device {task.device.id}" if task else f"line {self._line.id}"
+
+    def _judge(self, task: _Task, result: ReadResult) -> None:
+        """What this result says of the line and of the device."""
+        if result.lost and any(reading.quality == LINK_DOWN for reading in result.readings):
+            self._lose(self._name(), LINK_DOWN, result.detail)
+            return
+        self._regain(self._name(), task, self._tasks)
+        if result.lost:
+            self._lose(self._name(task), NO_ANSWER, result.detail)
+            return
+        same_device = [other for other in self._tasks if other.device is task.device]
+        self._regain(self._name(task), task, same_device)
+
+    def _lose(self, name: str, quality: int, detail: str) -> None:
+        now = self._clock.monotonic()
+        if name not in self._losses:
+            log.warning("%s lost: %s", name, detail or QUALITY_NAMES[quality])
+            self._losses[name] = _Loss(now, quality)
+            self.stats.lost.add(name)
+        loss = self._losses[name]
+        longest = min(self._line.backoff_s_max, BACKOFF_S_MIN * 2.0 ** min(loss.attempts, 30))
+        loss.retry_at = now + longest * self._rng.uniform(0.5, 1.0)
+        loss.attempts += 1
+
+    def _regain(self, name: str, read: _Task, tasks: Iterable[_Task]) -> None:
+        """If it was lost: say so once, and read everything behind it at once."""
+        loss = self._losses.pop(name, None)
+        if loss is None:
+            return
+        now = self._clock.monotonic()
+        self.stats.lost.discard(name)
+        log.warning("%s back after %.1f s", name, now - loss.since)
+        for task in tasks:
+            if task is not read and task.due > now:
+                task.grid, task.due = task.due, now
+
+
+def _tasks(plant: Plant, line: Line) -> list[_Task]:
+    """One task per device and poll class; devices that send by themselves have one for all."""
+    listens = line.kind == "mqtt"
+    tasks: list[_Task] = []
+    for device in plant.devices.values():
+        if device.line != line.id:
+            continue
+        points = [point for point in plant.points.values() if point.device == device.id]
+        groups: dict[float, list[Point]] = {}
+        for point in points:
+            groups.setdefault(0.0 if listens else point.period_s, []).append(point)
+        for group in groups.values():
+            period_s = min(point.period_s for point in group)
+            pace_s = min(period_s, LISTEN_S) if listens else period_s
+            tasks.append(_Task(device, _with_exponents(group, points), period_s, pace_s))
+    return tasks
+
+
+def _with_exponents(group: Sequence[Point], points: Sequence[Point]) -> tuple[Point, ...]:
+    """The group and the points that hold its exponents, even those of another poll class."""
+    needed = [exponent_of(p, points) for p in group if isinstance(p.source, Register)]
+    extra = {p.id: p for p in needed if p is not None and p not in group}
+    return (*group, *extra.values())

@@ -1,0 +1,374 @@
+"""Which registers to ask for and what their words mean: pure, without knowing how they travel."""
+
+import math
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from config.plant import Point
+from config.profile import WORDS, ModbusLimits, Register, Table
+from edge.readings import QUALITIES
+
+GOOD: Final = QUALITIES["good"]
+UNDECODABLE: Final = QUALITIES["undecodable"]
+LARGEST_INTEGER: Final = 2**53
+"""A 64-bit float holds every integer up to here; beyond it a value would silently change."""
+LARGEST_EXPONENT: Final = 30
+TABLES: Final[tuple[Table, ...]] = ("holding", "input", "coil", "discrete")
+_BIT_TABLES: Final = frozenset({"coil", "discrete"})
+_PROTOCOL_WORDS: Final = 125
+_PROTOCOL_BITS: Final = 2000
+
+_PATTERNS: Final[Mapping[str, tuple[bool, bool]]] = {
+    "AB": (False, False), "BA": (False, True),
+    "ABCD": (False, False), "CDAB": (True, False), "BADC": (False, True), "DCBA": (True, True),
+}  # fmt: skip
+"""Order to (low word first, low byte first): what it means for a value of any other length."""
+
+Decoded = tuple[float | None, int]
+Span = tuple[int, int]
+"""First and last address, inclusive."""
+Cut = tuple[Table, int, int]
+"""Two addresses of a table that no request may hold together, unless one value needs both."""
+
+
+# --- what words mean -------------------------------------------------------------------------------
+
+
+def register_of(point: Point) -> Register:
+    """The point's register.
+
+    Raises:
+        TypeError: the point is not read by Modbus.
+    """
+    if not isinstance(point.source, Register):
+        raise TypeError(f"{point.id} has no register")
+    return point.source
+
+
+def width(register: Register) -> int:
+    """How many registers (or bits, in a table of bits) the value takes."""
+    if register.table in _BIT_TABLES:
+        return 1
+    return WORDS.get(register.type, register.words)
+
+
+def decode(point: Point, words: Sequence[int], exponent: int = 0) -> Decoded:
+    """Value in the point's unit and quality code of one point's own words, in order of arrival.
+
+    `exponent` is the raw value of the register that `scale_from` names (value = raw × 10^exponent
+    × scale + offset). Wrong lengths, non-decimal BCD, NaN, infinity and integers beyond 2^53 are
+    `undecodable`; a `no_data` number is `sensor_fault`. Never raises for what the words hold.
+    """
+    register = register_of(point)
+    unsigned = _unsigned(register, words)
+    if unsigned is None or abs(exponent) > LARGEST_EXPONENT:
+        return None, UNDECODABLE
+    if unsigned in register.no_data:
+        return None, QUALITIES["sensor_fault"]
+    raw = _number(register, unsigned)
+    if raw is None:
+        return None, UNDECODABLE
+    value = _times(_times(raw, 10.0**exponent), register.scale) + register.offset
+    return check(point, value)
+
+
+def check(point: Point, value: float) -> Decoded:
+    """The value with its quality, by the point's physical and expected range (limits are inside)."""
+    if not math.isfinite(value):
+        return None, UNDECODABLE
+    if point.range and not point.range[0] <= value <= point.range[1]:
+        return None, QUALITIES["out_of_physical_range"]
+    if point.expected and not point.expected[0] <= value <= point.expected[1]:
+        return value, QUALITIES["out_of_expected_range"]
+    return value, GOOD
+
+
+def decode_text(point: Point, words: Sequence[int]) -> str | None:
+    """A `string` point's text up to its first zero, None if it is not UTF-8 or has a wrong length."""
+    data = _significant_bytes(register_of(point), words)
+    if data is None:
+        return None
+    try:
+        return data.split(b"\0", 1)[0].decode().strip()
+    except UnicodeDecodeError:
+        return None
+
+
+@lru_cache(maxsize=256)
+def _places(order: str, size: int) -> tuple[int, ...]:
+    """For each byte, most significant first, its place on the wire."""
+    if len(order) == size:
+        return tuple(order.index(letter) for letter in "ABCDEFGH"[:size])
+    words_swapped, bytes_swapped = _PATTERNS[order]
+    words = range(size // 2)
+    return tuple(
+        2 * word + (byte ^ bytes_swapped)
+        for word in (reversed(words) if words_swapped else words)
+        for byte in (0, 1)
+    )
+
+
+def _significant_bytes(register: Register, words: Sequence[int]) -> bytes | None:
+    """The bytes, most significant first; None if these cannot be the words of this register."""
+    if len(words) != width(register) or not all(0 <= word <= 0xFFFF for word in words):
+        return None
+    wire = b"".join(word.to_bytes(2, "big") for word in words)
+    return bytes(wire[place] for place in _places(register.order, len(wire)))
+
+
+def _unsigned(register: Register, words: Sequence[int]) -> int | None:
+    """The raw unsigned number after the order and the choice of bits, before anything else."""
+    if register.table in _BIT_TABLES:
+        return words[0] if len(words) == 1 and words[0] in (0, 1) else None
+    data = _significant_bytes(register, words)
+    if data is None:
+        return None
+    number = int.from_bytes(data, "big")
+    if register.bit is None:
+        return number & 1 if register.type == "bit" else number
+    return number >> register.bit & (1 << register.bit_width) - 1
+
+
+def _number(register: Register, unsigned: int) -> float | None:
+    """What the unsigned number means by the type; None if it means nothing that a float can hold."""
+    bits = 16 * WORDS.get(register.type, 0) if register.bit is None else register.bit_width
+    return _MEANINGS[register.type](unsigned, bits)
+
+
+def _natural(unsigned: int, _bits: int) -> float | None:
+    return float(unsigned) if unsigned <= LARGEST_INTEGER else None
+
+
+def _signed(unsigned: int, bits: int) -> float | None:
+    number = unsigned - (1 << bits) if unsigned >> (bits - 1) else unsigned
+    return float(number) if abs(number) <= LARGEST_INTEGER else None
+
+
+def _decimal(unsigned: int, _bits: int) -> float | None:
+    digits = f"{unsigned:x}"
+    return float(digits) if digits.isdecimal() else None
+
+
+def _single(unsigned: int, _bits: int) -> float | None:
+    return float(struct.unpack(">f", unsigned.to_bytes(4, "big"))[0])
+
+
+def _double(unsigned: int, _bits: int) -> float | None:
+    return float(struct.unpack(">d", unsigned.to_bytes(8, "big"))[0])
+
+
+def _nothing(_unsigned: int, _bits: int) -> float | None:
+    return None
+
+
+_MEANINGS: Final[Mapping[str, Callable[[int, int], float | None]]] = {
+    "u16": _natural, "u32": _natural, "u64": _natural, "bit": _natural,
+    "i16": _signed, "i32": _signed, "i64": _signed,
+    "f32": _single, "f64": _double,
+    "bcd16": _decimal, "bcd32": _decimal,
+    "string": _nothing,
+}  # fmt: skip
+
+
+def _times(raw: float, scale: float) -> float:
+    """Raw × scale, by division where the scale is one part of a whole: 3 × 0.1 is then 0.3."""
+    inverse = 1.0 / scale if scale else 0.0
+    if abs(inverse) > 1.0 and inverse.is_integer():
+        return raw / inverse
+    return raw * scale
+
+
+# --- which registers to ask for --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCost:
+    """Seconds that one more request, and one more register in it, cost on a line."""
+
+    request_s: float = 0.01
+    register_s: float = 0.00002
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Registers that are read together or not at all, and the points that stand in them."""
+
+    first: int
+    last: int
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """One request to one table: `count` registers or bits from `address` on."""
+
+    table: Table
+    address: int
+    count: int
+    units: tuple[Unit, ...]
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The points that this request answers."""
+        return tuple(point for unit in self.units for point in unit.points)
+
+    def words_of(self, point: Point, answer: Sequence[int]) -> Sequence[int]:
+        """One point's own words out of the whole answer."""
+        register = register_of(point)
+        start = register.address - self.address
+        return answer[start : start + width(register)]
+
+    def halves(self) -> "tuple[ReadRequest, ReadRequest] | None":
+        """Two smaller requests for the same points, None if only one unit is left."""
+        middle = len(self.units) // 2
+        if not middle:
+            return None
+        return _request(self.table, self.units[:middle]), _request(self.table, self.units[middle:])
+
+
+def plan_reads(
+    points: Sequence[Point],
+    limits: ModbusLimits,
+    link: LinkCost,
+    cuts: Sequence[Cut] = (),
+) -> tuple[ReadRequest, ...]:
+    """The cheapest requests that read these points, by exact dynamic programming per table.
+
+    No request touches a forbidden register, is longer than the device allows or splits a value or a
+    range that must be read together (such a range is read whole). A value and the exponent that
+    `scale_from` names share a request where the limits let them. Points that cannot be read under
+    these limits are in no request.
+    """
+    return tuple(
+        request
+        for table in TABLES
+        for request in _plan_table(
+            table, [p for p in points if register_of(p).table == table], limits, link, cuts
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What holds for requests to one table."""
+
+    longest: int
+    forbidden: tuple[Span, ...]
+    cuts: tuple[Span, ...]
+
+    def readable(self, span: Span) -> bool:
+        first, last = span
+        in_bounds = last - first < self.longest and last <= 0xFFFF
+        return in_bounds and not any(_overlap(span, gap) for gap in self.forbidden)
+
+    def joinable(self, span: Span) -> bool:
+        cut = any(span[0] <= min(pair) and max(pair) <= span[1] for pair in self.cuts)
+        return self.readable(span) and not cut
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]
+
+
+def _spans_of(table: Table, ranges: Sequence[tuple[Table, int, int]]) -> tuple[Span, ...]:
+    return tuple((first, last) for name, first, last in ranges if name == table)
+
+
+def _plan_table(
+    table: Table,
+    points: Sequence[Point],
+    limits: ModbusLimits,
+    link: LinkCost,
+    cuts: Sequence[Cut],
+) -> list[ReadRequest]:
+    bits = table in _BIT_TABLES
+    longest = (
+        min(limits.max_bits, _PROTOCOL_BITS) if bits else min(limits.max_words, _PROTOCOL_WORDS)
+    )
+    bounds = _Bounds(longest, _spans_of(table, limits.forbidden), _spans_of(table, cuts))
+    units = _units(points, _spans_of(table, limits.together), bounds)
+    per_register = link.register_s / 16 if bits else link.register_s
+    return [
+        _request(table, block) for block in _cheapest(units, bounds, link.request_s, per_register)
+    ]
+
+
+def _units(points: Sequence[Point], together: Sequence[Span], bounds: _Bounds) -> list[Unit]:
+    """What must not be split, in order of addresses; a unit inside another is part of it."""
+    ranges = _with_exponents(points, list(together), bounds)
+    spans = [(_grown(_own_span(point), ranges), point) for point in points]
+    readable = [(span, point) for span, point in spans if bounds.readable(span)]
+    units: list[Unit] = []
+    for (first, last), point in sorted(readable, key=lambda row: (row[0][0], -row[0][1])):
+        if units and last <= units[-1].last:
+            units[-1] = Unit(units[-1].first, units[-1].last, (*units[-1].points, point))
+        else:
+            units.append(Unit(first, last, (point,)))
+    return units
+
+
+def _own_span(point: Point) -> Span:
+    register = register_of(point)
+    return register.address, register.address + width(register) - 1
+
+
+def _grown(span: Span, ranges: Sequence[Span]) -> Span:
+    """The span with every range that it touches, directly or through another."""
+    while True:
+        touched = [other for other in ranges if _overlap(span, other)]
+        wider = min([span[0], *(f for f, _ in touched)]), max([span[1], *(t for _, t in touched)])
+        if wider == span:
+            return span
+        span = wider
+
+
+def _with_exponents(points: Sequence[Point], ranges: list[Span], bounds: _Bounds) -> list[Span]:
+    """The ranges, and each pair of value and exponent that the bounds let stay together."""
+    for point in points:
+        exponent = exponent_of(point, points)
+        if exponent is not None:
+            one, other = _own_span(point), _own_span(exponent)
+            pair = min(one[0], other[0]), max(one[1], other[1])
+            if bounds.readable(_grown(pair, ranges)):
+                ranges.append(pair)
+    return ranges
+
+
+def exponent_of(point: Point, points: Sequence[Point]) -> Point | None:
+    """The point that holds this point's decimal exponent, if it is among `points`."""
+    name = register_of(point).scale_from
+    names = (name, f"{point.asset}/{name}") if name else ()
+    return next((other for other in points if other.id in names), None)
+
+
+def _cheapest(
+    units: Sequence[Unit], bounds: _Bounds, per_request: float, per_register: float
+) -> list[Sequence[Unit]]:
+    """Cut the row of units into blocks of least total cost; one unit alone is always allowed."""
+    best = [0.0]
+    starts: list[int] = []
+    for end in range(1, len(units) + 1):
+        options: list[tuple[float, int]] = []
+        last = 0
+        for start in range(end - 1, -1, -1):
+            first, last = units[start].first, max(last, units[start].last)
+            if start < end - 1 and not bounds.joinable((first, last)):
+                break
+            options.append((best[start] + per_request + per_register * (last - first + 1), start))
+        cost, start = min(options)
+        best.append(cost)
+        starts.append(start)
+    blocks: list[Sequence[Unit]] = []
+    end = len(units)
+    while end:
+        blocks.append(units[starts[end - 1] : end])
+        end = starts[end - 1]
+    return blocks[::-1]
+
+
+def _request(table: Table, units: Sequence[Unit]) -> ReadRequest:
+    first, last = units[0].first, max(unit.last for unit in units)
+    return ReadRequest(table, first, last - first + 1, tuple(units))

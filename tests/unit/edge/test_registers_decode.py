@@ -1,0 +1,252 @@
+import math
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.profile import JsonPath
+from edge.readings import QUALITIES
+from edge.registers import decode, decode_text, register_of
+from tests.unit.edge.encoding import SIZES, big_endian, on_the_wire, words
+from tests.unit.edge.rows import point, register_point
+
+ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
+BAD = {name: (None, code) for name, code in QUALITIES.items()}
+LIMIT = 2**53
+
+INTEGERS = {
+    "u16": (0, 0xFFFF), "i16": (-0x8000, 0x7FFF),
+    "u32": (0, 2**32 - 1), "i32": (-(2**31), 2**31 - 1),
+    "u64": (0, LIMIT), "i64": (-LIMIT, LIMIT),
+    "bcd16": (0, 9999), "bcd32": (0, 99_999_999),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("type", INTEGERS)
+@given(data=st.data())
+def test_every_integer_comes_back_in_every_order(
+    type: str, order: str, data: st.DataObject
+) -> None:
+    number = data.draw(st.integers(*INTEGERS[type]))
+    row = register_point("p", 0, type, order=order)
+    assert decode(row, words(type, number, order)) == (float(number), 0)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("type", "bits"), [("f32", 32), ("f64", 64)])
+@given(data=st.data())
+def test_every_float_comes_back_in_every_order(
+    type: str, bits: int, order: str, data: st.DataObject
+) -> None:
+    number = data.draw(st.floats(width=bits, allow_nan=False, allow_infinity=False))  # type: ignore[arg-type]  # the widths are literals
+    row = register_point("p", 0, type, order=order)
+    assert decode(row, words(type, number, order)) == (number, 0)
+
+
+@pytest.mark.parametrize("type", ["f32", "f64"])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_float_that_is_no_number_is_undecodable(type: str, number: float) -> None:
+    assert decode(register_point("p", 0, type), words(type, number, "ABCD")) == BAD["undecodable"]
+
+
+@pytest.mark.parametrize(
+    ("type", "number", "good"),
+    [
+        ("u64", LIMIT, True),
+        ("u64", LIMIT + 1, False),
+        ("u64", 2**64 - 1, False),
+        ("i64", -LIMIT, True),
+        ("i64", -LIMIT - 1, False),
+        ("i64", LIMIT + 1, False),
+    ],
+)
+def test_an_integer_that_a_float_cannot_hold_is_undecodable(
+    type: str, number: int, good: bool
+) -> None:
+    expected = (float(number), 0) if good else BAD["undecodable"]
+    assert decode(register_point("p", 0, type), words(type, number, "ABCD")) == expected
+
+
+@pytest.mark.parametrize(("type", "raw"), [("bcd16", "123a"), ("bcd32", "f0000000")])
+def test_a_bcd_digit_above_nine_is_undecodable(type: str, raw: str) -> None:
+    row = register_point("p", 0, type)
+    assert decode(row, on_the_wire(bytes.fromhex(raw), "ABCD")) == BAD["undecodable"]
+
+
+@pytest.mark.parametrize(
+    ("order", "wire"),
+    [
+        ("ABCDEFGH", "0001020304050607"),
+        ("GHEFCDAB", "0607040502030001"),
+        ("BADCFEHG", "0100030205040706"),
+        ("HGFEDCBA", "0706050403020100"),
+        ("CDABGHEF", "0203000106070405"),
+    ],
+)
+def test_an_order_written_out_says_the_place_of_each_byte(order: str, wire: str) -> None:
+    row = register_point("p", 0, "u64", order=order)
+    assert decode(row, on_the_wire(bytes.fromhex(wire), "ABCD")) == (0x0001020304050607, 0)
+
+
+@pytest.mark.parametrize(("order", "value"), [("AB", 0x0102), ("BA", 0x0201), ("CDAB", 0x0102)])
+def test_one_word_knows_only_its_bytes(order: str, value: int) -> None:
+    assert decode(register_point("p", 0, "u16", order=order), [0x0102]) == (value, 0)
+
+
+@pytest.mark.parametrize(
+    ("type", "raw", "fields", "value"),
+    [
+        ("u16", [0b100], {"bit": 2}, 1),
+        ("u16", [0b100], {"bit": 1}, 0),
+        ("u32", [0x8000, 0], {"bit": 31}, 1),
+        ("u16", [0xFF0D], {"bit": 8, "bit_width": 8}, 0xFF),
+        ("i16", [0xFF0D], {"bit": 8, "bit_width": 8}, -1),
+        ("i16", [0xFF0D], {"bit": 0, "bit_width": 8}, 13),
+        ("bit", [0b1000], {"bit": 3}, 1),
+        ("bit", [0b1000], {}, 0),
+        ("bit", [1], {}, 1),
+        ("bit", [1], {"table": "coil"}, 1),
+        ("bit", [0], {"table": "discrete"}, 0),
+    ],
+)
+def test_a_field_of_bits_is_a_number_of_its_own(
+    type: str, raw: list[int], fields: dict[str, object], value: int
+) -> None:
+    assert decode(register_point("p", 0, type, **fields), raw) == (value, 0)
+
+
+@pytest.mark.parametrize(
+    ("type", "raw", "fields"),
+    [
+        ("u16", [], {}),
+        ("u16", [1, 2], {}),
+        ("u32", [1], {}),
+        ("u16", [0x10000], {}),
+        ("i16", [-1], {}),
+        ("bit", [2], {"table": "coil"}),
+        ("bit", [], {"table": "coil"}),
+        ("string", [0x4142], {}),
+    ],
+)
+def test_words_that_cannot_be_this_value_are_undecodable(
+    type: str, raw: list[int], fields: dict[str, object]
+) -> None:
+    assert decode(register_point("p", 0, type, **fields), raw) == BAD["undecodable"]
+
+
+@pytest.mark.parametrize(
+    ("type", "number", "no_data"),
+    [("u16", 0xFFFF, 0xFFFF), ("i16", -0x8000, 0x8000), ("i32", -1, 0xFFFFFFFF)],
+)
+def test_a_no_data_number_is_a_sensor_fault_whatever_the_scale(
+    type: str, number: int, no_data: int
+) -> None:
+    row = register_point("p", 0, type, order="DCBA", no_data=(no_data,), scale=0.1)
+    assert decode(row, words(type, number, "DCBA")) == BAD["sensor_fault"]
+    assert decode(row, words(type, 7, "DCBA"))[1] == 0
+
+
+def test_a_no_data_pattern_of_a_float_is_a_sensor_fault_before_it_is_no_number() -> None:
+    row = register_point("p", 0, "f32", no_data=(0x7FC00000,))
+    assert decode(row, [0x7FC0, 0]) == BAD["sensor_fault"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "scale", "offset", "value"),
+    [
+        (3, 0.1, 0, 0.3),
+        (1234567, 0.001, 0, 1234.567),
+        (-125, 0.1, -40, -52.5),
+        (5, 1 / 64, 0, 0.078125),
+    ],
+)
+def test_a_scaled_number_is_the_nearest_to_the_decimal_meant(
+    raw: int, scale: float, offset: float, value: float
+) -> None:
+    row = register_point("p", 0, "i32", scale=scale, offset=offset)
+    assert decode(row, words("i32", raw, "ABCD")) == (value, 0)
+
+
+@pytest.mark.parametrize("scale", [0.0, 2.5, 1e300, 5e-324])
+def test_any_scale_gives_a_number_or_a_reason(scale: float) -> None:
+    value, quality = decode(register_point("p", 0, "f32", scale=scale), words("f32", 3e38, "ABCD"))
+    assert (value is None) == (quality == QUALITIES["undecodable"])
+    assert value is None or value == pytest.approx(3e38 * scale)
+
+
+@pytest.mark.parametrize(("exponent", "value"), [(-2, 1.23), (0, 123.0), (3, 123000.0)])
+def test_an_exponent_moves_the_decimal_point(exponent: int, value: float) -> None:
+    assert decode(register_point("p", 0), [123], exponent) == (value, 0)
+
+
+@pytest.mark.parametrize("exponent", [-31, 31, -32768])
+def test_an_exponent_that_cannot_be_is_undecodable(exponent: int) -> None:
+    assert decode(register_point("p", 0), [123], exponent) == BAD["undecodable"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (0, BAD["out_of_physical_range"]),
+        (10, (10.0, QUALITIES["out_of_expected_range"])),
+        (19, (19.0, QUALITIES["out_of_expected_range"])),
+        (20, (20.0, 0)),
+        (80, (80.0, 0)),
+        (81, (81.0, QUALITIES["out_of_expected_range"])),
+        (100, (100.0, QUALITIES["out_of_expected_range"])),
+        (101, BAD["out_of_physical_range"]),
+    ],
+)
+def test_outside_the_physical_range_is_bad_and_outside_the_expected_uncertain(
+    raw: int, expected: tuple[float | None, int]
+) -> None:
+    row = register_point("p", 0, range=(10.0, 100.0), expected=(20.0, 80.0))
+    assert decode(row, [raw]) == expected
+
+
+@pytest.mark.parametrize(
+    ("order", "data", "text"),
+    [
+        ("ABCD", b"PUMP-1\0\0", "PUMP-1"),
+        ("BADC", b"PUMP-1\0\0", "PUMP-1"),
+        ("BA", b"PUMP-1\0\0", "PUMP-1"),
+        ("ABCD", b"AB\0zDEFG", "AB"),
+        ("ABCD", b"SN 42   ", "SN 42"),
+        ("ABCD", "泵房1 ".encode(), "泵房1"),
+        ("ABCD", b"\xff\xfe\xff\xfeABCD", None),
+    ],
+)
+def test_a_string_ends_at_its_first_zero(order: str, data: bytes, text: str | None) -> None:
+    row = register_point("p", 0, "string", order=order, words=4)
+    assert decode_text(row, on_the_wire(data, "BADC" if order == "BA" else order)) == text
+
+
+def test_a_string_of_the_wrong_length_is_none() -> None:
+    assert decode_text(register_point("p", 0, "string", words=4), [0x4142]) is None
+
+
+def test_a_point_that_is_not_modbus_has_no_register() -> None:
+    with pytest.raises(TypeError, match="a/p has no register"):
+        register_of(point(JsonPath("t", ("x",))))
+
+
+@given(
+    type=st.sampled_from(sorted(SIZES)),
+    order=st.sampled_from(ORDERS),
+    raw=st.lists(st.integers(-5, 70_000), max_size=6),
+)
+def test_whatever_the_words_a_value_is_finite_or_has_a_reason(
+    type: str, order: str, raw: list[int]
+) -> None:
+    value, quality = decode(register_point("p", 0, type, order=order, scale=1e200), raw)
+    assert (value is None) == (quality >= 64)
+    assert value is None or math.isfinite(value)
+
+
+def test_the_encoder_agrees_with_struct() -> None:
+    assert big_endian("i32", -42) == struct.pack(">i", -42)
+    assert words("u32", 0x01020304, "CDAB") == [0x0304, 0x0102]
+    assert words("u32", 0x01020304, "BADC") == [0x0201, 0x0403]
+    assert words("u32", 0x01020304, "DCBA") == [0x0403, 0x0201]

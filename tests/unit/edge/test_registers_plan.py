@@ -1,0 +1,209 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.plant import Point
+from config.profile import ModbusLimits
+from edge.registers import LinkCost, ReadRequest, exponent_of, plan_reads, register_of, width
+from tests.unit.edge.rows import NO_LIMITS, register_point
+
+TCP = LinkCost(request_s=0.01, register_s=0.00002)
+SLOW_SERIAL = LinkCost(request_s=0.02, register_s=0.002)
+
+Block = tuple[str, int, int]
+
+
+def blocks(
+    points: list[Point], limits: ModbusLimits = NO_LIMITS, link: LinkCost = TCP
+) -> list[Block]:
+    return [(r.table, r.address, r.count) for r in plan_reads(points, limits, link)]
+
+
+def at(*addresses: int, type: str = "u16", **fields: object) -> list[Point]:
+    return [register_point(f"{type}-{a}", a, type, **fields) for a in addresses]
+
+
+def test_nothing_to_read_is_no_request() -> None:
+    assert blocks([]) == []
+
+
+@pytest.mark.parametrize(
+    ("points", "limits", "link", "expected"),
+    [
+        (at(0, 1, 2), ModbusLimits(), TCP, [("holding", 0, 3)]),
+        (at(2, 0, 1), ModbusLimits(), TCP, [("holding", 0, 3)]),
+        (at(0, 50), ModbusLimits(), TCP, [("holding", 0, 51)]),
+        (at(0, 50), ModbusLimits(), SLOW_SERIAL, [("holding", 0, 1), ("holding", 50, 1)]),
+        (at(0, 9), ModbusLimits(), SLOW_SERIAL, [("holding", 0, 10)]),
+        (at(0, 124), ModbusLimits(), TCP, [("holding", 0, 125)]),
+        (at(0, 125), ModbusLimits(), TCP, [("holding", 0, 1), ("holding", 125, 1)]),
+        (at(0, 1, 2, 3), ModbusLimits(max_words=2), TCP, [("holding", 0, 2), ("holding", 2, 2)]),
+        (at(0, 2, 4, type="u32"), ModbusLimits(max_words=3), TCP,
+         [("holding", 0, 2), ("holding", 2, 2), ("holding", 4, 2)]),
+        (at(0, 1, 3), ModbusLimits(forbidden=(("holding", 2, 2),)), TCP,
+         [("holding", 0, 2), ("holding", 3, 1)]),
+        (at(0, 1, 3), ModbusLimits(forbidden=(("input", 2, 2),)), TCP, [("holding", 0, 4)]),
+        (at(0, 1, 2), ModbusLimits(forbidden=(("holding", 1, 1),)), TCP,
+         [("holding", 0, 1), ("holding", 2, 1)]),
+        (at(4), ModbusLimits(together=(("holding", 2, 6),)), TCP, [("holding", 2, 5)]),
+        (at(0, 3, 5), ModbusLimits(max_words=4, together=(("holding", 3, 6),)), TCP,
+         [("holding", 0, 1), ("holding", 3, 4)]),
+        (at(2, 6), ModbusLimits(together=(("holding", 1, 3), ("holding", 3, 7))), TCP,
+         [("holding", 1, 7)]),
+        (at(4), ModbusLimits(max_words=3, together=(("holding", 2, 6),)), TCP, []),
+        (at(0, type="u64"), ModbusLimits(max_words=3), TCP, []),
+        (at(65535, type="u32"), ModbusLimits(), TCP, []),
+        (at(65535), ModbusLimits(), TCP, [("holding", 65535, 1)]),
+        (at(0, 1999, type="bit", table="coil"), ModbusLimits(), TCP, [("coil", 0, 2000)]),
+        (at(0, 2000, type="bit", table="coil"), ModbusLimits(), TCP, [("coil", 0, 1), ("coil", 2000, 1)]),
+        (at(0, 1, 2, type="bit", table="discrete"), ModbusLimits(max_bits=2), TCP,
+         [("discrete", 0, 1), ("discrete", 1, 2)]),
+        (at(0, 1) + at(0, 1, table="input"), ModbusLimits(), TCP,
+         [("holding", 0, 2), ("input", 0, 2)]),
+        (at(0, type="string", words=8) + at(8), ModbusLimits(), TCP, [("holding", 0, 9)]),
+        (at(7, bit=0) + at(7, type="i16", bit=3) + at(7), ModbusLimits(), TCP, [("holding", 7, 1)]),
+    ],
+)  # fmt: skip
+def test_a_plan_is_the_cheapest_that_the_limits_let(
+    points: list[Point], limits: ModbusLimits, link: LinkCost, expected: list[Block]
+) -> None:
+    found = blocks(points, limits, link)
+    cheapest = sum(link.request_s + link.register_s * count for _, _, count in expected)
+    assert len(found) == len(expected)
+    assert sum(link.request_s + link.register_s * count for _, _, count in found) == pytest.approx(
+        cheapest
+    )
+    if "discrete" not in {table for table, _, _ in expected}:  # there, several are equally cheap
+        assert found == expected
+
+
+def test_a_cut_keeps_two_registers_apart_but_never_splits_a_value() -> None:
+    points = at(0, 1, 2) + at(3, type="u32")
+    plan = plan_reads(points, ModbusLimits(), TCP, cuts=(("holding", 1, 2), ("holding", 3, 4)))
+    assert [(r.address, r.count) for r in plan] == [(0, 2), (2, 1), (3, 2)]
+
+
+def test_a_value_and_its_exponent_share_a_request_where_they_can() -> None:
+    value, exponent = register_point("v", 0, scale_from="e"), register_point("e", 9, "i16")
+    assert [r.count for r in plan_reads([value, exponent], ModbusLimits(), SLOW_SERIAL)] == [10]
+    far = register_point("e", 200, "i16")
+    assert [r.count for r in plan_reads([value, far], ModbusLimits(), TCP)] == [1, 1]
+    assert exponent_of(value, [value, exponent]) is exponent
+    assert exponent_of(value, [value]) is None
+    assert exponent_of(exponent, [value, exponent]) is None
+
+
+def test_a_request_gives_each_point_its_own_words() -> None:
+    points = [*at(10), *at(11, type="u32"), *at(20)]
+    (request,) = plan_reads(points, ModbusLimits(), TCP)
+    answer = list(range(10, 21))
+    assert [list(request.words_of(p, answer)) for p in points] == [[10], [11, 12], [20]]
+    assert request.points == tuple(points)
+
+
+def test_a_request_is_halved_down_to_what_must_stay_together() -> None:
+    limits = ModbusLimits(together=(("holding", 5, 9),))
+    (request,) = plan_reads(at(0, 1, 5, 9), limits, TCP)
+    halves = request.halves()
+    assert halves is not None
+    assert [(r.address, r.count) for r in halves] == [(0, 1), (1, 9)]
+    right = halves[1].halves()
+    assert right is not None
+    assert [(r.address, r.count) for r in right] == [(1, 1), (5, 5)]
+    assert right[1].halves() is None
+
+
+TYPES = st.sampled_from(["u16", "u32", "f64", "bit"])
+RANGES = st.lists(
+    st.tuples(st.just("holding"), st.integers(0, 60), st.integers(0, 6)).map(
+        lambda r: (r[0], r[1], r[1] + r[2])
+    ),
+    max_size=3,
+)
+
+
+@given(
+    places=st.lists(st.tuples(st.integers(0, 60), TYPES), max_size=25),
+    forbidden=RANGES,
+    together=RANGES,
+    longest=st.integers(1, 20),
+    request_s=st.floats(0.0, 0.1),
+    cuts=RANGES,
+)
+def test_no_plan_breaks_a_limit_or_leaves_out_what_could_be_read(
+    places: list[tuple[int, str]],
+    forbidden: list[Block],
+    together: list[Block],
+    longest: int,
+    request_s: float,
+    cuts: list[Block],
+) -> None:
+    points = [register_point(str(i), a, t) for i, (a, t) in enumerate(places)]
+    limits = ModbusLimits(longest, forbidden=tuple(forbidden), together=tuple(together))  # type: ignore[arg-type]  # tables as drawn
+    plan = plan_reads(points, limits, LinkCost(request_s, 0.001), tuple(cuts))  # type: ignore[arg-type]  # tables as drawn
+    covered = [p.id for request in plan for p in request.points]
+    assert len(covered) == len(set(covered))
+    for request in plan:
+        _keeps(request, limits, together)
+    if not together:
+        free = [p for p in points if _free(p, forbidden, longest)]
+        assert sorted(covered) == sorted(p.id for p in free)
+
+
+def _addresses(request: ReadRequest) -> set[int]:
+    return set(range(request.address, request.address + request.count))
+
+
+def _keeps(request: ReadRequest, limits: ModbusLimits, together: list[Block]) -> None:
+    assert request.count <= limits.max_words
+    for _, first, last in limits.forbidden:
+        assert not _addresses(request) & set(range(first, last + 1))
+    for p in request.points:
+        start = register_of(p).address
+        own = set(range(start, start + width(register_of(p))))
+        assert own <= _addresses(request)
+        for _, first, last in together:
+            if own & set(range(first, last + 1)):
+                assert set(range(first, last + 1)) <= _addresses(request)
+    assert all(a.first <= b.first for a, b in pairwise(request.units))
+
+
+def _free(p: Point, forbidden: list[Block], longest: int) -> bool:
+    start, size = register_of(p).address, width(register_of(p))
+    own = set(range(start, start + size))
+    return size <= longest and not any(own & set(range(f, t + 1)) for _, f, t in forbidden)
+
+
+@given(
+    addresses=st.lists(st.integers(0, 40), min_size=1, max_size=7, unique=True),
+    longest=st.integers(1, 12),
+    request_s=st.floats(0.0001, 0.05),
+)
+def test_the_plan_is_as_cheap_as_the_best_of_all_plans(
+    addresses: list[int], longest: int, request_s: float
+) -> None:
+    link = LinkCost(request_s, 0.001)
+    plan = plan_reads(at(*addresses), ModbusLimits(max_words=longest), link)
+    found = sum(link.request_s + link.register_s * r.count for r in plan)
+    assert found == pytest.approx(_best(sorted(addresses), longest, link))
+
+
+def _best(addresses: list[int], longest: int, link: LinkCost) -> float:
+    """By trying every first block."""
+    if not addresses:
+        return 0.0
+    costs = []
+    for end in range(1, len(addresses) + 1):
+        count = addresses[end - 1] - addresses[0] + 1
+        if count <= longest:
+            cost = link.request_s + link.register_s * count
+            costs.append(cost + _best(addresses[end:], longest, link))
+    return min(costs)
+
+
+def test_overlapping_values_are_read_once() -> None:
+    points = [*at(0, type="u32"), *at(1, type="u32"), replace(*at(1), id="a/inner")]
+    assert blocks(points) == [("holding", 0, 3)]
