@@ -1,0 +1,354 @@
+"""The files people write, as strict models: what may stand where, before any of it is put together."""
+
+import re
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+DURATION_S = {
+    "ms": 0.001,
+    "s": 1,
+    "sec": 1,
+    "min": 60,
+    "minute": 60,
+    "minutes": 60,
+    "h": 3600,
+    "hour": 3600,
+    "hours": 3600,
+    "d": 86400,
+    "day": 86400,
+    "days": 86400,
+    "week": 604800,
+    "weeks": 604800,
+}
+"""Unit as people write it to seconds."""
+
+
+def duration_s(value: object) -> float:
+    """Seconds of a duration such as "250ms", "10s", "20 min", "30 days".
+
+    Raises:
+        ValueError: not a text of that form.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]+)", value) if isinstance(value, str) else None
+    if found is None or found[2] not in DURATION_S:
+        raise ValueError('is not a duration such as "250ms", "10s", "20min", "12h" or "30 days"')
+    return float(found[1]) * DURATION_S[found[2]]
+
+
+def local_date(value: object) -> str:
+    """A calendar date as YYYY-MM-DD.
+
+    Raises:
+        ValueError: not a date.
+    """
+    if isinstance(value, date) and type(value) is date:
+        return value.isoformat()
+    if isinstance(value, str):
+        return date.fromisoformat(value).isoformat()
+    raise ValueError("is not a date such as 2026-01-31")
+
+
+Duration = Annotated[float, BeforeValidator(duration_s)]
+Day = Annotated[str, BeforeValidator(local_date)]
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
+AssetId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(/[a-z0-9-]+)*$")]
+PointId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+PointKey = Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)?[a-z0-9_]+$")]
+At = Annotated[
+    str, StringConstraints(pattern=r"^(holding|input|coil|discrete):\d{1,5}(\.\d{1,2})?$")
+]
+Ranges = Annotated[
+    str, StringConstraints(pattern=r"^(holding|input|coil|discrete):\d{1,5}(-\d{1,5})?$")
+]
+Endpoint = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$")
+]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Season = Annotated[str, StringConstraints(pattern=r"^\d\d-\d\d\.\.\d\d-\d\d$")]
+Months = Annotated[
+    str, StringConstraints(pattern=r"^[1-9]\d{0,3} (day|week|month|quarter|year)s?$")
+]
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused, types are not guessed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+class Names(Strict):
+    """One name in each language; `en` is required."""
+
+    en: Annotated[str, StringConstraints(min_length=1)]
+    zh: str | None = None
+
+    def table(self) -> dict[str, str]:
+        """Language tag to text."""
+        return {"en": self.en} | ({"zh": self.zh} if self.zh else {})
+
+
+class StateText(Names):
+    """One value of an enumeration."""
+
+    id: PointId
+
+
+class BitText(Strict):
+    """One named bit of a fault word."""
+
+    id: PointId
+    en: str | None = None
+    zh: str | None = None
+    lane: Literal["data", "event"] = "data"
+
+
+class LevelText(Strict):
+    """A limit with a priority of its own."""
+
+    limit: Number
+    priority: Literal["critical", "high", "medium", "low"]
+
+
+class WorkOrderText(Strict):
+    """What becomes of a fault."""
+
+    raise_: Literal["at_once", "never"] = Field("at_once", alias="raise")
+    fault_class: Id = "fault"
+    healthy: Duration = 300.0
+
+
+class RuleText(Strict):
+    """One alarm rule."""
+
+    on: str
+    name: Names | None = None
+    kind: Literal["limit", "state", "silent"]
+    class_: Literal["fire", "life_safety", "equipment", "instrument", "communication", "condition"] = Field("equipment", alias="class")  # fmt: skip
+    priority: Literal["critical", "high", "medium", "low"]
+    high_high: Number | LevelText | None = None
+    high: Number | LevelText | None = None
+    low: Number | LevelText | None = None
+    low_low: Number | LevelText | None = None
+    deadband: Annotated[Number, Field(ge=0)] = 0.0
+    abnormal: list[str | int] = []
+    silent_after: Duration | None = None
+    on_delay: Duration = 0.0
+    off_delay: Duration = 0.0
+    latch: bool = False
+    regroup: Duration = 300.0
+    respond_within: Duration | None = None
+    work_order: WorkOrderText = Field(default_factory=lambda: WorkOrderText.model_validate({}))
+    cause: Names | None = None
+    consequence: Names | None = None
+    action: Names | None = None
+
+
+class PointText(Strict):
+    """One point of a profile."""
+
+    name: Names
+    kind: Literal["measurement", "counter", "state", "flag", "flags"] = "measurement"
+    at: str | None = None
+    rung: Literal["tcp", "describe", "media"] | None = None
+    type: Literal["u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bcd16", "bcd32", "string", "bit"] = "u16"  # fmt: skip
+    order: Annotated[str, StringConstraints(pattern=r"^[A-H]{2,8}$")] | None = None
+    words: Annotated[int, Field(ge=1, le=125)] | None = None
+    scale: Number = 1.0
+    offset: Number = 0.0
+    scale_from: PointKey | None = None
+    unit: str = ""
+    decimals: Annotated[int, Field(ge=0, le=9)] | None = None
+    range: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = None
+    expected: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = None
+    names: dict[str, StateText] = {}
+    bits: dict[str, PointId | BitText] = {}
+    values: dict[str, Number] | None = None
+    no_data: list[int] = []
+    rolls_over_at: Number | None = None
+    poll: Id = "normal"
+    deadband: Annotated[Number, Field(ge=0)] = 0.0
+    deadband_percent: Annotated[Number, Field(ge=0, le=100)] = 0.0
+    longest_silence: Duration | None = None
+    lane: Literal["data", "event"] = "data"
+    class_: str = Field("", alias="class")
+
+
+class ModbusText(Strict):
+    """What a Modbus device allows."""
+
+    order: Annotated[str, StringConstraints(pattern=r"^[A-H]{2,8}$")] = "ABCD"
+    max_words: Annotated[int, Field(ge=1, le=125)] = 125
+    max_bits: Annotated[int, Field(ge=1, le=2000)] = 2000
+    pause: Duration = 0.0
+    forbidden: list[Ranges] = []
+    together: list[Ranges] = []
+
+
+class MqttText(Strict):
+    """Where an MQTT device speaks; `{unit}` is the device's own name."""
+
+    topic: Annotated[str, StringConstraints(min_length=1, pattern=r"^[^#+\x00]+$")]
+    time: str = ""
+
+
+class PartText(Strict):
+    """Something that a device has several of; addresses shift by `stride`, `{n}` is its number."""
+
+    count: Annotated[int, Field(ge=1, le=64)]
+    stride: Annotated[int, Field(ge=0)] = 0
+    name: Names
+    class_: Id = Field("part", alias="class")
+
+
+class ProfileFile(Strict):
+    """config/profiles/*.toml."""
+
+    profile: Id
+    version: Annotated[int, Field(ge=1)]
+    name: Names
+    protocol: Literal["modbus", "mqtt", "camera"]
+    class_: Id = Field(alias="class")
+    modbus: ModbusText = ModbusText()
+    mqtt: MqttText | None = None
+    parts: dict[Id, PartText] = {}
+    points: dict[PointKey, PointText]
+    rules: dict[Id, RuleText] = {}
+
+
+class SecretText(Strict):
+    """The name of a secret."""
+
+    secret: Id
+
+
+class LineText(Strict):
+    """One line: exactly one of tcp, mqtt, rtsp."""
+
+    agent: Id
+    tcp: Endpoint | None = None
+    mqtt: Endpoint | None = None
+    rtsp: Endpoint | None = None
+    timeout: Duration = 1.0
+    backoff_max: Duration = 30.0
+    user: str = ""
+    password: SecretText | None = None
+
+
+class DeviceText(Strict):
+    """One device."""
+
+    profile: Id
+    line: Id
+    asset: AssetId
+    unit: int | str = ""
+    path: str = ""
+    user: str = ""
+    password: SecretText | None = None
+
+
+class AssetText(Strict):
+    """One asset."""
+
+    name: Names
+    system: Id
+    location: str = ""
+    class_: Id | None = Field(None, alias="class")
+    in_service: Day | None = None
+    serves: list[str] = []
+    fed_by: AssetId | None = None
+
+
+class PlantFile(Strict):
+    """config/plants/<site>/plant.toml."""
+
+    site: Id
+    name: Names
+    time_zone: str
+    calendar: str = "cn"
+    standards: list[Id] = []
+    plans_start: Day | None = None
+    seasons: dict[Id, Season] = {}
+    poll: dict[Id, Duration] = {}
+    locations: dict[str, Names] = {}
+    lines: dict[Id, LineText]
+    devices: dict[Id, DeviceText]
+    assets: dict[AssetId, AssetText]
+
+
+class AlarmsFile(Strict):
+    """config/plants/<site>/alarms.toml."""
+
+    rules: dict[Id, RuleText] = {}
+
+
+class EveryText(Strict):
+    """A typed interval: exactly one of the kinds, with its own keys."""
+
+    fixed: Months | None = None
+    anchor: Day | None = None
+    max_gap: Duration | None = None
+    per_period: Literal["day", "week", "half_month", "month", "quarter", "half_year", "year"] | None = None  # fmt: skip
+    times: Annotated[int, Field(ge=1, le=48)] = 1
+    min_spacing: Duration | None = None
+    meter: str | None = None
+    every: Annotated[Number, Field(gt=0)] | None = None
+    floating: bool = False
+    tolerance: Annotated[Number, Field(ge=0)] = 0.0
+
+
+class EvidenceText(Strict):
+    """What the readings must show: exactly one kind."""
+
+    ran: str | None = None
+    for_at_least: Duration | None = None
+    changed_over: Annotated[list[str], Field(min_length=2)] | None = None
+    is_: str | int | None = Field(None, alias="is")
+
+
+class DutyText(Strict):
+    """One duty of a standard."""
+
+    name: Names
+    on: Annotated[str, StringConstraints(pattern=r"^(class|system|asset):[a-z0-9/-]+$")]
+    every: EveryText
+    source: Annotated[list[Annotated[str, StringConstraints(pattern=r"^M\d{3}$")]], Field(min_length=1)]  # fmt: skip
+    evidence: EvidenceText | None = None
+    closes: Literal["by_person", "by_readings"] = "by_person"
+    statutory: bool = False
+    tolerance: Duration | None = None
+
+
+class StandardFile(Strict):
+    """config/standards/*.toml."""
+
+    standard: Id
+    name: Names
+    duties: dict[Id, DutyText]
+
+
+class UnitsFile(Strict):
+    """config/units.toml."""
+
+    units: dict[str, str]
+
+
+class SystemsFile(Strict):
+    """config/systems.toml."""
+
+    systems: dict[Id, Names]
+
+
+MODELS: dict[str, type[Strict]] = {
+    "profile": ProfileFile,
+    "plant": PlantFile,
+    "alarms": AlarmsFile,
+    "standard": StandardFile,
+}
+"""Kind of file to its model; a JSON Schema is generated from each."""
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """JSON Schema of one kind of file, for editors."""
+    return MODELS[kind].model_json_schema(by_alias=True)

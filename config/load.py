@@ -1,0 +1,358 @@
+"""Reads a plant's files whole: every mistake at once, or one Plant that everything else can trust."""
+
+import hashlib
+import re
+import zoneinfo
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.duties import make_plans
+from config.files import (
+    AlarmsFile,
+    AssetText,
+    DeviceText,
+    LineText,
+    PlantFile,
+    ProfileFile,
+    StandardFile,
+    SystemsFile,
+    UnitsFile,
+)
+from config.mistakes import ConfigErrors, Mistake, Mistakes
+from config.plant import Asset, Device, Line, Plant, Point, Secret, System
+from config.profile import Profile, ProfilePoint
+from config.profiling import make_profile
+from config.reading import read_file
+from config.rules import Rule
+from config.ruling import check_rule, expand_rule, targets
+from config.standards import Plan
+
+LIBRARY = Path(__file__).parent
+"""Where the profiles and standards that come with Steward stand."""
+POLL_S = {"fast": 1.0, "normal": 10.0, "slow": 60.0, "hourly": 3600.0}
+LINE_KIND = {"modbus": "tcp", "mqtt": "mqtt", "camera": "rtsp"}
+
+__all__ = ["ConfigErrors", "Mistake", "load_plant", "load_profile"]
+
+
+@dataclass(slots=True)
+class _Files:
+    """Finds and reads the files of one plant; its own folder is looked in before the library."""
+
+    folder: Path
+    library: Path
+    mistakes: Mistakes
+    units: Mapping[str, str] = field(default_factory=dict)
+    systems: Mapping[str, System] = field(default_factory=dict)
+    texts: dict[str, ProfileFile] = field(default_factory=dict)
+
+    def shown(self, path: Path) -> str:
+        for root in (self.folder.parent.parent, self.library):
+            if path.is_relative_to(root):
+                return path.relative_to(root).as_posix()
+        return path.as_posix()
+
+    def find(self, kind: str, name: str) -> Path | None:
+        for root in (self.folder, self.library):
+            path = root / kind / f"{name}.toml"
+            if path.is_file():
+                return path
+        return None
+
+    def names(self, kind: str) -> list[str]:
+        return [
+            p.stem for root in (self.folder, self.library) for p in (root / kind).glob("*.toml")
+        ]
+
+    def read_common(self) -> None:
+        units = read_file(self.library / "units.toml", UnitsFile, "units.toml", self.mistakes)
+        systems = read_file(
+            self.library / "systems.toml", SystemsFile, "systems.toml", self.mistakes
+        )
+        self.units = units.units if units else {}
+        rows = systems.systems.items() if systems else ()
+        self.systems = {key: System(key, names.table()) for key, names in rows}
+
+    def profile(self, name: str) -> Profile | None:
+        path = self.find("profiles", name)
+        if path is None:
+            return None
+        text = read_file(path, ProfileFile, self.shown(path), self.mistakes)
+        if text is None:
+            return None
+        if text.profile != name:
+            self.mistakes.add(
+                self.shown(path), "profile", f"{text.profile!r} is not the file's name"
+            )
+        self.texts[name] = text
+        return make_profile(text, self.shown(path), self.units, self.mistakes)
+
+
+def load_profile(path: Path) -> Profile:
+    """One device profile by its file.
+
+    Raises:
+        ConfigErrors: every mistake in it.
+    """
+    mistakes = Mistakes()
+    files = _Files(path.parent.parent, LIBRARY, mistakes)
+    files.read_common()
+    text = read_file(path, ProfileFile, path.name, mistakes)
+    profile = make_profile(text, path.name, files.units, mistakes) if text else None
+    mistakes.raise_if_any()
+    if profile is None:
+        raise AssertionError("a file without mistakes gives a profile")
+    return profile
+
+
+def load_plant(
+    folder: Path, *, library: Path = LIBRARY, endpoints: Mapping[str, str] | None = None
+) -> Plant:
+    """The plant of a folder (plant.toml, alarms.toml, own profiles/ and standards/), expanded.
+
+    `endpoints` puts lines elsewhere, line id to "host:port" (simulators listen on free ports).
+
+    Raises:
+        ConfigErrors: every mistake of all its files.
+    """
+    folder = folder.resolve()
+    mistakes = Mistakes()
+    files = _Files(folder, library, mistakes)
+    files.read_common()
+    path = folder / "plant.toml"
+    text = read_file(path, PlantFile, files.shown(path), mistakes)
+    if text is None:
+        mistakes.raise_if_any()
+        raise AssertionError("a missing plant file is a mistake")
+    plant = _Builder(files, text, files.shown(path), endpoints or {}).build(_hash(folder))
+    mistakes.raise_if_any()
+    return plant
+
+
+def _hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.toml")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class _Builder:
+    files: _Files
+    text: PlantFile
+    shown: str
+    endpoints: Mapping[str, str]
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    assets: dict[str, Asset] = field(default_factory=dict)
+    points: dict[str, Point] = field(default_factory=dict)
+
+    @property
+    def mistakes(self) -> Mistakes:
+        return self.files.mistakes
+
+    def wrong(self, path: str, message: str) -> None:
+        self.mistakes.add(self.shown, path, message)
+
+    def build(self, hash: str) -> Plant:
+        text = self.text
+        self._check_plain()
+        lines = {key: self._line(key, line) for key, line in text.lines.items()}
+        self._own_assets()
+        devices = {key: self._device(key, device, lines) for key, device in text.devices.items()}
+        self._check_shared_units()
+        rules = self._rules()
+        plans = self._plans()
+        used = {asset.system for asset in self.assets.values()}
+        return Plant(
+            site=text.site, name=text.name.table(), time_zone=text.time_zone,
+            calendar=text.calendar, seasons=dict(text.seasons),
+            systems={k: s for k, s in self.files.systems.items() if k in used},
+            locations={k: n.table() for k, n in text.locations.items()},
+            agents=tuple(sorted({line.agent for line in lines.values()})),
+            lines=lines, devices=devices, profiles=self.profiles, assets=self.assets,
+            points=self.points, rules=rules, plans=plans, poll_classes=POLL_S | text.poll,
+            hash=hash,
+        )  # fmt: skip
+
+    def _check_plain(self) -> None:
+        if self.text.time_zone not in zoneinfo.available_timezones():
+            self.wrong("time_zone", f"{self.text.time_zone!r} is no IANA zone, e.g. Asia/Shanghai")
+        for path in self.text.locations:
+            if not re.fullmatch(r"[a-z0-9-]+(/[a-z0-9-]+)*", path):
+                self.wrong("locations", f"{path!r} is not of the form building/floor/room")
+
+    def _line(self, key: str, line: LineText) -> Line:
+        given = [(kind, getattr(line, kind)) for kind in ("tcp", "mqtt", "rtsp")]
+        given = [(kind, value) for kind, value in given if value is not None]
+        if len(given) != 1:
+            self.wrong(f"lines.{key}", "needs exactly one of tcp, mqtt, rtsp")
+            given = [("tcp", "127.0.0.1:502")]
+        kind, endpoint = given[0]
+        host, _, port = self.endpoints.get(key, endpoint).rpartition(":")
+        if not 1 <= int(port) <= 65535:
+            self.wrong(f"lines.{key}.{kind}", f"port {port} is not in 1..65535")
+        return Line(
+            id=key, agent=line.agent, kind=kind, host=host.strip("[]"), port=int(port),
+            timeout_s=line.timeout, backoff_s_max=line.backoff_max, user=line.user,
+            secret=Secret(line.password.secret) if line.password else None,
+        )  # fmt: skip
+
+    def _own_assets(self) -> None:
+        for key, asset in self.text.assets.items():
+            if asset.system not in self.files.systems:
+                self.mistakes.unknown(
+                    self.shown, f"assets.{key}.system", asset.system, list(self.files.systems)
+                )
+            if asset.location and asset.location not in self.text.locations:
+                self.mistakes.unknown(
+                    self.shown, f"assets.{key}.location", asset.location, list(self.text.locations)
+                )
+            self.assets[key] = self._asset(key, asset)
+
+    def _asset(self, key: str, asset: AssetText) -> Asset:
+        parent = key.rpartition("/")[0]
+        if parent and parent not in self.text.assets:
+            self.mistakes.unknown(self.shown, f"assets.{key}", parent, list(self.text.assets))
+        return Asset(
+            id=key, name=asset.name.table(), system=asset.system, location=asset.location,
+            asset_class=asset.class_ or "", parent=parent, in_service=asset.in_service,
+        )  # fmt: skip
+
+    def _device(self, key: str, text: DeviceText, lines: Mapping[str, Line]) -> Device:
+        device = Device(
+            id=key, profile=text.profile, line=text.line, asset=text.asset, unit=str(text.unit),
+            path=text.path, user=text.user,
+            secret=Secret(text.password.secret) if text.password else None,
+        )  # fmt: skip
+        profile = self._profile_of(key, text)
+        line = lines.get(text.line)
+        if line is None:
+            self.mistakes.unknown(self.shown, f"devices.{key}.line", text.line, list(lines))
+        if text.asset not in self.assets:
+            self.mistakes.unknown(self.shown, f"devices.{key}.asset", text.asset, list(self.assets))
+        if profile is None or line is None or text.asset not in self.assets:
+            return device
+        self._check_device(key, text, profile, line)
+        self._add_parts(device, profile)
+        for row in profile.points:
+            self._add_point(key, device, row)
+        return device
+
+    def _profile_of(self, key: str, text: DeviceText) -> Profile | None:
+        if text.profile not in self.profiles:
+            profile = self.files.profile(text.profile)
+            if profile is None:
+                if self.files.find("profiles", text.profile) is None:
+                    names = self.files.names("profiles")
+                    self.mistakes.unknown(self.shown, f"devices.{key}.profile", text.profile, names)
+                return None
+            self.profiles[text.profile] = profile
+        return self.profiles[text.profile]
+
+    def _check_device(self, key: str, text: DeviceText, profile: Profile, line: Line) -> None:
+        wanted = LINE_KIND[profile.protocol]
+        if line.kind != wanted:
+            self.wrong(
+                f"devices.{key}.line", f"{line.id} is {line.kind}; {profile.id} needs {wanted}"
+            )
+        unit = text.unit
+        if profile.protocol == "modbus" and not (isinstance(unit, int) and 1 <= unit <= 247):
+            self.wrong(f"devices.{key}.unit", f"{unit!r} is not in 1..247")
+        if profile.protocol == "mqtt" and not re.fullmatch(r"[A-Za-z0-9_.:-]+", str(unit)):
+            self.wrong(f"devices.{key}.unit", f"{unit!r} is not a name for a topic")
+
+    def _check_shared_units(self) -> None:
+        seen: dict[tuple[str, str], str] = {}
+        for key, device in self.text.devices.items():
+            place = (device.line, str(device.unit))
+            if place in seen and device.unit != "":
+                self.wrong(
+                    f"devices.{key}.unit", f"{device.unit} on {device.line} is {seen[place]}'s"
+                )
+            seen[place] = key
+
+    def _add_parts(self, device: Device, profile: Profile) -> None:
+        whole = self.assets[device.asset]
+        self.assets[device.asset] = _with(
+            whole, device.id, whole.asset_class or profile.asset_class
+        )
+        for part, names in profile.parts.items():
+            id = f"{device.asset}/{part}"
+            if id not in self.assets:
+                self.assets[id] = Asset(
+                    id=id, name=names, system=whole.system, location=whole.location,
+                    parent=device.asset, in_service=whole.in_service,
+                )  # fmt: skip
+            part_class = self.assets[id].asset_class or profile.part_class.get(part, "")
+            self.assets[id] = _with(self.assets[id], device.id, part_class)
+
+    def _add_point(self, key: str, device: Device, row: ProfilePoint) -> None:
+        asset = f"{device.asset}/{row.part}" if row.part else device.asset
+        id = f"{asset}/{row.id}"
+        if id in self.points:
+            self.wrong(f"devices.{key}", f"{id} is already read from {self.points[id].device}")
+            return
+        classes = POLL_S | self.text.poll
+        if row.poll not in classes:
+            self.mistakes.unknown(
+                f"profiles/{device.profile}.toml", f"points.{row.id}.poll", row.poll, list(classes)
+            )
+        self.points[id] = Point(
+            id=id, asset=asset, device=device.id, name=row.name, kind=row.kind, unit=row.unit,
+            source=row.source, decimals=row.decimals, range=row.range, expected=row.expected,
+            states=row.states, rolls_over_at=row.rolls_over_at, poll=row.poll,
+            period_s=classes.get(row.poll, 10.0), deadband=row.deadband,
+            deadband_percent=row.deadband_percent, longest_silence_s=row.longest_silence_s,
+            lane=row.lane, brick_class=row.brick_class,
+        )  # fmt: skip
+
+    def _rules(self) -> dict[str, Rule]:
+        rules: dict[str, Rule] = {}
+        for device in self.text.devices.values():
+            for rule in self._profile_rules(device):
+                rules[rule.id] = rule
+        path = self.files.folder / "alarms.toml"
+        if not path.exists():
+            return rules
+        shown = self.files.shown(path)
+        file = read_file(path, AlarmsFile, shown, self.mistakes)
+        for key, text in (file.rules if file else {}).items():
+            found = list(targets(text.on, self.assets, self.points))
+            check_rule(text, shown, f"rules.{key}", found, self.mistakes)
+            rules |= {r.id: r for r in expand_rule(self.text.site, key, text, found)}
+        return rules
+
+    def _profile_rules(self, device: DeviceText) -> Iterator[Rule]:
+        file = self.files.texts.get(device.profile)
+        if file is None:
+            return
+        shown = f"profiles/{device.profile}.toml"
+        for key, text in file.rules.items():
+            part, dot, own = text.on.rpartition(".")
+            path = f"{device.asset}/{part}-*/{own}" if dot else f"{device.asset}/{own}"
+            found = list(targets(path, self.assets, self.points))
+            check_rule(text, shown, f"rules.{key}", found, self.mistakes)
+            yield from expand_rule(self.text.site, key, text, found)
+
+    def _plans(self) -> dict[str, Plan]:
+        plans: dict[str, Plan] = {}
+        site = (self.text.site, self.text.plans_start or "2000-01-01")
+        for name in self.text.standards:
+            path = self.files.find("standards", name)
+            if path is None:
+                self.mistakes.unknown(self.shown, "standards", name, self.files.names("standards"))
+                continue
+            shown = self.files.shown(path)
+            file = read_file(path, StandardFile, shown, self.mistakes)
+            if file is not None:
+                made = make_plans(file, shown, site, self.assets, self.points, self.mistakes)
+                plans |= {plan.id: plan for plan in made}
+        return plans
+
+
+def _with(asset: Asset, device: str, asset_class: str) -> Asset:
+    return Asset(
+        id=asset.id, name=asset.name, system=asset.system, location=asset.location,
+        asset_class=asset_class, parent=asset.parent, in_service=asset.in_service, device=device,
+    )  # fmt: skip
