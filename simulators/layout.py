@@ -50,15 +50,15 @@ def encode(register: Register, value: Value, exponent: int = 0) -> tuple[int, ..
     raw = _raw(register, value, exponent)
     if raw is None:
         raw = missing(register)
-    return _arrange(raw.to_bytes(bits // 8, "big"), register.order)
+    return _arrange((raw << (register.bit or 0)).to_bytes(bits // 8, "big"), register.order)
 
 
 def missing(register: Register) -> int:
     """The raw unsigned number for "no data": the profile's first, NaN of a float, else all ones."""
-    if register.bit is not None:
-        return 0
     if register.no_data:
         return register.no_data[0]
+    if register.bit is not None:
+        return 0 if register.bit_width == 1 else (1 << register.bit_width) - 1
     if register.type == "f32":
         return 0x7FC00000
     if register.type == "f64":
@@ -67,15 +67,16 @@ def missing(register: Register) -> int:
 
 
 def _raw(register: Register, value: Value, exponent: int) -> int | None:
-    """The raw unsigned number of the register's width, None where it cannot be held."""
+    """The raw unsigned number of the register's or field's width, None where it cannot be held."""
     if value is None or isinstance(value, str) or not math.isfinite(value):
         return None
-    if register.bit is not None:
-        return (1 << register.bit) if value else 0
+    if register.bit is not None and register.bit_width == 1:
+        return 1 if value else 0
     number = (value - register.offset) / (register.scale * 10.0**exponent)
     if register.type in ("f32", "f64"):
         return _float(register.type, number)
-    return _integer(register.type, round(number))
+    bits = _BITS[register.type] if register.bit is None else register.bit_width
+    return _integer(register.type, bits, round(number))
 
 
 def _float(kind: str, number: float) -> int | None:
@@ -85,8 +86,7 @@ def _float(kind: str, number: float) -> int | None:
         return None
 
 
-def _integer(kind: str, number: int) -> int | None:
-    bits = _BITS[kind]
+def _integer(kind: str, bits: int, number: int) -> int | None:
     if kind.startswith("bcd"):
         digits = str(number)
         return int(digits, 16) if number >= 0 and len(digits) <= bits // 4 else None
@@ -99,12 +99,14 @@ def _integer(kind: str, number: int) -> int | None:
 def _text(register: Register, value: Value) -> tuple[int, ...]:
     text = value if isinstance(value, str) else ""
     data = text.encode("latin-1", "replace")[: 2 * register.words].ljust(2 * register.words, b"\0")
-    order = "BADC" if register.order in _SWAPPED_BYTES else "ABCD"
+    order = "BADC" if register.order in (*_SWAPPED_BYTES, "BA") else "ABCD"
     return _arrange(data, order)
 
 
 def _arrange(data: bytes, order: str) -> tuple[int, ...]:
-    """Big-endian bytes as words in the order in which they travel."""
+    """Big-endian bytes as words in the order in which they travel (orders as in `Register`)."""
+    if len(order) == len(data):
+        data, order = bytes(data["ABCDEFGH".index(letter)] for letter in order), "ABCD"
     pairs = [data[at : at + 2] for at in range(0, len(data), 2)]
     if order in _REVERSED_WORDS:
         pairs.reverse()

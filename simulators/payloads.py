@@ -24,10 +24,15 @@ def payloads(
         source = point.source
         if isinstance(source, JsonPath):
             topic = source.topic.replace("{unit}", unit)
-            tree = trees.get(topic)
-            tree = _put(tree, source.path, _told(point, source, values.get(point.id)))
-            trees[topic] = _put(tree, source.time_path, now_ms) if source.time_path else tree
+            told = _told(point, source, values.get(point.id))
+            tree = _put(trees.get(topic), _of(unit, source.path), told)
+            at = _of(unit, source.time_path)
+            trees[topic] = _put(tree, at, now_ms) if at else tree
     return [(topic, json.dumps(tree).encode()) for topic, tree in trees.items()]
+
+
+def _of(unit: str, path: Path) -> Path:
+    return tuple(s.replace("{unit}", unit) if isinstance(s, str) else s for s in path)
 
 
 def _told(point: Point, source: JsonPath, value: Value) -> object:
@@ -55,15 +60,28 @@ def _word(words: Mapping[str, float], value: float) -> object:
 
 
 def _put(tree: Any, path: Path, value: object) -> Any:
-    """The tree with `value` at `path`, keys and list places made on the way."""
+    """The tree with `value` at `path`; keys, list places and named list entries are made on the way."""
     if not path:
         return value
     head, rest = path[0], path[1:]
-    if isinstance(head, int):
-        items = list(tree or [])
-        items += [None] * (head + 1 - len(items))
-        items[head] = _put(items[head], rest, value)
-        return items
-    branch = dict(tree or {})
-    branch[head] = _put(branch.get(head), rest, value)
-    return branch
+    if isinstance(head, str) and not head.startswith("["):
+        branch = dict(tree or {})
+        branch[head] = _put(branch.get(head), rest, value)
+        return branch
+    items = list(tree or [])
+    place = head if isinstance(head, int) else _entry(items, head.strip("[]"))
+    items += [None] * (place + 1 - len(items))
+    items[place] = _put(items[place], rest, value)
+    return items
+
+
+def _entry(items: list[Any], step: str) -> int:
+    """The place of the entry that `key=text` names, made if it is not there; `*` is the first."""
+    key, named, text = step.partition("=")
+    if not named:
+        return 0
+    for place, item in enumerate(items):
+        if isinstance(item, dict) and str(item.get(key)) == text:
+            return place
+    items.append({key: text})
+    return len(items) - 1

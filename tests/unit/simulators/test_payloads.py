@@ -14,6 +14,9 @@ CASES: list[tuple[str, JsonPath, Kind, Value, object]] = [
     ("a double", JsonPath("t", ("a",)), "measurement", 0.1 + 0.2, {"a": 0.1 + 0.2}),
     ("scaled", JsonPath("t", ("a", "b"), scale=0.1), "measurement", 1.5, {"a": {"b": 15.0}}),
     ("in a list", JsonPath("t", ("a", 1, "v")), "measurement", 2.0, {"a": [None, {"v": 2.0}]}),
+    ("in a named entry", JsonPath("t", ("a", "[id=x7]", "v")), "measurement", 2.0, {"a": [{"id": "x7", "v": 2.0}]}),
+    ("in each entry", JsonPath("t", ("a", "[*]", "v"), time_path=("a", "[*]", "at")), "measurement", 2.0, {"a": [{"v": 2.0, "at": 9}]}),
+    ("under its unit", JsonPath("t", ("{unit}",)), "measurement", 2.0, {"u1": 2.0}),
     ("a flag", JsonPath("t", ("a",)), "flag", 1.0, {"a": True}),
     ("a state", JsonPath("t", ("a",)), "state", 3.0, {"a": 3}),
     ("a word", JsonPath("t", ("a",), values={"ON": 1, "OFF": 0}), "state", 1.0, {"a": "ON"}),
@@ -48,3 +51,13 @@ def test_points_of_one_topic_share_a_payload_and_units_name_topics() -> None:
         "d/u1/s": {"p": {"a": 1.0, "b": 2.0}},
         "d/u1/t": {"c": 3.0},
     }
+
+
+def test_named_entries_of_one_list_lie_beside_each_other() -> None:
+    points = [
+        point("x/a", JsonPath("t", ("s", "[n=one]", "v")), "x"),
+        point("x/b", JsonPath("t", ("s", "[n=two]", "v")), "x"),
+        point("x/c", JsonPath("t", ("s", "[n=one]", "w")), "x"),
+    ]
+    ((_, payload),) = payloads("u", points, {"x/a": 1.0, "x/b": 2.0, "x/c": 3.0}, 0)
+    assert json.loads(payload) == {"s": [{"n": "one", "v": 1.0, "w": 3.0}, {"n": "two", "v": 2.0}]}
