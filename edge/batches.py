@@ -1,0 +1,98 @@
+"""A batch as it lies in the outbox and goes over the wire, and the table of points that it speaks of."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from config.plant import Point
+from edge.ports import PointReading
+from edge.readings import BAD, QUALITIES, Lane, PointRow
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A numbered batch, its columns encoded."""
+
+    lane: Lane
+    seq: int
+    columns: bytes
+
+
+class _Columns(msgspec.Struct):
+    t: int
+    i: list[int]
+    d: list[int]
+    v: list[float | None]
+    q: list[int]
+
+
+class _Head(msgspec.Struct):
+    e: str
+    s: int
+    o: int
+    n: int
+
+
+def columns_of(readings: Sequence[PointReading], index: Mapping[str, int]) -> bytes:
+    """The columns of at least one reading as JSON: encoded once, when the batch is made."""
+    base = min(reading.time for reading in readings)
+    sound = [_sound(reading) for reading in readings]
+    columns = _Columns(
+        t=base,
+        i=[index[reading.point] for reading in readings],
+        d=[reading.time - base for reading in readings],
+        v=[value for value, _ in sound],
+        q=[quality for _, quality in sound],
+    )
+    return msgspec.json.encode(columns)
+
+
+def payload_of(outgoing: Outgoing, *, epoch: str, oldest: int, now: int) -> bytes:
+    """The batch as it goes over the wire; `oldest` and `now` are of this sending."""
+    head = msgspec.json.encode(_Head(epoch, outgoing.seq, oldest, now))
+    return head[:-1] + b"," + outgoing.columns[1:]
+
+
+def _sound(reading: PointReading) -> tuple[float | None, int]:
+    """Value and quality as they may be sent: a bad reading has no value, a good one a finite one."""
+    if reading.quality >= BAD:
+        return None, reading.quality
+    if reading.value is None or not math.isfinite(reading.value):
+        return None, QUALITIES["undecodable"]
+    return reading.value, reading.quality
+
+
+def grown(table: Sequence[PointRow], points: Sequence[Point]) -> list[PointRow]:
+    """The table with these points live: an index means one point, unit, kind and scale for ever."""
+    wanted = {point.id: point for point in points}
+    rows: list[PointRow] = []
+    placed: set[str] = set()
+    for row in table:
+        point = wanted.get(row.point)
+        fits = (
+            point is not None
+            and row.point not in placed
+            and _meaning(_row(0, point)) == _meaning(row)
+        )
+        if point is not None and fits:
+            placed.add(row.point)
+            rows.append(_row(row.index, point))
+        else:
+            rows.append(msgspec.structs.replace(row, retired=True))
+    for point in points:
+        if point.id not in placed:
+            rows.append(_row(len(rows), point))
+    return rows
+
+
+def _meaning(row: PointRow) -> tuple[str, str, int]:
+    return row.unit, row.kind, row.decimals
+
+
+def _row(index: int, point: Point) -> PointRow:
+    return PointRow(
+        index=index, point=point.id, unit=point.unit, kind=point.kind, decimals=point.decimals,
+        lane=point.lane, period_s=point.period_s, longest_silence_s=point.longest_silence_s,
+    )  # fmt: skip

@@ -1,0 +1,457 @@
+"""The agent's disk queue: every batch that the collector has not committed yet, safe against kills and rollbacks."""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+import numpy as np
+
+from config.plant import Point
+from edge.batches import Outgoing, columns_of, grown, payload_of
+from edge.ports import PointReading
+from edge.readings import LANES, WINDOW, Committed, Lane, PointRow
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+YOUNG_MS: Final = 60_000
+"""A batch older than this when it is first sent is history."""
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+THINNED_TO: Final = 0.98
+"""How full an outbox still is when thinning has ended."""
+ROW_BYTES: Final = 64
+"""What a batch takes on disk beside its columns."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS points (place INTEGER PRIMARY KEY, row BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS lanes (
+  lane TEXT PRIMARY KEY, given INTEGER NOT NULL, committed INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS batches (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, urgent INTEGER NOT NULL, made INTEGER NOT NULL,
+  readings INTEGER NOT NULL, columns BLOB NOT NULL, lane TEXT, seq INTEGER);
+CREATE INDEX IF NOT EXISTS waiting ON batches (urgent, made, id) WHERE seq IS NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS numbered ON batches (lane, seq) WHERE seq IS NOT NULL;
+CREATE TABLE IF NOT EXISTS counts (
+  hour INTEGER NOT NULL, lane TEXT NOT NULL, made INTEGER NOT NULL DEFAULT 0,
+  sent INTEGER NOT NULL DEFAULT 0, thinned INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (hour, lane));
+"""
+
+
+class OutboxRefused(Exception):
+    """Nothing of it was done; it may be tried again. The disk is full, or the file was damaged and a
+    new one has been begun: the message says which.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxLimits:
+    """What the outbox may hold: beyond it the oldest that is neither numbered nor urgent goes."""
+
+    mb_max: float = 256.0
+    days_max: float = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What was thinned for want of room since the file began. Times of making, UTC ms."""
+
+    readings: int = 0
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HourCount:
+    """Readings of one lane in one hour (UTC ms of its start, by time of making).
+
+    What is not urgent is counted as made on `data`, whatever lane it is sent on later.
+    """
+
+    hour: int
+    lane: str
+    made: int
+    sent: int
+    thinned: int
+
+
+class _File:
+    """The SQLite file: WAL, every transaction durable when `durably` returns; damage is put away."""
+
+    def __init__(self, path: Path | str, image: bytes, now: int) -> None:
+        self._path = path
+        self.set_aside: list[Path] = []
+        try:
+            self._open(image)
+        except sqlite3.DatabaseError as error:
+            self.put_away(error, now)
+
+    def _open(self, image: bytes) -> None:
+        self.db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        try:
+            if image:
+                self.db.deserialize(image)
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("PRAGMA synchronous = FULL")
+            if self.db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise sqlite3.DatabaseError("quick_check found damage")
+            self.db.executescript(_SCHEMA)
+        except BaseException:
+            self.db.close()
+            raise
+
+    def put_away(self, error: sqlite3.DatabaseError, now: int) -> None:
+        """Rename a damaged file and begin a new one. Raises `OutboxRefused` if it is not damage."""
+        path = Path(self._path)
+        if isinstance(error, sqlite3.OperationalError) or not path.is_file():
+            raise OutboxRefused(f"the outbox {path} cannot be used: {error}") from error
+        self.db.close()
+        aside = path.with_name(f"{path.name}.damaged-{now}")
+        for suffix in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        self.set_aside.append(aside)
+        log.error("outbox %s is damaged (%s): set aside as %s, a new one begun", path, error, aside)
+        self._open(b"")
+
+    def durably(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` in one transaction, which is on disk on return, or undone if this raises."""
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            result = work(self.db)
+            self.db.execute("COMMIT")
+        except BaseException:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+        return result
+
+
+class Outbox:
+    """What was made is on disk when `keep` returns: from then on it is not lost.
+
+    Args:
+        path: the file, or `:memory:`.
+        now: UTC ms.
+        rng: gives each epoch its name.
+        limits: when thinning begins.
+        image: what `image()` gave, to begin from (in memory only).
+
+    A damaged file is set aside by name and a new one begun: a new epoch with the same points.
+    """
+
+    def __init__(
+        self, path: Path | str, *, now: int, rng: np.random.Generator,
+        limits: OutboxLimits | None = None, image: bytes = b"",
+    ) -> None:  # fmt: skip
+        self._rng = rng
+        self._limits = limits or OutboxLimits()
+        self._now = now
+        self.points: list[PointRow] = []
+        """The table of this epoch; only grows."""
+        self._file = _File(path, image, now)
+        try:
+            self._load()
+        except (sqlite3.DatabaseError, KeyError, msgspec.MsgspecError) as error:
+            self._file.put_away(sqlite3.DatabaseError(f"{type(error).__name__}: {error}"), now)
+            self._load()
+
+    def _load(self) -> None:
+        """Take up what the file says; a new file gets an epoch and the points known so far."""
+        db = self._file.db
+        if db.execute("SELECT 1 FROM meta WHERE name = 'epoch'").fetchone() is None:
+            self._file.durably(self._begin)
+        meta = {n: (v, t) for n, v, t in db.execute("SELECT name, value, text FROM meta")}
+        self.epoch: str = meta["epoch"][1]
+        self.connection: int = meta.get("connection", (0, ""))[0]
+        self.dropped = Dropped(*(meta.get(name, (0, ""))[0] for name in _DROPPED))
+        lanes = {lane: (given, mark) for lane, given, mark in db.execute("SELECT * FROM lanes")}
+        self._given: dict[Lane, int] = {lane: lanes[lane][0] for lane in LANES}
+        self._marks: dict[Lane, int] = {lane: lanes[lane][1] for lane in LANES}
+        rows = db.execute("SELECT row FROM points ORDER BY place").fetchall()
+        self.points = [msgspec.json.decode(row, type=PointRow) for (row,) in rows]
+        self._index = {row.point: row.index for row in self.points if not row.retired}
+        self.batches, self._bytes = _size(db, "1 = 1", ())
+
+    def _begin(self, db: sqlite3.Connection) -> None:
+        name = f"{self._now:x}-{self._rng.bytes(8).hex()}"
+        db.execute("REPLACE INTO meta VALUES ('epoch', 0, ?)", (name,))
+        db.executemany("REPLACE INTO lanes VALUES (?, 0, 0)", [(lane,) for lane in LANES])
+        self._write_points(db, self.points)
+
+    def _write_points(self, db: sqlite3.Connection, rows: Sequence[PointRow]) -> None:
+        encoded = [(row.index, msgspec.json.encode(row)) for row in rows]
+        db.executemany("REPLACE INTO points VALUES (?, ?)", encoded)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[sqlite3.Connection]:
+        """Whatever is done inside: on damage the file is put away and a new one begun."""
+        try:
+            yield self._file.db
+        except sqlite3.DatabaseError as error:
+            self._file.put_away(error, self._now)
+            self._load()
+            raise OutboxRefused("the file was damaged, a new one is begun") from error
+
+    def _durably(self, now: int, work: Callable[[sqlite3.Connection], T]) -> T:
+        self._now = now
+        with self._guarded():
+            return self._file.durably(work)
+
+    # --- who speaks, and of which points
+
+    def connect(self, now: int) -> int:
+        """The number of a new connection: above every earlier one, also of copies of this file."""
+        number = max(self.connection + 1, now)
+        self._durably(now, lambda db: _set(db, "connection", number))
+        self.connection = number
+        return number
+
+    def define(self, points: Sequence[Point], now: int) -> Sequence[PointRow]:
+        """Give every point an index; one whose meaning changed gets a new one, one gone keeps its own.
+
+        Returns the table of the epoch.
+        """
+        rows = grown(self.points, points)
+        changed = [row for row, old in zip(rows, self.points, strict=False) if row != old]
+        changed += rows[len(self.points) :]
+        if changed:
+            self._durably(now, lambda db: self._write_points(db, changed))
+            self.points = rows
+            self._index = {row.point: row.index for row in rows if not row.retired}
+        return self.points
+
+    # --- making
+
+    def keep(
+        self, readings: Sequence[PointReading], now: int, *, urgent: Sequence[PointReading] = ()
+    ) -> None:
+        """Make one batch of `urgent` and one of the rest, durable on return; of defined points only.
+
+        Raises:
+            OutboxRefused: nothing was kept.
+        """
+        made = [
+            (int(lane == "event"), now, len(found), columns_of(found, self._index), lane)
+            for lane, found in (("event", urgent), ("data", readings))
+            if found
+        ]
+        if not made:
+            return
+        self.thin(now)
+        self._durably(now, lambda db: _insert(db, made))
+        self.batches += len(made)
+        self._bytes += sum(len(columns) + ROW_BYTES for _, _, _, columns, _ in made)
+
+    def thin(self, now: int) -> int:
+        """Drop the oldest that is neither numbered nor urgent until it fits; how many readings went."""
+        room = self._limits.mb_max * 1_000_000
+        if self._bytes > room:
+            room *= THINNED_TO
+        oldest = now - self._limits.days_max * DAY_MS
+        gone: list[tuple[int, int, int, int]] = []
+        size = self._bytes
+        with self._guarded() as db, closing(db.execute(_THINNABLE)) as waiting:
+            for row in waiting:
+                if size <= room and row[1] >= oldest:
+                    break
+                gone.append(row)
+                size -= row[3]
+        return self._drop(gone, now) if gone else 0
+
+    def _drop(self, gone: Sequence[tuple[int, int, int, int]], now: int) -> int:
+        readings = sum(row[2] for row in gone)
+        first = self.dropped.first or gone[0][1]
+        dropped = Dropped(self.dropped.readings + readings, first, gone[-1][1])
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("DELETE FROM batches WHERE id = ?", [(row[0],) for row in gone])
+            for _, made, count, _ in gone:
+                _add(db, made, "data", (0, 0, count))
+            for name, value in zip(_DROPPED, astuple(dropped), strict=True):
+                _set(db, name, value)
+
+        if not self.dropped.readings:
+            log.warning("outbox is full: the oldest readings that wait are dropped and counted")
+        self._durably(now, work)
+        self.dropped = dropped
+        self.batches -= len(gone)
+        self._bytes -= sum(row[3] for row in gone)
+        return readings
+
+    # --- sending
+
+    def number(self, lane: Lane, now: int) -> int:
+        """Give numbers to what waits for this lane, oldest first, up to the window; how many it gave."""
+        room = self._marks[lane] + WINDOW - self._given[lane]
+        if room <= 0:
+            return 0
+        with self._guarded() as db:
+            waiting = db.execute(_WAITING[lane], (now - YOUNG_MS, room)).fetchall()
+        if not waiting:
+            return 0
+        given = self._given[lane]
+
+        def work(db: sqlite3.Connection) -> None:
+            for seq, (id_, made, readings) in enumerate(waiting, start=given + 1):
+                db.execute("UPDATE batches SET lane = ?, seq = ? WHERE id = ?", (lane, seq, id_))
+                _add(db, made, lane, (0, readings, 0))
+            last = given + len(waiting)
+            db.execute("UPDATE lanes SET given = ? WHERE lane = ?", (last, lane))
+
+        self._durably(now, work)
+        self._given[lane] = given + len(waiting)
+        return len(waiting)
+
+    def numbered(self, lane: Lane, after: int) -> Outgoing | None:
+        """The first numbered batch of this lane behind `after`, None if there is none."""
+        with self._guarded() as db:
+            found = db.execute(_NUMBERED, (lane, after)).fetchone()
+        return None if found is None else Outgoing(lane, *found)
+
+    def payload(self, outgoing: Outgoing, now: int) -> bytes:
+        """The batch as it goes over the wire at `now`, the edge's clock."""
+        oldest = self._marks[outgoing.lane] + 1
+        return payload_of(outgoing, epoch=self.epoch, oldest=oldest, now=now)
+
+    def mark(self, lane: Lane) -> int:
+        """The highest number of the lane known to be durable in the journal."""
+        return self._marks[lane]
+
+    def given(self, lane: Lane) -> int:
+        """The highest number of the lane ever given in this epoch."""
+        return self._given[lane]
+
+    def commit(self, committed: Committed, now: int) -> bool:
+        """Delete what the marks cover; True if any went up.
+
+        Marks of another epoch and lower ones are ignored. A mark ahead of every number given shows
+        that this file is an old copy: it opens a new epoch, drops what the marks cover, and all the
+        rest is numbered anew.
+        """
+        if committed.epoch != self.epoch:
+            return False
+        marks: dict[Lane, int] = {
+            "event": committed.event,
+            "data": committed.data,
+            "backfill": committed.backfill,
+        }
+        if any(marks[lane] > self._given[lane] for lane in LANES):
+            self._renew(marks, now)
+            return True
+        up = {lane: marks[lane] for lane in LANES if marks[lane] > self._marks[lane]}
+        if not up:
+            return False
+        batches, size = self._durably(now, lambda db: _cover(db, up))
+        self._marks |= up
+        self.batches -= batches
+        self._bytes -= size
+        return True
+
+    def _renew(self, marks: Mapping[Lane, int], now: int) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            _cover(db, marks)
+            db.execute("UPDATE batches SET lane = NULL, seq = NULL WHERE seq IS NOT NULL")
+            self._begin(db)
+
+        before = self.epoch
+        self._durably(now, work)
+        self._load()
+        log.warning("outbox is an old copy: epoch %s closed, epoch %s begun", before, self.epoch)
+
+    # --- what it holds
+
+    def backlog(self) -> tuple[int, int | None]:
+        """Batches held, and when the oldest of them was made (UTC ms)."""
+        with self._guarded() as db:
+            found = db.execute("SELECT made FROM batches ORDER BY id LIMIT 1").fetchone()
+        return self.batches, found[0] if found else None
+
+    def counts(self) -> list[HourCount]:
+        """Made, sent and thinned, kept after deletion."""
+        found = self._file.db.execute("SELECT * FROM counts ORDER BY hour, lane")
+        return [HourCount(*row) for row in found]
+
+    @property
+    def set_aside(self) -> Sequence[Path]:
+        """Damaged files that were put away, oldest first."""
+        return self._file.set_aside
+
+    def image(self) -> bytes:
+        """A copy of the whole file as it is on disk now."""
+        return self._file.db.serialize()
+
+    def close(self) -> None:
+        """Release the file; may be called twice."""
+        self._file.db.close()
+
+
+_DROPPED: Final = ("dropped_readings", "dropped_first", "dropped_last")
+_NUMBERED: Final = (
+    "SELECT seq, columns FROM batches WHERE lane = ? AND seq > ? ORDER BY seq LIMIT 1"
+)
+_THINNABLE: Final = (
+    f"SELECT id, made, readings, LENGTH(columns) + {ROW_BYTES} FROM batches"  # noqa: S608  # our own number
+    " WHERE seq IS NULL AND urgent = 0 ORDER BY made, id"
+)
+_WAITING: Final[dict[Lane, str]] = {
+    "event": "SELECT id, made, readings FROM batches"
+    " WHERE seq IS NULL AND urgent = 1 AND ?1 = ?1 ORDER BY made, id LIMIT ?2",
+    "data": "SELECT id, made, readings FROM batches"
+    " WHERE seq IS NULL AND urgent = 0 AND made > ?1 ORDER BY made, id LIMIT ?2",
+    "backfill": "SELECT id, made, readings FROM batches"
+    " WHERE seq IS NULL AND urgent = 0 AND made <= ?1 ORDER BY made, id LIMIT ?2",
+}
+"""By lane, what waits for it: made before or after ?1, at most ?2."""
+
+
+def _set(db: sqlite3.Connection, name: str, value: int) -> None:
+    db.execute("REPLACE INTO meta VALUES (?, ?, '')", (name, value))
+
+
+def _insert(db: sqlite3.Connection, made: Sequence[tuple[int, int, int, bytes, str]]) -> None:
+    for urgent, now, readings, columns, lane in made:
+        db.execute(
+            "INSERT INTO batches (urgent, made, readings, columns) VALUES (?, ?, ?, ?)",
+            (urgent, now, readings, columns),
+        )
+        _add(db, now, lane, (readings, 0, 0))
+
+
+def _cover(db: sqlite3.Connection, marks: Mapping[Lane, int]) -> tuple[int, int]:
+    """Delete what the marks cover and write them; how many batches and bytes went."""
+    batches = size = 0
+    for lane, mark in marks.items():
+        which = (lane, mark)
+        found = _size(db, "lane = ? AND seq <= ?", which)
+        batches, size = batches + found[0], size + found[1]
+        db.execute("DELETE FROM batches WHERE lane = ? AND seq <= ?", which)
+        db.execute("UPDATE lanes SET committed = ? WHERE lane = ?", (mark, lane))
+    return batches, size
+
+
+def _size(db: sqlite3.Connection, where: str, values: Sequence[object]) -> tuple[int, int]:
+    """Batches and bytes of those that `where` (our own words) selects."""
+    found = db.execute(
+        f"SELECT COUNT(*), COALESCE(SUM(LENGTH(columns)), 0) FROM batches WHERE {where}",  # noqa: S608  # our own words
+        values,
+    ).fetchone()
+    return found[0], found[1] + ROW_BYTES * found[0]
+
+
+def _add(db: sqlite3.Connection, at: int, lane: str, counts: tuple[int, int, int]) -> None:
+    """Count (made, sent, thinned) readings in the hour of `at`; hours beyond their keeping go."""
+    hour = at - at % HOUR_MS
+    db.execute(
+        "INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT (hour, lane) DO UPDATE SET"
+        " made = made + excluded.made, sent = sent + excluded.sent,"
+        " thinned = thinned + excluded.thinned",
+        (hour, lane, *counts),
+    )
