@@ -1,0 +1,71 @@
+"""`steward`: one table of commands; each module adds its arguments and returns an exit code."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from config.mistakes import ConfigErrors
+from config.settings import SettingsError
+
+COMMANDS = {
+    "demo": "the whole system on the simulated estate; prints one address to open",
+    "up": "the whole system for real plants, without simulators",
+    "edge": "one edge agent",
+    "server": "collector and API",
+    "broker": "the embedded MQTT broker",
+    "check": "validate profiles, plant, rules and standards; show the read plan",
+    "test": "run all tests (what the checks call)",
+    "lint": "format, lint, types, import rules, console (what the checks call)",
+    "bench": "benchmarks beside their references",
+    "simulate": "scenarios, simulated devices, recordings played as devices",
+    "prove": "proofs that take longer than a minute",
+    "report": "delivery report of the running server",
+    "user": "people: add one by a one-time link",
+    "token": "API tokens",
+    "migrate": "bring the ledger to this release",
+    "doctor": "what is wrong with this installation and who must do what",
+    "screenshots": "pictures of every page at 1280 and 390 px",
+    "openapi": "write docs/openapi.json",
+    "lock": "resolve requirements/*.in into hashed *.txt",
+}
+"""Command to what it does; the module `commands.<name>_command` or `commands.<name>` runs it."""
+
+DONE, NO, WRONG_USE, UNAVAILABLE = 0, 1, 2, 3
+
+
+def _module(name: str) -> str:
+    special = {"test": "testing", "lint": "linting", "openapi": "openapi", "broker": "broker"}
+    return f"commands.{special.get(name, name)}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Exit codes: 0 done, 1 the verdict is no, 2 wrong use, 3 unavailable."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return DONE if words else WRONG_USE
+    if words[0] not in COMMANDS:
+        print(f"steward: no command {words[0]!r}. There are:\n\n{_overview()}", file=sys.stderr)
+        return WRONG_USE
+    module = importlib.import_module(_module(words[0]))
+    parser = argparse.ArgumentParser(
+        prog=f"steward {words[0]}",
+        description=COMMANDS[words[0]],
+        epilog=f"example: ./steward {module.EXAMPLE}",
+    )
+    module.add(parser)
+    arguments = parser.parse_args(words[1:])
+    try:
+        return int(module.run(arguments))
+    except (ConfigErrors, SettingsError) as error:
+        print(f"{error}\n", file=sys.stderr)
+        print("steward: mend the lines above and start again", file=sys.stderr)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _overview() -> str:
+    rows = "\n".join(f"  {name:12} {what}" for name, what in COMMANDS.items())
+    return f"usage: ./steward COMMAND …\n\n{rows}\n\n./steward COMMAND --help shows an example."
