@@ -1,0 +1,318 @@
+"""Reads MQTT devices: listens to their own topics and turns payloads into readings by profile."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from config.clock import Clock
+from config.plant import Device, Line, Point
+from config.profile import JsonPath
+from edge.payloads import Stamp, readings_of
+from edge.ports import PointReading, ReadResult
+from edge.readings import QUALITIES
+
+log = logging.getLogger(__name__)
+
+WAITING_MAX: Final = 100_000
+"""Messages and readings that may wait for the next read; beyond it the oldest are dropped."""
+NO_ANSWER: Final = QUALITIES["no_answer"]
+
+
+class FeedDown(Exception):
+    """The devices' broker is not reachable or refuses us."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMessage:
+    """One message as it came; `received_ms` by our clock."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    received_ms: int
+
+
+class DeviceFeed(Protocol):
+    """Brings what devices publish."""
+
+    async def open(self, filters: frozenset[str]) -> None:
+        """Be connected and subscribed to these topic filters; at once if it already is.
+
+        Raises:
+            FeedDown: it cannot be. May be called again.
+        """
+        ...
+
+    def take(self) -> list[DeviceMessage]:
+        """Every message since the last call, in order of arrival. Never waits."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back; may be called twice."""
+        ...
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What is known of one point: its readings not yet handed on, and its last sign of life."""
+
+    point: Point
+    unit: str
+    since_ms: int
+    last: PointReading | None = None
+    told_silent_ms: int | None = None
+    waiting: deque[PointReading] = field(default_factory=lambda: deque(maxlen=WAITING_MAX))
+
+
+class MqttDeviceReader:
+    """A `PointReader` over one broker of devices.
+
+    `read` hands on every reading that came since the last call. A message repeated (same point, time
+    and value where the device says the time; a retained one with the payload last seen) is not news.
+    A retained message whose time is not known is `stale_source`. A point of which nothing was heard
+    for its longest silence is `no_answer`, told once a period. A broker that is gone is `link_down`
+    and lost.
+    """
+
+    def __init__(self, feed: DeviceFeed, clock: Clock) -> None:
+        self._feed = feed
+        self._clock = clock
+        self._points: dict[str, _Heard] = {}
+        self._by_filter: dict[str, list[_Heard]] = {}
+        self._latest: dict[str, DeviceMessage] = {}
+        self._silent: dict[str, int] = {}
+
+    async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
+        self._register(device, points)
+        try:
+            await self._feed.open(frozenset(self._by_filter))
+        except FeedDown as error:
+            down, now = QUALITIES["link_down"], self._clock.now()
+            readings = [PointReading(point.id, None, down, now) for point in points]
+            return ReadResult(readings, lost=True, detail=str(error))
+        for message in self._feed.take():
+            self._hear(message)
+        return ReadResult(self._hand_on(device, [self._points[point.id] for point in points]))
+
+    async def close(self) -> None:
+        await self._feed.close()
+
+    def _register(self, device: Device, points: Sequence[Point]) -> None:
+        """Listen for points not seen before; what was last heard on their topic counts for them."""
+        for point in points:
+            if point.id in self._points or not isinstance(point.source, JsonPath):
+                continue
+            heard = _Heard(point, device.unit, self._clock.now())
+            self._points[point.id] = heard
+            topic_filter = point.source.topic.replace("{unit}", device.unit)
+            self._by_filter.setdefault(topic_filter, []).append(heard)
+            for topic, message in self._latest.items():
+                if matches(topic_filter, topic):
+                    _take_in(heard, message)
+
+    def _hear(self, message: DeviceMessage) -> None:
+        last = self._latest.get(message.topic)
+        if message.retained and last is not None and last.payload == message.payload:
+            return
+        if len(self._latest) < WAITING_MAX or last is not None:
+            self._latest[message.topic] = message
+        for topic_filter, points in self._by_filter.items():
+            if matches(topic_filter, message.topic):
+                for heard in points:
+                    _take_in(heard, message)
+
+    def _hand_on(self, device: Device, points: Sequence[_Heard]) -> list[PointReading]:
+        now = self._clock.now()
+        readings = [reading for heard in points for reading in _emptied(heard)]
+        silent = [heard for heard in points if _is_silent(heard, now)]
+        readings += [reading for heard in silent for reading in _silence(heard, now)]
+        self._note(device, silent=len(silent) == len(points) > 0, now=now)
+        return readings
+
+    def _note(self, device: Device, *, silent: bool, now: int) -> None:
+        """One line when a device falls silent, one when it speaks again."""
+        if silent and device.id not in self._silent:
+            self._silent[device.id] = now
+            log.warning("device %s lost: silent", device.id)
+        elif not silent and device.id in self._silent:
+            seconds = (now - self._silent.pop(device.id)) / 1000
+            log.warning("device %s back after %.1f s", device.id, seconds)
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Whether an MQTT topic filter (`+` one level, a last `#` any number) covers a topic."""
+    wanted, given = topic_filter.split("/"), topic.split("/")
+    if wanted[-1] == "#":
+        wanted, given = wanted[:-1], given[: len(wanted) - 1]
+    return len(wanted) == len(given) and all(
+        w in ("+", g) for w, g in zip(wanted, given, strict=True)
+    )
+
+
+def _take_in(heard: _Heard, message: DeviceMessage) -> None:
+    for reading, stamp in readings_of(
+        heard.point, heard.unit, message.payload, message.received_ms
+    ):
+        _keep(heard, reading, stamp, message)
+
+
+def _keep(heard: _Heard, reading: PointReading, stamp: Stamp, message: DeviceMessage) -> None:
+    """Add one reading unless it repeats the last; without the device's time each has its own instant."""
+    last = heard.last
+    if stamp.by_device and last is not None:
+        if (last.time, last.value, last.quality) == (reading.time, reading.value, reading.quality):
+            return
+    elif last is not None and reading.time <= last.time:
+        reading = replace(reading, time=last.time + 1)
+    if message.retained and not stamp.by_device and not reading.quality:
+        reading = replace(reading, quality=QUALITIES["stale_source"])
+    heard.last = reading
+    alive_ms = min(reading.time, message.received_ms) if message.retained else message.received_ms
+    heard.since_ms = max(heard.since_ms, alive_ms)
+    heard.waiting.append(reading)
+
+
+def _emptied(heard: _Heard) -> Iterable[PointReading]:
+    while heard.waiting:
+        heard.told_silent_ms = None
+        yield heard.waiting.popleft()
+
+
+def _is_silent(heard: _Heard, now: int) -> bool:
+    return now - heard.since_ms > heard.point.longest_silence_s * 1000
+
+
+def _silence(heard: _Heard, now: int) -> Iterable[PointReading]:
+    told = heard.told_silent_ms
+    if told is None or now - told >= heard.point.period_s * 1000:
+        heard.told_silent_ms = now
+        yield PointReading(heard.point.id, None, NO_ANSWER, now)
+
+
+# --- paho ------------------------------------------------------------------------------------------
+
+
+class PahoFeed:
+    """A `DeviceFeed` over paho; the client object lives for one connection and never reconnects.
+
+    `timeout_s` of the line holds for connecting and subscribing, in real seconds.
+    """
+
+    def __init__(self, line: Line, password: str, clock: Clock) -> None:
+        self._line = line
+        self._password = password
+        self._clock = clock
+        self._client: paho.Client | None = None
+        self._filters: frozenset[str] = frozenset()
+        self._down = ""
+        self._messages: deque[DeviceMessage] = deque(maxlen=WAITING_MAX)
+
+    async def open(self, filters: frozenset[str]) -> None:
+        if self._client is not None and self._down:
+            await self.close()
+            raise FeedDown(self._down)
+        if self._client is None:
+            await self._connect()
+        if filters != self._filters:
+            await self._subscribe(filters)
+
+    def take(self) -> list[DeviceMessage]:
+        return [self._messages.popleft() for _ in range(len(self._messages))]
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        self._filters = frozenset()
+        if client is not None:
+            client.disconnect()
+            await asyncio.to_thread(client.loop_stop)
+
+    async def _connect(self) -> None:
+        self._down = ""
+        client = self._client = self._new_client()
+        ready = _Ready()
+        client.on_connect = lambda _c, _u, _f, reason, _p: ready.set(_failure(reason))
+        client.on_disconnect = lambda _c, _u, _f, reason, _p: self._lost(str(reason), ready)
+        try:
+            await asyncio.to_thread(client.connect, self._line.host, self._line.port)
+            client.loop_start()
+            await ready.wait(self._line.timeout_s)
+        except OSError as error:  # a TimeoutError is one
+            await self.close()
+            raise FeedDown(
+                f"{self._line.host}:{self._line.port}: {str(error) or 'no answer'}"
+            ) from error
+
+    def _new_client(self) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            protocol=MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = self._line.timeout_s
+        client.on_message = self._received
+        if self._line.user:
+            client.username_pw_set(self._line.user, self._password)
+        return client
+
+    async def _subscribe(self, filters: frozenset[str]) -> None:
+        client = self._client
+        if client is None:
+            raise FeedDown("closed")
+        ready = _Ready()
+        client.on_subscribe = lambda _c, _u, _m, reasons, _p: ready.set(_failures(reasons))
+        client.subscribe([(topic_filter, 1) for topic_filter in sorted(filters - self._filters)])
+        try:
+            await ready.wait(self._line.timeout_s)
+        except OSError as error:
+            await self.close()
+            raise FeedDown(f"subscribing: {str(error) or 'no answer'}") from error
+        self._filters = filters
+
+    def _lost(self, reason: str, ready: "_Ready") -> None:
+        self._down = reason or "disconnected"
+        ready.set(self._down)
+
+    def _received(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return
+        self._messages.append(
+            DeviceMessage(topic, bytes(message.payload), message.retain, self._clock.now())
+        )
+
+
+class _Ready:
+    """An outcome that paho's thread gives and a coroutine waits for; "" is success."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[str] = self._loop.create_future()
+
+    def set(self, outcome: str) -> None:
+        self._loop.call_soon_threadsafe(self._set, outcome)
+
+    def _set(self, outcome: str) -> None:
+        if not self._future.done():
+            self._future.set_result(outcome)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Raises OSError with what went wrong (TimeoutError after `timeout_s`)."""
+        async with asyncio.timeout(timeout_s):
+            if outcome := await self._future:
+                raise ConnectionError(outcome)
+
+
+def _failure(reason: ReasonCode) -> str:
+    return str(reason) if reason.is_failure else ""
+
+
+def _failures(reasons: Sequence[ReasonCode]) -> str:
+    return ", ".join(_failure(reason) for reason in reasons if reason.is_failure)

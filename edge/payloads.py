@@ -1,0 +1,239 @@
+"""What a device's JSON payload says about one point: pure, whatever the payload holds."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from config.plant import Point
+from config.profile import JsonPath
+from edge.ports import PointReading
+from edge.readings import QUALITIES
+from edge.registers import LARGEST_INTEGER, UNDECODABLE, Decoded, check
+
+PAYLOAD_BYTES_MAX: Final = 256 * 1024
+LATEST_MS: Final = 253_402_300_800_000
+"""The year 10000: a time from here on is no time."""
+_MS_FROM: Final = 1e11
+_US_FROM: Final = 1e14
+"""Unix times this large are milliseconds, or microseconds: the year 5138 in the smaller unit."""
+
+Path = tuple[str | int, ...]
+
+
+class Absent(Exception):
+    """There is nothing at that path in this message."""
+
+
+class Unreadable(Exception):
+    """A payload, or the way to a value in it, is not what the profile says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a reading was made, UTC ms, and whether the device itself said so."""
+
+    ms: int
+    by_device: bool
+    quality: int = 0
+
+
+@lru_cache(maxsize=16)  # one payload serves all points of its device
+def parse(payload: bytes) -> Any:
+    """The JSON value; a payload that is not JSON is its own text (`ON`, `21.5 C`).
+
+    Raises:
+        Unreadable: too long, not UTF-8, too deep, or begun as an object or list and not ended.
+    """
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        raise Unreadable(f"{len(payload)} bytes")
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        try:
+            text = payload.decode().strip()
+        except UnicodeDecodeError:
+            raise Unreadable("not UTF-8") from error
+        if not text or text[0] in "{[":
+            raise Unreadable(str(error)) from error
+        return text
+
+
+def places(path: Path, unit: str, message: Any) -> Iterator[tuple[Path, int | None]]:
+    """The path with the unit filled in, once for each entry where it says `[*]` (with its place).
+
+    Raises:
+        Absent: there is no list at `[*]`.
+        Unreadable: something else stands there.
+    """
+    filled = with_unit(path, unit)
+    if "[*]" not in filled:
+        yield filled, None
+        return
+    at = filled.index("[*]")
+    entries = find(message, filled[:at])
+    if not isinstance(entries, list):
+        raise Unreadable("no list where the profile says [*]")
+    for place in range(len(entries)):
+        yield (*filled[:at], place, *filled[at + 1 :]), place
+
+
+def with_unit(path: Path, unit: str) -> Path:
+    """The path with `{unit}` filled in."""
+    return tuple(s.replace("{unit}", unit) if isinstance(s, str) else s for s in path)
+
+
+def find(message: Any, path: Path) -> Any:
+    """What stands at a path without `[*]`.
+
+    Raises:
+        Absent: a key or place is not there.
+        Unreadable: the way leads through something that is no object or list.
+    """
+    for step in path:
+        message = _step(message, step)
+    return message
+
+
+def _step(message: Any, step: str | int) -> Any:
+    if isinstance(step, int):
+        if not isinstance(message, list):
+            raise Unreadable(f"no list at place {step}")
+        if not -len(message) <= step < len(message):
+            raise Absent
+        return message[step]
+    if step.startswith("[") and step.endswith("]") and "=" in step:
+        return _entry(message, *step[1:-1].split("=", 1))
+    if not isinstance(message, dict):
+        raise Unreadable(f"no object at {step!r}")
+    if step not in message:
+        raise Absent
+    return message[step]
+
+
+def _entry(message: Any, key: str, text: str) -> Any:
+    if not isinstance(message, list):
+        raise Unreadable(f"no list with {key}={text}")
+    for entry in message:
+        if isinstance(entry, dict) and _as_text(entry.get(key)) == text:
+            return entry
+    raise Absent
+
+
+def _as_text(value: Any) -> str:
+    """As a key of the value map: JSON's own `true` and `false`, whole numbers without a point."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def value_of(point: Point, source: JsonPath, raw: Any) -> Decoded:
+    """Value and quality of what stood at the path.
+
+    null is `sensor_fault`: the device says that it has none. Wrong types, words that the value map
+    does not know and integers beyond 2^53 are `undecodable`.
+    """
+    if raw is None:
+        return None, QUALITIES["sensor_fault"]
+    number = _number(source, raw)
+    if number is None:
+        return None, UNDECODABLE
+    if source.scale != 1.0 or source.offset != 0.0:
+        number = number * source.scale + source.offset
+    return check(point, number)
+
+
+def _number(source: JsonPath, raw: Any) -> float | None:
+    if source.values is not None:
+        known = (
+            source.values.get(_as_text(raw)) if isinstance(raw, bool | int | float | str) else None
+        )
+        return None if known is None else float(known)
+    if isinstance(raw, bool | int):
+        return float(raw) if abs(raw) <= LARGEST_INTEGER else None
+    return raw if isinstance(raw, float) and math.isfinite(raw) else None
+
+
+def stamp_of(
+    source: JsonPath, unit: str, message: Any, place: int | None, received_ms: int
+) -> Stamp:
+    """When the device says that it read the value.
+
+    Unix seconds, milliseconds or microseconds, or ISO 8601 with an offset. Without `time_path`, and
+    for a time without zone (the device's local time), the time of arrival counts; where something
+    else stands at the path it counts too, and the reading is `clock_suspect`.
+    """
+    if not source.time_path:
+        return Stamp(received_ms, by_device=False)
+    path = tuple(place if s == "[*]" and place is not None else s for s in source.time_path)
+    try:
+        raw = find(message, with_unit(path, unit))
+        ms = _instant(raw)
+    except (Absent, Unreadable, ValueError, OverflowError):
+        return Stamp(received_ms, by_device=False, quality=QUALITIES["clock_suspect"])
+    return Stamp(received_ms if ms is None else ms, by_device=ms is not None)
+
+
+def _instant(raw: Any) -> int | None:
+    """UTC ms; None for a local time."""
+    if isinstance(raw, str):
+        moment = datetime.fromisoformat(raw.strip())
+        if moment.tzinfo is None:
+            return None
+        ms = round(moment.astimezone(UTC).timestamp() * 1000)
+    elif isinstance(raw, int | float) and not isinstance(raw, bool):
+        ms = round(raw * 1000 if raw < _MS_FROM else raw if raw < _US_FROM else raw / 1000)
+    else:
+        raise ValueError(f"{raw!r} is no time")
+    if not 0 < ms < LATEST_MS:
+        raise ValueError(f"{ms} is no time")
+    return ms
+
+
+def readings_of(
+    point: Point, unit: str, payload: bytes, received_ms: int
+) -> list[tuple[PointReading, Stamp]]:
+    """Every reading of the point in one payload, in its order; none if it is not spoken of.
+
+    A payload that cannot be read gives one `undecodable` reading at its arrival.
+    """
+    source = point.source
+    if not isinstance(source, JsonPath):
+        raise TypeError(f"{point.id} is not in a payload")
+    arrival = Stamp(received_ms, by_device=False)
+    try:
+        message = parse(payload)
+        if source.error_path and _said(message, with_unit(source.error_path, unit)):
+            refused = PointReading(point.id, None, QUALITIES["device_refused"], received_ms)
+            return [(refused, arrival)]
+        return list(_each(point, source, unit, message, received_ms))
+    except Absent:
+        return []
+    except Unreadable:
+        return [(PointReading(point.id, None, UNDECODABLE, received_ms), arrival)]
+
+
+def _said(message: Any, path: Path) -> bool:
+    try:
+        return find(message, path) is not None
+    except (Absent, Unreadable):
+        return False
+
+
+def _each(
+    point: Point, source: JsonPath, unit: str, message: Any, received_ms: int
+) -> Iterator[tuple[PointReading, Stamp]]:
+    for path, place in places(source.path, unit, message):
+        try:
+            raw = find(message, path)
+        except Absent:
+            continue
+        value, quality = value_of(point, source, raw)
+        stamp = stamp_of(source, unit, message, place, received_ms)
+        yield PointReading(point.id, value, quality or stamp.quality, stamp.ms), stamp
