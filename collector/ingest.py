@@ -193,7 +193,7 @@ class Ingest:
         self.stats.set_aside += sum(entry.readings for entry in joined.aside)
         self.stats.corrected += joined.corrected
         newest = self.live.apply(group)
-        self.stats.late += len(group) - int(newest.sum())
+        self.stats.late += int(group.live.sum()) - int(newest.sum())
         self._judge(group, self.judges)
         self._flush()
 

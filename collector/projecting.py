@@ -109,9 +109,13 @@ class Projecting:
             if not self.lag:
                 self._news.clear()
                 await self._news.wait()
-            if self._held < READINGS_AT_ONCE:
-                await self._clock.sleep_until(self._clock.monotonic() + LINGER_S)
+            await self._linger()
             await self.step()
+
+    async def _linger(self) -> None:
+        until = self._clock.monotonic() + LINGER_S
+        while self._held < READINGS_AT_ONCE and self._clock.monotonic() < until:
+            await self._clock.sleep_until(self._clock.monotonic() + LINGER_S / 10)
 
     async def _begin(self) -> None:
         backoff_s = BACKOFF_S_MIN

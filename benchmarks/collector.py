@@ -1,0 +1,125 @@
+"""The collector of the measurements, as a process of its own: ingest, journal, alarms and one store."""
+
+import argparse
+import asyncio
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from collector.alarming import Alarming
+
+from benchmarks.load_plant import plant_of
+from collector.adapters.journal_sqlite import SqliteJournal
+from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
+from collector.adapters.mqtt import Broker, MqttSource
+from collector.adapters.store_duckdb import DuckDbStore
+from collector.ingest import Ingest, Judge
+from collector.live import LiveTable
+from collector.ports import ReadingStore, StoreBatch
+from collector.projecting import Projecting
+from commands.load import SHAPES
+from commands.migrate import migrate
+from config.clock import ScaledClock
+from config.plant import Plant
+
+
+class CountingStore:
+    """Counts what it is given: ingest without a store."""
+
+    def __init__(self) -> None:
+        self._cursor = self._count = 0
+
+    def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
+        self._count += sum(len(batch) for batch in batches)
+        self._cursor = cursor
+
+    def cursor(self) -> int:
+        return self._cursor
+
+    def count(self) -> int:
+        return self._count
+
+    def close(self) -> None: ...
+
+
+def store_at(folder: Path, kind: str) -> ReadingStore | CountingStore:
+    """DuckDB, or something that only counts."""
+    return CountingStore() if kind == "none" else DuckDbStore(folder / "store")
+
+
+def judges_of(plant: Plant, live: LiveTable, folder: Path) -> list[Judge]:
+    """Alarming over a real ledger on SQLite."""
+    url = f"sqlite:///{folder / 'ledger.sqlite'}"
+    migrate(url)
+    engine = open_ledger(url)
+    alarming = Alarming([plant], live, SqlDecisions(engine), SqlAsks(engine))
+    alarming.restore()
+    return [alarming]
+
+
+async def until(done: Callable[[], bool], tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Look every few milliseconds; a task that ends meanwhile has failed."""
+    while not done():
+        await asyncio.wait(tasks, timeout=0.003, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+
+
+async def serve(options: argparse.Namespace) -> Mapping[str, Any]:
+    """Take in `options.readings` readings; returns when they are stored, with what it cost."""
+    folder = Path(options.folder)
+    plant, clock = plant_of(SHAPES[options.shape]), ScaledClock()
+    live, journal = LiveTable([plant]), SqliteJournal(folder / "journal")
+    store = cast(ReadingStore, store_at(folder, options.store))
+    projecting = Projecting(journal, store, live, asyncio.to_thread, clock)
+    source = MqttSource(Broker(options.host, options.port, options.user, options.password), clock)
+    judges = judges_of(plant, live, folder) if options.alarms == "rules" else []
+    ingest = Ingest(
+        source, journal, live, judges, [plant], clock, projecting, asyncio.to_thread, folder / "live"
+    )  # fmt: skip
+    ingest.restore()
+    tasks = [asyncio.create_task(work) for work in (ingest.run(), projecting.run())]
+    await until(lambda: ingest.stats.readings > 0, tasks)
+    started, cpu = time.monotonic(), time.process_time()
+    await until(lambda: projecting.stats.stored >= options.readings, tasks)
+    stored = await asyncio.to_thread(store.count)
+    seconds, cpu = time.monotonic() - started, time.process_time() - cpu
+    await source.close()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    journal.close()
+    store.close()
+    return {
+        "seconds": seconds,
+        "cpu_s": cpu,
+        "stored": stored,
+        "groups": ingest.stats.groups,
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Say `up` on stdout, then the report."""
+    parser = argparse.ArgumentParser(prog="benchmarks.collector")
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--shape", choices=SHAPES, required=True)
+    parser.add_argument("--readings", type=int, required=True)
+    parser.add_argument("--store", choices=("none", "duckdb"), default="duckdb")
+    parser.add_argument("--alarms", choices=("none", "rules"), default="rules")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--user", default="")
+    parser.add_argument("--password", default="")
+    options = parser.parse_args(argv)
+    print(json.dumps(asyncio.run(serve(options))), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
