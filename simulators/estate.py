@@ -111,11 +111,12 @@ class Estate:
             self._lines[line_id] = LineWords(own, self.now_ms)
         return self._lines[line_id]
 
-    def publications(self, now_ms: int) -> list[tuple[str, bytes]]:
-        """What MQTT devices say now: each at its own pace, and at once when a state or flag changes."""
+    def publications(self, now_ms: int, line: str | None = None) -> list[tuple[str, bytes]]:
+        """What MQTT devices (of one line) say now: at their pace, and when a state or flag changes."""
         said: list[tuple[str, bytes]] = []
         for station in self.stations.values():
-            if self.plant.profiles[station.device.profile].protocol == "mqtt":
+            own = self.plant.lines[station.device.line]
+            if own.kind == "mqtt" and line in (None, own.id):
                 said += self._say(station, now_ms)
         return said
 

@@ -1,0 +1,129 @@
+"""The estate on real sockets: Modbus endpoints, cameras and MQTT devices that run by a clock."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from config.clock import Clock
+from config.plant import Device, Line, Secret
+from simulators.camera_server import CameraServer, Login
+from simulators.estate import Estate
+from simulators.modbus_server import ModbusServer
+from simulators.mqtt_device import MqttDevices
+
+TICK_S = 0.5
+
+PasswordOf = Callable[[Secret], str]
+"""The password that stands behind a secret's name."""
+
+
+@dataclass(slots=True)
+class Servers:
+    """What runs. `ports` holds each listening line with its real port."""
+
+    ports: dict[str, int] = field(default_factory=dict)
+    modbus: dict[str, ModbusServer] = field(default_factory=dict)
+    cameras: dict[str, CameraServer] = field(default_factory=dict)
+    devices: dict[str, MqttDevices] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where and as whom: `ports` of lines (an MQTT line's is its broker's), else the plant's own.
+
+    `brokers` are logins of MQTT lines, else the line's user and secret.
+    """
+
+    ports: Mapping[str, int] = field(default_factory=dict)
+    host: str = "127.0.0.1"
+    password_of: PasswordOf = lambda secret: ""
+    brokers: Mapping[str, Login] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def serving(estate: Estate, clock: Clock, access: Access) -> AsyncIterator[Servers]:
+    """Start every line of the plant, and the estate's own time; all is ended on leaving.
+
+    Raises OSError when a port is taken.
+    """
+    servers = Servers()
+    async with AsyncExitStack() as stack:
+        estate.advance(clock.now())
+        for line in estate.plant.lines.values():
+            await _start(estate, clock, access, line, servers, stack)
+        ticking = asyncio.create_task(_tick(estate, clock, servers))
+        try:
+            yield servers
+        finally:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+
+
+async def run_estate(
+    estate: Estate,
+    clock: Clock,
+    access: Access,
+    ready: Callable[[Servers], None] = lambda servers: None,
+) -> None:
+    """Serve until cancelled; `ready` is called once every endpoint listens."""
+    async with serving(estate, clock, access) as servers:
+        ready(servers)
+        await asyncio.get_running_loop().create_future()
+
+
+async def _start(
+    estate: Estate,
+    clock: Clock,
+    access: Access,
+    line: Line,
+    servers: Servers,
+    stack: AsyncExitStack,
+) -> None:
+    devices = [d for d in estate.plant.devices.values() if d.line == line.id]
+    port = access.ports.get(line.id, line.port)
+    if line.kind == "tcp":
+        modbus = _modbus(estate, clock, line)
+        stack.push_async_callback(modbus.close)
+        servers.ports[line.id] = await modbus.start(access.host, port)
+        servers.modbus[line.id] = modbus
+    elif line.kind == "rtsp" and devices:
+        camera = _camera(estate, clock, access, line, devices[0])
+        stack.push_async_callback(camera.close)
+        servers.ports[line.id] = await camera.start(access.host, port)
+        servers.cameras[line.id] = camera
+    elif line.kind == "mqtt" and devices:
+        speaking = _speaking(access, line, port)
+        stack.push_async_callback(speaking.close)
+        speaking.start()
+        servers.devices[line.id] = speaking
+
+
+def _modbus(estate: Estate, clock: Clock, line: Line) -> ModbusServer:
+    return ModbusServer(estate.words(line.id), clock, before=lambda: estate.advance(clock.now()))
+
+
+def _camera(
+    estate: Estate, clock: Clock, access: Access, line: Line, device: Device
+) -> CameraServer:
+    secret = device.secret or line.secret
+    login = Login(device.user or line.user, access.password_of(secret) if secret else "")
+    return CameraServer(lambda: estate.camera(device.asset), clock, login, device.path)
+
+
+def _speaking(access: Access, line: Line, port: int) -> MqttDevices:
+    own = Login(line.user, access.password_of(line.secret) if line.secret else "")
+    login = access.brokers.get(line.id, own)
+    return MqttDevices(
+        line.host, port, client_id=f"devices-{line.id}", user=login.user, password=login.password
+    )
+
+
+async def _tick(estate: Estate, clock: Clock, servers: Servers) -> None:
+    """Move the estate on and let its MQTT devices speak."""
+    while True:
+        now = clock.now()
+        estate.advance(now)
+        for line, devices in servers.devices.items():
+            devices.publish(estate.publications(now, line))
+        await clock.sleep_until(clock.monotonic() + TICK_S)
