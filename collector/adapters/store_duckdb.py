@@ -1,0 +1,305 @@
+"""Readings in DuckDB: an open table for what just came, one sorted Parquet file per closed hour.
+
+No index: repeats are dropped on read, and for good when their hour is closed. A kill between any two
+steps costs nothing: open rows count as later than files, and of an hour's files the newest holds.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+
+from collector.adapters import duckdb_sql as sql
+from collector.adapters.hour_files import (
+    HOUR_MS,
+    files_in,
+    hour_file,
+    hour_of,
+    part_file,
+    put_in_place,
+)
+from collector.buckets import in_buckets, kept, nothing
+from collector.ports import Buckets, Raw, SeriesKey, StoreBatch, Unavailable
+from edge.readings import Ints
+
+OPEN_ROWS_MAX: Final = 20_000_000
+"""Above this a write closes the hours before the newest one by itself."""
+MEMORY_LIMIT: Final = "1GB"
+
+
+class DuckDbStore:
+    """`ReadingStore` in `folder`; one process owns it. Safe to call from several threads.
+
+    Raises:
+        Unavailable: the file belongs to another process or is damaged; the message says who must act.
+    """
+
+    def __init__(self, folder: Path, *, open_rows_max: int = OPEN_ROWS_MAX) -> None:
+        self._folder = folder
+        self._file = folder / "readings.duckdb"
+        self._hours = folder / "hours"
+        self._open_rows_max = open_rows_max
+        self._opening = threading.Lock()
+        self._writing = threading.Lock()
+        self._closing = threading.Lock()
+        self._swapping = threading.Lock()
+        self._closed = False
+        self._database: duckdb.DuckDBPyConnection | None = None
+        with self._told_apart():
+            self._opened()
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        with self._opening:
+            if self._closed:
+                raise Unavailable(f"the store {self._file} is closed")
+            if self._database is None:
+                self._database = self._open()
+            return self._database
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        self._hours.mkdir(parents=True, exist_ok=True)
+        database = duckdb.connect(str(self._file), config={"memory_limit": MEMORY_LIMIT})
+        database.execute(sql.SCHEMA)
+        rows = database.execute("select number, site, point, unit, kind from series").fetchall()
+        self._numbers = {SeriesKey(*row[1:]): int(row[0]) for row in rows}
+        self._of_point: dict[tuple[str, str], list[int]] = {}
+        for key, number in self._numbers.items():
+            self._of_point.setdefault((key.site, key.point), []).append(number)
+        self._last_keys: list[SeriesKey] = []
+        self._last_lookup: Ints = np.empty(0, np.int64)
+        counts = database.execute("select arrival, (select count(*) from open) from cursor")
+        self._arrival, self._open_rows = counts.fetchall()[0]
+        self._close_above = self._open_rows_max
+        self._files = files_in(self._hours)
+        return database
+
+    @contextmanager
+    def _told_apart(self) -> Iterator[None]:
+        """What DuckDB and the disk say becomes `Unavailable`, with who must do what."""
+        try:
+            yield
+        except duckdb.FatalException as error:
+            self._give_up()  # this connection is of no use any more: the next call opens anew
+            raise Unavailable(self._why(error)) from error
+        except (duckdb.Error, OSError) as error:
+            raise Unavailable(self._why(error)) from error
+
+    @contextmanager
+    def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._told_apart(), self._opened().cursor() as connection:
+            yield connection
+
+    def _why(self, error: Exception) -> str:
+        text = str(error).strip().splitlines()[0]
+        if "lock" in text.lower():
+            return (
+                f"the store {self._file} is open in another process: stop that one, only one "
+                f"Steward server may own it ({text})"
+            )
+        if "No space left" in text or isinstance(error, duckdb.OutOfMemoryException):
+            return f"no room for the store {self._folder}: free disk or memory ({text})"
+        return (
+            f"the store {self._folder} cannot be used: whoever runs this server must check its disk "
+            f"and rights, then put back a copy of the folder or move it away ({text})"
+        )
+
+    # --- writing ------------------------------------------------------------------------------------
+
+    def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
+        """Keep batches and cursor in one transaction."""
+        with self._writing, self._connected() as connection:
+            fresh: dict[SeriesKey, int] = {}
+            arrival = self._arrival
+            with _transaction(connection):
+                for batch in batches:
+                    self._insert(connection, batch, arrival, fresh)
+                    arrival += len(batch)
+                _insert_series(connection, fresh)
+                connection.execute("update cursor set position = ?, arrival = ?", [cursor, arrival])
+            self._open_rows += arrival - self._arrival
+            self._arrival = arrival
+            for key, number in fresh.items():
+                self._numbers[key] = number
+                self._of_point.setdefault((key.site, key.point), []).append(number)
+        if self._open_rows > self._close_above:
+            self._close_before_newest()
+
+    def _insert(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        batch: StoreBatch,
+        arrival: int,
+        fresh: dict[SeriesKey, int],
+    ) -> None:
+        if len(batch) == 0:
+            return
+        columns = {
+            "series": self._lookup(batch.keys, fresh)[batch.key],
+            "time": batch.time,
+            "value": batch.value,  # DuckDB reads numpy's NaN as null
+            "quality": batch.quality,
+            "arrival": np.arange(arrival + 1, arrival + 1 + len(batch)),
+        }
+        connection.register("batch", columns)
+        connection.execute("insert into open select * from batch")
+        connection.unregister("batch")
+
+    def _lookup(self, keys: Sequence[SeriesKey], fresh: dict[SeriesKey, int]) -> Ints:
+        """Series number of each key; the same keys as last time cost a comparison by identity."""
+        listed = list(keys)
+        if not fresh and listed == self._last_keys:
+            return self._last_lookup
+        for key in listed:
+            if key not in self._numbers and key not in fresh:
+                fresh[key] = len(self._numbers) + len(fresh) + 1
+        lookup = np.array([fresh.get(key) or self._numbers[key] for key in listed], np.int64)
+        if not fresh:
+            self._last_keys, self._last_lookup = listed, lookup
+        return lookup
+
+    # --- closing hours -------------------------------------------------------------------------------
+
+    def close_hours(self, before: int) -> int:
+        """Put every hour that ended by `before` (UTC ms) into its file; returns how many were written.
+
+        Call it now and then from one place; late readings of a closed hour rewrite that hour only.
+        """
+        with self._closing, self._connected() as connection:
+            hours = connection.execute(
+                "select distinct time // 3600000 * 3600000 from open where time < ? order by 1",
+                [hour_of(before)],
+            ).fetchall()
+            for (hour,) in hours:
+                self._close_hour(connection, hour)
+            return len(hours)
+
+    def _close_before_newest(self) -> None:
+        with self._connected() as connection:
+            newest = connection.execute("select max(time) from open").fetchall()[0][0]
+        self.close_hours(newest)
+        self._close_above = self._open_rows + self._open_rows_max
+
+    def _close_hour(
+        self, connection: duckdb.DuckDBPyConnection, hour: int, keep: int | None = None
+    ) -> None:
+        """Write the hour's file anew from open rows and its old file, from time `keep` on."""
+        old, arrival = self._files.get(hour), self._arrival
+        part = part_file(self._hours, hour)
+        connection.execute(
+            sql.hour_to_file(old, part),
+            {"hour": hour, "arrival": arrival, "keep": hour if keep is None else keep},
+        )
+        new = hour_file(self._hours, hour, max(arrival, old.generation + 1 if old else 0))
+        with self._writing, self._swapping:
+            put_in_place(part, new)
+            with _transaction(connection):
+                connection.execute(sql.DROP_OPEN, {"hour": hour, "arrival": arrival})
+                connection.execute(sql.newest_of_file(new))
+            self._files[hour] = new
+            self._count_open(connection)
+        if old:
+            old.remove()
+
+    def delete_before(self, time: int) -> None:
+        """Drop what is older: whole files, and rows of the hour in which `time` lies."""
+        with self._closing, self._connected() as connection:
+            if hour_of(time) in self._files:
+                self._close_hour(connection, hour_of(time), keep=time)
+            with self._writing, self._swapping:
+                with _transaction(connection):
+                    connection.execute("delete from open where time < ?", [time])
+                    connection.execute("delete from newest where time < ?", [time])
+                for hour in [hour for hour in self._files if hour + HOUR_MS <= time]:
+                    self._files.pop(hour).remove()
+                self._count_open(connection)
+
+    def _count_open(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._open_rows = int(connection.execute("select count(*) from open").fetchall()[0][0])
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def cursor(self) -> int:
+        with self._connected() as connection:
+            return int(connection.execute("select position from cursor").fetchall()[0][0])
+
+    def latest(self, site: str, points: Sequence[str]) -> Mapping[str, tuple[int, float, int]]:
+        names = {n: point for point in points for n in self._of_point.get((site, point), ())}
+        if not names:
+            return {}
+        with self._connected() as connection, self._swapping:
+            rows = connection.execute(sql.NEWEST_OPEN, {"numbers": list(names)}).fetchall()
+        rows.sort(key=lambda row: (row[1], row[0], row[4]))
+        return {
+            names[series]: (time, np.nan if value is None else value, quality)
+            for series, time, value, quality, _ in rows
+        }
+
+    def raw(self, site: str, point: str, start: int, end: int) -> Raw:
+        numbers = self._of_point.get((site, point))
+        if not numbers or start >= end:
+            return nothing()
+        with self._connected() as connection, self._swapping:
+            files = [f for hour, f in self._files.items() if start - HOUR_MS < hour < end]
+            columns = connection.execute(
+                sql.readings(files), {"numbers": numbers, "start": start, "end": end}
+            ).fetchnumpy()
+        return _raw(columns)
+
+    def buckets(self, site: str, point: str, start: int, end: int, width_ms: int) -> Buckets:
+        return in_buckets(self.raw(site, point, start, end), width_ms)
+
+    def count(self) -> int:
+        with self._connected() as connection, self._swapping:
+            hours = connection.execute(sql.OPEN_HOURS, [2**62]).fetchall()
+            touched = {hour for (hour,) in hours}
+            again = [file for hour, file in self._files.items() if hour in touched]
+            alone = [file for hour, file in self._files.items() if hour not in touched]
+            return int(connection.execute(sql.count_of(again, alone)).fetchall()[0][0])
+
+    def close(self) -> None:
+        """Give the file back; what was written stays."""
+        self._closed = True
+        with self._writing:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        with self._opening:
+            if self._database is not None:
+                with suppress(duckdb.Error):
+                    self._database.close()
+            self._database = None
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.begin()
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        with suppress(duckdb.Error):
+            connection.rollback()
+        raise
+
+
+def _insert_series(connection: duckdb.DuckDBPyConnection, fresh: Mapping[SeriesKey, int]) -> None:
+    if fresh:
+        rows = ((n, key.site, key.point, key.unit, key.kind) for key, n in fresh.items())
+        connection.execute(sql.ADD_SERIES, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _raw(columns: Mapping[str, Any]) -> Raw:
+    """Columns as fetched, in any order, to readings by time without repeats."""
+    order = np.argsort(_plain(columns["arrival"], 0), kind="stable")
+    series, time = _plain(columns["series"], 0)[order], _plain(columns["time"], 0)[order]
+    stays = order[kept(series, time)]
+    value = _plain(columns["value"], np.nan)[stays]
+    return Raw(_plain(columns["time"], 0)[stays], value, _plain(columns["quality"], 0)[stays])
+
+
+def _plain(column: Any, empty: float) -> Any:
+    return np.ma.filled(column, empty) if isinstance(column, np.ma.MaskedArray) else column
