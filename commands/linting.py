@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0 when everything is clean, 1 otherwise."""
     bin_ = Path(sys.executable).parent
     fix = arguments.fix
-    steps = [
+    steps: list[tuple[str, list[object]]] = [
         ("format", [bin_ / "ruff", "format", *([] if fix else ["--check"]), "-q", "."]),
         ("lint", [bin_ / "ruff", "check", *(["--fix"] if fix else []), "-q", "."]),
         ("types", [bin_ / "mypy", "."]),

@@ -62,7 +62,7 @@ def make_plans(
     points: Mapping[str, Point],
     mistakes: Mistakes,
 ) -> Iterator[Plan]:
-    """Plans of every duty on every asset it is for. `site` is (id, first day of plans)."""
+    """Plans of every duty on every asset it is for. `site` is (id, first day of plans or "")."""
     for key, text in standard.duties.items():
         path = f"duties.{key}"
         interval = make_interval(text.every)
@@ -75,8 +75,8 @@ def make_plans(
                 mistakes.add(shown, f"{path}.evidence", evidence)
                 continue
             duty = _duty(standard.standard, key, text, interval, evidence)
-            start = max(site[1], asset.in_service or "")
-            yield Plan(f"{standard.standard}/{key}@{asset.id}", site[0], asset.id, duty, start)
+            id = f"{standard.standard}/{key}@{asset.id}"
+            yield Plan(id, site[0], asset.id, duty, site[1], asset.in_service)
 
 
 def _duty(

@@ -337,7 +337,7 @@ class _Builder:
 
     def _plans(self) -> dict[str, Plan]:
         plans: dict[str, Plan] = {}
-        site = (self.text.site, self.text.plans_start or "2000-01-01")
+        site = (self.text.site, self.text.plans_start or "")
         for name in self.text.standards:
             path = self.files.find("standards", name)
             if path is None:

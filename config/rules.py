@@ -40,7 +40,7 @@ class Rule:
 
     `kind` limit uses `levels` and `deadband`; state uses `abnormal_states` (numbers of the
     enumeration, or {1} for a flag); silent uses neither. Delays in seconds. `tolerates` are quality
-    codes beyond good that the rule accepts (rules-alarms 47). `version` is a hash of the rule.
+    codes beyond good that the rule accepts, None the usual ones (rules-alarms 47). `version` is a hash of the rule.
     `parents` are rule ids that suppress this one.
     """
 
@@ -56,6 +56,7 @@ class Rule:
     levels: tuple[Level, ...] = ()
     deadband: float = 0.0
     abnormal_states: tuple[int, ...] = ()
+    tolerates: tuple[int, ...] | None = None
     silent_after_s: float | None = None
     on_delay_s: float = 0.0
     off_delay_s: float = 0.0

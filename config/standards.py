@@ -102,4 +102,6 @@ class Plan:
     asset: str
     duty: Duty
     start: str
-    """First local date, YYYY-MM-DD, from the asset's `in_service`, else the plant's `plans_start`."""
+    """First local date, YYYY-MM-DD, on which the plan owes anything; "" = the day Steward first ran."""
+    in_service: str | None = None
+    """The asset's in-service date: 'never more than' counts from it (rules-due-dates 11)."""
