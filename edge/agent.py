@@ -1,0 +1,250 @@
+"""One agent at a site: polls its lines, keeps what is news, and sends it until the collector has it."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from config.clock import Clock
+from config.plant import Plant, Point
+from config.profile import JsonPath
+from edge.deadbands import Deadbands
+from edge.outbox import Outbox, OutboxRefused
+from edge.poller import Poller
+from edge.ports import Connect, LinkLost, PointReader, PointReading
+from edge.readings import CONTRACT, QUALITIES, Birth, encode
+from edge.session import Session, SessionStats
+
+log = logging.getLogger(__name__)
+
+FLUSH_S: Final = 0.25
+FLUSH_READINGS: Final = 500
+PENDING_MAX: Final = 100_000
+"""Readings kept in memory while the disk refuses them."""
+BACKOFF_S: Final = 1.0
+BACKOFF_S_MAX: Final = 30.0
+DIAGNOSTICS_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class AgentStats:
+    """Counted since the start. `overflowed` are readings that neither disk nor memory took."""
+
+    flushes: int = 0
+    refused: int = 0
+    overflowed: int = 0
+
+
+@dataclass(slots=True)
+class Agent:
+    """Runs until cancelled; `readers` by line. Connects again for ever, and reads on meanwhile."""
+
+    plant: Plant
+    id: str
+    readers: Mapping[str, PointReader]
+    outbox: Outbox
+    connect: Connect
+    clock: Clock
+    rng: np.random.Generator
+    version: str = "0.1.0"
+    stats: AgentStats = field(default_factory=AgentStats)
+    session_stats: SessionStats = field(default_factory=SessionStats)
+    pollers: list[Poller] = field(init=False)
+    connected: bool = field(init=False, default=False)
+    _points: dict[str, Point] = field(init=False)
+    _news: Deadbands = field(init=False)
+    _pending: list[PointReading] = field(init=False, default_factory=list)
+    _urgent: list[PointReading] = field(init=False, default_factory=list)
+    _lost_at: float | None = field(init=False, default=None)
+    _made: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _wake: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        devices = {device.id for device in self.plant.devices_of(self.id)}
+        read = [point for point in self.plant.points.values() if point.device in devices]
+        self._points = {point.id: point for point in (*_own_points(self.id), *read)}
+        self._news = Deadbands(self._points)
+        generators = self.rng.spawn(len(self.readers))
+        self.pollers = [
+            Poller(self.plant, line, reader, self.clock, rng)
+            for (line, reader), rng in zip(self.readers.items(), generators, strict=True)
+        ]
+
+    async def run(self) -> None:
+        """Poll, keep and send until cancelled; then keep what was read last and say `stopped`."""
+        self.outbox.define(tuple(self._points.values()), self.clock.now())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for poller in self.pollers:
+                    group.create_task(poller.run(self.take))
+                group.create_task(self._flushing())
+                group.create_task(self._diagnosing())
+                group.create_task(self._connecting())
+        finally:
+            self.flush()
+
+    # --- what was read
+
+    def take(self, readings: Sequence[PointReading]) -> None:
+        """Keep what is news of these readings: urgent ones on disk at once, others within 250 ms."""
+        for reading in self._news.news(readings):
+            urgent = self._points[reading.point].lane == "event"
+            (self._urgent if urgent else self._pending).append(reading)
+        if self._urgent or len(self._pending) >= FLUSH_READINGS:
+            self.flush()
+        elif self._pending:
+            self._made.set()
+
+    def flush(self) -> None:
+        """Make batches of what is pending; what the disk refuses stays pending, within a bound."""
+        if not self._pending and not self._urgent:
+            return
+        try:
+            self.outbox.keep(self._pending, self.clock.now(), urgent=self._urgent)
+        except OutboxRefused as error:
+            self._refused(error)
+            excess = max(0, len(self._pending) - PENDING_MAX)
+            del self._pending[:excess]
+            self.stats.overflowed += excess
+            self._made.set()
+            return
+        self.stats.flushes += 1
+        self._pending.clear()
+        self._urgent.clear()
+        self._wake.set()
+
+    async def _flushing(self) -> None:
+        while True:
+            await self._made.wait()
+            self._made.clear()
+            await self._sleep(FLUSH_S)
+            self.flush()
+
+    async def _diagnosing(self) -> None:
+        while True:
+            await self._sleep(DIAGNOSTICS_S)
+            if self.connected:
+                self.diagnose()
+
+    def diagnose(self) -> None:
+        """Say of the outbox how much had to be dropped for want of room, and of which span."""
+        now = self.clock.now()
+        dropped = self.outbox.dropped
+        values = (float(dropped.readings), dropped.first / 1000, dropped.last / 1000)
+        own = _own_points(self.id)
+        if dropped.readings:
+            self.take(
+                [
+                    PointReading(point.id, value, QUALITIES["good"], now)
+                    for point, value in zip(own, values, strict=True)
+                ]
+            )
+
+    def _refused(self, error: Exception) -> None:
+        self.stats.refused += 1
+        if self.stats.refused == 1 or self.stats.refused % 1000 == 0:
+            log.error("outbox of agent %s: %s", self.id, error)
+
+    # --- connections
+
+    async def _connecting(self) -> None:
+        attempts = 0
+        while True:
+            session = await self._connection()
+            attempts = 0 if session is not None and session.answered else attempts + 1
+            longest = min(BACKOFF_S_MAX, BACKOFF_S * 2.0 ** min(attempts, 10))
+            await self._sleep(longest * self.rng.uniform(0.5, 1.0))
+
+    async def _connection(self) -> Session | None:
+        """One connection from its attempt to its end; None if the outbox would not number it."""
+        session: Session | None = None
+        try:
+            session = self._session()
+            async with self.connect(encode(session.state("lost"))) as publisher:
+                self._back()
+                await session.run(publisher)
+        except* LinkLost as lost:
+            self._lost(_first(lost))
+        except* OutboxRefused as refused:
+            self._refused(_first(refused))
+        self.connected = False
+        return session
+
+    def _session(self) -> Session:
+        return Session(
+            agent=self.id,
+            outbox=self.outbox,
+            clock=self.clock,
+            connection=self.outbox.connect(self.clock.now()),
+            wake=self._wake,
+            describe=self._birth,
+            on_answer=self._answered,
+            refused=self._refused,
+            stats=self.session_stats,
+        )
+
+    def _birth(self, connection: int) -> Birth:
+        return Birth(
+            contract=CONTRACT,
+            connection=connection,
+            epoch=self.outbox.epoch,
+            version=self.version,
+            plant_hash=self.plant.hash,
+            points=list(self.outbox.points),
+            facts={point: fact for poller in self.pollers for point, fact in poller.facts.items()},
+        )
+
+    def _answered(self) -> None:
+        """The collector is there: the next reading of every point is news, whatever its deadband."""
+        self._news.restart()
+        self.diagnose()
+
+    def _back(self) -> None:
+        self.connected = True
+        if self._lost_at is not None:
+            away_s = self.clock.monotonic() - self._lost_at
+            log.warning("broker of agent %s is back after %.1f s", self.id, away_s)
+            self._lost_at = None
+
+    def _lost(self, error: Exception) -> None:
+        if self._lost_at is None:
+            log.warning("broker of agent %s is lost: %s", self.id, error)
+            self._lost_at = self.clock.monotonic()
+
+    async def _sleep(self, seconds: float) -> None:
+        await self.clock.sleep_until(self.clock.monotonic() + seconds)
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """The first error of a group, however deep it lies."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, Exception) else RuntimeError(str(error))
+
+
+def _own_points(agent: str) -> tuple[Point, ...]:
+    """What an agent says of itself: `edge-a/outbox_dropped` and the span that it was made in."""
+    rows = (
+        (
+            "outbox_dropped",
+            "counter",
+            "",
+            "Readings dropped for want of room",
+            "因空间不足丢弃的读数",
+        ),
+        ("outbox_dropped_from", "measurement", "s", "First of them made at", "其中最早产生于"),
+        ("outbox_dropped_until", "measurement", "s", "Last of them made at", "其中最晚产生于"),
+    )
+    nowhere = JsonPath(topic="", path=())
+    return tuple(
+        Point(
+            id=f"{agent}/{id_}", asset=agent, device="", name={"en": en, "zh": zh},
+            kind="counter" if kind == "counter" else "measurement", unit=unit, source=nowhere,
+            decimals=0, period_s=DIAGNOSTICS_S, longest_silence_s=2 * DIAGNOSTICS_S, lane="event",
+        )
+        for id_, kind, unit, en, zh in rows
+    )  # fmt: skip

@@ -1,0 +1,132 @@
+"""What an agent sends next on one connection, decided from its outbox and the marks it hears."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from edge.outbox import Outbox
+from edge.readings import LANES, Committed, Lane
+
+RESEND_AFTER_S: Final = 2.0
+RESEND_S_MAX: Final = 16.0
+REPEAT_S_MIN: Final = 1.0
+"""A lane is not sent again oftener than this because its mark came again."""
+STUCK_AFTER_S: Final = 60.0
+
+
+class Heard(Enum):
+    """What a mark meant."""
+
+    IGNORED = "of another epoch"
+    ANSWERED = "the answer to our birth: numbers may be given"
+    RENEWED = "our outbox was an old copy: a new epoch has begun"
+    PROGRESS = "something went up"
+    REPEATED = "the same marks again"
+
+
+@dataclass(slots=True)
+class _Flight:
+    """One lane: the highest number sent on this connection, and when (monotonic seconds).
+
+    `tried` is when the window was last begun or its mark last moved, `since` when the mark began to
+    stand still under what is in flight, `repeated` when it was last sent again for a repeated mark.
+    """
+
+    sent: int = 0
+    tried: float = 0.0
+    since: float | None = None
+    repeated: float = float("-inf")
+    wait_s: float = RESEND_AFTER_S
+
+
+@dataclass(slots=True)
+class Sending:
+    """One connection of an agent. Gives no number until the collector has answered its birth."""
+
+    outbox: Outbox
+    connection: int
+    answered: bool = False
+    heard: float = float("-inf")
+    """When a mark of our epoch last came (monotonic seconds)."""
+    epoch: str = ""
+    _flights: dict[Lane, _Flight] = field(default_factory=lambda: {n: _Flight() for n in LANES})
+
+    def begin(self) -> None:
+        """A birth is about to be sent: its answer decides from where to send."""
+        self.epoch = self.outbox.epoch
+        self.answered = False
+        self._flights = {lane: _Flight() for lane in LANES}
+
+    def take(self, committed: Committed, *, monotonic: float, now: int) -> Heard:
+        """Take up marks: delete what they cover, and see what they say beside.
+
+        Raises:
+            OutboxRefused: nothing was taken up; the marks will come again.
+        """
+        if committed.epoch != self.outbox.epoch:
+            return Heard.IGNORED
+        self.heard = monotonic
+        before = {lane: self.outbox.mark(lane) for lane in LANES}
+        moved = self.outbox.commit(committed, now)
+        if self.outbox.epoch != committed.epoch:
+            return Heard.RENEWED
+        for lane, flight in self._flights.items():
+            if self.outbox.mark(lane) != before[lane]:
+                flight.tried = monotonic
+                flight.wait_s = RESEND_AFTER_S
+                flight.since = monotonic if self._flying(lane) else None
+        if not self.answered and committed.connection == self.connection:
+            self.answered = True
+            return Heard.ANSWERED
+        if moved:
+            return Heard.PROGRESS
+        self._repeat(monotonic)
+        return Heard.REPEATED
+
+    def _repeat(self, monotonic: float) -> None:
+        for lane, flight in self._flights.items():
+            flight.wait_s = RESEND_AFTER_S
+            if monotonic - flight.repeated >= REPEAT_S_MIN and self._flying(lane):
+                flight.repeated = flight.tried = monotonic
+                flight.sent = 0
+
+    def _flying(self, lane: Lane) -> bool:
+        return self._flights[lane].sent > self.outbox.mark(lane)
+
+    def next(self, *, monotonic: float, now: int) -> tuple[Lane, bytes] | None:
+        """The next batch to send, urgent ones first; None if there is nothing to send now.
+
+        Raises:
+            OutboxRefused: no number can be given now.
+        """
+        if not self.answered or self.epoch != self.outbox.epoch:
+            return None
+        for lane, flight in self._flights.items():
+            if self._flying(lane) and monotonic - flight.tried >= flight.wait_s:
+                flight.sent, flight.tried = 0, monotonic
+                flight.wait_s = min(2 * flight.wait_s, RESEND_S_MAX)
+            payload = self._next_of(lane, flight, monotonic, now)
+            if payload is not None:
+                return lane, payload
+        return None
+
+    def stuck(self, monotonic: float) -> bool:
+        """True if something has been in flight for a minute while the collector was there to be heard."""
+        waiting = [flight.since for flight in self._flights.values() if flight.since is not None]
+        long_ago = monotonic - STUCK_AFTER_S
+        return bool(waiting) and min(waiting) <= long_ago and self.heard > long_ago
+
+    def _next_of(self, lane: Lane, flight: _Flight, monotonic: float, now: int) -> bytes | None:
+        mark = self.outbox.mark(lane)
+        after = max(flight.sent, mark)
+        found = self.outbox.numbered(lane, after)
+        if found is None and self.outbox.number(lane, now):
+            found = self.outbox.numbered(lane, after)
+        if found is None:
+            return None
+        if flight.sent <= mark:
+            flight.tried = monotonic
+        if flight.since is None:
+            flight.since = monotonic
+        flight.sent = found.seq
+        return self.outbox.payload(found, now)

@@ -1,0 +1,203 @@
+"""One connection of an agent: its birth, its batches, its state, and what it hears; ends when the link is lost."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from config.clock import Clock
+from edge.outbox import Outbox, OutboxRefused
+from edge.ports import LinkLost, Publisher
+from edge.readings import Birth, Committed, Malformed, Reply, Request, State, decode, encode
+from edge.sending import Heard, Sending
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.5
+STATE_S: Final = 10.0
+REBIRTH_S: Final = 10.0
+REBIRTH_S_MAX: Final = 60.0
+UNANSWERED_S: Final = 60.0
+STOPPING_S: Final = 2.0
+STUCK: Final = (
+    "the broker takes my messages but they are not stored: check its name and rights (agent %s)"
+)
+
+
+@dataclass(slots=True)
+class SessionStats:
+    """Counted over all connections of an agent."""
+
+    connections: int = 0
+    births: int = 0
+    sent: int = 0
+    malformed: int = 0
+    requests: int = 0
+
+
+@dataclass(slots=True)
+class Session:
+    """One connection's life.
+
+    `describe` makes the birth of a connection number, `on_answer` is called when the collector has
+    answered it, `refused` when the outbox could not do something. Whoever makes a batch sets `wake`.
+    """
+
+    agent: str
+    outbox: Outbox
+    clock: Clock
+    connection: int
+    wake: asyncio.Event
+    describe: Callable[[int], Birth]
+    on_answer: Callable[[], None]
+    refused: Callable[[OutboxRefused], None]
+    stats: SessionStats
+    answered: bool = False
+    """Whether the collector has answered any birth of this connection."""
+    _sending: Sending = field(init=False)
+    _birth_said: Birth | None = field(init=False, default=None)
+    _born: float = field(init=False, default=0.0)
+    _said: float = field(init=False, default=0.0)
+    _begun: float = field(init=False, default=0.0)
+    _rebirth_s: float = field(init=False, default=REBIRTH_S)
+    _warned: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self._sending = Sending(self.outbox, self.connection)
+
+    async def run(self, publisher: Publisher) -> None:
+        """Speak until the link is lost (`LinkLost` in a group) or the agent is stopped."""
+        self.stats.connections += 1
+        self._begun = self.clock.monotonic()
+        try:
+            await self._birth(publisher)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hearing(publisher))
+                group.create_task(self._saying(publisher))
+                group.create_task(self._ticking(publisher))
+        except asyncio.CancelledError:
+            with contextlib.suppress(LinkLost, TimeoutError):
+                async with asyncio.timeout(STOPPING_S):
+                    await self._say(publisher, "stopped")
+            raise
+
+    def state(self, word: Literal["ready", "lost", "stopped"]) -> State:
+        """What the agent is now, as it goes over the wire."""
+        backlog, oldest = self.outbox.backlog()
+        return State(
+            state=word, connection=self.connection, epoch=self.outbox.epoch,
+            now=self.clock.now(), backlog=backlog, oldest_unsent=oldest,
+        )  # fmt: skip
+
+    # --- saying
+
+    async def _birth(self, publisher: Publisher) -> None:
+        self._birth_said = self.describe(self.connection)
+        self._born = self.clock.monotonic()
+        self._sending.begin()
+        self.stats.births += 1
+        await publisher.publish("birth", encode(self._birth_said), retain=True)
+        await self._say(publisher, "ready")
+
+    async def _say(self, publisher: Publisher, word: Literal["ready", "stopped"]) -> None:
+        self._said = self.clock.monotonic()
+        await publisher.publish("state", encode(self.state(word)), retain=True)
+
+    async def _saying(self, publisher: Publisher) -> None:
+        while True:
+            self.wake.clear()
+            try:
+                while item := self._sending.next(
+                    monotonic=self.clock.monotonic(), now=self.clock.now()
+                ):
+                    await publisher.publish(*item)
+                    self.stats.sent += 1
+            except OutboxRefused as error:
+                self.refused(error)
+            await self.wake.wait()
+
+    async def _ticking(self, publisher: Publisher) -> None:
+        while True:
+            await self.clock.sleep_until(self.clock.monotonic() + TICK_S)
+            now = self.clock.monotonic()
+            self.wake.set()
+            if self._must_be_born_again(now):
+                await self._birth(publisher)
+            if now - self._said >= STATE_S:
+                await self._say(publisher, "ready")
+            self._warn(now)
+
+    def _must_be_born_again(self, now: float) -> bool:
+        """A birth that nobody answered, a new epoch, or facts that were not known before."""
+        if self._sending.epoch != self.outbox.epoch:
+            return True
+        age = now - self._born
+        if self._sending.answered:
+            self._rebirth_s = REBIRTH_S
+            return age >= REBIRTH_S and self.describe(self.connection) != self._birth_said
+        if age < self._rebirth_s:
+            return False
+        self._rebirth_s = min(2 * self._rebirth_s, REBIRTH_S_MAX)
+        return True
+
+    def _warn(self, now: float) -> None:
+        """Say once that what the broker acknowledges is not stored (or that nobody is there)."""
+        unanswered = not self.answered and now - self._begun >= UNANSWERED_S
+        if not unanswered and not self._sending.stuck(now):
+            self._warned = False
+        elif not self._warned:
+            self._warned = True
+            if self._sending.heard > float("-inf"):
+                log.error(STUCK, self.agent)
+            else:
+                log.warning("no collector answers agent %s: its readings are kept", self.agent)
+
+    # --- hearing
+
+    async def _hearing(self, publisher: Publisher) -> None:
+        while True:
+            what, payload = await publisher.received()
+            try:
+                if what == "committed":
+                    await self._committed(publisher, decode(payload, Committed))
+                elif what == "request":
+                    await self._request(publisher, decode(payload, Request))
+            except Malformed as error:
+                self.stats.malformed += 1
+                log.warning("agent %s was sent a %s that is none: %s", self.agent, what, error)
+            except OutboxRefused as refusal:
+                self.refused(refusal)
+
+    async def _committed(self, publisher: Publisher, committed: Committed) -> None:
+        heard = self._sending.take(
+            committed, monotonic=self.clock.monotonic(), now=self.clock.now()
+        )
+        if heard is Heard.RENEWED:
+            await self._birth(publisher)
+        elif heard is Heard.ANSWERED:
+            self.answered = True
+            self.on_answer()
+        self.wake.set()
+
+    async def _request(self, publisher: Publisher, request: Request) -> None:
+        """A rebirth is harmless and so done even if it seems to have expired: clocks may be wrong."""
+        self.stats.requests += 1
+        outcome, detail = "refused", {"reason": f"{request.what} is not known to this release"}
+        if request.what == "rebirth":
+            await self._birth(publisher)
+            outcome, detail = "done", {}
+        elif request.what == "diagnose":
+            outcome, detail = "done", self._diagnosis()
+        reply = Reply(request.id, outcome, detail)
+        await publisher.publish("reply", encode(reply))
+
+    def _diagnosis(self) -> dict[str, str]:
+        batches, oldest = self.outbox.backlog()
+        return {
+            "batches_held": str(batches),
+            "oldest_made": str(oldest),
+            "readings_dropped": str(self.outbox.dropped.readings),
+            "connections": str(self.stats.connections),
+        }
