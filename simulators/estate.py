@@ -24,7 +24,7 @@ class UnknownFault(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of a timetable. `verb` is `fault` or `repair`; `at_ms` UTC ms."""
+    """One line of a timetable. `verb` is `fault` or `repair` (of `kind`, or all); `at_ms` UTC ms."""
 
     at_ms: int
     verb: str
@@ -61,7 +61,7 @@ class Estate:
         while self._timetable and self._timetable[0].at_ms <= self._now_ms:
             step = self._timetable.pop(0)
             if step.verb == "repair":
-                self.repair(step.asset)
+                self.repair(step.asset, step.kind or None)
             else:
                 self.fault(step.asset, step.kind, **step.options)
         for station in self.stations.values():
@@ -91,12 +91,20 @@ class Estate:
                 fault = Fault(kind, self._now_ms, below, dict(station.values))
                 station.faults.append((asset, fault))
 
-    def repair(self, asset: str) -> None:
-        """Take back every fault of this asset, with its parts, its controller and their link."""
+    def repair(self, asset: str, kind: str | None = None) -> None:
+        """Take back the faults (of one kind) of this asset, its parts, its controller and their link.
+
+        Raises:
+            UnknownFault: no such asset.
+        """
         stations, part = self._find(asset)
+
+        def stays(at: str, of: str) -> bool:
+            return (kind is not None and of != kind) or bool(part and not _within(at, asset))
+
         for station in stations:
-            station.imposed = [e for e in station.imposed if part and not _within(e[0], asset)]
-            station.faults = [e for e in station.faults if part and not _within(e[0], asset)]
+            station.imposed = [(at, one) for at, one in station.imposed if stays(at, one.kind)]
+            station.faults = [(at, one) for at, one in station.faults if stays(at, one.kind)]
 
     def clear(self) -> None:
         """Repair everything and forget the timetable."""

@@ -10,6 +10,7 @@ from config.profile import Register, Table
 from simulators import faults
 from simulators.faults import Answer, Fault, Read, Values
 from simulators.layout import ILLEGAL_FUNCTION, TARGET_SILENT, Layout, Value
+from simulators.physics.bench_pump import BenchPump
 from simulators.physics.booster import BoosterSet
 from simulators.physics.camera import Camera
 from simulators.physics.elevator import Elevator
@@ -28,6 +29,7 @@ EQUIPMENT: Mapping[str, Callable[[Build], Equipment]] = {
     "fire-panel": FirePanel,
     "sump-pit": SumpPit,
     "camera": Camera,
+    "recorded-pump": BenchPump,
 }
 """Asset class to its physics; any other is `Generic`."""
 

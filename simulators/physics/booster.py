@@ -56,6 +56,7 @@ class BoosterSet:
         self._pressure = SET_PRESSURE_BAR
         self._flow = 9.0
         self._tank = 2.1
+        self._energy_kwh = 9300.0
 
     def update(self, now_ms: int, imposed: Sequence[Imposed]) -> Outputs:
         dt = self._clock.step(now_ms)
@@ -135,7 +136,9 @@ class BoosterSet:
         running = pump.state == "running"
         pump.speed_hz = approach(pump.speed_hz, 30.0 + self._flow if running else 0.0, dt, 1.5)
         pump.bearing_c = approach(pump.bearing_c, 52.0 if running else AMBIENT_C, dt, 600.0)
-        pump.hours += dt / 3600 if running else 0.0
+        if running:
+            pump.hours += dt / 3600
+            self._energy_kwh += (0.8 + 0.35 * self._flow) * dt / 3600
 
     def _show(self, imposed: Sequence[Imposed], dry: bool) -> Outputs:
         noise = self._rng.normal(0.0, 1.0, 4)
@@ -149,8 +152,10 @@ class BoosterSet:
             "overpressure": float(self._pressure > 10.0),
             "sensor_failure": 0.0,
             "door_open": float(first(imposed, "door_open") is not None),
-            "mode": "auto",
+            "mode": "automatic",
             "set_pressure": SET_PRESSURE_BAR,
+            "run_hours_total": sum(pump.hours for pump in self._pumps),
+            "energy": self._energy_kwh,
         }
         for pump in self._pumps:
             shown |= self._show_pump(pump)

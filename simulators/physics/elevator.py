@@ -26,6 +26,7 @@ class Elevator:
         self._trips = 15_000 + int(self._rng.integers(0, 500))
         self._motor_c = 38.0
         self._direction = "none"
+        self._hours = 5200.0
 
     def update(self, now_ms: int, imposed: Sequence[Imposed]) -> Outputs:
         dt = self._clock.step(now_ms)
@@ -39,6 +40,7 @@ class Elevator:
         else:
             self._direction = "none"
         moving = self._direction != "none"
+        self._hours += dt / 3600 if moving else 0.0
         self._motor_c = approach(self._motor_c, 55.0 if moving else 38.0, dt, 400.0)
         return self._show(state, imposed, moving=moving)
 
@@ -82,6 +84,8 @@ class Elevator:
             "level": float(level),
             "alarm_button": float(trapped),
             "trips": float(self._trips),
+            "run_hours": self._hours,
+            "mains": 1.0,
             "motor_temperature": self._motor_c + 0.1 * float(self._rng.normal()),
             "speed": SPEED_M_S if moving else 0.0,
         }
@@ -97,7 +101,7 @@ def _state(imposed: Sequence[Imposed]) -> str:
 
 
 def _floors(build: Build) -> tuple[int, int]:
-    """Lowest and highest floor that the profile allows, else 1 to 18."""
+    """Floors 1 to 18, as far as the profile allows them."""
     point = build.points.get("floor")
-    allowed = point and (point.expected or point.range)
-    return (round(allowed[0]), min(round(allowed[1]), 60)) if allowed else (1, 18)
+    low, high = (point and (point.expected or point.range)) or (1, 18)
+    return max(1, round(low)), min(18, round(high))

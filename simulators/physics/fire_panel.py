@@ -15,6 +15,8 @@ class FirePanel:
     def __init__(self, build: Build) -> None:
         self._rng = build.rng
         self._zones = [name for name in build.points if name.startswith("zone_")]
+        loop = build.points.get("loop_current")
+        self._loop_scale = 1000.0 if loop and loop.unit == "mA" else 1.0
 
     def update(self, now_ms: int, imposed: Sequence[Imposed]) -> Outputs:
         burning = {f"zone_{_zone(one)}_fire" for one in imposed if one.kind == "fire"}
@@ -29,7 +31,8 @@ class FirePanel:
             "fire": float(bool(burning)),
             "fault": float(bool(faulty) or on_battery or flat),
             "battery_voltage": battery + 0.03 * float(noise[0]),
-            "loop_current": 118.0 + 25.0 * len(burning) + 1.5 * float(noise[1]),
+            "loop_current": self._loop_scale
+            * (0.118 + 0.025 * len(burning) + 0.0015 * float(noise[1])),
         }
         return shown
 

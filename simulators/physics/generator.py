@@ -60,7 +60,9 @@ class Generator:
         }
         shown |= {
             "run": float(self._running),
-            "mode": "auto",
+            "mode": "automatic",
+            "mains": 1.0,
+            "breaker": 0.0,
             "frequency": max(0.0, self._hertz + live * 0.03 * float(noise[4])),
             "oil_pressure": self._oil,
             "coolant_temperature": self._coolant,
@@ -69,8 +71,10 @@ class Generator:
             + 0.02 * float(noise[5]),
             "run_hours": self._hours,
             "starts": float(self._starts),
-            "fail_to_start": float(failed),
-            "low_fuel": float(first(imposed, "low_fuel") is not None),
+            "failed_to_start": float(failed),
+            "overheated": float(self._coolant > 98.0),
+            "low_oil": 0.0,
+            "charger_failed": float(first(imposed, "battery_flat") is not None),
         }
         return shown
 

@@ -1,0 +1,324 @@
+"""Scenarios as people write them: what happens to a plant, when, and what must follow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from config.files import AssetId, Duration, Id, PointId, Strict
+from config.mistakes import Mistakes
+from config.plant import Plant
+from config.reading import read_file
+from simulators.estate import Estate, UnknownFault
+
+FOLDER = Path(__file__).parent / "scenarios"
+"""Where the scenarios stand that come with Steward."""
+START = "2026-03-02T08:00:00"
+"""Local time at which a scenario begins unless it says otherwise."""
+AFTERWARDS_S = 600.0
+"""How long a scenario goes on behind the last time that it names."""
+
+Verb = Literal["fault", "repair", "done", "restart", "cut", "mend"]
+VERBS: tuple[Verb, ...] = ("fault", "repair", "done", "restart", "cut", "mend")
+Outcome = Literal["confirmed", "contradicted", "absent", "not_observable"]
+Window = tuple[float, float]
+"""Seconds since the scenario's start: not before, not after."""
+
+
+# --- as written -----------------------------------------------------------------------------------
+
+
+class FaultText(Strict):
+    """A fault or command, with the options of its kind."""
+
+    asset: AssetId
+    kind: str
+    point: PointId | None = None
+    value: float | int | str | None = None
+    zone: int | None = None
+    pump: int | None = None
+    minutes: float | int | None = None
+    seconds: float | int | None = None
+    code: int | None = None
+    first: int | None = None
+    last: int | None = None
+
+
+class RepairText(Strict):
+    """A repair of one kind of fault only."""
+
+    asset: AssetId
+    kind: str
+
+
+class DoneText(Strict):
+    """Somebody claims that a duty was done."""
+
+    duty: Id
+    asset: AssetId
+    by: str = "technician"
+
+
+class AtText(Strict):
+    """One line of the timetable: a time and exactly one thing."""
+
+    t: Duration
+    fault: FaultText | None = None
+    repair: AssetId | RepairText | None = None
+    done: DoneText | None = None
+    restart: Id | None = None
+    cut: Id | None = None
+    mend: Id | None = None
+
+
+class OrderText(Strict):
+    """A work order that must follow."""
+
+    cause: str
+    kind: str | None = None
+    count: int = 1
+    closed_by: Literal["readings", "people"] | None = None
+
+
+class OccurrenceText(Strict):
+    """A verdict that must follow."""
+
+    duty: Id
+    asset: AssetId
+    verdict: Outcome
+
+
+class ExpectText(Strict):
+    """One expectation: exactly one of `alarm`, `work_order`, `occurrence`."""
+
+    alarm: str | None = None
+    raised: list[Duration] | None = None
+    returned: list[Duration] | Literal["never"] | None = None
+    unknown: list[Duration] | None = None
+    priority: str | None = None
+    count: int = 1
+    work_order: OrderText | None = None
+    occurrence: OccurrenceText | None = None
+
+
+class NothingElseText(Strict):
+    """Of what nothing may follow beyond what is expected. Work orders here are those of faults."""
+
+    alarms: bool = False
+    work_orders: bool = False
+
+
+class ScenarioFile(Strict):
+    """A scenario file."""
+
+    about: str
+    plant: Id
+    seed: int = 1
+    start: str = START
+    lasts: Duration | None = None
+    at: list[AtText] | None = None
+    expect: list[ExpectText]
+    expect_nothing_else: NothingElseText = NothingElseText()
+
+
+# --- as used --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that happens, `t` seconds after the start.
+
+    fault: `subject` an asset, `kind`, `options`. repair: `subject`, `kind` ("" = all). done: `subject`
+    an asset, `kind` the duty, `options` {"by"}. restart, cut (agent from broker), mend: `subject` an
+    agent.
+    """
+
+    t: float
+    verb: Verb
+    subject: str
+    kind: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmExpected:
+    """An alarm, named `asset words`; windows in seconds, None = not asked. `count` = times raised."""
+
+    alarm: str
+    raised: Window | None = None
+    returned: Window | None = None
+    never_returns: bool = False
+    unknown: Window | None = None
+    priority: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OrderExpected:
+    """`count` work orders of a cause, named `asset words` (of its alarm, or of its duty)."""
+
+    cause: str
+    kind: str = ""
+    count: int = 1
+    closed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OccurrenceExpected:
+    """A verdict on an occurrence of a duty of an asset."""
+
+    duty: str
+    asset: str
+    verdict: str
+
+
+Expected = AlarmExpected | OrderExpected | OccurrenceExpected
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One scenario, its actions in order of time. `start` is local ISO time; `lasts_s` seconds."""
+
+    name: str
+    about: str
+    plant: str
+    seed: int
+    start: str
+    lasts_s: float
+    actions: tuple[Action, ...]
+    expected: tuple[Expected, ...]
+    no_other_alarms: bool = False
+    no_other_orders: bool = False
+
+    def start_ms(self, time_zone: str) -> int:
+        """The start as UTC ms at a site of this time zone."""
+        local = datetime.fromisoformat(self.start).replace(tzinfo=ZoneInfo(time_zone))
+        return round(local.timestamp() * 1000)
+
+
+def scenarios(folder: Path = FOLDER) -> tuple[str, ...]:
+    """Names of the scenarios in a folder, sorted."""
+    return tuple(sorted(path.stem for path in folder.glob("*.toml")))
+
+
+def read_scenario(path: Path, plant: Plant | None = None) -> Scenario:
+    """Read one scenario; with its plant, also assets, kinds of fault, duties and agents are checked.
+
+    Raises:
+        ConfigErrors: every mistake of the file at once.
+    """
+    mistakes = Mistakes()
+    file = read_file(path, ScenarioFile, path.name, mistakes)
+    mistakes.raise_if_any()
+    assert file is not None  # noqa: S101  # read_file gives None only with a mistake
+    _check_file(file, path.name, mistakes)
+    mistakes.raise_if_any()
+    scenario = _scenario(path.stem, file)
+    if plant is not None:
+        _check_against(scenario, plant, path.name, mistakes)
+        mistakes.raise_if_any()
+    return scenario
+
+
+def _check_file(file: ScenarioFile, shown: str, mistakes: Mistakes) -> None:
+    """Mistakes that the form alone does not show."""
+    try:
+        datetime.fromisoformat(file.start)
+    except ValueError:
+        mistakes.add(shown, "start", f"{file.start!r} is not a time such as {START}")
+    for place, at in enumerate(file.at or []):
+        if sum(getattr(at, verb) is not None for verb in VERBS) != 1:
+            mistakes.add(shown, f"at[{place}]", f"needs exactly one of {', '.join(VERBS)}")
+    for place, one in enumerate(file.expect):
+        _check_expectation(one, shown, f"expect[{place}]", mistakes)
+
+
+def _check_expectation(one: ExpectText, shown: str, path: str, mistakes: Mistakes) -> None:
+    kinds = ("alarm", "work_order", "occurrence")
+    if sum(getattr(one, kind) is not None for kind in kinds) != 1:
+        mistakes.add(shown, path, f"needs exactly one of {', '.join(kinds)}")
+    cause = one.work_order.cause if one.work_order else None
+    for name, text in (("alarm", one.alarm), ("work_order.cause", cause)):
+        if text is not None and len(text.split()) < 2:
+            mistakes.add(shown, f"{path}.{name}", f"{text!r} needs an asset and words: 'a-booster/pump-1 tripped'")  # fmt: skip
+    for key in ("raised", "returned", "unknown"):
+        window = getattr(one, key)
+        if isinstance(window, list) and (len(window) != 2 or window[0] > window[1]):
+            mistakes.add(shown, f"{path}.{key}", 'needs two times in order, such as ["10s", "14s"]')
+
+
+def _scenario(name: str, file: ScenarioFile) -> Scenario:
+    actions = tuple(sorted((_action(at) for at in file.at or []), key=lambda action: action.t))
+    expected = tuple(_expected(one) for one in file.expect)
+    windows = [w for one in expected if isinstance(one, AlarmExpected) for w in (one.raised, one.returned, one.unknown) if w]  # fmt: skip
+    last = max([0.0, *(a.t for a in actions), *(w[1] for w in windows)])
+    return Scenario(
+        name, file.about, file.plant, file.seed, file.start,
+        file.lasts if file.lasts is not None else last + AFTERWARDS_S, actions, expected,
+        file.expect_nothing_else.alarms, file.expect_nothing_else.work_orders,
+    )  # fmt: skip
+
+
+def _action(at: AtText) -> Action:
+    if at.fault is not None:
+        options = at.fault.model_dump(exclude_none=True, exclude={"asset", "kind"})
+        return Action(at.t, "fault", at.fault.asset, at.fault.kind, options)
+    if isinstance(at.repair, RepairText):
+        return Action(at.t, "repair", at.repair.asset, at.repair.kind)
+    if at.done is not None:
+        return Action(at.t, "done", at.done.asset, at.done.duty, {"by": at.done.by})
+    verbs: Sequence[Verb] = ("repair", "restart", "cut", "mend")
+    verb = next(verb for verb in verbs if getattr(at, verb) is not None)
+    return Action(at.t, verb, str(getattr(at, verb)))
+
+
+def _expected(one: ExpectText) -> Expected:
+    if one.work_order is not None:
+        order = one.work_order
+        return OrderExpected(order.cause, order.kind or "", order.count, order.closed_by or "")
+    if one.occurrence is not None:
+        wanted = one.occurrence
+        return OccurrenceExpected(wanted.duty, wanted.asset, wanted.verdict)
+    returned = None if one.returned == "never" else one.returned
+    return AlarmExpected(
+        one.alarm or "", _window(one.raised), _window(returned), one.returned == "never",
+        _window(one.unknown), one.priority or "", one.count,
+    )  # fmt: skip
+
+
+def _window(times: list[float] | None) -> Window | None:
+    return (times[0], times[1]) if times else None
+
+
+def _check_against(scenario: Scenario, plant: Plant, shown: str, mistakes: Mistakes) -> None:
+    """Mistakes that only the plant shows: names that nothing there has."""
+    estate = Estate(plant, scenario.seed)
+    duties = {plan.duty.id for plan in plant.plans.values()}
+    for place, action in enumerate(scenario.actions):
+        path = f"at[{place}].{action.verb}"
+        if action.verb in ("restart", "cut", "mend") and action.subject not in plant.agents:
+            mistakes.unknown(shown, path, action.subject, plant.agents)
+        elif action.verb == "done" and action.kind not in duties:
+            mistakes.unknown(shown, f"{path}.duty", action.kind, sorted(duties))
+        elif action.verb in ("fault", "repair"):
+            _try(estate, action, shown, path, mistakes)
+    for place, one in enumerate(scenario.expected):
+        asset = one.asset if isinstance(one, OccurrenceExpected) else _asset(one)
+        if asset not in plant.assets:
+            mistakes.unknown(shown, f"expect[{place}]", asset, sorted(plant.assets))
+
+
+def _try(estate: Estate, action: Action, shown: str, path: str, mistakes: Mistakes) -> None:
+    try:
+        if action.verb == "fault":
+            estate.fault(action.subject, action.kind, **action.options)
+        else:
+            estate.repair(action.subject)
+    except UnknownFault as error:
+        mistakes.add(shown, path, str(error))
+
+
+def _asset(one: AlarmExpected | OrderExpected) -> str:
+    return (one.alarm if isinstance(one, AlarmExpected) else one.cause).split()[0]

@@ -1,0 +1,181 @@
+"""Scenario files are read whole: every mistake at once, and every scenario that comes with Steward is right."""
+
+from pathlib import Path
+
+import pytest
+
+from config.load import load_plant
+from config.mistakes import ConfigErrors
+from simulators.scenario import (
+    FOLDER,
+    Action,
+    AlarmExpected,
+    OccurrenceExpected,
+    OrderExpected,
+    read_scenario,
+    scenarios,
+)
+
+RIVERSIDE = Path(__file__).parents[3] / "config" / "plants" / "riverside"
+
+WHOLE = """
+about = "Everything that a scenario can say"
+plant = "riverside"
+seed = 7
+start = "2026-03-01T00:00:00"
+
+[[at]]
+t = "8min"
+repair = "a-booster/pump-1"
+
+[[at]]
+t = "10s"
+fault = { asset = "a-booster/pump-1", kind = "trip" }
+
+[[at]]
+t = "9min"
+repair = { asset = "a-booster", kind = "no_takeover" }
+
+[[at]]
+t = "20s"
+fault = { asset = "fire-panel", kind = "fire", zone = 3 }
+
+[[at]]
+t = "30s"
+done = { duty = "generator-trial-run", asset = "generator" }
+
+[[at]]
+t = "40s"
+cut = "edge-a"
+
+[[at]]
+t = "50s"
+restart = "edge-a"
+
+[[at]]
+t = "60s"
+mend = "edge-a"
+
+[[expect]]
+alarm = "a-booster/pump-1 tripped"
+raised = ["10s", "14s"]
+returned = ["8min", "9min"]
+unknown = ["1s", "2s"]
+priority = "high"
+count = 2
+
+[[expect]]
+alarm = "fire-panel zone 3 fire"
+returned = "never"
+
+[[expect]]
+work_order = { cause = "a-booster/pump-1 tripped", kind = "fault", count = 1, closed_by = "readings" }
+
+[[expect]]
+occurrence = { duty = "generator-trial-run", asset = "generator", verdict = "contradicted" }
+
+[expect_nothing_else]
+alarms = true
+work_orders = true
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "case.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_scenario_is_read_in_order_of_time_with_all_it_says(tmp_path: Path) -> None:
+    scenario = read_scenario(written(tmp_path, WHOLE), load_plant(RIVERSIDE))
+    assert [(a.t, a.verb) for a in scenario.actions] == [
+        (10, "fault"), (20, "fault"), (30, "done"), (40, "cut"), (50, "restart"), (60, "mend"),
+        (480, "repair"), (540, "repair"),
+    ]  # fmt: skip
+    assert scenario.actions[1] == Action(20, "fault", "fire-panel", "fire", {"zone": 3})
+    assert scenario.actions[2].options == {"by": "technician"}
+    assert scenario.actions[7].kind == "no_takeover"
+    assert scenario.expected == (
+        AlarmExpected("a-booster/pump-1 tripped", (10, 14), (480, 540), False, (1, 2), "high", 2),
+        AlarmExpected("fire-panel zone 3 fire", never_returns=True),
+        OrderExpected("a-booster/pump-1 tripped", "fault", 1, "readings"),
+        OccurrenceExpected("generator-trial-run", "generator", "contradicted"),
+    )
+    assert (scenario.no_other_alarms, scenario.no_other_orders) == (True, True)
+    assert scenario.lasts_s == 540 + 600
+    assert scenario.start_ms("Asia/Shanghai") == 1_772_294_400_000
+
+
+BROKEN = [
+    ("plant = 1", "plant: 1"),
+    ("nonsense = 1", "nonsense: unknown key; allowed: about"),
+    ('start = "soon"', "start: 'soon' is not a time"),
+    ('[[at]]\nt = "soon"\nrepair = "a-booster"', "at[0].t: 'soon' is not a duration"),
+    ('[[at]]\nt = "1s"', "at[0]: needs exactly one of fault, repair"),
+    ('[[at]]\nt = "1s"\ncut = "edge-a"\nmend = "edge-a"', "at[0]: needs exactly one of"),
+    ('[[at]]\nt = "1s"\nfault = { asset = "a", kind = "k", colour = 1 }', "at[0].fault.colour: unknown key"),
+    ('[[expect]]\nraised = ["1s", "2s"]', "expect[0]: needs exactly one of alarm, work_order"),
+    ('[[expect]]\nalarm = "pump"', "expect[0].alarm: 'pump' needs an asset and words"),
+    ('[[expect]]\nwork_order = { cause = "pump" }', "expect[0].work_order.cause: 'pump'"),
+    ('[[expect]]\nalarm = "a b"\nraised = ["9s", "2s"]', "expect[0].raised: needs two times in order"),
+    ('[[expect]]\nalarm = "a b"\nunknown = ["9s"]', "expect[0].unknown: needs two times"),
+    ('[[expect]]\noccurrence = { duty = "d", asset = "a", verdict = "good" }', "expect[0].occurrence.verdict: 'good' is not one of"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "says"), BROKEN)
+def test_a_mistake_names_its_place_and_what_is_allowed(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    head = "" if text.startswith("plant") else 'plant = "riverside"\n'
+    tail = '' if "[[expect]]" in text else "\nexpect = []" if not text.startswith("[[") else "\n[[expect]]\nalarm = \"a b\"\n"  # fmt: skip
+    with pytest.raises(ConfigErrors) as error:
+        read_scenario(written(tmp_path, f'about = "x"\n{head}{text}{tail}'))
+    assert f"case.toml: {says}" in str(error.value)
+
+
+def test_all_mistakes_are_told_at_once_those_of_the_plant_too(tmp_path: Path) -> None:
+    text = """
+about = "x"
+plant = "riverside"
+[[at]]
+t = "1s"
+fault = { asset = "c-booster", kind = "trip" }
+[[at]]
+t = "2s"
+fault = { asset = "a-booster", kind = "explode" }
+[[at]]
+t = "3s"
+cut = "edge-z"
+[[at]]
+t = "4s"
+done = { duty = "sing", asset = "generator" }
+[[expect]]
+alarm = "nobody tripped"
+[[expect]]
+occurrence = { duty = "d", asset = "nothing", verdict = "absent" }
+"""
+    with pytest.raises(ConfigErrors) as error:
+        read_scenario(written(tmp_path, text), load_plant(RIVERSIDE))
+    paths = [mistake.path for mistake in error.value.mistakes]
+    assert paths == [
+        "at[0].fault", "at[1].fault", "at[2].cut", "at[3].done.duty", "expect[0]", "expect[1]",
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_missing_or_no_toml_is_said_so(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.toml", written(tmp_path, "about = ")):
+        with pytest.raises(ConfigErrors):
+            read_scenario(path)
+
+
+def test_every_scenario_that_comes_with_steward_is_right() -> None:
+    plant = load_plant(RIVERSIDE)
+    names = scenarios()
+    assert len(names) >= 10
+    for name in names:
+        scenario = read_scenario(FOLDER / f"{name}.toml", plant)
+        assert scenario.plant == "riverside"
+        assert scenario.expected
+        assert scenario.no_other_alarms, name
+        assert scenario.no_other_orders, name
