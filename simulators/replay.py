@@ -190,10 +190,13 @@ def _points(plant: Plant, device: str) -> tuple[Point, ...]:
 
 
 class Player:
-    """A recording on one device of a plant. Row 1 is the first below the header, due at `start_ms`."""
+    """A recording on one device of a plant. Row 1 is the first below the header, due at the start.
+
+    `speed` plays it faster than its clock; where the whole run is scaled, leave it at 1.
+    """
 
     def __init__(
-        self, plant: Plant, device: str, recording: Recording, start_ms: int, *, speed: float = 1.0
+        self, plant: Plant, device: str, recording: Recording, *, speed: float = 1.0
     ) -> None:
         self.device = plant.devices[device]
         self.points = tuple(p for p in plant.points.values() if p.device == device)
@@ -201,14 +204,21 @@ class Player:
         self.limits = plant.limits_of(device)
         self._recording = recording
         self._numbers = [p.id for p in self.points if is_row_number(p)]
-        self._at = tuple(start_ms + round(offset / speed) for offset in recording.offsets_ms)
+        self._after = tuple(round(offset / speed) for offset in recording.offsets_ms)
+        self._start_ms: int | None = None
 
     def __len__(self) -> int:
-        return len(self._at)
+        return len(self._after)
+
+    def begin(self, now_ms: int) -> None:
+        """Let the first row be due now (UTC ms), if it has not begun yet."""
+        if self._start_ms is None:
+            self._start_ms = now_ms
 
     def at_ms(self, place: int) -> int:
-        """When the row at a place (0-based) is due, UTC ms."""
-        return self._at[place]
+        """When the row at a place (0-based) is due, UTC ms. Only once it has begun."""
+        assert self._start_ms is not None, "begin first"  # noqa: S101  # a mistake of the caller
+        return self._start_ms + self._after[place]
 
     def values(self, place: int) -> dict[str, Value]:
         """What the points show in the row at a place; points without a column show nothing."""
@@ -221,8 +231,8 @@ class Player:
 class ReplayModbus:
     """The recording as a Modbus device: what one request reads comes from one row.
 
-    The row moves on with the time, but not past one that the reader of the row number has not had,
-    up to `BUFFER_ROWS`. Before the first row and behind the last it does not move.
+    It begins with the first read of the row number. Then the row moves on with the time, but not past
+    one that the reader of the row number has not had, up to `BUFFER_ROWS`. The last row stays.
     """
 
     up = True
@@ -233,6 +243,7 @@ class ReplayModbus:
         self._layout = Layout(player.points, player.limits)
         self._read = -1
         self._due = 0
+        self._begun = False
         self._number_at = [
             (p.source.table, p.source.address, span(p.source))
             for p in player.points
@@ -256,9 +267,13 @@ class ReplayModbus:
             return ILLEGAL_FUNCTION
         if unit != int(self._player.device.unit or 1):
             return TARGET_SILENT
-        row = self._row()
+        counts = self._has_number(table, address, count)
+        if counts:
+            self._player.begin(self._now())
+            self._begun = True
+        row = self._row() if self._begun else 0
         words = self._layout.read(table, address, count, self._player.values(row))
-        if isinstance(words, list) and self._has_number(table, address, count):
+        if isinstance(words, list) and counts:
             self._read = row
         return words
 
@@ -276,7 +291,10 @@ class ReplayModbus:
 
 
 class ReplayMqtt:
-    """The recording as an MQTT device: each row is said once, with its own shifted time."""
+    """The recording as an MQTT device: each row is said once, with its own shifted time.
+
+    It begins with the first call of `publications`.
+    """
 
     def __init__(self, player: Player) -> None:
         self._player = player
@@ -289,6 +307,7 @@ class ReplayMqtt:
 
     def publications(self, now_ms: int) -> list[tuple[str, bytes]]:
         """The rows that have become due since the last call, in order."""
+        self._player.begin(now_ms)
         said: list[tuple[str, bytes]] = []
         while not self.finished and self._player.at_ms(self._next) <= now_ms:
             at, values = self._player.at_ms(self._next), self._player.values(self._next)
