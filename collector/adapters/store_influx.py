@@ -1,0 +1,293 @@
+"""Readings in InfluxDB 2.x: bulk line protocol in, Flux out; the cursor is kept after the write."""
+
+import csv
+import gzip
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+import urllib3
+from influxdb_client import BucketRetentionRules, InfluxDBClient, WriteService
+from influxdb_client.rest import ApiException
+
+from collector.adapters.lineprotocol import MEASUREMENT, QUALITY, Field, encode_lines, field_of
+from collector.buckets import in_buckets, nothing
+from collector.ports import Buckets, Raw, StoreBatch, Unavailable
+from edge.readings import BAD, Floats, Ints
+
+log = logging.getLogger("steward.store")
+
+TIMEOUT_MS: Final = 30_000
+LINES_AT_ONCE: Final = 20_000
+GZIP_LEVEL: Final = 1
+FIELDS_BY_NAME_MAX: Final = 50
+TIME_MS_MAX: Final = 9_223_372_036_000
+"""InfluxDB's times are 64-bit nanoseconds."""
+CURSOR: Final = "steward_cursor"
+BUCKET_COLUMNS: Final = ("min", "max", "mean", "first", "last")
+Table = tuple[list[str], list[str]]
+"""Times and values of one result, as text."""
+
+
+class InfluxStore:
+    """`ReadingStore` in one bucket, made with its retention (seconds, 0: for ever) if it is not there.
+
+    A server that is away does not hinder the start: each call raises `Unavailable` until it is back.
+    What InfluxDB refuses for ever (a field of another type, a time behind the retention) is counted in
+    `refused` and logged: it must not block what comes behind it.
+    """
+
+    def __init__(
+        self, url: str, token: str, org: str, bucket: str, *, retention_s: int = 0
+    ) -> None:
+        self._url, self._org, self._bucket, self._retention_s = url, org, bucket, retention_s
+        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_MS)
+        self._writes = WriteService(self._client.api_client)
+        self._made = False
+        self.refused = 0
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """What the client raises becomes `Unavailable`, with who must do what."""
+        try:
+            if not self._made:
+                self._make_bucket()
+            yield
+        except ApiException as error:
+            raise Unavailable(self._why(error)) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"InfluxDB at {self._url} does not answer: {error}") from error
+
+    def _why(self, error: ApiException) -> str:
+        where = f"InfluxDB at {self._url}"
+        said = f"({error.status}: {_message(error)})"
+        if error.status in (401, 403):
+            return f"{where} refuses the token: give it read and write on bucket {self._bucket!r} {said}"
+        if error.status == 404:
+            self._made = False
+            return f"{where} has no bucket {self._bucket!r} in {self._org!r}: create it, or give a token that may {said}"
+        return f"{where} cannot take or give readings now {said}"
+
+    def _make_bucket(self) -> None:
+        buckets = self._client.buckets_api()
+        found = buckets.find_bucket_by_name(self._bucket)
+        if found is None:
+            rules = BucketRetentionRules(type="expire", every_seconds=self._retention_s)
+            buckets.create_bucket(bucket_name=self._bucket, retention_rules=rules, org=self._org)
+            log.info("made bucket %s with retention %d s", self._bucket, self._retention_s)
+        self._made = True
+
+    # --- writing ------------------------------------------------------------------------------------
+
+    def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
+        """Write the lines, then the cursor: a repeat after a failure in between changes nothing."""
+        with self._reached():
+            for batch in batches:
+                lines = encode_lines(batch)
+                for start in range(0, len(lines), LINES_AT_ONCE):
+                    self._post(lines[start : start + LINES_AT_ONCE])
+            self._post([f"{CURSOR} position={cursor}i\n"])
+
+    def _post(self, lines: Sequence[str]) -> None:
+        """Post lines; a body that is refused as a whole is halved until the wrong line stands alone."""
+        body = gzip.compress("".join(lines).encode(), GZIP_LEVEL)
+        try:
+            self._writes.post_write(
+                self._org, self._bucket, body, precision="ms",
+                content_encoding="gzip", content_type="text/plain; charset=utf-8",
+            )  # fmt: skip
+        except ApiException as error:
+            if error.status in (400, 413) and len(lines) > 1:
+                self._post(lines[: len(lines) // 2])
+                self._post(lines[len(lines) // 2 :])
+            elif error.status in (400, 413, 422):
+                self._refuse(_message(error))
+            else:
+                raise
+
+    def _refuse(self, message: str) -> None:
+        dropped = re.search(r"dropped=(\d+)", message)
+        self.refused += int(dropped[1]) if dropped else 1
+        log.error("InfluxDB refuses readings for ever, %d so far: %s", self.refused, message)
+
+    def delete_before(self, time: int) -> None:
+        stop = np.datetime_as_string(np.datetime64(_bound(time) * 1_000_000 - 1, "ns"))
+        with self._reached():
+            self._client.delete_api().delete(
+                "1677-09-22T00:00:00Z", f"{stop}Z", f'_measurement="{MEASUREMENT}"',
+                bucket=self._bucket, org=self._org,
+            )  # fmt: skip
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def cursor(self) -> int:
+        rows = self._ask(f"{self._from()} |> {_measured(CURSOR)} |> last()")
+        return int(rows[0]["_value"]) if rows else 0
+
+    def count(self) -> int:
+        quality = f"r._field =~ /{QUALITY.replace('/', chr(92) + '/')}$/"
+        rows = self._ask(
+            f"{self._from()} |> {_measured(MEASUREMENT, quality)} |> count() |> group() |> sum()"
+        )
+        return int(rows[0]["_value"]) if rows else 0
+
+    def latest(self, site: str, points: Sequence[str]) -> Mapping[str, tuple[int, float, int]]:
+        if not points:
+            return {}
+        fields = {point: field_of(site, point) for point in points}
+        if len(points) <= FIELDS_BY_NAME_MAX:
+            which = " or ".join(f"({_is(field)})" for field in fields.values())
+        else:
+            which = _tag("site", field_of(site, "").site)
+        rows = self._ask(f"{self._from()} |> {_measured(MEASUREMENT, which)} |> last()")
+        last = {
+            (row.get("asset", ""), row["_field"]): (row["_time"], row["_value"]) for row in rows
+        }
+        found = {}
+        for point, field in fields.items():
+            quality = last.get((field.asset, field.name + QUALITY))
+            if quality is not None:
+                value = last.get((field.asset, field.name), ("", ""))
+                found[point] = _latest_of(quality, value)
+        return found
+
+    def raw(self, site: str, point: str, start: int, end: int) -> Raw:
+        if start >= end:
+            return nothing()
+        field = field_of(site, point)
+        tables = self._tables(
+            f"{self._from(start, end)} |> {_measured(MEASUREMENT, _is(field))}", "_field"
+        )
+        time, code = _column(tables.get(field.name + QUALITY))
+        at, value = _column(tables.get(field.name))
+        quality = code.astype(np.uint8)
+        return Raw(time, np.where(quality >= BAD, np.nan, _aligned(time, at, value)), quality)
+
+    def buckets(self, site: str, point: str, start: int, end: int, width_ms: int) -> Buckets:
+        if start >= end:
+            return in_buckets(nothing(), width_ms)
+        field = field_of(site, point)
+        wanted = [(name, name, field.name) for name in BUCKET_COLUMNS]
+        wanted += [("count", "count", field.name + QUALITY), ("worst", "max", field.name + QUALITY)]
+        one = Field(field.site, field.asset, "")
+        queries = (
+            f"{self._from(start, end)} |> {_measured(MEASUREMENT, f'{_is(one)} and r._field == {_text(of)}')}"
+            f' |> aggregateWindow(every: {width_ms}ms, fn: {function}, createEmpty: false, timeSrc: "_start")'
+            f' |> yield(name: "{name}")'
+            for name, function, of in wanted
+        )
+        tables = self._tables("\n".join(queries), "result")
+        columns = {name: _column(table) for name, table in tables.items()}
+        none = _column(None)
+        time, count = columns.get("count", none)
+        names = (*BUCKET_COLUMNS, "worst")
+        aligned = {name: _aligned(time, *columns.get(name, none)) for name in names}
+        return Buckets(
+            time=time // width_ms * width_ms,  # the first window begins where the span does
+            count=count.astype(np.int64),
+            worst=aligned.pop("worst").astype(np.uint8),
+            **aligned,
+        )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+    def _from(self, start: int = -TIME_MS_MAX, end: int = TIME_MS_MAX) -> str:
+        """The bucket's span; both UTC ms."""
+        span = ", ".join(
+            f"{name}: time(v: {_bound(at) * 1_000_000})"
+            for name, at in (("start", start), ("stop", end))
+        )
+        return f"from(bucket: {_text(self._bucket)}) |> range({span})"
+
+    def _ask(self, query: str) -> list[dict[str, str]]:
+        """Rows of a Flux query, as text by column name."""
+        with self._reached():
+            response = self._client.query_api().query_raw(query)
+            text = response.data.decode("utf-8")
+        return _rows(text)
+
+    def _tables(self, query: str, by: str) -> dict[str, Table]:
+        tables: dict[str, Table] = {}
+        for row in self._ask(query):
+            times, values = tables.setdefault(row[by], ([], []))
+            times.append(row["_time"])
+            values.append(row["_value"])
+        return tables
+
+
+# --- Flux ------------------------------------------------------------------------------------------
+
+
+def _bound(time: int) -> int:
+    return max(-TIME_MS_MAX, min(TIME_MS_MAX, time))
+
+
+def _text(text: str) -> str:
+    """A string literal of Flux."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${") + '"'
+
+
+def _measured(measurement: str, which: str = "true") -> str:
+    return f'filter(fn: (r) => r._measurement == "{measurement}" and ({which}))'
+
+
+def _tag(name: str, text: str) -> str:
+    return f"r.{name} == {_text(text)}" if text else f"not exists r.{name}"
+
+
+def _is(field: Field) -> str:
+    """Condition for a point's value and quality; for all fields of its asset when the name is empty."""
+    place = f"{_tag('site', field.site)} and {_tag('asset', field.asset)}"
+    if not field.name:
+        return place
+    names = (field.name, field.name + QUALITY)
+    return f"{place} and ({' or '.join(f'r._field == {_text(name)}' for name in names)})"
+
+
+def _rows(text: str) -> list[dict[str, str]]:
+    """Rows of Flux's annotated CSV. A result's name stands in its annotation `#default` only."""
+    rows: list[dict[str, str]] = []
+    header: list[str] = []
+    defaults: list[str] = []
+    for cells in csv.reader(text.splitlines()):
+        if not cells or cells[0].startswith("#"):
+            header = []
+            defaults = cells if cells and cells[0] == "#default" else defaults
+        elif not header:
+            header = cells
+        else:
+            filled = (cell or default for cell, default in zip(cells, defaults, strict=True))
+            rows.append(dict(zip(header, filled, strict=True)))
+    return rows
+
+
+def _column(table: Table | None) -> tuple[Ints, Floats]:
+    """Times (UTC ms) and values of a result, by time."""
+    times, values = table or ([], [])
+    at = np.array([text.rstrip("Z") for text in times], "datetime64[ms]").astype(np.int64)
+    order = np.argsort(at, kind="stable")
+    return at[order], np.array([float(text) for text in values], np.float64)[order]
+
+
+def _aligned(time: Ints, at: Ints, value: Floats) -> Floats:
+    """Values at the given times, NaN where there is none; both times ascending, `at` within `time`."""
+    out = np.full(len(time), np.nan)
+    out[np.searchsorted(time, at)] = value
+    return out
+
+
+def _latest_of(quality: tuple[str, str], value: tuple[str, str]) -> tuple[int, float, int]:
+    code = int(quality[1])
+    there = value[0] == quality[0] and code < BAD
+    at = int(np.datetime64(quality[0].rstrip("Z"), "ms").astype(np.int64))
+    return at, float(value[1]) if there else np.nan, code
+
+
+def _message(error: ApiException) -> str:
+    body: Any = error.body
+    return str(body or error.reason or "").strip()
