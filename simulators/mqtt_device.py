@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterable
 
-from paho.mqtt.client import Client, MQTTMessageInfo
+from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 RECONNECT_S_MAX = 5
@@ -23,24 +23,30 @@ class MqttDevices:
         self._client.reconnect_delay_set(1, RECONNECT_S_MAX)
         self._client.max_inflight_messages_set(100)
         self._where = (host, port)
-        self._waiting: list[MQTTMessageInfo] = []
-        self._acknowledged = threading.Event()
-        self._client.on_publish = lambda *_: self._acknowledged.set()
+        self._said = 0
+        self._taken = 0
+        self._moved = threading.Event()
+        self._client.on_publish = self._on_taken
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
         self._client.connect_async(*self._where, keepalive=KEEPALIVE_S)
         self._client.loop_start()
 
+    def _on_taken(self, *_: object) -> None:
+        self._taken += 1
+        self._moved.set()
+
     def publish(self, said: Iterable[tuple[str, bytes]], *, qos: int = 1) -> None:
         """Hand over payloads; without a connection they wait for the next one."""
-        self._waiting = [info for info in self._waiting if not info.is_published()]
-        self._waiting += [self._client.publish(topic, payload, qos) for topic, payload in said]
+        for topic, payload in said:
+            self._said += 1
+            self._client.publish(topic, payload, qos)
 
     @property
     def unacknowledged(self) -> int:
         """Payloads that the broker has not taken yet."""
-        return sum(not info.is_published() for info in self._waiting)
+        return self._said - self._taken
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until the broker has taken everything; False after `timeout_s` real seconds."""
@@ -49,8 +55,8 @@ class MqttDevices:
         while self.unacknowledged:
             if loop.time() > deadline:
                 return False
-            self._acknowledged.clear()
-            await asyncio.to_thread(self._acknowledged.wait, 0.2)
+            self._moved.clear()
+            await asyncio.to_thread(self._moved.wait, 0.2)
         return True
 
     async def close(self) -> None:

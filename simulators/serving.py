@@ -52,12 +52,10 @@ async def serving(estate: Estate, clock: Clock, access: Access) -> AsyncIterator
         estate.advance(clock.now())
         for line in estate.plant.lines.values():
             await _start(estate, clock, access, line, servers, stack)
-        ticking = asyncio.create_task(_tick(estate, clock, servers))
-        try:
+        async with asyncio.TaskGroup() as group:
+            ticking = group.create_task(_tick(estate, clock, servers))
             yield servers
-        finally:
             ticking.cancel()
-            await asyncio.gather(ticking, return_exceptions=True)
 
 
 async def run_estate(

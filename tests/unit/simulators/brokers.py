@@ -1,0 +1,93 @@
+"""A broker as small as MQTT 3.1.1 allows: takes connections and publications, and can be unkind."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass
+class SmallBroker:
+    """What arrived: user names, and (topic, payload) of each publication in order.
+
+    `drop_next` publications are answered with an end of the connection instead of an acknowledgement.
+    """
+
+    port: int = 0
+    users: list[tuple[str, str]] = field(default_factory=list)
+    said: list[tuple[str, bytes]] = field(default_factory=list)
+    drop_next: int = 0
+    _tasks: set[asyncio.Task[object]] = field(default_factory=set)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        try:
+            while await self._packet(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _packet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        first = (await reader.readexactly(1))[0]
+        body = await reader.readexactly(await self._length(reader))
+        kind = first >> 4
+        if kind == 1:
+            self.users.append(_login(body))
+            writer.write(b"\x20\x02\x00\x00")
+        elif kind == 3:
+            return self._publication(first, body, writer)
+        elif kind == 12:
+            writer.write(b"\xd0\x00")
+        return kind != 14
+
+    def _publication(self, first: int, body: bytes, writer: asyncio.StreamWriter) -> bool:
+        size = struct.unpack(">H", body[:2])[0]
+        topic, rest = body[2 : 2 + size].decode(), body[2 + size :]
+        if self.drop_next:
+            self.drop_next -= 1
+            return False
+        if first & 0x06:
+            writer.write(b"\x40\x02" + rest[:2])
+            rest = rest[2:]
+        self.said.append((topic, rest))
+        return True
+
+    async def _length(self, reader: asyncio.StreamReader) -> int:
+        total, shift = 0, 0
+        while True:
+            byte = (await reader.readexactly(1))[0]
+            total |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return total
+            shift += 7
+
+
+def _login(body: bytes) -> tuple[str, str]:
+    """User and password of a CONNECT without a will."""
+    flags, rest, texts = body[7], body[10:], []
+    while rest:
+        size = struct.unpack(">H", rest[:2])[0]
+        texts.append(rest[2 : 2 + size].decode())
+        rest = rest[2 + size :]
+    return (texts[1], texts[2]) if flags & 0x80 else ("", "")
+
+
+@asynccontextmanager
+async def small_broker() -> AsyncIterator[SmallBroker]:
+    broker = SmallBroker()
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
+    broker.port = server.sockets[0].getsockname()[1]
+    try:
+        yield broker
+    finally:
+        server.close()
+        for task in broker._tasks:
+            task.cancel()
+        await asyncio.gather(*broker._tasks, return_exceptions=True)
+        await server.wait_closed()
