@@ -1,0 +1,163 @@
+"""The live feed of one site: encoded once per tick for everybody, a slow client gets a snapshot later."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from api.problems import Problem
+from api.site_views import live_columns
+from api.times import text_of
+from collector.ports import LiveView
+from config.clock import Clock
+
+TICK_S = 0.25
+TICKS_PER_BEAT = 4
+TICKS_PER_SERIALS = 2
+FRAMES_MAX = 16
+CLIENTS_MAX = 500
+
+Serials = Mapping[str, int]
+"""`alarms`, `orders`, `plans` to a number that grows when the list changed."""
+
+
+def frame(mark: int, event: str, data: Any) -> bytes:
+    """One server-sent event; its id is the mark to resume from."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (mark, event.encode(), msgspec.json.encode(data))
+
+
+class _Client:
+    """One reader: at most `FRAMES_MAX` frames wait for it, then it is behind."""
+
+    def __init__(self) -> None:
+        self.frames: deque[bytes] = deque()
+        self.behind = False
+        self.news = asyncio.Event()
+
+    def push(self, new: bytes) -> None:
+        if self.behind:
+            return
+        if len(self.frames) >= FRAMES_MAX:
+            self.frames.clear()
+            self.behind = True
+        else:
+            self.frames.append(new)
+        self.news.set()
+
+
+class Feed:
+    """Watches the live table of a site while somebody listens.
+
+    `now` is the site's clock, `wall` paces the ticks: at most four a second of real time.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        live: LiveView,
+        clock: Clock,
+        wall: Clock,
+        serials: Callable[[], Awaitable[Serials]],
+    ) -> None:
+        self._site = site
+        self._live = live
+        self._clock = clock
+        self._wall = wall
+        self._read_serials = serials
+        self._serials: dict[str, int] = {}
+        self._clients: set[_Client] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._mark = 0
+        self._whole: tuple[int, bytes] = (-1, b"")
+
+    async def listen(self, last_event_id: str = "") -> AsyncIterator[bytes]:
+        """Frames for one reader, for ever; resumes from a mark of this life.
+
+        Raises:
+            Problem: `unavailable` when too many listen.
+        """
+        if len(self._clients) >= CLIENTS_MAX:
+            raise Problem("unavailable", f"{CLIENTS_MAX} listen already")
+        client = _Client()
+        self._clients.add(client)
+        try:
+            await self._begin()
+            yield self._first(last_event_id)
+            for known in self._serial_frames(self._serials):
+                yield known
+            while True:
+                await client.news.wait()
+                client.news.clear()
+                if client.behind:
+                    client.behind = False
+                    yield self._snapshot() + b"".join(self._serial_frames(self._serials))
+                while client.frames:
+                    yield client.frames.popleft()
+        finally:
+            self._clients.discard(client)
+            if not self._clients:
+                await self.close()
+
+    async def close(self) -> None:
+        """Stop watching; goes on with the next listener."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _begin(self) -> None:
+        if self._task is not None:
+            return
+        self._mark = self._live.snapshot(self._site).mark
+        self._task = asyncio.create_task(self._watch(), name=f"feed {self._site}")
+        self._serials = dict(await self._read_serials())
+
+    def _first(self, last_event_id: str) -> bytes:
+        if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19):
+            return self._snapshot()
+        changed = self._live.changes_since(self._site, int(last_event_id))
+        if len(changed.points) == len(self._live.snapshot(self._site).points):
+            return self._snapshot()
+        return frame(changed.mark, "changes", live_columns(changed, self._clock.now()))
+
+    def _snapshot(self) -> bytes:
+        """The whole table, encoded once per mark."""
+        snapshot = self._live.snapshot(self._site)
+        if self._whole[0] != snapshot.mark:
+            data = live_columns(snapshot, self._clock.now())
+            self._whole = (snapshot.mark, frame(snapshot.mark, "snapshot", data))
+        return self._whole[1]
+
+    def _serial_frames(self, serials: Serials) -> list[bytes]:
+        return [frame(self._mark, name, {"serial": n}) for name, n in serials.items()]
+
+    async def _watch(self) -> None:
+        tick = 0
+        while True:
+            await self._wall.sleep_until(self._wall.monotonic() + TICK_S)
+            tick += 1
+            self._changes()
+            if tick % TICKS_PER_SERIALS == 0:
+                await self._lists()
+            if tick % TICKS_PER_BEAT == 0:
+                self._push(frame(self._mark, "beat", {"now": text_of(self._clock.now())}))
+
+    def _changes(self) -> None:
+        changed = self._live.changes_since(self._site, self._mark)
+        self._mark = changed.mark
+        if len(changed.points):
+            data = live_columns(changed, self._clock.now())
+            self._push(frame(changed.mark, "changes", data))
+
+    async def _lists(self) -> None:
+        now = dict(await self._read_serials())
+        news = {name: n for name, n in now.items() if n != self._serials.get(name)}
+        self._serials = now
+        for new in self._serial_frames(news):
+            self._push(new)
+
+    def _push(self, new: bytes) -> None:
+        for client in self._clients:
+            client.push(new)

@@ -1,0 +1,117 @@
+"""Who may ask what: every route but the named few wants a caller, a role and a site in scope."""
+
+from collections.abc import Awaitable, Callable
+from hmac import compare_digest
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import Depends, Request
+from fastapi.responses import Response
+
+from api.desk.work_orders import OPERATOR, PLANNER, SUPERVISORS, TECHNICIAN, VIEWER
+from api.people import Caller
+from api.problems import Problem
+from api.services import Services
+from config.plant import Plant
+
+COOKIE = "steward_session"
+SAFE = frozenset({"GET", "HEAD"})
+TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+"""What people write: no control characters but tab and line feed."""
+ID = r"^[^\x00-\x1f\x7f]+$"
+
+
+def json(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Data as JSON; NaN becomes null."""
+    return Response(msgspec.json.encode(data), status, headers, "application/json")
+
+
+def services_of(request: Request) -> Services:
+    """What the application was built with."""
+    services: Services = request.app.state.services
+    return services
+
+
+Given = Annotated[Services, Depends(services_of)]
+
+
+async def maybe_caller(request: Request, services: Given) -> Caller | None:
+    """The caller by token or session, None if there is none. A session's changes need its CSRF word.
+
+    Raises:
+        Problem: `csrf`, or `not-signed-in` for a token that is not right.
+    """
+    header = request.headers.get("authorization", "")
+    if header:
+        scheme, _, token = header.partition(" ")
+        people = services.people
+        caller = await services.offload(lambda: people.by_token(token.strip()))
+        if scheme.lower() != "bearer" or caller is None:
+            raise Problem("not-signed-in")
+        return caller
+    cookie = request.cookies.get(COOKIE, "")
+    if not cookie:
+        return None
+    caller = await services.offload(lambda: services.people.by_session(cookie))
+    if caller is not None and request.method not in SAFE:
+        word = request.headers.get("x-csrf", "")
+        if not compare_digest(word.encode(), caller.csrf.encode()):
+            raise Problem("csrf")
+    return caller
+
+
+MaybeCaller = Annotated[Caller | None, Depends(maybe_caller)]
+
+
+async def signed_in(caller: MaybeCaller) -> Caller:
+    """The caller.
+
+    Raises:
+        Problem: `not-signed-in`.
+    """
+    if caller is None:
+        raise Problem("not-signed-in")
+    return caller
+
+
+SignedIn = Annotated[Caller, Depends(signed_in)]
+
+
+def _need(*roles: str) -> Callable[[Caller], Awaitable[Caller]]:
+    allowed = {*roles, *SUPERVISORS}
+
+    async def check(caller: SignedIn) -> Caller:
+        if not allowed & set(caller.roles):
+            raise Problem("role-missing", f"one of {', '.join(sorted(allowed))}")
+        return caller
+
+    return check
+
+
+async def _admin(caller: SignedIn) -> Caller:
+    if "admin" not in caller.roles:
+        raise Problem("role-missing", "admin")
+    return caller
+
+
+Anyone = SignedIn
+Operator = Annotated[Caller, Depends(_need(OPERATOR))]
+Doer = Annotated[Caller, Depends(_need(TECHNICIAN, PLANNER))]
+Writer = Annotated[Caller, Depends(_need(OPERATOR, PLANNER))]
+Mover = Annotated[Caller, Depends(_need(OPERATOR, TECHNICIAN, PLANNER))]
+Admin = Annotated[Caller, Depends(_admin)]
+EVERY_ROLE = (VIEWER, OPERATOR, TECHNICIAN, PLANNER, *SUPERVISORS)
+
+
+async def plant_in_scope(site: str, caller: SignedIn, services: Given) -> Plant:
+    """The site's plant; one outside the caller's scope is not there.
+
+    Raises:
+        Problem: `not-found`.
+    """
+    if not caller.may_see(site):
+        raise Problem("not-found", "there is no such site")
+    return services.plant(site)
+
+
+Site = Annotated[Plant, Depends(plant_in_scope)]

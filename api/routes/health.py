@@ -1,0 +1,84 @@
+"""Whether the system works: health, figures for Prometheus, agents, quarantine, delivery."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from api.routes.access import Anyone, Given, MaybeCaller, Site, json
+from api.services import Figure
+
+router = APIRouter()
+site_router = APIRouter(prefix="/sites/{site}")
+open_router = APIRouter()
+
+
+class _Figures(Collector):
+    """The figures as Prometheus wants them."""
+
+    def __init__(self, figures: Iterable[Figure]) -> None:
+        self._figures = list(figures)
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        for figure in self._figures:
+            kind = CounterMetricFamily if figure.counter else GaugeMetricFamily
+            name = figure.name
+            family = families.setdefault(
+                name, kind(name, figure.help, labels=sorted(figure.labels))
+            )
+            family.add_metric([figure.labels[k] for k in sorted(figure.labels)], figure.value)  # type: ignore[attr-defined]  # both families have it
+        yield from families.values()
+
+
+@open_router.get("/health/live", response_model=dict[str, bool])
+async def health_live() -> Response:
+    """Whether this process answers."""
+    return json({"ok": True})
+
+
+@open_router.get("/health/ready", response_model=dict[str, Any])
+async def health_ready(caller: MaybeCaller, services: Given) -> Response:
+    """Whether everything needed works; details for those who are signed in."""
+    health = await services.offload(services.health)
+    ok = all(h.ok for h in health.values())
+    body: dict[str, Any] = {"ok": ok}
+    if caller is not None:
+        body["dependencies"] = {n: {"ok": h.ok, "detail": h.detail} for n, h in health.items()}
+    return json(body, 200 if ok else 503)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(_caller: Anyone, services: Given) -> Response:
+    """Figures in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(await services.offload(services.figures)))
+    return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+
+@site_router.get("/agents", response_model=list[dict[str, Any]])
+async def agents(plant: Site, services: Given) -> Response:
+    """The site's agents and their links."""
+    return json(list(services.agents(plant.site)))
+
+
+@site_router.get("/quarantine", response_model=dict[str, Any])
+async def quarantine(plant: Site, services: Given) -> Response:
+    """What was set aside, and why."""
+    return json(await services.offload(lambda: services.quarantine(plant.site)))
+
+
+@router.get("/delivery", response_model=dict[str, Any])
+async def delivery(_caller: Anyone, services: Given) -> Response:
+    """What was made, sent, journalled and stored."""
+    return json(await services.offload(services.delivery))
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi(_caller: Anyone, request: Request) -> Response:
+    """This API's contract."""
+    return json(request.app.openapi())

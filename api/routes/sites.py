@@ -1,0 +1,117 @@
+"""Sites as loaded, their overview, live columns and history."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from api import history as histories
+from api.feed import Feed
+from api.people import Caller
+from api.problems import Problem
+from api.routes.access import COOKIE, ID, Anyone, Given, Site, json
+from api.services import Services
+from api.shapes import BucketHistory, Live, Overview, RawHistory, SiteDetail, SiteRow
+from api.site_views import live_columns, overview, site_detail, site_row
+from api.times import parse
+
+router = APIRouter()
+site_router = APIRouter(prefix="/sites/{site}")
+HOUR_MS = 3_600_000
+FRAMES_PER_CHECK = 60
+Instant = Annotated[str, Query(max_length=40)]
+
+
+@router.get("/sites", response_model=list[SiteRow])
+async def sites(caller: Anyone, services: Given) -> Response:
+    """Sites in the caller's scope."""
+    return json([site_row(p) for p in services.plants.values() if caller.may_see(p.site)])
+
+
+@site_router.get("", response_model=SiteDetail)
+async def site_as_loaded(
+    plant: Site, if_none_match: Annotated[str, Header(max_length=200)] = ""
+) -> Response:
+    """The plant as loaded; it has an ETag."""
+    tag = f'"{plant.hash or plant.site}"'
+    if tag in if_none_match or if_none_match == "*":
+        return Response(status_code=304, headers={"etag": tag, "cache-control": "no-cache"})
+    return json(site_detail(plant), headers={"etag": tag, "cache-control": "no-cache"})
+
+
+@site_router.get("/overview", response_model=Overview)
+async def site_overview(plant: Site, services: Given) -> Response:
+    """How the site is now, by system."""
+    seen = services.look(plant.site)
+    rows = await services.offload(
+        lambda: services.decisions.rows("alarm", plant.site, open_only=True)
+    )
+    return json(overview(plant, seen, rows))
+
+
+@site_router.get("/live", response_model=Live)
+async def live(
+    plant: Site, services: Given, asset: Annotated[str, Query(max_length=200)] = ""
+) -> Response:
+    """Every point now, one array per column; or those of one asset and its parts."""
+    return json(live_columns(services.live.snapshot(plant.site), services.clock.now(), asset))
+
+
+@site_router.get("/live/stream", response_class=StreamingResponse)
+async def live_stream(
+    plant: Site,
+    caller: Anyone,
+    services: Given,
+    request: Request,
+    last_event_id: Annotated[str, Header(max_length=40)] = "",
+) -> Response:
+    """Server-sent events: snapshot or changes since `Last-Event-ID`, then changes, serials, beats."""
+    frames = _while_valid(services.feeds[plant.site], last_event_id, caller, services, request)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
+
+
+async def _while_valid(
+    feed: Feed, last_event_id: str, caller: Caller, services: Services, request: Request
+) -> AsyncIterator[bytes]:
+    """Frames until the session ends: looked at again every `FRAMES_PER_CHECK` frames."""
+    cookie, count = request.cookies.get(COOKIE, ""), 0
+    frames = feed.listen(last_event_id)
+    try:
+        async for frame in frames:
+            yield frame
+            count += 1
+            if caller.session and count % FRAMES_PER_CHECK == 0 and await _ended(services, cookie):
+                return
+    finally:
+        await frames.aclose()  # type: ignore[attr-defined]  # an async generator has it
+
+
+async def _ended(services: Services, cookie: str) -> bool:
+    return await services.offload(lambda: services.people.by_session(cookie)) is None
+
+
+@site_router.get("/history", response_model=RawHistory | BucketHistory)
+async def history(
+    plant: Site,
+    services: Given,
+    point: Annotated[str, Query(max_length=300, pattern=ID)],
+    start: Instant = "",
+    end: Instant = "",
+    resolution: Annotated[str, Query(max_length=20)] = "auto",
+) -> Response:
+    """One point's readings, raw or in buckets; the last hour unless told."""
+    if point not in plant.points:
+        raise Problem("not-found", "there is no such point")
+    try:
+        last = parse(end) if end else services.clock.now()
+        first = parse(start) if start else last - HOUR_MS
+    except ValueError as error:
+        raise Problem("invalid", str(error)) from error
+    found, width = await services.offload(
+        lambda: histories.read(services.store, plant.site, point, (first, last), resolution)
+    )
+    until = services.complete_until()
+    unit = plant.points[point].unit
+    return json(histories.shown(found, point, unit, complete_until=until, resolution=width))
