@@ -6,13 +6,16 @@ from config.plant import Point
 from edge.ports import PointReading
 from edge.readings import BAD
 
+ON_THE_WAY_MS = 2000
+"""From a read to the collector's look at it: flush, broker, journal."""
+
 
 def is_news(point: Point, last: PointReading | None, reading: PointReading) -> bool:
     """Whether this reading must be sent, given the last one that was.
 
     News is: the first reading, another quality, a value further than the deadband from the last sent
-    one, and any reading after which waiting for the next (one period on) would exceed the longest
-    silence, so a longest silence of one period or less sends everything. The deadband is the greater
+    one, and any reading after which the next (half a period late, and `ON_THE_WAY_MS` until somebody
+    looks at it) would exceed the longest silence, so a silence of one period or less sends everything. The deadband is the greater
     of the absolute one and the percentage of the last sent value. The same reading again (same
     time, value and quality) is never news; one older than the last sent always is: it is history.
     """
@@ -20,7 +23,8 @@ def is_news(point: Point, last: PointReading | None, reading: PointReading) -> b
         return True
     if reading.time <= last.time:
         return reading.time < last.time or reading.value != last.value
-    if reading.time + point.period_s * 1000 - last.time > point.longest_silence_s * 1000:
+    next_known = reading.time + 1.5 * point.period_s * 1000 + ON_THE_WAY_MS
+    if next_known - last.time > point.longest_silence_s * 1000:
         return True
     if reading.quality >= BAD or reading.value is None or last.value is None:
         return False

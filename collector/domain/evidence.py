@@ -67,7 +67,7 @@ def stretches(trace: Trace, value: float, start: int, end: int) -> list[Stretch]
 def _pieces(trace: Trace, value: float, start: int, end: int) -> Iterator[Stretch]:
     reached = start
     usable = (trace.quality < BAD) & np.isfinite(trace.value)
-    nexts = np.append(trace.time[1:], end)
+    nexts = np.append(trace.time, end)[1:]
     for at, following, number, known in zip(
         trace.time.tolist(), nexts.tolist(), trace.value.tolist(), usable.tolist(), strict=True
     ):

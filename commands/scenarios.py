@@ -1,0 +1,114 @@
+"""Runs one scenario over a virtual site and holds what followed against what must follow."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from api.ordering import ORDER
+from commands.virtual import VirtualSite
+from config.clock import VirtualClock, VirtualLoop, run_virtual
+from config.plant import Plant
+from simulators.scenario import Action, Scenario
+from simulators.verdict import History, Row, judge, passed
+
+PLANTS = Path(__file__).parent.parent / "config" / "plants"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One run: its rows, and whether all of them hold."""
+
+    scenario: str
+    seed: int
+    rows: Sequence[Row]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything followed that must, and nothing else."""
+        return passed(self.rows)
+
+
+def run_scenario(scenario: Scenario, plant: Plant, seed: int | None = None) -> Verdict:
+    """Play it to its end in virtual time."""
+    loop = VirtualLoop()
+    clock = VirtualClock(loop, scenario.start_ms(plant.time_zone))
+    used = scenario.seed if seed is None else seed
+    history = run_virtual(_play(scenario, VirtualSite(plant, clock, used)), loop=loop)
+    return Verdict(scenario.name, used, judge(scenario, history))
+
+
+async def _play(scenario: Scenario, site: VirtualSite) -> History:
+    start = site.clock.now()
+    async with site.running():
+        for action in scenario.actions:
+            await site.clock.sleep_until(action.t)
+            await _act(site, action)
+        await site.clock.sleep_until(scenario.lasts_s)
+        return _history(site, start)
+
+
+async def _act(site: VirtualSite, action: Action) -> None:
+    site.estate.advance(site.clock.now())
+    if action.verb == "fault":
+        site.estate.fault(action.subject, action.kind, **dict(action.options))
+    elif action.verb == "repair":
+        site.estate.repair(action.subject, action.kind or None)
+    elif action.verb == "done":
+        site.claim_done(action.kind, action.subject, str(action.options.get("by", "technician")))
+    elif action.verb == "restart":
+        await site.restart_agent(action.subject)
+    elif action.verb == "cut":
+        site.cut(action.subject)
+    else:
+        site.mend(action.subject)
+
+
+def _history(site: VirtualSite, start: int) -> History:
+    events = site.decisions.since(0, 1_000_000)
+    return History(
+        alarms=tuple(_alarms(site, events, start)),
+        orders=tuple(_orders(site, start)),
+        occurrences=tuple(_occurrences(events, start)),
+    )
+
+
+def _alarms(site: VirtualSite, events: Sequence[Any], start: int) -> Iterator[dict[str, Any]]:
+    for event in events:
+        if event.stream != "alarm":
+            continue
+        rule = site.plant.rules[str(event.data["rule"])]
+        unknown = event.kind == "condition" and event.data.get("condition") == "UNKNOWN"
+        yield {
+            "t": (event.at - start) / 1000,
+            "kind": "unknown" if unknown else event.kind,
+            "alarm": event.subject,
+            "rule": rule.id,
+            "asset": rule.asset,
+            "name": rule.name["en"],
+            "priority": event.data.get("priority", rule.priority),
+        }
+
+
+def _orders(site: VirtualSite, start: int) -> Iterator[dict[str, Any]]:
+    for row in reversed(site.desk.rows(ORDER, site.plant.site)):
+        order = site.ordering.find(site.plant.site, row.id).order
+        asset = order.asset
+        about = {"order": row.id, "order_kind": order.kind, "asset": asset}
+        rule = order.rules[0] if order.rules else str(order.cause)
+        name = order.title["en"]
+        for event in site.desk.history(ORDER, site.plant.site, row.id):
+            kind = {"raised": "opened", "reported": "opened", "close": "closed"}.get(event.kind, event.kind)  # fmt: skip
+            closed = "readings" if event.by == "readings" else "people"
+            yield about | {"t": (event.at - start) / 1000, "kind": kind, "rule": rule, "name": name, "closed_by": closed}  # fmt: skip
+
+
+def _occurrences(events: Sequence[Any], start: int) -> Iterator[dict[str, Any]]:
+    for event in events:
+        if event.stream == "occurrence" and event.kind.startswith("verdict_"):
+            yield {
+                "t": (event.at - start) / 1000,
+                "duty": event.data["duty"],
+                "asset": event.data["asset"],
+                "verdict": event.data["verdict"],
+            }
