@@ -136,7 +136,8 @@ class Estate:
         if mute or (now_ms - last_ms < pace_ms and discrete == before):
             return []
         self._published[station.device.id] = (now_ms, discrete)
-        return payloads(station.device.unit, station.points, station.values, now_ms)
+        told = {p.id: _rounded(station.values.get(p.id), p.decimals) for p in station.points}
+        return payloads(station.device.unit, station.points, told, now_ms)
 
     def camera(self, asset: str) -> CameraState:
         """How the camera of this asset stands; a cut or silent one cannot be reached."""
@@ -177,6 +178,11 @@ def _check(station: Station, kind: str, options: Mapping[str, object]) -> None:
         raise UnknownFault(f"{kind!r} is no fault of {station.device.asset}: {', '.join(known)}")
     if kind in faults.NEEDS_POINT and "point" not in options:
         raise UnknownFault(f"{kind} of {station.device.asset} needs a point")
+
+
+def _rounded(value: Value, decimals: int) -> Value:
+    """To one place more than is shown: the resolution of a device that writes decimal text."""
+    return round(value, decimals + 1) if isinstance(value, float) else value
 
 
 def _within(asset: str, whole: str) -> bool:

@@ -167,16 +167,18 @@ def is_row_number(point: Point) -> bool:
 
 
 def find_device(plant: Plant, recording: Recording, protocol: str) -> str:
-    """The device of this protocol whose points match most columns.
+    """The device of this protocol whose points match most columns; one that numbers rows comes first.
 
     Raises:
         NotARecording: none matches any.
     """
-    best, most = "", 0
+    best, most = "", (False, 0)
     for device in plant.devices.values():
         if plant.profiles[device.profile].protocol == protocol:
-            score = len(match(recording.columns, _points(plant, device.id)))
-            best, most = (device.id, score) if score > most else (best, most)
+            found = len(match(recording.columns, _points(plant, device.id)))
+            numbers = any(is_row_number(p) and p.device == device.id for p in plant.points.values())
+            score = (numbers, found)
+            best, most = (device.id, score) if found and score > most else (best, most)
     if not best:
         raise NotARecording(f"no {protocol} device of {plant.site} has points named like {', '.join(recording.columns)}")  # fmt: skip
     return best
@@ -284,7 +286,8 @@ class ReplayModbus:
         return min(self._due, max(self._read + 1, self._due - BUFFER_ROWS))
 
     def _has_number(self, table: str, address: int, count: int) -> bool:
-        return any(
+        """Whether a read takes the whole row number; where there is none, any read counts."""
+        return not self._number_at or any(
             table == own and address <= first and first + words <= address + count
             for own, first, words in self._number_at
         )

@@ -20,12 +20,13 @@ PasswordOf = Callable[[Secret], str]
 
 @dataclass(slots=True)
 class Servers:
-    """What runs. `ports` holds each listening line with its real port."""
+    """What runs. `ports` holds each listening line with its real port; `ticking` ends only by a fault."""
 
     ports: dict[str, int] = field(default_factory=dict)
     modbus: dict[str, ModbusServer] = field(default_factory=dict)
     cameras: dict[str, CameraServer] = field(default_factory=dict)
     devices: dict[str, MqttDevices] = field(default_factory=dict)
+    ticking: asyncio.Task[None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,12 @@ async def serving(estate: Estate, clock: Clock, access: Access) -> AsyncIterator
         estate.advance(clock.now())
         for line in estate.plant.lines.values():
             await _start(estate, clock, access, line, servers, stack)
-        async with asyncio.TaskGroup() as group:
-            ticking = group.create_task(_tick(estate, clock, servers))
+        servers.ticking = asyncio.create_task(_tick(estate, clock, servers))
+        try:
             yield servers
-            ticking.cancel()
+        finally:
+            servers.ticking.cancel()
+            await asyncio.wait([servers.ticking])
 
 
 async def run_estate(
@@ -67,7 +70,8 @@ async def run_estate(
     """Serve until cancelled; `ready` is called once every endpoint listens."""
     async with serving(estate, clock, access) as servers:
         ready(servers)
-        await asyncio.get_running_loop().create_future()
+        if servers.ticking:
+            await servers.ticking
 
 
 async def _start(

@@ -60,7 +60,7 @@ class Station:
     def update(self, now_ms: int) -> None:
         """Move the physics to `now_ms` and lay the faults over what it shows."""
         self.outputs = self.equipment.update(now_ms, [one for _, one in self.imposed])
-        own = {p.id: _number(p, self.outputs.get(self._paths[p.id], 0.0)) for p in self.points}
+        own = {p.id: as_value(p, self.outputs.get(self._paths[p.id], 0.0)) for p in self.points}
         self.values = faults.shown(self.active(), own)
 
     def active(self) -> list[Fault]:
@@ -115,7 +115,7 @@ def _relative(point: str, asset: str) -> str:
     return point.removeprefix(f"{asset}/")
 
 
-def _number(point: Point, shown: Shown) -> Value:
+def as_value(point: Point, shown: Shown) -> Value:
     """A state's name as its number in this profile; text registers keep text."""
     if not isinstance(shown, str):
         return shown

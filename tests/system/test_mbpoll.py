@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from config.clock import ScaledClock
+from config.load import load_plant
 from config.plant import Plant
 from config.profile import ModbusLimits, Register
 from simulators.estate import Estate
 from simulators.modbus_server import ModbusServer
+from simulators.playing import playing_modbus
+from simulators.replay import Player, Recording, find_device
 from tests.unit.simulators.plants import holding, plant_of, point, small_plant
 
+RIVERSIDE = Path(__file__).parents[2] / "config" / "plants" / "riverside"
 pytestmark = pytest.mark.system
 TYPES = {"coil": "0", "discrete": "1", "input": "3:hex", "holding": "4:hex"}
 
@@ -143,6 +147,33 @@ async def test_mbpoll_and_own_arithmetic_find_the_value_in_every_type_and_order(
 
 async def test_mbpoll_reads_every_register_of_a_plant_as_its_profiles_promise(mbpoll: Path) -> None:
     assert await check_plant(mbpoll, small_plant()) > 25
+
+
+async def test_mbpoll_reads_every_register_of_riverside_as_its_profiles_promise(
+    mbpoll: Path,
+) -> None:
+    assert await check_plant(mbpoll, load_plant(RIVERSIDE)) > 100
+
+
+async def test_mbpoll_reads_number_and_values_of_one_row_from_a_recording(mbpoll: Path) -> None:
+    plant = load_plant(RIVERSIDE)
+    rows = tuple((float(n), n / 4) for n in range(1000))
+    recording = Recording(("Current", "Pressure"), tuple(range(0, 200_000, 200)), rows)
+    player = Player(plant, find_device(plant, recording, "modbus"), recording)
+    unit = int(player.device.unit)
+    async with playing_modbus(player, ScaledClock(factor=20)) as (replay, server, port):
+        seen = set()
+        for _ in range(20):
+            words = await poll(mbpoll, port, unit, "input", 0, 18)
+            row = words[0] * 65536 + words[1] - 1
+            current = struct.unpack(">f", struct.pack(">HH", *words[6:8]))[0]
+            pressure = struct.unpack(">f", struct.pack(">HH", words[9], words[8]))[0]
+            assert (current, pressure) == rows[row]
+            assert words[2:4] == [0x7FC0, 0], "a point without a column"
+            seen.add(row)
+        assert len(seen) > 10
+        assert not replay.finished
+        assert set(server.functions) == {4}
 
 
 async def test_mbpoll_is_refused_what_is_not_there(mbpoll: Path) -> None:

@@ -8,6 +8,7 @@ from config.profile import ModbusLimits
 from simulators.estate import Estate, Step, UnknownFault
 from simulators.layout import ILLEGAL_FUNCTION, TARGET_SILENT
 from simulators.physics.camera import CameraState
+from simulators.station import as_value
 from tests.unit.simulators.plants import small_plant
 
 START = 1_763_700_000_000
@@ -273,6 +274,23 @@ def test_a_camera_stands_on_the_rungs_that_its_fault_leaves(kind: str, state: Ca
     day.estate.repair("camera-1")
     day.run(1)
     assert day.estate.camera("camera-1") == CameraState()
+
+
+@pytest.mark.parametrize(
+    ("path", "shown", "value"),
+    [
+        ("chiller/mode", "running", 1.0),
+        ("chiller/mode", "man", 3.0),
+        ("chiller/mode", "no such state", 0.0),
+        ("chiller/mode", 2.0, 2.0),
+        ("chiller/serial", "SN-7", "SN-7"),
+        ("chiller/supply", None, None),
+    ],
+)
+def test_a_state_is_named_by_the_physics_and_numbered_by_the_profile(
+    path: str, shown: float | str | None, value: float | str | None
+) -> None:
+    assert as_value(small_plant().points[path], shown) == value
 
 
 # --- faults around what a device shows and how it answers -----------------------------------------

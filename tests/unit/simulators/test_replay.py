@@ -216,6 +216,19 @@ def test_reads_without_the_row_number_do_not_move_the_row_of_the_reader() -> Non
     assert bench.poll()[0] == 2
 
 
+def test_without_a_row_number_every_read_moves_the_row() -> None:
+    points = [point("p/flow", holding(0, "f32"), "p")]
+    plant = plant_of([("p", "modbus", "p", "p", "1")], points, ModbusLimits())
+    now = START
+    recording = Recording(("flow",), (0, 1000), ((1.0,), (2.0,)))
+    device = ReplayModbus(
+        Player(plant, find_device(plant, recording, "modbus"), recording), lambda: now
+    )
+    assert device.answer(1, 3, 0, 2) == [0x3F80, 0]
+    now += 1000
+    assert device.answer(1, 3, 0, 2) == [0x4000, 0]
+
+
 def test_missing_cells_are_no_data_in_the_register(tmp_path: Path) -> None:
     recording = read_recording(written(tmp_path, SMALL))
     now = START

@@ -9,12 +9,15 @@ import pytest
 
 from config.clock import ScaledClock
 from config.plant import Secret
+from config.profile import JsonPath, ModbusLimits
 from simulators.camera_server import Login
 from simulators.estate import Estate
 from simulators.mqtt_device import MqttDevices
+from simulators.playing import play_mqtt
+from simulators.replay import Player, Recording
 from simulators.serving import Access, Servers, run_estate, serving
 from tests.unit.simulators.brokers import small_broker
-from tests.unit.simulators.plants import small_plant
+from tests.unit.simulators.plants import plant_of, point, small_plant
 from tests.waiting import until
 
 
@@ -129,6 +132,24 @@ async def test_a_payload_that_was_not_acknowledged_is_said_again_and_drained() -
         assert devices.unacknowledged == 0
         assert {("rows/1", b"one"), ("rows/2", b"two")} <= set(broker.said)
         await devices.close()
+        await devices.close()
+
+
+async def test_a_recording_is_published_row_by_row_and_acknowledged() -> None:
+    points = [
+        point("said/row_number", JsonPath("rows", ("row",), time_path=("ts",)), "said"),
+        point("said/flow", JsonPath("rows", ("flow",)), "said"),
+    ]
+    plant = plant_of([("said", "mqtt", "pits", "said", "p1")], points, ModbusLimits())
+    rows = tuple((n / 3,) for n in range(50))
+    player = Player(plant, "said", Recording(("flow",), tuple(range(0, 50_000, 1000)), rows))
+    async with small_broker() as broker:
+        devices = MqttDevices("127.0.0.1", broker.port, client_id="rows")
+        devices.start()
+        assert await play_mqtt(player, ScaledClock(factor=200), devices)
+        told = [json.loads(payload) for _, payload in broker.said]
+        assert [row["row"] for row in told] == list(range(1, 51))
+        assert [row["flow"] for row in told] == [row[0] for row in rows]
         await devices.close()
 
 
