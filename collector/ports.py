@@ -295,9 +295,12 @@ class LedgerEvent:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """The current row of one alarm or occurrence: a fold of its events."""
+    """The current row of one alarm or occurrence: a fold of its events.
 
-    stream: Literal["alarm", "occurrence"]
+    `rule` rows are how a rule stands, kept by alarming for its own restart.
+    """
+
+    stream: Literal["alarm", "occurrence", "rule"]
     site: str
     id: str
     open: bool

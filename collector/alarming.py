@@ -1,0 +1,357 @@
+"""Alarms as they happen: every group judged in passing, timers that run without messages, people's asks."""
+
+import heapq
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from collector.alarm_ledger import AlarmLedger, KeptRule, enduring
+from collector.domain.alarms import (
+    RuleState,
+    Step,
+    Wish,
+    on_edit,
+    on_retire,
+    on_sample,
+    on_time,
+    on_wish,
+    watch_from,
+)
+from collector.domain.conditions import ConditionState, Sample, compile_rule, delay_at
+from collector.groups import Group
+from collector.live import LiveTable
+from collector.ports import Ask, Asks, Decisions, RuleNow, Unavailable
+from collector.screening import FAR, Quiet, Screen
+from config.clock import Clock
+from config.plant import Plant
+from edge.readings import Ints
+
+log = logging.getLogger("steward.alarming")
+
+LOOK_EVERY_MS: Final = 200
+"""How often asks are looked for."""
+PATIENCE_MS: Final = 100
+"""A timer waits so long for readings that were received before its instant but not yet judged."""
+SETTLE_MS: Final = 5000
+"""After a stop, timers that passed meanwhile wait so long for readings that queued (rules-alarms 11)."""
+
+
+class Alarming:
+    """The only writer of alarms. `restore` first; then groups in the order of the journal.
+
+    `judge` lets the timers act that are due by its group's receive time: nobody needs to call `wake`
+    before it. Only `flush` speaks to the ledger, and `wake`, to read what people ask.
+    """
+
+    def __init__(
+        self, plants: Sequence[Plant], live: LiveTable, decisions: Decisions, asks: Asks
+    ) -> None:
+        self._live = live
+        self._ledger = AlarmLedger(decisions, asks)
+        self._sites = [plant.site for plant in plants for _ in plant.rules]
+        self._watches = [
+            compile_rule(rule, plant.points[rule.point].longest_silence_s)
+            for plant in plants
+            for rule in plant.rules.values()
+        ]
+        rules = list(zip(self._sites, self._watches, strict=True))
+        self._index = {(site, watch.rule.id): n for n, (site, watch) in enumerate(rules)}
+        self._screen = Screen(
+            self._watches, [live.row(site, watch.rule.point) for site, watch in rules]
+        )
+        self._states: list[RuleState] = []
+        self._kept: list[KeptRule] = []
+        self._conditions: dict[str, dict[str, RuleNow]] = {plant.site: {} for plant in plants}
+        self._timers: list[tuple[int, int]] = []
+        self._armed: dict[int, int] = {}
+        self._now = 0
+        self._stopped_at = 0
+        self._held = (0, 0)
+        self._reachable = True
+
+    @property
+    def position(self) -> int:
+        """Journal position up to which decisions are durable."""
+        return self._ledger.position
+
+    # --- start ---------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Take up what the ledger keeps. Raises `Unavailable`."""
+        self._kept = list(self._ledger.restore())
+        self._now = self._stopped_at = self._ledger.heard
+
+    def _awake(self, now: int) -> None:
+        self._now = max(self._now, now)
+        if not self._states:
+            self._begin(now)
+
+    def _begin(self, now: int) -> None:
+        """Once, with the first instant known: rules stand as they were kept, or are watched from now on."""
+        self._recall()
+        self._states = [watch_from(watch, now) for watch in self._watches]
+        fresh = set(range(len(self._watches)))
+        for kept in self._kept:
+            index = self._index.get((kept.site, kept.rule))
+            if index is None:
+                self._ledger.note(kept.site, on_retire(kept.state, now))
+                self._ledger.forget(kept.site, kept.rule)
+            else:
+                fresh.discard(index)
+                self._take_up(index, kept, now)
+        for index in fresh:
+            self._remember(index)
+        for row in self._screen.rules_of:
+            self._settle(row)
+        for site, conditions in self._conditions.items():
+            self._live.set_conditions(site, conditions)
+
+    def _recall(self) -> None:
+        """When each row was last heard, as far as that was judged before the stop."""
+        rows = self._screen.row_of
+        received = self._live.receive_time[rows]
+        known = rows[(received > 0) & (received <= self._stopped_at)]
+        self._screen.last[known] = self._live.order[known]
+
+    def _take_up(self, index: int, kept: KeptRule, now: int) -> None:
+        watch, state = self._watches[index], self._heard_again(index, kept.state)
+        self._states[index] = state
+        if kept.version != watch.rule.version:
+            self._do(index, on_edit(watch, state, now, self._seen(index)))
+            self._remember(index)
+
+    def _heard_again(self, index: int, state: RuleState) -> RuleState:
+        """With the time of its last reading; a row that spoke since the stop was heard until then."""
+        row = int(self._screen.row_of[index])
+        condition = replace(state.condition, last=self._screen.last_of(row))
+        never = condition.unknown and condition.since == condition.watched
+        if not never and self._live.receive_time[row] > self._stopped_at:
+            condition = replace(condition, watched=max(condition.watched, self._stopped_at))
+        return replace(state, condition=condition)
+
+    def _seen(self, index: int) -> Sample | None:
+        row = int(self._screen.row_of[index])
+        last = self._screen.last_of(row)
+        if last is None:
+            return None
+        return Sample(last, float(self._live.value[row]), int(self._live.quality[row]), self._now)
+
+    # --- readings ------------------------------------------------------------------------------
+
+    def judge(self, group: Group) -> None:
+        """Decide about one group; the live table has it already. A repeat changes nothing.
+
+        Timers before its receive time act first; those that end within it act where no reading of the
+        group says otherwise (rules-alarms 8, 9).
+        """
+        if 0 < group.position <= self._ledger.judged:
+            return
+        now = group.received
+        self._awake(now)
+        held = self._held[0] <= now < self._held[1]
+        if not held:
+            self._fire(now - 1)
+        time = np.minimum(group.time, now)
+        start = self._ledger.count()
+        self._look(group, time, self._overdue(now) if held else None)
+        self._ledger.order(start)
+        self._screen.heard(group, time)
+        if not held:
+            self._fire(now)
+        self._ledger.judged = max(self._ledger.judged, group.position)
+        self._ledger.heard = max(self._ledger.heard, now)
+
+    def _overdue(self, now: int) -> int:
+        return now - min((watch.silence for watch in self._watches), default=0)
+
+    def _look(self, group: Group, time: Ints, overdue: int | None) -> None:
+        for row, samples in self._screen.lively(group, time, overdue):
+            for index in self._screen.rules_of[row]:
+                self._take(index, row, samples)
+            self._settle(row, _last_value(samples, self._screen.last_of(row)))
+
+    def _take(self, index: int, row: int, samples: Sequence[tuple[Sample, bool]]) -> None:
+        """Judge a row's readings by one rule; what its state makes quiet is passed over."""
+        watch, state = self._watches[index], self._refreshed(index, row)
+        quiet, last = Quiet(watch), state.condition.last
+        for sample, live in samples:
+            if live and quiet.covers(sample, last):
+                last = sample.time
+                continue
+            if last != state.condition.last:
+                state = replace(state, condition=replace(state.condition, last=last))
+            step = on_sample(watch, state, sample, live=live)
+            state, last = step.state, step.state.condition.last
+            self._ledger.note(self._sites[index], step)
+            quiet = Quiet(watch, state.condition, sample.value)
+        self._put(index, state)
+
+    def _refreshed(self, index: int, row: int) -> RuleState:
+        state = self._states[index]
+        last = self._screen.last_of(row)
+        return replace(state, condition=replace(state.condition, last=last))
+
+    # --- timers --------------------------------------------------------------------------------
+
+    def wake(self, now: int) -> None:
+        """Let every timer act that is due at `now`, at its own instant; then do what people ask."""
+        self._awake(now)
+        self._fire(now)
+        self._attend(now)
+
+    def next_wake(self) -> int | None:
+        """When the next timer may be due (UTC ms): never later than it is; None without any."""
+        first = min(self._timers[0][0] if self._timers else FAR, self._screen.next_silence)
+        return None if first == FAR or self._now < self._held[1] else first
+
+    def _fire(self, until: int, woken: int = 0) -> None:
+        start = self._ledger.count()
+        while due := self._due(until):
+            for index in sorted(due):
+                row = int(self._screen.row_of[index])
+                state = self._refreshed(index, row)
+                self._do(index, on_time(self._watches[index], state, until, woken=woken))
+                self._settle(row)
+        self._ledger.order(start)
+
+    def _due(self, until: int) -> set[int]:
+        due = set(self._screen.silent_by(until))
+        while self._timers and self._timers[0][0] <= until:
+            instant, index = heapq.heappop(self._timers)
+            if self._armed.get(index) == instant:
+                del self._armed[index]
+            if delay_at(self._watches[index], self._states[index].condition) == instant:
+                due.add(index)
+        return due
+
+    # --- people --------------------------------------------------------------------------------
+
+    def _attend(self, now: int) -> None:
+        try:
+            for ask in self._ledger.asks():
+                self._answer(ask, now)
+        except Unavailable as error:
+            self._complain(error)
+
+    def _answer(self, ask: Ask, now: int) -> None:
+        index = self._index_of(ask)
+        note = ask.data.get("note")
+        wish = Wish(
+            id=ask.id,
+            kind="reset" if ask.kind == "reset" else "acknowledge",
+            subject=ask.subject,
+            by=ask.by,
+            at=min(ask.at, now),
+            note=None if note is None else str(note),
+        )
+        step = on_wish(_NOTHING if index is None else self._states[index], wish)
+        self._ledger.answer(ask, step.refused, now)
+        if index is not None and step.refused is None:
+            self._do(index, step)
+            self._settle(int(self._screen.row_of[index]))
+
+    def _index_of(self, ask: Ask) -> int | None:
+        for index, state in enumerate(self._states):
+            if state.alarm and state.alarm.id == ask.subject and self._sites[index] == ask.site:
+                return index
+        return None
+
+    # --- what came of it -----------------------------------------------------------------------
+
+    def _do(self, index: int, step: Step) -> None:
+        self._ledger.note(self._sites[index], step)
+        self._put(index, step.state)
+
+    def _put(self, index: int, state: RuleState) -> None:
+        before = self._states[index]
+        self._states[index] = state
+        if enduring(before) != enduring(state):
+            self._remember(index)
+
+    def _remember(self, index: int) -> None:
+        self._ledger.stands(self._sites[index], self._watches[index].rule, self._states[index])
+
+    def _settle(self, row: int, value: float | None = None) -> None:
+        rules = self._screen.rules_of[row]
+        states = [self._states[index] for index in rules]
+        self._screen.settle(row, [state.condition for state in states], value)
+        for index, state in zip(rules, states, strict=True):
+            self._show(index, state)
+            instant = delay_at(self._watches[index], state.condition)
+            if instant is not None and self._armed.get(index) != instant:
+                heapq.heappush(self._timers, (instant, index))
+                self._armed[index] = instant
+
+    def _show(self, index: int, state: RuleState) -> None:
+        rule, condition = self._watches[index].rule, state.condition
+        self._conditions[self._sites[index]][rule.id] = RuleNow(
+            rule=rule.id,
+            asset=rule.asset,
+            condition=condition.shown,
+            since=condition.since,
+            letter=state.letter,
+            alarm=state.alarm.id if state.alarm else "",
+        )
+
+    # --- running -------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Keep events, rows and cursor in one transaction; without events at most once a second.
+
+        Raises `Unavailable`: everything is kept here and tried again, at most once a second.
+        """
+        self._ledger.flush(self._now)
+
+    async def run(self, clock: Clock) -> None:
+        """Wake for timers and asks, for ever. After a stop, what queued meanwhile may speak first."""
+        if self._stopped_at:
+            await self._settle_down(clock)
+        while True:
+            now = clock.now()
+            self._awake(now)
+            self._fire(now - PATIENCE_MS)
+            self._attend(now)
+            self._try_flush()
+            await clock.sleep_until(clock.monotonic() + self._wait(now) / 1000)
+
+    def _wait(self, now: int) -> int:
+        due = self.next_wake()
+        if due is None:
+            return LOOK_EVERY_MS
+        return min(LOOK_EVERY_MS, max(1, due + PATIENCE_MS - now))
+
+    async def _settle_down(self, clock: Clock) -> None:
+        start = clock.now()
+        self._held = (start, start + SETTLE_MS)
+        await clock.sleep_until(clock.monotonic() + SETTLE_MS / 1000)
+        now = clock.now()
+        self._awake(now)
+        self._fire(now, woken=now)
+
+    def _try_flush(self) -> None:
+        try:
+            self.flush()
+        except Unavailable as error:
+            self._complain(error)
+        else:
+            if not self._reachable:
+                log.info("the ledger is back")
+            self._reachable = True
+
+    def _complain(self, error: Unavailable) -> None:
+        if self._reachable:
+            log.error("decisions wait for the ledger: %s", error)
+        self._reachable = False
+
+
+_NOTHING: Final = RuleState(ConditionState((), since=0, watched=0, unknown=False))
+"""Of an alarm that is not open."""
+
+
+def _last_value(samples: Sequence[tuple[Sample, bool]], last: int | None) -> float | None:
+    """The value that the row's rules judged last, None if there was no live reading."""
+    live = [s for s, is_live in samples if is_live and (last is None or s.time >= last)]
+    return live[-1].value if live else None

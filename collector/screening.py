@@ -1,0 +1,325 @@
+"""Which readings of a group can change anything: whole columns at once, so that the quiet ones cost next to nothing."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from collector.domain.conditions import (
+    IN_TEST,
+    ConditionState,
+    LevelState,
+    Sample,
+    Watch,
+    silence_at,
+)
+from collector.groups import Group
+from config.rules import Level
+from edge.readings import Floats, Ints
+
+NEVER: Final = int(np.iinfo(np.int64).min)
+FAR: Final = int(np.iinfo(np.int64).max)
+BIG: Final = float(np.finfo(np.float64).max)
+"""An open end of a band: every finite value is within, the infinite ones are not."""
+
+USABLE, LOST, SINGLY = 0, 1, 2
+"""What a quality means for the rules of a row: usable for all, for none, or they must be asked."""
+
+Interval = tuple[float, float]
+EVERYTHING: Final[Interval] = (-BIG, BIG)
+NOTHING: Final[Interval] = (np.inf, -np.inf)
+
+
+class Screen:
+    """Arrays over the rows of the live table.
+
+    A live, usable value within `[lo, hi]` of its row changes nothing there; an unusable one changes
+    nothing where `dead`. `last` is the (counted) time of the row's last live reading, `NEVER` without
+    one. What was already silent on arrival changes nothing within the stale band of an UNKNOWN row, and
+    what is late nothing within the calm band while no late stretch is open.
+    """
+
+    lo: Floats
+    hi: Floats
+    last: Ints
+    dead: npt.NDArray[np.bool_]
+    _stale_lo: Floats
+    _stale_hi: Floats
+    _patience: Ints
+    _calm_lo: Floats
+    _calm_hi: Floats
+    _value: Floats
+    _ruled: npt.NDArray[np.bool_]
+    _late_open: npt.NDArray[np.bool_]
+    _flag: npt.NDArray[np.bool_]
+    _policy: Ints
+
+    def __init__(self, watches: Sequence[Watch], rows: Sequence[int]) -> None:
+        self.watches = watches
+        self.row_of: Ints = np.array(rows, np.int64)
+        self.rules_of: dict[int, list[int]] = {}
+        for rule, row in enumerate(rows):
+            self.rules_of.setdefault(row, []).append(rule)
+        self._size = 0
+        self._grow(max(rows, default=0) + 1)
+        self._codes = self._qualities()
+        self._calm()
+        self._silence: Ints = np.array([watch.silence for watch in watches], np.int64)
+        self._silence_base: Ints = np.zeros(len(watches), np.int64)
+        self._hears: npt.NDArray[np.bool_] = np.zeros(len(watches), np.bool_)
+        self.next_silence = FAR
+
+    # --- readings ------------------------------------------------------------------------------
+
+    def lively(
+        self, group: Group, time: Ints, overdue: int | None = None
+    ) -> Iterator[tuple[int, list[tuple[Sample, bool]]]]:
+        """Rows where something may change, each with all its readings in order of source time.
+
+        Each comes as the sample and whether it is live. Of equal source times only the last to arrive
+        is there (rules-alarms 10). Rows silent since before `overdue` are lively in any case.
+        """
+        row = group.row
+        found = self._lively_rows(group, time, overdue)
+        if not len(found):
+            return
+        self._flag[found] = True
+        index = np.flatnonzero(self._flag[row])
+        self._flag[found] = False
+        index = index[np.lexsort((group.time[index], row[index]))]
+        ends = np.flatnonzero(np.diff(row[index])) + 1
+        for part in np.split(index, ends):
+            yield int(row[part[0]]), _samples(group, time, part)
+
+    def _lively_rows(self, group: Group, time: Ints, overdue: int | None) -> Ints:
+        row, value = group.row, group.value
+        if len(row) and row.max() >= self._size:
+            self._grow(int(row.max()) + 1)
+        last = self.last[row]
+        odd = ~((value >= self.lo[row]) & (value <= self.hi[row]))
+        odd |= time < last
+        if group.quality.any():
+            odd |= self._codes[self._policy[row], group.quality] != USABLE
+        if not group.live.all():
+            odd |= ~group.live
+        if overdue is not None:
+            odd |= last < overdue
+        if not odd.any():
+            return np.empty(0, np.int64)
+        return self._sift(group, time, np.flatnonzero(odd), overdue)
+
+    def _sift(self, group: Group, time: Ints, index: Ints, overdue: int | None) -> Ints:
+        """Of the readings that stand out, those that can change something; their rows, once each."""
+        index = index[self._ruled[group.row[index]]]
+        row, value = group.row[index], group.value[index]
+        code = self._codes[self._policy[row], group.quality[index]]
+        code = np.where(np.isfinite(value), code, LOST)
+        past = ~group.live[index] | (time[index] < self.last[row])
+        calm = (value >= self._calm_lo[row]) & (value <= self._calm_hi[row]) & (code == USABLE)
+        quiet_past = ((code == LOST) | calm) & ~self._late_open[row]
+        stale = group.received - time[index] > self._patience[row]
+        stale &= (value >= self._stale_lo[row]) & (value <= self._stale_hi[row])
+        quiet_live = np.where(code == LOST, self.dead[row], stale & (code == USABLE))
+        if overdue is not None:
+            quiet_live &= self.last[row] >= overdue
+        return np.unique(row[~np.where(past, quiet_past, quiet_live)])
+
+    def heard(self, group: Group, time: Ints) -> None:
+        """Remember when each row last spoke; what is late or history does not count."""
+        row = group.row
+        if not group.live.all():
+            row, time = row[group.live], time[group.live]
+        np.maximum.at(self.last, row, time)
+
+    def last_of(self, row: int) -> int | None:
+        """The time of the row's last live reading, None without one."""
+        last = int(self.last[row])
+        return None if last == NEVER else last
+
+    # --- silence -------------------------------------------------------------------------------
+
+    def silent_by(self, until: int) -> list[int]:
+        """Rules whose silence begins at or before `until`."""
+        if until < self.next_silence:
+            return []
+        last = self.last[self.row_of]
+        base = np.where(last == NEVER, self._silence_base, last)
+        due = np.where(self._hears, base + self._silence + 1, FAR)
+        self.next_silence = int(due.min(initial=FAR))
+        found: list[int] = np.flatnonzero(due <= until).tolist()
+        return found
+
+    # --- states --------------------------------------------------------------------------------
+
+    def settle(
+        self, row: int, states: Sequence[ConditionState], value: float | None = None
+    ) -> None:
+        """The rules of a row stand like `states` now; `value` is the row's last usable value."""
+        if value is not None:
+            self._value[row] = value
+        rules = self.rules_of[row]
+        fresh, stale = EVERYTHING, EVERYTHING
+        dead, late_open = True, False
+        for rule, state in zip(rules, states, strict=True):
+            watch = self.watches[rule]
+            own_fresh, own_stale = quiet_bands(watch, state, float(self._value[row]))
+            fresh, stale = _both(fresh, own_fresh), _both(stale, own_stale)
+            dead = dead and _dead(watch, state)
+            late_open = late_open or state.late is not None
+            self._listen(rule, watch, state)
+        self.lo[row], self.hi[row] = fresh
+        self._stale_lo[row], self._stale_hi[row] = stale
+        self.dead[row], self._late_open[row] = dead, late_open
+
+    def _listen(self, rule: int, watch: Watch, state: ConditionState) -> None:
+        instant = silence_at(watch, state)
+        self._hears[rule] = instant is not None
+        self._silence_base[rule] = state.watched
+        if instant is not None:
+            self.next_silence = min(self.next_silence, instant)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _grow(self, size: int) -> None:
+        size = max(64, 2 * size)
+        kept = self._size
+        columns: dict[str, tuple[npt.DTypeLike, object]] = {
+            "lo": (np.float64, -BIG),
+            "hi": (np.float64, BIG),
+            "_stale_lo": (np.float64, -BIG),
+            "_stale_hi": (np.float64, BIG),
+            "_patience": (np.int64, 0),
+            "_calm_lo": (np.float64, -BIG),
+            "_calm_hi": (np.float64, BIG),
+            "_value": (np.float64, np.nan),
+            "last": (np.int64, NEVER),
+            "dead": (np.bool_, True),
+            "_ruled": (np.bool_, False),
+            "_late_open": (np.bool_, False),
+            "_flag": (np.bool_, False),
+            "_policy": (np.int64, 0),
+        }
+        for name, (kind, empty) in columns.items():
+            column = np.full(size, empty, kind)
+            if kept:
+                column[:kept] = getattr(self, name)
+            setattr(self, name, column)
+        self._size = size
+        self._ruled[list(self.rules_of)] = True
+
+    def _qualities(self) -> npt.NDArray[np.uint8]:
+        """What each quality means, one line for each mix of tolerances that a row's rules have."""
+        lines: dict[frozenset[frozenset[int]], int] = {frozenset(): 0}
+        for row, rules in self.rules_of.items():
+            mix = frozenset(self.watches[rule].usable for rule in rules)
+            self._policy[row] = lines.setdefault(mix, len(lines))
+        table = np.zeros((len(lines), 256), np.uint8)
+        for mix, line in lines.items():
+            for code in range(256):
+                accepted = {code in usable for usable in mix}
+                table[line, code] = SINGLY if len(accepted) == 2 else LOST * (False in accepted)
+        table[1:, IN_TEST] = SINGLY
+        return table
+
+    def _calm(self) -> None:
+        for row, rules in self.rules_of.items():
+            bands = [_calm_band(self.watches[rule]) for rule in rules]
+            self._calm_lo[row] = max(low for low, _ in bands)
+            self._calm_hi[row] = min(high for _, high in bands)
+            self._patience[row] = max(self.watches[rule].silence for rule in rules)
+
+
+class Quiet:
+    """Which good readings of one row a rule may pass over, standing as it does; none without a state."""
+
+    __slots__ = ("_fresh", "_silence", "_stale")
+
+    def __init__(
+        self, watch: Watch, state: ConditionState | None = None, value: float = np.nan
+    ) -> None:
+        self._silence = watch.silence
+        self._fresh, self._stale = NOTHING, NOTHING
+        if state is not None:
+            self._fresh, self._stale = quiet_bands(watch, state, value)
+
+    def covers(self, sample: Sample, last: int | None) -> bool:
+        """Whether the reading changes nothing but when the point was last heard."""
+        if sample.quality or last is None or not 0 <= sample.time - last <= self._silence:
+            return False
+        stale = sample.received - sample.time > self._silence
+        low, high = self._stale if stale else self._fresh
+        return low <= sample.value <= high
+
+
+def _samples(group: Group, time: Ints, part: Ints) -> list[tuple[Sample, bool]]:
+    columns = zip(
+        time[part].tolist(),
+        group.value[part].tolist(),
+        group.quality[part].tolist(),
+        group.live[part].tolist(),
+        group.time[part].tolist(),
+        strict=True,
+    )
+    kept: dict[tuple[int, bool], tuple[Sample, bool]] = {}
+    for counted, value, quality, live, source in columns:
+        kept[source, live] = (Sample(counted, value, quality, group.received), live)
+    return list(kept.values())
+
+
+def _dead(watch: Watch, state: ConditionState) -> bool:
+    """Whether another unusable reading would change nothing."""
+    if not watch.silent:
+        return state.unknown
+    level = state.levels[0]
+    return level.active == (level.since is None)
+
+
+def quiet_bands(watch: Watch, state: ConditionState, value: float) -> tuple[Interval, Interval]:
+    """Usable values that change nothing as long as the rule stands so: fresh ones, and stale ones.
+
+    `value` is the last one judged, NaN without one. Stale is what was silent already on arrival.
+    """
+    if state.in_test:
+        return NOTHING, NOTHING
+    match watch.rule.kind:
+        case "silent":
+            level = state.levels[0]
+            heard = level.active == (level.since is not None)
+            return (EVERYTHING if heard else NOTHING), EVERYTHING
+        case "state":
+            band = NOTHING if np.isnan(value) else (value, value)
+        case "limit":
+            band = EVERYTHING
+            for written, at in zip(watch.rule.levels, state.levels, strict=True):
+                band = _both(band, _level_band(written, watch.rule.deadband, at))
+    return (NOTHING if state.unknown else band), band
+
+
+def _both(one: Interval, other: Interval) -> Interval:
+    return max(one[0], other[0]), min(one[1], other[1])
+
+
+def _level_band(level: Level, deadband: float, state: LevelState) -> Interval:
+    """Beyond the limit or this side of it, by whether a change is in progress."""
+    sign = 1.0 if level.side == "high" else -1.0
+    edge = sign * level.limit - (deadband if state.active else 0.0)
+    beyond = state.active == (state.since is None)
+    if state.since is not None:
+        edge = float(np.nextafter(edge, np.inf if beyond else -np.inf))
+    low, high = (edge, BIG) if beyond else (-BIG, edge)
+    return (low, high) if level.side == "high" else (-high, -low)
+
+
+def _calm_band(watch: Watch) -> Interval:
+    """Values that are not abnormal, whatever came before."""
+    match watch.rule.kind:
+        case "silent":
+            return EVERYTHING
+        case "state":
+            first = min(watch.rule.abnormal_states, default=BIG)
+            return -BIG, float(np.nextafter(first, -np.inf))
+        case "limit":
+            highs = [level.limit for level in watch.rule.levels if level.side == "high"]
+            lows = [level.limit for level in watch.rule.levels if level.side == "low"]
+            return max(lows, default=-BIG), min(highs, default=BIG)
