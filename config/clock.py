@@ -75,12 +75,14 @@ class SteppedClock:
         """Move on by `seconds`, waking each sleeper at its own instant and letting it run."""
         end = self._now_ms + round(seconds * 1000)
         while True:
-            due = [d for d, f in self._sleepers if not f.done()]
-            instant = min([self._start_ms + round(d * 1000) for d in due] + [end])
+            due = [self._instant(d) for d, f in self._sleepers if not f.done()]
+            instant = min([*due, end])
             if instant > end or (instant == end and self._now_ms == end and not due):
                 break
             self._now_ms = max(self._now_ms, min(instant, end))
-            woken = [f for d, f in self._sleepers if d <= self.monotonic() and not f.done()]
+            woken = [
+                f for d, f in self._sleepers if self._instant(d) <= self._now_ms and not f.done()
+            ]
             self._sleepers = [(d, f) for d, f in self._sleepers if f not in woken and not f.done()]
             for future in woken:
                 future.set_result(None)
@@ -88,6 +90,10 @@ class SteppedClock:
                 await asyncio.sleep(0)
             if not woken and self._now_ms >= end:
                 break
+
+    def _instant(self, deadline: float) -> int:
+        """A deadline as UTC ms, rounded: sums of seconds seldom meet a millisecond exactly."""
+        return self._start_ms + round(deadline * 1000)
 
 
 class _JumpingSelector(selectors.SelectSelector):

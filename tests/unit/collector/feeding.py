@@ -1,0 +1,155 @@
+"""A small plant, messages as its agents would send them, and recorders for ingest's tests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import numpy as np
+
+from collector.groups import Group
+from collector.ports import Message, StoreBatch, Unavailable
+from config.plant import Asset, Device, Line, Plant, Point, System
+from config.profile import JsonPath
+from edge.readings import Batch, Birth, PointRow, encode, topic
+
+SITE = "riverside"
+NAMES = {"en": "x"}
+T0 = 1_763_700_000_000
+
+
+def plant(points_of: Mapping[str, Sequence[str]] | None = None) -> Plant:
+    """One device per agent; its points are those named."""
+    points_of = points_of or {"a1": ("pump/flow", "pump/pressure"), "a2": ("fan/speed",)}
+    points = {
+        p: Point(p, p.split("/")[0], agent, NAMES, "measurement", "bar", JsonPath("", ()))
+        for agent, names in points_of.items()
+        for p in names
+    }
+    assets = {p.asset: Asset(p.asset, NAMES, "water") for p in points.values()}
+    return Plant(
+        site=SITE, name=NAMES, time_zone="UTC", calendar="", seasons={},
+        systems={"water": System("water", NAMES)}, locations={}, agents=tuple(points_of),
+        lines={a: Line(a, a, "mqtt") for a in points_of},
+        devices={a: Device(a, "x", a, "pump") for a in points_of},
+        profiles={}, assets=assets, points=points, rules={}, plans={}, poll_classes={},
+    )  # fmt: skip
+
+
+def birth(
+    *points: str, agent: str = "a1", epoch: str = "E1", unit: str = "bar", at: int = T0,
+    retired: Sequence[int] = (),
+) -> Message:  # fmt: skip
+    names = points or ("pump/flow", "pump/pressure")
+    rows = [
+        PointRow(i, name, unit, "measurement", 2, "data", 10, 60, retired=i in retired)
+        for i, name in enumerate(names)
+    ]
+    payload = encode(Birth("1.0", 1, epoch, "1", "hash", rows))
+    return Message(topic(SITE, agent, "birth"), payload, at)
+
+
+Reading = (
+    tuple[int, float | None] | tuple[int, float | None, int] | tuple[int, float | None, int, int]
+)
+
+
+def batch(
+    seq: int,
+    *readings: Reading,
+    agent: str = "a1",
+    lane: str = "data",
+    at: int = T0,
+    error: int = 0,
+) -> Message:
+    """Readings are (index, value, quality = 0, offset from `at` in ms = 0); `error` is the agent's clock's."""
+    columns = [(*r, 0, 0)[:4] if len(r) == 2 else (*r, 0)[:4] for r in readings]
+    i, v, q, d = (list(c) for c in zip(*columns, strict=True)) if columns else ([], [], [], [])
+    payload = encode(Batch("E1", seq, 1, at + error, at + error, i, d, v, q))  # type: ignore[arg-type]  # columns by construction
+    return Message(topic(SITE, agent, lane), payload, at)
+
+
+class Source:
+    """A `BatchSource` that is given lists and keeps what was committed."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes, bool]] = []
+        self._lists: asyncio.Queue[list[Message] | None] = asyncio.Queue()
+
+    def give(self, *messages: Message) -> None:
+        self._lists.put_nowait(list(messages))
+
+    async def batches(self) -> AsyncIterator[list[Message]]:
+        while messages := await self._lists.get():
+            yield messages
+
+    async def commit(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        self.sent.append((topic, payload, retain))
+
+    async def close(self) -> None:
+        self._lists.put_nowait(None)
+
+
+class Recorder:
+    """A judge that keeps what it was given; `away` makes its ledger unreachable that many times."""
+
+    def __init__(self, position: int = 0) -> None:
+        self.position = position
+        self.groups: list[Group] = []
+        self.said: list[str] = []
+        self.due: int | None = None
+        self.away = 0
+
+    def judge(self, group: Group) -> None:
+        self.groups.append(group)
+        self.said.append("judge")
+
+    def wake(self, now: int) -> None:
+        self.said.append(f"wake {now}")
+        self.due = None
+
+    def next_wake(self) -> int | None:
+        return self.due
+
+    def flush(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise Unavailable("ledger away")
+        if self.groups:
+            self.position = self.groups[-1].position
+
+
+class Store:
+    """Keeps rows (point, time, value, quality) and a cursor; `away` makes writes fail that many times."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, int, float, int]] = []
+        self.position = 0
+        self.away = 0
+        self.writes = 0
+
+    def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
+        if self.away:
+            self.away -= 1
+            raise Unavailable("store away")
+        for b in batches:
+            points = [b.keys[k].point for k in b.key.tolist()]
+            self.rows += zip(
+                points, b.time.tolist(), b.value.tolist(), b.quality.tolist(), strict=True
+            )
+        self.position = cursor
+        self.writes += 1
+
+    def cursor(self) -> int:
+        if self.away:
+            self.away -= 1
+            raise Unavailable("store away")
+        return self.position
+
+
+def same(one: Group, other: Group) -> bool:
+    """Whether two groups are equal to the last byte."""
+    columns = ("row", "time", "value", "quality", "live", "agent")
+    return (one.position, one.received, one.agents) == (
+        other.position, other.received, other.agents,
+    ) and all(
+        np.array_equal(getattr(one, c).tobytes(), getattr(other, c).tobytes()) for c in columns
+    )  # fmt: skip

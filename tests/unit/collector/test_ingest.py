@@ -1,0 +1,349 @@
+"""One pass from bytes to `committed`, and the same again from the journal after a restart."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.adapters.memory_journal import MemoryJournal
+from collector.ingest import Ingest
+from collector.live import LiveTable
+from collector.ports import Entry, Message
+from collector.projecting import Projecting, inline
+from config.clock import SteppedClock
+from edge.readings import Committed, decode, topic
+from tests.unit.collector.feeding import (
+    SITE,
+    T0,
+    Recorder,
+    Source,
+    Store,
+    batch,
+    birth,
+    plant,
+    same,
+)
+from tests.waiting import until
+
+HOUR_MS = 3_600_000
+
+
+class Pipe:
+    """Ingest over twins; `again` is a restart over the same journal."""
+
+    def __init__(self, journal: MemoryJournal | None = None, **more: Any) -> None:
+        self.journal = journal or MemoryJournal()
+        self.source = Source()
+        self.judge = more.pop("judge", None) or Recorder()
+        self.clock = SteppedClock(T0)
+        self.live = LiveTable([plant()])
+        self.store = more.pop("store", None) or Store()
+        self.projecting = Projecting(self.journal, self.store, self.live, inline, self.clock)
+        self.ingest = Ingest(
+            self.source, self.journal, self.live, [self.judge], [plant()], self.clock,
+            self.projecting, **more,
+        )  # fmt: skip
+        self.ingest.restore()
+
+    async def take(self, *messages: Message) -> None:
+        await self.ingest.take(messages)
+
+    def marks(self) -> list[tuple[str, Committed]]:
+        return [
+            (t.split("/")[3], decode(p, Committed))
+            for t, p, _ in self.source.sent
+            if t.endswith("committed")
+        ]
+
+    def shown(self) -> dict[str, float]:
+        snapshot = self.live.snapshot(SITE)
+        return {
+            p: v for p, v in zip(snapshot.points, snapshot.value.tolist(), strict=True) if v == v
+        }
+
+    def asides(self) -> list[tuple[str, int]]:
+        entries = [e for _, e in self.journal.read_from(0, 999)]
+        return [(e.reason, e.readings) for e in entries if e.kind == "aside"]
+
+
+async def test_a_reading_is_journalled_shown_judged_and_committed() -> None:
+    pipe = Pipe()
+    await pipe.take(birth())
+    await pipe.take(batch(1, (0, 4.25), (1, None, 65)))
+    assert [e.kind for _, e in pipe.journal.read_from(0, 9)] == ["birth", "batch"]
+    assert pipe.shown() == {"pump/flow": 4.25}
+    assert pipe.live.quality[:2].tolist() == [0, 65]
+    assert [len(g) for g in pipe.judge.groups] == [0, 2]
+    assert [(a, m.data) for a, m in pipe.marks()] == [("a1", 0), ("a1", 1)]
+    assert pipe.source.sent[-1][2] is True
+    assert pipe.ingest.stats.readings == 2
+
+
+async def test_it_is_durable_before_it_is_committed() -> None:
+    pipe = Pipe()
+    said: list[str] = []
+    append, commit = pipe.journal.append, pipe.source.commit
+
+    def noted(entries: Sequence[Entry]) -> int:
+        said.append("journal")
+        return append(entries)
+
+    async def sent(*arguments: Any, **more: Any) -> None:
+        said.append("committed")
+        await commit(*arguments, **more)
+
+    pipe.journal.append = noted  # type: ignore[method-assign]  # the order of two calls is the point
+    pipe.source.commit = sent  # type: ignore[method-assign]  # as above
+    await pipe.take(birth())
+    await pipe.take(batch(1, (0, 1.0)))
+    assert said == ["journal", "committed"] * 2
+
+
+async def test_a_full_journal_commits_nothing_until_it_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pipe = Pipe()
+    await pipe.take(birth())
+    pipe.journal.fail_appends = 3
+    taking = asyncio.create_task(pipe.take(batch(1, (0, 1.0))))
+    await until(lambda: pipe.ingest.stats.journal_refused == 1)
+    assert pipe.marks()[-1][1].data == 0
+    assert pipe.shown() == {}
+    assert not pipe.ingest.stats.journal_ok
+    await pipe.clock.advance(10)
+    await taking
+    assert pipe.marks()[-1][1].data == 1
+    assert pipe.ingest.stats.journal_refused == 3
+    assert pipe.ingest.stats.journal_ok
+    told = [r for r in caplog.records if r.levelno >= logging.ERROR]
+    assert len(told) == 1
+
+
+async def test_the_loop_ends_when_the_source_is_closed() -> None:
+    pipe = Pipe()
+    running = asyncio.create_task(pipe.ingest.run())
+    pipe.source.give(birth())
+    pipe.source.give(batch(1, (0, 1.0)))
+    await until(lambda: pipe.shown())
+    await pipe.source.close()
+    await running
+
+
+async def test_back_fill_is_kept_and_judged_as_history() -> None:
+    pipe = Pipe()
+    await pipe.take(birth())
+    await pipe.take(batch(1, (0, 1.0), lane="backfill"))
+    assert pipe.shown() == {}
+    assert pipe.judge.groups[-1].live.tolist() == [False]
+
+
+async def test_all_batches_of_a_list_are_one_group_in_order_of_arrival() -> None:
+    pipe = Pipe()
+    await pipe.take(birth(), birth("fan/speed", agent="a2"))
+    await pipe.take(batch(1, (0, 1.0)), batch(1, (0, 7.0), agent="a2"), batch(2, (0, 2.0)))
+    group = pipe.judge.groups[-1]
+    assert group.value.tolist() == [1.0, 7.0, 2.0]
+    assert [group.agents[a] for a in group.agent.tolist()] == ["riverside/a1", "riverside/a2", "riverside/a1"]  # fmt: skip
+    assert pipe.shown() == {"pump/flow": 2.0, "fan/speed": 7.0}
+    assert group.position == 5
+
+
+Seen = tuple[int, int]
+
+
+@pytest.mark.parametrize(
+    ("error", "offset", "expected"),
+    [
+        pytest.param(0, -5_000, (T0 - 5_000, 0), id="right"),
+        pytest.param(30_000, 0, (T0 + 30_000, 0), id="within a minute it stays"),
+        pytest.param(HOUR_MS, 0, (T0, 3), id="an hour ahead"),
+        pytest.param(-HOUR_MS, 0, (T0, 3), id="an hour behind"),
+        pytest.param(0, 25 * HOUR_MS, (T0, 3), id="a reading from tomorrow"),
+        pytest.param(0, -T0, (T0, 3), id="a reading from 1970"),
+        pytest.param(-T0, 0, (T0, 3), id="a clock that was never set"),
+    ],
+)
+async def test_wrong_times_are_corrected_and_flagged(
+    error: int, offset: int, expected: Seen
+) -> None:
+    pipe = Pipe()
+    await pipe.take(birth())
+    await pipe.take(batch(1, (0, 1.0, 0, offset), error=error))
+    group = pipe.judge.groups[-1]
+    assert (group.time.tolist(), group.quality.tolist()) == ([expected[0]], [expected[1]])
+    assert pipe.ingest.stats.corrected == (1 if expected[1] else 0)
+
+
+async def test_a_bad_reading_of_a_wrong_clock_keeps_its_own_reason() -> None:
+    pipe = Pipe()
+    await pipe.take(birth())
+    await pipe.take(batch(1, (0, None, 66), error=HOUR_MS))
+    assert pipe.judge.groups[-1].quality.tolist() == [66]
+
+
+async def test_a_reading_that_cannot_be_right_is_set_aside_alone() -> None:
+    pipe = Pipe()
+    await pipe.take(birth("pump/flow", "pump/pressure", "pump/old", retired=[2]))
+    await pipe.take(batch(1, (0, 1.0), (1, None, 0), (2, 5.0), (2, 6.0)))
+    assert pipe.judge.groups[-1].value.tolist() == [1.0]
+    assert pipe.asides() == [("retired_index", 2), ("not_finite", 1)]
+    counts = pipe.journal.counts()[SITE, "a1", "data", T0 - T0 % HOUR_MS]
+    assert (counts.readings, counts.aside) == (4, 3)
+    assert pipe.marks()[-1][1].data == 1
+    assert pipe.ingest.stats.set_aside == 3
+
+
+async def test_a_point_of_another_agent_is_not_taken_from_this_one() -> None:
+    pipe = Pipe()
+    await pipe.take(birth("pump/flow", "fan/speed"))
+    await pipe.take(batch(1, (0, 1.0), (1, 99.0)))
+    assert pipe.shown() == {"pump/flow": 1.0}
+    assert pipe.asides() == [("not_its_point", 1)]
+
+
+async def test_a_value_beside_a_bad_quality_is_no_value() -> None:
+    pipe = Pipe()
+    await pipe.take(birth())
+    await pipe.take(batch(1, (0, 5.0, 69)))
+    assert pipe.shown() == {}
+    assert pipe.judge.groups[-1].quality.tolist() == [69]
+
+
+async def test_a_point_that_the_plant_does_not_know_is_kept_and_shown() -> None:
+    pipe = Pipe()
+    await pipe.take(birth("pump/flow", "pump/new"))
+    await pipe.take(batch(1, (1, 3.0)))
+    assert pipe.shown() == {"pump/new": 3.0}
+
+
+async def test_malformed_messages_do_not_stop_the_others() -> None:
+    pipe = Pipe()
+    await pipe.take(birth())
+    broken = Message(topic(SITE, "a1", "data"), b'{"e":', T0)
+    await pipe.take(broken, batch(1, (0, 1.0)))
+    assert pipe.shown() == {"pump/flow": 1.0}
+
+
+async def test_timers_that_are_due_act_before_the_group_is_judged() -> None:
+    pipe = Pipe()
+    await pipe.take(birth())
+    pipe.judge.said.clear()
+    pipe.judge.due = T0 - 1
+    await pipe.take(batch(1, (0, 1.0)))
+    pipe.judge.due = T0 + 9
+    await pipe.take(batch(2, (0, 2.0)))
+    assert pipe.judge.said == [f"wake {T0}", "judge", "judge"]
+
+
+async def test_a_ledger_that_is_away_holds_up_nothing() -> None:
+    pipe = Pipe()
+    await pipe.take(birth())
+    pipe.judge.away = 2
+    await pipe.take(batch(1, (0, 1.0)))
+    await pipe.take(batch(2, (0, 2.0)))
+    assert not pipe.ingest.stats.judges_ok
+    assert pipe.marks()[-1][1].data == 2
+    await pipe.take(batch(3, (0, 3.0)))
+    assert pipe.ingest.stats.judges_ok
+    assert pipe.judge.position == 4
+
+
+# --- restart -----------------------------------------------------------------------------------
+
+
+async def varied(pipe: Pipe) -> None:
+    """Groups with everything that a replay could get wrong."""
+    await pipe.take(birth("pump/flow", "pump/pressure", "pump/old"))
+    await pipe.take(batch(1, (0, 1.0), (2, 5.0), error=2 * HOUR_MS))
+    await pipe.take(
+        birth("pump/flow", "pump/pressure", "pump/old", retired=[2]), birth("fan/speed", agent="a2")
+    )
+    await pipe.take(batch(2, (0, 2.0), (2, 5.0)), batch(1, (0, None, 66), agent="a2", lane="event"))
+    await pipe.take(batch(3, (0, 3.0, 0, -T0)), batch(1, (1, 9.0), lane="backfill"))  # fmt: skip
+
+
+async def test_a_replay_gives_the_same_groups_byte_for_byte() -> None:
+    first = Pipe()
+    await varied(first)
+    second = Pipe(first.journal, judge=Recorder())
+    assert len(first.judge.groups) == len(second.judge.groups) == 5
+    assert all(map(same, first.judge.groups, second.judge.groups))
+    assert first.shown() == second.shown()
+    assert second.source.sent == []
+
+
+async def test_a_restart_judges_only_what_was_not_decided_yet() -> None:
+    first = Pipe()
+    await varied(first)
+    second = Pipe(first.journal, judge=Recorder(position=first.judge.groups[2].position))
+    assert len(second.judge.groups) == 2
+    assert all(map(same, first.judge.groups[3:], second.judge.groups))
+    assert second.shown() == first.shown()
+
+
+async def test_a_restart_goes_on_with_the_next_number() -> None:
+    first = Pipe()
+    await varied(first)
+    second = Pipe(first.journal)
+    await second.take(batch(3, (0, 8.0)), batch(4, (0, 4.0)))
+    assert second.marks()[-1][1].data == 4
+    assert second.shown()["pump/flow"] == 4.0
+
+
+async def test_the_saved_table_spares_the_journal_that_all_have_read(tmp_path: Path) -> None:
+    file = tmp_path / "live"
+    first = Pipe(live_file=file)
+    await varied(first)
+    await first.projecting.drain()
+    await first.clock.advance(61)
+    await first.take(batch(4, (0, 4.0)))
+    await first.take(batch(5, (0, 5.0)))
+    assert file.exists()
+    kept = [e.seq for _, e in first.journal.read_from(0, 99)]
+    assert kept == [4, 5]
+    second = Pipe(first.journal, judge=Recorder(first.judge.position), live_file=file)
+    assert second.shown() == first.shown()
+    assert second.judge.groups == []
+
+
+async def test_nothing_is_trimmed_that_the_store_does_not_hold(tmp_path: Path) -> None:
+    pipe = Pipe(live_file=tmp_path / "live")
+    await varied(pipe)
+    await pipe.ingest.save()
+    assert pipe.journal.read_from(0, 1)[0][0] == 1
+
+
+async def test_a_table_that_cannot_be_saved_costs_only_time(tmp_path: Path) -> None:
+    pipe = Pipe(live_file=tmp_path / "missing" / "live")
+    await varied(pipe)
+    await pipe.projecting.drain()
+    await pipe.ingest.save()
+    assert pipe.journal.read_from(0, 1)[0][0] == 1
+    assert pipe.shown()["pump/flow"] == 3.0
+
+
+@pytest.mark.parametrize("ahead", [lambda s: setattr(s, "position", 500)])
+async def test_a_restored_journal_gives_no_position_that_was_used(
+    ahead: Callable[[Store], None],
+) -> None:
+    store = Store()
+    ahead(store)
+    pipe = Pipe(store=store)
+    await pipe.take(birth())
+    await pipe.take(batch(1, (0, 1.0)))
+    await pipe.projecting.drain()
+    assert store.rows == [("pump/flow", T0, 1.0, 0)]
+
+
+async def test_a_store_that_is_away_at_the_start_is_waited_for() -> None:
+    store = Store()
+    store.away = 1
+    pipe = Pipe(store=store)
+    await pipe.take(birth())
+    await pipe.take(batch(1, (0, 1.0)))
+    assert pipe.shown() == {"pump/flow": 1.0}
+    await pipe.projecting.drain()
+    assert len(store.rows) == 1

@@ -1,0 +1,156 @@
+"""The live table: what replaces what, what changed since a mark, and how it comes back."""
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from collector.domain.conditions import Condition
+from collector.groups import Group
+from collector.live import LIFE_SHIFT, LiveTable, load, save
+from collector.ports import RuleNow
+from tests.unit.collector.feeding import SITE, T0, plant
+
+Row = tuple[int, int, float]
+
+
+def table(life: int = 7) -> LiveTable:
+    return LiveTable([plant()], life=life)
+
+
+def group(*readings: Row, live: bool = True, received: int = T0, position: int = 1) -> Group:
+    """Readings are (row, time after T0 in ms, value)."""
+    rows, times, values = zip(*readings, strict=True) if readings else ((), (), ())
+    count = len(readings)
+    return Group(
+        position, received, np.array(rows, np.int64), T0 + np.array(times, np.int64),
+        np.array(values, float), np.zeros(count, np.uint8), np.full(count, live), np.zeros(count, np.int64),
+    )  # fmt: skip
+
+
+def shown(live: LiveTable) -> dict[str, float]:
+    snapshot = live.snapshot(SITE)
+    return {p: v for p, v in zip(snapshot.points, snapshot.value.tolist(), strict=True) if v == v}
+
+
+def test_a_point_that_was_never_read_has_no_value_and_says_so() -> None:
+    snapshot = table().snapshot(SITE)
+    assert snapshot.points == ("pump/flow", "pump/pressure", "fan/speed")
+    assert np.isnan(snapshot.value).all()
+    assert snapshot.quality.tolist() == [64, 64, 64]
+    assert snapshot.source_time.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        pytest.param([group((0, 0, 1.0), (1, 0, 2.0))], {"pump/flow": 1.0, "pump/pressure": 2.0}, id="each its own"),
+        pytest.param([group((0, -9, 1.0)), group((0, -8, 2.0))], {"pump/flow": 2.0}, id="newer replaces"),
+        pytest.param([group((0, -8, 1.0)), group((0, -9, 2.0))], {"pump/flow": 1.0}, id="late does not"),
+        pytest.param([group((0, -8, 1.0)), group((0, -8, 2.0))], {"pump/flow": 2.0}, id="of equals the later arrival"),
+        pytest.param([group((0, -9, 1.0), (0, -8, 2.0), (0, -10, 3.0))], {"pump/flow": 2.0}, id="within one group"),
+        pytest.param([group((0, -8, 1.0), (0, -8, 2.0))], {"pump/flow": 2.0}, id="equals within one group"),
+        pytest.param([group((0, 0, 1.0), live=False)], {}, id="back-fill is not news"),
+        pytest.param([group((0, 10**7, 1.0)), group((0, 5, 2.0), received=T0 + 5)], {"pump/flow": 2.0}, id="a clock ahead does not freeze"),
+        pytest.param([group()], {}, id="an empty group"),
+    ],
+)  # fmt: skip
+def test_what_stays_after_groups(groups: list[Group], expected: dict[str, float]) -> None:
+    live = table()
+    for each in groups:
+        live.apply(each)
+    assert shown(live) == expected
+
+
+def test_apply_says_which_readings_were_the_newest() -> None:
+    live = table()
+    live.apply(group((0, -5, 1.0)))
+    assert live.apply(group((0, -9, 2.0), (0, -4, 3.0), (1, -9, 4.0))).tolist() == [
+        False, True, True,
+    ]  # fmt: skip
+
+
+def test_a_bad_reading_takes_the_value_away() -> None:
+    live = table()
+    live.apply(group((0, -5, 1.0)))
+    live.apply(group((0, -4, math.nan)))
+    assert shown(live) == {}
+    assert live.source_time[0] == T0 - 4
+
+
+def test_a_mark_gives_what_changed_after_it() -> None:
+    live = table()
+    mark = live.snapshot(SITE).mark
+    assert live.changes_since(SITE, mark).points == ()
+    live.apply(group((1, 0, 1.0)))
+    changes = live.changes_since(SITE, mark)
+    assert changes.points == ("pump/pressure",)
+    assert changes.change.tolist() == [changes.mark]
+    assert live.changes_since(SITE, changes.mark).points == ()
+
+
+@pytest.mark.parametrize("other", [0, 5, 8 << LIFE_SHIFT, (7 << LIFE_SHIFT) + 999, -1])
+def test_a_mark_of_another_life_gives_everything(other: int) -> None:
+    assert len(table().changes_since(SITE, other).points) == 3
+
+
+def test_lives_differ_unless_told_and_marks_are_exact_in_json() -> None:
+    lives = {LiveTable([plant()]).snapshot(SITE).mark for _ in range(5)}
+    assert len(lives) > 1
+    assert max(lives) < 2**53
+
+
+def test_a_point_only_known_to_a_birth_gets_a_row_and_counts_as_a_change() -> None:
+    live = table()
+    mark = live.snapshot(SITE).mark
+    rows = [live.row(SITE, f"new/p{n}") for n in range(200)]
+    assert live.row(SITE, "new/p0") == rows[0]
+    assert len(live.changes_since(SITE, mark).points) == 200
+    live.apply(group((rows[199], 0, 5.0)))
+    assert shown(live) == {"new/p199": 5.0}
+
+
+def test_a_site_that_nobody_knows_has_no_points() -> None:
+    live = table()
+    assert live.snapshot("elsewhere").points == ()
+    assert live.changes_since("elsewhere", live.snapshot(SITE).mark).points == ()
+
+
+def test_the_table_comes_back_from_its_file_in_a_new_life(tmp_path: Any) -> None:
+    live = table()
+    extra = live.row(SITE, "new/point")
+    live.apply(group((0, -5, 1.5), (extra, -4, 2.5), position=42))
+    save(tmp_path / "live", live.dump())
+    again = table(life=8)
+    assert again.restore(load(tmp_path / "live")) == 42
+    assert shown(again) == {"pump/flow": 1.5, "new/point": 2.5}
+    assert again.source_time[again.row(SITE, "pump/flow")] == T0 - 5
+    assert len(again.changes_since(SITE, live.snapshot(SITE).mark).points) == 4
+    again.apply(group((0, -6, 9.0)))
+    assert shown(again)["pump/flow"] == 1.5
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x93\x01\x02\x03"])
+def test_a_file_that_cannot_be_read_is_as_none(content: bytes) -> None:
+    live = table()
+    assert live.restore(content) == 0
+    assert shown(live) == {}
+
+
+def test_a_file_with_columns_cut_off_is_as_none() -> None:
+    live = table()
+    live.apply(group((0, -5, 1.5)))
+    content = live.dump()
+    file = msgspec.msgpack.decode(content)
+    file["columns"]["value"] = file["columns"]["value"][:-8]
+    assert table().restore(msgspec.msgpack.encode(file)) == 0
+
+
+def test_conditions_are_what_alarming_last_said() -> None:
+    live = table()
+    assert live.conditions(SITE) == {}
+    now = {"r": RuleNow("r", "pump", Condition.NORMAL, T0, "A")}
+    live.set_conditions(SITE, now)
+    assert live.conditions(SITE) == now

@@ -1,0 +1,157 @@
+"""The journal reaches the store whole and once, whatever the store does meanwhile."""
+
+import asyncio
+import logging
+
+import pytest
+
+from collector import projecting as module
+from collector.adapters.memory_journal import MemoryJournal
+from collector.columns import Columns
+from collector.live import LiveTable
+from collector.ports import Entry, Message
+from collector.projecting import Projecting, inline
+from config.clock import SteppedClock
+from tests.unit.collector.feeding import SITE, T0, Store, batch, birth, plant
+
+
+class Fed:
+    """A journal with its projecting; `feed` does what ingest does."""
+
+    def __init__(self, journal: MemoryJournal | None = None, store: Store | None = None) -> None:
+        self.journal = journal or MemoryJournal()
+        self.store = store or Store()
+        self.live = LiveTable([plant()])
+        self.columns = Columns(self.live)
+        self.clock = SteppedClock(T0)
+        self.projecting = Projecting(self.journal, self.store, self.live, inline, self.clock)
+
+    def feed(self, *messages: Message, offered: bool = True) -> None:
+        entries = [entry(message) for message in messages]
+        joined = self.columns.join(entries)
+        before = self.journal.last()
+        position = self.journal.append(entries)
+        if offered:
+            self.projecting.offer(before, position, joined)
+
+    def values(self) -> list[float]:
+        return [row[2] for row in self.store.rows]
+
+
+def entry(message: Message) -> Entry:
+    _, _, site, agent, what = message.topic.split("/")
+    if what == "birth":
+        return Entry(message.received, "birth", site, agent, epoch="E1", payload=message.payload)
+    return Entry(
+        message.received, "batch", site, agent, what, "E1", 1, payload=message.payload, readings=1  # type: ignore[arg-type]  # a lane's name
+    )  # fmt: skip
+
+
+async def test_what_was_offered_is_stored_from_memory() -> None:
+    fed = Fed()
+    fed.feed(birth())
+    fed.feed(batch(1, (0, 1.0), (1, None, 66)))
+    fed.journal.groups_from = None  # type: ignore[assignment,method-assign]  # must not be asked
+    await fed.projecting.drain()
+    assert [(p, t, q) for p, t, _, q in fed.store.rows] == [("pump/flow", T0, 0), ("pump/pressure", T0, 66)]  # fmt: skip
+    assert fed.store.position == 2
+    assert fed.projecting.lag == 0
+    assert fed.store.writes == 1
+
+
+async def test_what_was_not_offered_is_read_from_the_journal() -> None:
+    fed = Fed()
+    fed.feed(birth(), offered=False)
+    fed.feed(batch(1, (0, 1.0)), offered=False)
+    fed.feed(batch(2, (0, 2.0)))
+    await fed.projecting.drain()
+    assert fed.values() == [1.0, 2.0]
+
+
+async def test_a_restart_goes_on_behind_the_store_s_cursor() -> None:
+    fed = Fed()
+    fed.feed(birth())
+    fed.feed(batch(1, (0, 1.0)))
+    await fed.projecting.drain()
+    fed.feed(batch(2, (0, 2.0)))
+    again = Fed(fed.journal, fed.store)
+    again.projecting.restore()
+    assert again.projecting.lag == 1
+    await again.projecting.drain()
+    assert again.values() == [1.0, 2.0]
+
+
+async def test_memory_is_bounded_and_the_journal_has_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MEMORY_READINGS_MAX", 3)
+    monkeypatch.setattr(module, "READINGS_AT_ONCE", 2)
+    monkeypatch.setattr(module, "ENTRIES_AT_ONCE", 1)
+    fed = Fed()
+    fed.feed(birth())
+    for n in range(1, 8):
+        fed.feed(batch(n, (0, float(n))))
+    assert len(fed.projecting._waiting) == 4
+    await fed.projecting.step()
+    fed.feed(batch(8, (0, 8.0)))
+    await fed.projecting.drain()
+    assert fed.values() == [float(n) for n in range(1, 9)]
+    assert not fed.projecting._waiting
+
+
+async def test_a_unit_that_changes_is_a_new_series() -> None:
+    fed = Fed()
+    fed.feed(birth(unit="bar"))
+    fed.feed(batch(1, (0, 1.0)))
+    fed.feed(birth(unit="kPa"))
+    fed.feed(batch(2, (0, 100.0)))
+    await fed.projecting.drain()
+    keys = fed.live.series.keys
+    assert {(k.site, k.point, k.unit) for k in keys} >= {(SITE, "pump/flow", "bar"), (SITE, "pump/flow", "kPa")}  # fmt: skip
+    assert fed.values() == [1.0, 100.0]
+
+
+async def test_a_store_that_is_away_is_tried_again_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    fed = Fed()
+    fed.feed(birth())
+    fed.feed(batch(1, (0, 1.0)))
+    fed.store.away = 3
+    draining = asyncio.create_task(fed.projecting.drain())
+    await fed.clock.advance(0.1)
+    assert not fed.projecting.stats.ok
+    assert fed.projecting.lag == 2
+    await fed.clock.advance(10)
+    await draining
+    assert fed.values() == [1.0]
+    assert (fed.projecting.stats.refused, fed.projecting.stats.ok) == (3, True)
+    assert [r.levelname for r in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_it_runs_for_ever_and_does_not_write_row_by_row() -> None:
+    fed = Fed()
+    fed.store.away = 1
+    running = asyncio.create_task(fed.projecting.run())
+    await fed.clock.advance(1)
+    for n in range(1, 4):
+        fed.feed(*([birth()] if n == 1 else []), batch(n, (0, float(n))))
+        await fed.clock.advance(0.01)
+    assert fed.store.writes == 0
+    await fed.clock.advance(1)
+    assert (fed.values(), fed.store.writes) == ([1.0, 2.0, 3.0], 1)
+    fed.feed(batch(4, (0, 4.0)))
+    await fed.clock.advance(0.01)
+    await fed.clock.advance(1)
+    assert (fed.values()[3:], fed.store.writes) == ([4.0], 2)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_positions_that_nobody_holds_any_more_do_not_stop_it() -> None:
+    fed = Fed()
+    fed.feed(birth())
+    fed.journal.rise(100)
+    await fed.projecting.drain()
+    assert fed.store.position == 100
