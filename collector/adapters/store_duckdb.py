@@ -4,6 +4,7 @@ No index: repeats are dropped on read, and for good when their hour is closed. A
 steps costs nothing: open rows count as later than files, and of an hour's files the newest holds.
 """
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,8 @@ from collector.adapters.hour_files import (
 from collector.buckets import in_buckets, kept, nothing
 from collector.ports import Buckets, Raw, SeriesKey, StoreBatch, Unavailable
 from edge.readings import Ints
+
+log = logging.getLogger("steward.store")
 
 OPEN_ROWS_MAX: Final = 20_000_000
 """Above this a write closes the hours before the newest one by itself."""
@@ -69,6 +72,7 @@ class DuckDbStore:
         self._of_point: dict[tuple[str, str], list[int]] = {}
         for key, number in self._numbers.items():
             self._of_point.setdefault((key.site, key.point), []).append(number)
+        self._unsaved: dict[SeriesKey, int] = {}
         self._last_keys: list[SeriesKey] = []
         self._last_lookup: Ints = np.empty(0, np.int64)
         counts = database.execute("select arrival, (select count(*) from open) from cursor")
@@ -112,33 +116,26 @@ class DuckDbStore:
     def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
         """Keep batches and cursor in one transaction."""
         with self._writing, self._connected() as connection:
-            fresh: dict[SeriesKey, int] = {}
             arrival = self._arrival
             with _transaction(connection):
                 for batch in batches:
-                    self._insert(connection, batch, arrival, fresh)
+                    self._insert(connection, batch, arrival)
                     arrival += len(batch)
-                _insert_series(connection, fresh)
+                _insert_series(connection, self._unsaved)
                 connection.execute("update cursor set position = ?, arrival = ?", [cursor, arrival])
+            self._unsaved.clear()
             self._open_rows += arrival - self._arrival
             self._arrival = arrival
-            for key, number in fresh.items():
-                self._numbers[key] = number
-                self._of_point.setdefault((key.site, key.point), []).append(number)
         if self._open_rows > self._close_above:
             self._close_before_newest()
 
     def _insert(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        batch: StoreBatch,
-        arrival: int,
-        fresh: dict[SeriesKey, int],
+        self, connection: duckdb.DuckDBPyConnection, batch: StoreBatch, arrival: int
     ) -> None:
         if len(batch) == 0:
             return
         columns = {
-            "series": self._lookup(batch.keys, fresh)[batch.key],
+            "series": self._lookup(batch.keys)[batch.key],
             "time": batch.time,
             "value": batch.value,  # DuckDB reads numpy's NaN as null
             "quality": batch.quality,
@@ -148,18 +145,20 @@ class DuckDbStore:
         connection.execute("insert into open select * from batch")
         connection.unregister("batch")
 
-    def _lookup(self, keys: Sequence[SeriesKey], fresh: dict[SeriesKey, int]) -> Ints:
-        """Series number of each key; the same keys as last time cost a comparison by identity."""
+    def _lookup(self, keys: Sequence[SeriesKey]) -> Ints:
+        """Series number of each key; the same keys as last time cost a comparison by identity.
+
+        A number is known to readers before its first reading is, and is never given twice.
+        """
         listed = list(keys)
-        if not fresh and listed == self._last_keys:
-            return self._last_lookup
-        for key in listed:
-            if key not in self._numbers and key not in fresh:
-                fresh[key] = len(self._numbers) + len(fresh) + 1
-        lookup = np.array([fresh.get(key) or self._numbers[key] for key in listed], np.int64)
-        if not fresh:
-            self._last_keys, self._last_lookup = listed, lookup
-        return lookup
+        if listed != self._last_keys:
+            for key in listed:
+                if key not in self._numbers:
+                    self._numbers[key] = self._unsaved[key] = len(self._numbers) + 1
+                    self._of_point.setdefault((key.site, key.point), []).append(self._numbers[key])
+            self._last_lookup = np.array([self._numbers[key] for key in listed], np.int64)
+            self._last_keys = listed
+        return self._last_lookup
 
     # --- closing hours -------------------------------------------------------------------------------
 
@@ -178,9 +177,13 @@ class DuckDbStore:
             return len(hours)
 
     def _close_before_newest(self) -> None:
-        with self._connected() as connection:
-            newest = connection.execute("select max(time) from open").fetchall()[0][0]
-        self.close_hours(newest)
+        """What was written is kept, so a failure here is said and not raised."""
+        try:
+            with self._connected() as connection:
+                newest = connection.execute("select max(time) from open").fetchall()[0][0]
+            self.close_hours(newest)
+        except Unavailable as error:
+            log.error("hours could not be closed, their readings stay in the open table: %s", error)
         self._close_above = self._open_rows + self._open_rows_max
 
     def _close_hour(
@@ -286,9 +289,9 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         raise
 
 
-def _insert_series(connection: duckdb.DuckDBPyConnection, fresh: Mapping[SeriesKey, int]) -> None:
-    if fresh:
-        rows = ((n, key.site, key.point, key.unit, key.kind) for key, n in fresh.items())
+def _insert_series(connection: duckdb.DuckDBPyConnection, unsaved: Mapping[SeriesKey, int]) -> None:
+    if unsaved:
+        rows = ((n, key.site, key.point, key.unit, key.kind) for key, n in unsaved.items())
         connection.execute(sql.ADD_SERIES, [list(column) for column in zip(*rows, strict=True)])
 
 

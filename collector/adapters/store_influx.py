@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import urllib3
 from influxdb_client import BucketRetentionRules, InfluxDBClient, WriteService
+from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
 
 from collector.adapters.lineprotocol import MEASUREMENT, QUALITY, Field, encode_lines, field_of
@@ -58,6 +59,8 @@ class InfluxStore:
             yield
         except ApiException as error:
             raise Unavailable(self._why(error)) from error
+        except InfluxDBError as error:  # the token does not even see the organisation
+            raise Unavailable(self._absent(str(error))) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(f"InfluxDB at {self._url} does not answer: {error}") from error
 
@@ -68,8 +71,14 @@ class InfluxStore:
             return f"{where} refuses the token: give it read and write on bucket {self._bucket!r} {said}"
         if error.status == 404:
             self._made = False
-            return f"{where} has no bucket {self._bucket!r} in {self._org!r}: create it, or give a token that may {said}"
+            return self._absent(said)
         return f"{where} cannot take or give readings now {said}"
+
+    def _absent(self, said: str) -> str:
+        return (
+            f"InfluxDB at {self._url} has no bucket {self._bucket!r} in {self._org!r}: create it, or "
+            f"give a token that may {said}"
+        )
 
     def _make_bucket(self) -> None:
         buckets = self._client.buckets_api()

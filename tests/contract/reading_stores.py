@@ -52,14 +52,14 @@ def store(place: Place) -> ReadingStore:
 
 
 def _maker(request: pytest.FixtureRequest, folder: Path) -> Callable[[], ReadingStore]:
-    match request.param:
-        case "memory":
-            twin = MemoryStore()
-            return lambda: twin
-        case "duckdb":
-            return lambda: DuckDbStore(folder)
-        case "duckdb_with_closed_hours":
-            return lambda: DuckDbStore(folder, open_rows_max=0)
+    kind = str(request.param)
+    if kind == "memory":
+        twin = MemoryStore()
+        return lambda: twin
+    if kind == "duckdb":
+        return lambda: DuckDbStore(folder)
+    if kind == "duckdb_with_closed_hours":
+        return lambda: DuckDbStore(folder, open_rows_max=0)
     server: InfluxServer = request.getfixturevalue("influxd")
     bucket = f"contract-{next(_buckets)}"
     return lambda: InfluxStore(server.url, server.token, server.org, bucket)

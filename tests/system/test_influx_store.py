@@ -1,0 +1,185 @@
+"""The InfluxDB store against a real server that refuses, is away, or takes a part only."""
+
+import http.client
+import itertools
+import json
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from collector.adapters import store_influx
+from collector.adapters.lineprotocol import encode_lines
+from collector.adapters.store_influx import InfluxStore
+from collector.ports import SeriesKey, StoreBatch, Unavailable
+from commands.part_servers import InfluxServer, free_port
+
+pytestmark = pytest.mark.system
+KEY = SeriesKey("riverside", "booster/pressure", "bar", "number")
+T0 = 1_773_532_800_000
+_names = itertools.count(1)
+
+
+def batch(values: list[float], key: SeriesKey = KEY, start: int = T0) -> StoreBatch:
+    count = len(values)
+    none = np.zeros(count, np.int64)
+    time = start + np.arange(count) * 1000
+    return StoreBatch([key], none, time, np.array(values), none.astype(np.uint8))
+
+
+def ask(server: InfluxServer, method: str, path: str, body: Any = None) -> Any:
+    address = urlsplit(server.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+    text = body if isinstance(body, str) else json.dumps(body)
+    connection.request(method, path, text, {"Authorization": f"Token {server.token}"})
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    assert answer.status < 300, content
+    return json.loads(content) if content else None
+
+
+def new_bucket() -> str:
+    return f"system-{next(_names)}"
+
+
+def opened(server: InfluxServer, bucket: str, **more: Any) -> InfluxStore:
+    return InfluxStore(server.url, more.pop("token", server.token), server.org, bucket, **more)
+
+
+def bucket_of(server: InfluxServer, name: str) -> Any:
+    return ask(server, "GET", f"/api/v2/buckets?name={name}")["buckets"][0]
+
+
+def token_for(server: InfluxServer, *permissions: tuple[str, str, str | None]) -> str:
+    org = bucket_of(server, server.bucket)["orgID"]
+    rights = [
+        {"action": action, "resource": {"type": kind, "orgID": org, **({"id": id} if id else {})}}
+        for action, kind, id in permissions
+    ]
+    made = ask(server, "POST", "/api/v2/authorizations", {"orgID": org, "permissions": rights})
+    return str(made["token"])
+
+
+def test_the_bucket_is_made_with_its_retention(influxd: InfluxServer) -> None:
+    name = new_bucket()
+    store = opened(influxd, name, retention_s=90 * 86_400)
+    store.write([], 1)
+    store.close()
+    assert bucket_of(influxd, name)["retentionRules"][0]["everySeconds"] == 90 * 86_400
+
+
+def test_a_token_for_one_bucket_is_enough_where_the_bucket_is_there(influxd: InfluxServer) -> None:
+    name = new_bucket()
+    opened(influxd, name).write([], 1)
+    id = bucket_of(influxd, name)["id"]
+    narrow = token_for(influxd, ("read", "buckets", id), ("write", "buckets", id))
+    store = opened(influxd, name, token=narrow)
+    store.write([batch([1.0, 2.0])], 5)
+    assert (store.count(), store.cursor()) == (2, 5)
+    store.close()
+
+
+def test_a_token_that_may_not_make_the_bucket_says_what_to_do(influxd: InfluxServer) -> None:
+    narrow = token_for(influxd, ("read", "buckets", None))
+    store = opened(influxd, new_bucket(), token=narrow)
+    with pytest.raises(Unavailable, match="create it, or give a token that may"):
+        store.write([batch([1.0])], 1)
+    store.close()
+
+
+def test_a_wrong_token_says_what_to_do(influxd: InfluxServer) -> None:
+    store = opened(influxd, influxd.bucket, token="nobody's")  # noqa: S106  # a wrong one is meant
+    with pytest.raises(Unavailable, match="refuses the token"):
+        store.cursor()
+    store.close()
+
+
+def test_a_bucket_that_somebody_removed_is_made_again(influxd: InfluxServer) -> None:
+    name = new_bucket()
+    store = opened(influxd, name)
+    store.write([batch([1.0])], 1)
+    ask(influxd, "DELETE", f"/api/v2/buckets/{bucket_of(influxd, name)['id']}")
+    with pytest.raises(Unavailable, match=name):
+        store.write([batch([1.0])], 2)
+    store.write([batch([1.0])], 2)
+    assert (store.count(), store.cursor()) == (1, 2)
+    store.close()
+
+
+def test_a_server_that_is_away_is_unavailable_and_hinders_no_start() -> None:
+    store = InfluxStore(f"http://127.0.0.1:{free_port()}", "t", "o", "b")
+    for call in (store.cursor, store.count, lambda: store.write([], 1)):
+        with pytest.raises(Unavailable, match="does not answer"):
+            call()
+    store.close()
+
+
+def test_readings_refused_for_ever_are_counted_and_do_not_block_the_others(
+    influxd: InfluxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = new_bucket()
+    store = opened(influxd, name)
+    store.write([], 0)
+    stranger = f"readings,asset=booster,site=riverside pressure=7i {T0}\n"
+    ask(influxd, "POST", f"/api/v2/write?org={influxd.org}&bucket={name}&precision=ms", stranger)
+    flow = SeriesKey("riverside", "pit/flow", "m3/h", "number")
+    with caplog.at_level(logging.ERROR):
+        store.write([batch([1.0]), batch([2.0], flow)], 9)
+    assert (store.cursor(), store.refused) == (9, 1)
+    assert store.raw("riverside", "pit/flow", T0, T0 + 1).value.tolist() == [2.0]
+    assert "field type conflict" in caplog.text
+    store.close()
+
+
+def test_readings_behind_the_retention_do_not_block_the_others(influxd: InfluxServer) -> None:
+    store = opened(influxd, new_bucket(), retention_s=3600)
+    store.write([batch([1.0], start=1_000_000_000_000)], 3)
+    assert (store.cursor(), store.refused) == (3, 1)
+    store.close()
+
+
+def test_a_line_that_influxdb_cannot_read_is_left_out_alone(
+    influxd: InfluxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_a_wrong_line(batch: StoreBatch) -> list[str]:
+        return [*encode_lines(batch), "no line protocol\n"]
+
+    monkeypatch.setattr(store_influx, "encode_lines", with_a_wrong_line)
+    store = opened(influxd, new_bucket())
+    store.write([batch([1.0, 2.0, 3.0])], 1)
+    assert (store.count(), store.refused, store.cursor()) == (3, 1, 1)
+    store.close()
+
+
+def test_more_readings_than_one_body_holds_are_all_there(influxd: InfluxServer) -> None:
+    store = opened(influxd, new_bucket())
+    values = np.random.default_rng(1).normal(size=2 * store_influx.LINES_AT_ONCE + 7)
+    store.write([batch(values.tolist())], 1)
+    read = store.raw(KEY.site, KEY.point, T0, T0 + 10**9)
+    assert np.array_equal(read.value, values)
+    store.close()
+
+
+def test_latest_of_many_points_asks_for_the_site_at_once(influxd: InfluxServer) -> None:
+    store = opened(influxd, new_bucket())
+    points = [f"asset-{n // 10}/point-{n}" for n in range(120)]
+    keys = [SeriesKey("riverside", point, "", "number") for point in points]
+    index = np.arange(120)
+    store.write(
+        [
+            StoreBatch(
+                keys,
+                index,
+                T0 + index,
+                np.array([n / 2 for n in range(120)]),
+                np.zeros(120, np.uint8),
+            )
+        ],
+        1,
+    )
+    found = store.latest("riverside", [*points, "asset-0/unknown"])
+    assert found == {point: (T0 + n, n * 0.5, 0) for n, point in enumerate(points)}
+    store.close()
