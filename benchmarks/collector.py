@@ -8,18 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
-
-from collector.alarming import Alarming
+from typing import Any
 
 from benchmarks.load_plant import plant_of
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
 from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.store_duckdb import DuckDbStore
+from collector.alarming import Alarming
 from collector.ingest import Ingest, Judge
 from collector.live import LiveTable
-from collector.ports import ReadingStore, StoreBatch
+from collector.ports import StoreBatch
 from collector.projecting import Projecting
 from commands.load import SHAPES
 from commands.migrate import migrate
@@ -46,7 +45,7 @@ class CountingStore:
     def close(self) -> None: ...
 
 
-def store_at(folder: Path, kind: str) -> ReadingStore | CountingStore:
+def store_at(folder: Path, kind: str) -> DuckDbStore | CountingStore:
     """DuckDB, or something that only counts."""
     return CountingStore() if kind == "none" else DuckDbStore(folder / "store")
 
@@ -75,7 +74,7 @@ async def serve(options: argparse.Namespace) -> Mapping[str, Any]:
     folder = Path(options.folder)
     plant, clock = plant_of(SHAPES[options.shape]), ScaledClock()
     live, journal = LiveTable([plant]), SqliteJournal(folder / "journal")
-    store = cast(ReadingStore, store_at(folder, options.store))
+    store = store_at(folder, options.store)
     projecting = Projecting(journal, store, live, asyncio.to_thread, clock)
     source = MqttSource(Broker(options.host, options.port, options.user, options.password), clock)
     judges = judges_of(plant, live, folder) if options.alarms == "rules" else []

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
@@ -12,7 +12,7 @@ import numpy as np
 
 from collector.columns import Columns, Joined
 from collector.live import LiveTable
-from collector.ports import Journal, ReadingStore, StoreBatch, Unavailable
+from collector.ports import Journal, StoreBatch, Unavailable
 from config.clock import Clock
 
 T = TypeVar("T")
@@ -37,6 +37,14 @@ class Offload(Protocol):
 async def inline(work: Callable[[], T]) -> T:
     """The offload of virtual time: at once."""
     return work()
+
+
+class Sink(Protocol):
+    """The two verbs of `ReadingStore` that projecting needs."""
+
+    def write(self, batches: Sequence[StoreBatch], cursor: int) -> None: ...
+
+    def cursor(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -67,7 +75,7 @@ class Projecting:
     def __init__(
         self,
         journal: Journal,
-        store: ReadingStore,
+        store: Sink,
         live: LiveTable,
         offload: Offload,
         clock: Clock,

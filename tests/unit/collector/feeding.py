@@ -63,7 +63,7 @@ def batch(
     """Readings are (index, value, quality = 0, offset from `at` in ms = 0); `error` is the agent's clock's."""
     columns = [(*r, 0, 0)[:4] if len(r) == 2 else (*r, 0)[:4] for r in readings]
     i, v, q, d = (list(c) for c in zip(*columns, strict=True)) if columns else ([], [], [], [])
-    payload = encode(Batch("E1", seq, 1, at + error, at + error, i, d, v, q))  # type: ignore[arg-type]  # columns by construction
+    payload = encode(Batch("E1", seq, 1, at + error, at + error, i, d, v, q))
     return Message(topic(SITE, agent, lane), payload, at)
 
 
