@@ -124,13 +124,19 @@ def _ensure(name: str, obtain: bool, say: Say) -> Path | NotHere:
     found = find(name)
     if isinstance(found, Path) or not obtain or part_path(name) is not None:
         return found
-    part = PARTS[name]
-    with _alone(name):
-        found = find(name)
+    try:
+        return _obtain(PARTS[name], say)
+    except OSError as error:
+        return NotHere(name, f"{error}: make {cache_folder()} writable, or set STEWARD_CACHE")
+
+
+def _obtain(part: Part, say: Say) -> Path | NotHere:
+    with _alone(part.name):
+        found = find(part.name)
         if isinstance(found, Path):
             return found
         failure = _build(part, part.build, say) if part.build else _install(part, say)
-    return NotHere(name, failure) if failure else find(name)
+    return NotHere(part.name, failure) if failure else find(part.name)
 
 
 def _places() -> list[str]:
