@@ -1,0 +1,93 @@
+"""Who may speak to the broker and to the API of one installation: names, and secrets made at first start."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from api.services import Services
+from config.plant import Plant, Secret
+from config.settings import Settings, SettingsError, read_secret
+
+SERVER = "steward-server"
+"""The collector's name at the broker."""
+
+
+def edge_user(site: str, agent: str) -> str:
+    """An agent's name at the broker."""
+    return f"edge-{site}-{agent}"
+
+
+def device_user(site: str, line: str) -> str:
+    """The name under which the MQTT devices of a line publish at our own broker."""
+    return f"device-{site}-{line}"
+
+
+def secrets_folder(settings: Settings) -> Path:
+    """Where this installation keeps its secrets, readable by its owner only."""
+    return settings.data / "secrets"
+
+
+def password(user: str, settings: Settings) -> str:
+    """A broker user's password, from its file (`secrets/broker-<user>`) or the environment.
+
+    Raises:
+        SettingsError: it is nowhere.
+    """
+    if settings.broker_password_file:
+        return Path(settings.broker_password_file).read_text(encoding="utf-8").strip()
+    return read_secret(Secret(f"broker-{user}"), secrets_folder(settings))
+
+
+def broker_users(plants: Iterable[Plant]) -> list[str]:
+    """Everybody whom the broker knows: the server, each agent, the devices of each MQTT line."""
+    users = [SERVER]
+    for plant in plants:
+        users += [edge_user(plant.site, agent) for agent in plant.agents]
+        users += [device_user(plant.site, line.id) for line in plant.lines.values() if line.kind == "mqtt"]  # fmt: skip
+    return users
+
+
+def make_secrets(plants: Iterable[Plant], settings: Settings) -> Mapping[str, str]:
+    """Make what is missing, each random; returns broker user to password."""
+    folder = secrets_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    users = broker_users(plants)
+    for user in users:
+        make_secret(folder / f"broker-{user}")
+    return {user: password(user, settings) for user in users}
+
+
+def make_secret(path: Path) -> None:
+    """A random secret in a file of mode 0600; one that is there stays."""
+    if not path.exists():
+        write_secret(path, secrets.token_urlsafe(24))
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Keep a secret in a file that only its owner may read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.touch(mode=0o600)
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def token_of(name: str, settings: Settings) -> str:
+    """An API token of this installation, by name (`owner`, `technician`).
+
+    Raises:
+        SettingsError: there is none yet.
+    """
+    return read_secret(Secret(f"token-{name}"), secrets_folder(settings))
+
+
+def owner_token_file(settings: Settings, services: Services) -> None:
+    """Give whoever owns the data folder a token, so that commands may ask the running server."""
+    try:
+        known = services.people.by_token(token_of("owner", settings))
+    except SettingsError:
+        known = None
+    if known is None:
+        token = services.people.make_token("owner", ["admin"], ["*"], "first start")
+        write_secret(secrets_folder(settings) / "token-owner", token)

@@ -1,0 +1,103 @@
+"""The delivery report: what outboxes made, what the journal accepted, what the store holds."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from collector.adapters.journal_sqlite import SqliteJournal
+from collector.counting import Counts
+from collector.ingest import Ingest
+from collector.ports import ReadingStore, Unavailable
+
+
+def delivery_report(journal: SqliteJournal, store: ReadingStore, ingest: Ingest) -> dict[str, Any]:
+    """The server's half: per agent, lane and hour what was journalled, missing and set aside."""
+    rows = [
+        {
+            "site": site, "agent": agent, "lane": lane, "hour": hour, "batches": c.batches,
+            "journalled": c.readings, "missing_batches": c.missing,
+            "set_aside": c.aside, "set_aside_batches": c.aside_batches,
+        }
+        for (site, agent, lane, hour), c in sorted(journal.counts().items())
+    ]  # fmt: skip
+    try:
+        stored: int | None = store.count()
+    except Unavailable:
+        stored = None
+    projecting = ingest.projecting
+    lag = projecting.lag if projecting is not None else 0
+    total = _sum(journal.counts().values())
+    return {
+        "rows": rows,
+        "readings": {
+            "journalled": total.readings,
+            "quarantined": total.aside,
+            "stored": stored,
+            "waiting_for_store": lag,
+            "replaced": None if stored is None or lag else total.readings - total.aside - stored,
+        },
+        "missing_batches": total.missing,
+    }
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    total = Counts()
+    for one in counts:
+        total.add(one)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxCount:
+    """One agent's half: readings made, sent (given a number), dropped at the cap, still held."""
+
+    made: int
+    sent: int
+    dropped: int
+    held_batches: int
+
+
+def outbox_counts(data: Path) -> dict[str, OutboxCount]:
+    """What the outbox files of a data folder say, by `site.agent`; files are only read."""
+    return {path.stem: _outbox(path) for path in sorted((data / "edge").glob("*.outbox"))}
+
+
+def _outbox(path: Path) -> OutboxCount:
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+    try:
+        made, sent = db.execute("SELECT coalesce(sum(made), 0), coalesce(sum(sent), 0) FROM counts").fetchone()  # fmt: skip
+        held = db.execute("SELECT count(*) FROM batches").fetchone()[0]
+        dropped = db.execute("SELECT value FROM meta WHERE name = 'dropped_readings'").fetchone()
+        return OutboxCount(made, sent, dropped[0] if dropped else 0, held)
+    finally:
+        db.close()
+
+
+def whole_report(server: Mapping[str, Any], outboxes: Mapping[str, OutboxCount]) -> dict[str, Any]:
+    """Both halves joined: `lost` is what was made and is neither journalled, nor dropped, nor held."""
+    readings = dict(server["readings"])
+    made = sum(o.made for o in outboxes.values())
+    dropped = sum(o.dropped for o in outboxes.values())
+    held = sum(o.held_batches for o in outboxes.values())
+    seen = readings["journalled"] + readings["quarantined"] + dropped
+    stored = readings["stored"]
+    readings |= {
+        "made": made,
+        "sent": sum(o.sent for o in outboxes.values()),
+        "dropped_at_cap": dropped,
+        "held_batches": held,
+        "lost": max(0, made - seen) if not held else None,
+        "doubled": None if stored is None else max(0, stored - readings["journalled"]),
+    }
+    agents = {
+        name: {"made": o.made, "sent": o.sent, "dropped": o.dropped, "held_batches": o.held_batches}
+        for name, o in outboxes.items()
+    }
+    lanes: dict[str, dict[str, int]] = {}
+    for row in server["rows"]:
+        lane = lanes.setdefault(f"{row['agent']}/{row['lane']}", {"journalled": 0, "set_aside": 0, "missing_batches": 0})  # fmt: skip
+        for name in lane:
+            lane[name] += row[name]
+    return {"readings": readings, "agents": agents, "lanes": lanes, "rows": server["rows"]}

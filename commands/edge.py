@@ -1,0 +1,92 @@
+"""`steward edge PLANT AGENT`: one edge agent, reading its lines and sending until the collector has it."""
+
+import argparse
+import sys
+
+import numpy as np
+from edge.mqtt_publisher import paho_connect
+
+from commands.access import edge_user, password, secrets_folder
+from commands.serving import plant_of, run_until_asked, start_logging
+from config.clock import Clock
+from config.plant import Line, Plant, Secret
+from config.settings import Settings, SettingsError, read_secret, read_settings
+from edge.agent import Agent
+from edge.camera_reader import CameraReader, RtspProbe
+from edge.modbus_reader import ModbusReader, PymodbusTransport
+from edge.mqtt_reader import MqttDeviceReader, PahoFeed
+from edge.outbox import Outbox
+from edge.ports import PointReader
+
+EXAMPLE = "edge config/plants/riverside edge-a"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("plant", help="folder of the plant")
+    parser.add_argument("agent", help="which of its agents this is")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Until asked to end."""
+    settings = read_settings()
+    start_logging(settings.log_level)
+    plant = plant_of(arguments.plant, settings)
+    if arguments.agent not in plant.agents:
+        print(f"steward edge: {plant.site} has no agent {arguments.agent!r}; there are {', '.join(plant.agents)}", file=sys.stderr)  # fmt: skip
+        return 2
+    return run_until_asked(build_agent(plant, arguments.agent, settings).run())
+
+
+def build_agent(plant: Plant, agent_id: str, settings: Settings) -> Agent:
+    """One agent with real readers, outbox and broker connection."""
+    clock = settings.clock()
+    rng = np.random.default_rng()
+    path = settings.data / "edge" / f"{plant.site}.{agent_id}.outbox"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [line for line in plant.lines.values() if line.agent == agent_id]
+    user = edge_user(plant.site, agent_id)
+    return Agent(
+        plant=plant,
+        id=agent_id,
+        readers={line.id: _reader(plant, line, settings, clock) for line in lines},
+        outbox=Outbox(path, now=clock.now(), rng=rng),
+        connect=paho_connect(
+            settings.broker_host, settings.broker_port, user, password(user, settings),
+            plant.site, agent_id,
+        ),
+        clock=clock,
+        rng=rng,
+    )  # fmt: skip
+
+
+def _reader(plant: Plant, line: Line, settings: Settings, clock: Clock) -> PointReader:
+    """The reader that a line's kind asks for."""
+    if line.kind == "tcp":
+        limits = {profile.id: profile.limits for profile in plant.profiles.values()}
+        return ModbusReader(PymodbusTransport(line), limits.__getitem__, clock)
+    if line.kind == "mqtt":
+        return MqttDeviceReader(_feed(plant, line, settings, clock), clock)
+    devices = [d for d in plant.devices.values() if d.line == line.id]
+    secret = next((d.secret for d in devices if d.secret), line.secret)
+    return CameraReader(RtspProbe(line, _secret(secret, settings)), clock)
+
+
+def _feed(plant: Plant, line: Line, settings: Settings, clock: Clock) -> PahoFeed:
+    """The devices' broker: with a login of its own, or our own broker as the agent that we are."""
+    if line.user:
+        return PahoFeed(line, _secret(line.secret, settings), clock)
+    user = edge_user(plant.site, line.agent)
+    own = Line(
+        line.id, line.agent, line.kind, line.host, line.port, line.timeout_s, line.backoff_s_max, user
+    )  # fmt: skip
+    return PahoFeed(own, password(user, settings), clock)
+
+
+def _secret(secret: Secret | None, settings: Settings) -> str:
+    if secret is None:
+        return ""
+    try:
+        return read_secret(secret, settings.secrets)
+    except SettingsError:
+        return read_secret(secret, secrets_folder(settings))

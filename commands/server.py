@@ -1,0 +1,272 @@
+"""`steward server PLANT…`: collector and API in one process, over journal, store and ledger in the data folder."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import uvicorn
+
+from api.adapters.desk_sql import SqlDesk
+from api.app import build_app
+from api.following import Following
+from api.services import Figure, Health, Services
+from collector.adapters.journal_sqlite import SqliteJournal
+from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
+from collector.adapters.mqtt import Broker, MqttSource
+from collector.adapters.store_duckdb import DuckDbStore
+from collector.adapters.store_influx import InfluxStore
+from collector.alarming import Alarming
+from collector.ingest import Ingest
+from collector.live import LiveTable
+from collector.planning import Planning
+from collector.ports import ReadingStore
+from collector.projecting import Projecting
+from commands.access import SERVER, owner_token_file, password
+from commands.delivering import delivery_report
+from commands.migrate import migrate
+from commands.serving import plant_of, run_until_asked, start_logging
+from config.clock import Clock
+from config.plant import Plant
+from config.settings import Settings, SettingsError, read_settings
+
+T = TypeVar("T")
+EXAMPLE = "server config/plants/riverside"
+STALE_STATE_MS = 30_000
+log = logging.getLogger("steward.server")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("plant", nargs="+", help="folders of the plants")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Until asked to end."""
+    settings = read_settings()
+    start_logging(settings.log_level)
+    plants = [plant_of(folder, settings) for folder in arguments.plant]
+    return run_until_asked(serve(plants, settings))
+
+
+async def off_the_loop(work: Callable[[], T]) -> T:
+    """Blocking work in a thread."""
+    return await asyncio.to_thread(work)
+
+
+def ledger_url(settings: Settings) -> str:
+    """Where the ledger is: as set, else SQLite in the data folder."""
+    return settings.ledger or f"sqlite:///{settings.data / 'ledger.db'}"
+
+
+def open_store(settings: Settings) -> ReadingStore:
+    """The store that the settings name."""
+    if settings.store == "duckdb":
+        return DuckDbStore(settings.data / "store")
+    if not settings.influx_token_file:
+        raise SettingsError("STEWARD_INFLUX_TOKEN_FILE is missing: the file that holds InfluxDB's token")  # fmt: skip
+    from pathlib import Path  # only this branch reads a file
+
+    token = Path(settings.influx_token_file).read_text(encoding="utf-8").strip()
+    return InfluxStore(settings.influx_url, token, settings.influx_org, settings.influx_bucket)
+
+
+@dataclass(slots=True)
+class Server:
+    """Everything that one server process runs."""
+
+    plants: Sequence[Plant]
+    settings: Settings
+    clock: Clock
+    journal: SqliteJournal
+    store: ReadingStore
+    decisions: SqlDecisions
+    asks: SqlAsks
+    desk: SqlDesk
+    live: LiveTable
+    alarming: Alarming
+    projecting: Projecting
+    ingest: Ingest
+    planning: Planning
+    source: MqttSource
+    services: Services
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs for as long as the process."""
+        by_site = {plant.site: plant for plant in self.plants}
+        following = Following(
+            by_site, self.decisions, self.live, self.desk, self.clock,
+            asks=self.asks, ordering=self.services.ordering, proving=self.services.proving,
+        )  # fmt: skip
+        return [
+            self.ingest.run(), self.alarming.run(self.clock), self.projecting.run(),
+            self.planning.run(self.clock), following.run(off_the_loop),
+        ]  # fmt: skip
+
+
+def build(plants: Sequence[Plant], settings: Settings) -> Server:
+    """Open everything and bring it to where it stood; raises what says who must do what."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    clock = settings.clock()
+    url = ledger_url(settings)
+    migrate(url)
+    engine = open_ledger(url)
+    decisions, asks, desk = SqlDecisions(engine), SqlAsks(engine), SqlDesk(engine)
+    journal = SqliteJournal(settings.data / "journal")
+    store = open_store(settings)
+    live = LiveTable(plants)
+    alarming = Alarming(plants, live, decisions, asks)
+    projecting = Projecting(journal, store, live, off_the_loop, clock)
+    broker = Broker(settings.broker_host, settings.broker_port, SERVER, password(SERVER, settings))
+    source = MqttSource(broker, clock)
+    ingest = Ingest(
+        source, journal, live, [alarming], plants, clock, projecting=projecting,
+        offload=off_the_loop, live_file=settings.data / "live.bin",
+    )  # fmt: skip
+    planning = Planning(plants, decisions, asks, store, off_the_loop)
+    services = Services(
+        plants={plant.site: plant for plant in plants}, live=live, decisions=decisions, asks=asks,
+        desk=desk, store=store, clock=clock, offload=off_the_loop,
+    )  # fmt: skip
+    server = Server(
+        plants, settings, clock, journal, store, decisions, asks, desk, live, alarming,
+        projecting, ingest, planning, source, services,
+    )  # fmt: skip
+    _tell(server)
+    return server
+
+
+def _tell(server: Server) -> None:
+    """Give the API what only the collector knows."""
+    services = server.services
+    services.health = lambda: _health(server)
+    services.figures = lambda: _figures(server)
+    services.agents = lambda site: _agents(server, site)
+    services.quarantine = lambda site: _quarantine(server, site)
+    services.delivery = lambda: delivery_report(server.journal, server.store, server.ingest)
+    services.complete_until = lambda: _complete_until(server)
+
+
+def _health(server: Server) -> Mapping[str, Health]:
+    stats, projecting = server.ingest.stats, server.projecting
+    silent = [name for name in _expected(server) if not _is_heard(server, name)]
+    return {
+        "broker": Health(server.source.connected, "" if server.source.connected else "no connection to the broker"),
+        "journal": Health(stats.journal_ok, stats.detail),
+        "ledger": Health(stats.judges_ok, ""),
+        "store": Health(projecting.stats.ok, projecting.stats.detail or f"{projecting.lag} entries behind"),
+        "agents": Health(not silent, f"not heard: {', '.join(silent)}" if silent else ""),
+    }  # fmt: skip
+
+
+def _expected(server: Server) -> list[tuple[str, str]]:
+    return [(plant.site, agent) for plant in server.plants for agent in plant.agents]
+
+
+def _is_heard(server: Server, name: tuple[str, str]) -> bool:
+    seen = server.ingest.receiving.agents().get(name)
+    return bool(seen and seen.heard and server.clock.now() - seen.heard < STALE_STATE_MS)
+
+
+def _figures(server: Server) -> list[Figure]:
+    counts = server.ingest.receiving.counts
+    rows = [
+        Figure("steward_messages_total", n, "messages by what became of them", {"outcome": kind})
+        for kind, n in counts.items()
+    ]
+    stats = server.ingest.stats
+    return [
+        *rows,
+        Figure("steward_projecting_lag_entries", server.projecting.lag, "journal entries not stored yet", counter=False),
+        Figure("steward_journal_fill_ratio", server.journal.fill(), "how near the journal is to its cap", counter=False),
+        Figure("steward_journal_refused_total", stats.journal_refused, "groups the disk did not take at first"),
+    ]  # fmt: skip
+
+
+def _agents(server: Server, site: str) -> list[dict[str, Any]]:
+    plant = next(plant for plant in server.plants if plant.site == site)
+    known = server.ingest.receiving.agents()
+    marks = server.journal.marks()
+    rows = []
+    for agent in plant.agents:
+        seen = known.get((site, agent))
+        epoch = seen.epoch if seen else ""
+        rows.append(
+            {
+                "agent": agent,
+                "state": seen.state if seen and seen.state else "unknown",
+                "connection": seen.connection if seen else 0,
+                "last_state_at": seen.heard if seen else 0,
+                "clock_error_ms": seen.clock_error if seen else 0,
+                "backlog": seen.backlog if seen else 0,
+                "lanes": {
+                    lane: marks.get((site, agent, epoch, lane), 0)
+                    for lane in ("event", "data", "backfill")
+                },
+            }
+        )
+    return rows
+
+
+def _quarantine(server: Server, site: str) -> Mapping[str, Any]:
+    counts = server.journal.counts()
+    count = sum(c.aside + c.aside_batches for key, c in counts.items() if key[0] == site)
+    return {"items": [], "count": count}
+
+
+def _complete_until(server: Server) -> int:
+    """Until when history holds everything that was received, UTC ms."""
+    if not server.projecting.lag:
+        return server.clock.now()
+    entries = server.journal.read_from(server.projecting.position, 1)
+    return entries[0][1].received if entries else server.clock.now()
+
+
+@asynccontextmanager
+async def running(server: Server) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Restore, then run every loop until the block is left; yields them: none should ever end."""
+    server.alarming.restore()
+    server.ingest.restore()
+    tasks = [asyncio.create_task(loop) for loop in server.loops()]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.source.close()
+        await server.ingest.save()
+        server.journal.close()
+        server.store.close()
+        server.decisions.close()
+
+
+async def serve(plants: Sequence[Plant], settings: Settings) -> None:
+    """Run collector and API until cancelled."""
+    server = build(plants, settings)
+    link = server.services.first_start_link()
+    if link is not None:
+        address = f"http://{settings.http_host}:{settings.http_port}{link}"
+        (settings.data / "first-start-link").write_text(address + "\n", encoding="utf-8")
+        (settings.data / "first-start-link").chmod(0o600)
+        print(f"first start: make the first administrator at {address}", file=sys.stderr, flush=True)  # fmt: skip
+    owner_token_file(settings, server.services)
+    web = uvicorn.Server(
+        uvicorn.Config(
+            build_app(server.services), host=settings.http_host, port=settings.http_port,
+            log_level="warning", access_log=False, timeout_graceful_shutdown=1,
+        )
+    )  # fmt: skip
+    async with running(server) as loops:
+        serving = asyncio.create_task(web._serve())  # noqa: SLF001  # `serve` would take the signals
+        try:
+            done, _ = await asyncio.wait({serving, *loops}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            web.should_exit = True
+            await asyncio.gather(serving, return_exceptions=True)
