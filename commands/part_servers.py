@@ -216,6 +216,8 @@ def start_postgres(program: Path) -> PostgresServer:
         PartFailed: no such user, `initdb` failed, or it did not answer within 30 s.
     """
     programs = program.resolve().parent
+    if not (programs / "initdb").exists():
+        raise PartFailed(f"initdb is not beside {program.resolve()}")
     owner = _not_root()
     folder = Path(tempfile.mkdtemp(prefix="steward-pg-"))
     if owner is not None:

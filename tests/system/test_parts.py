@@ -1,6 +1,7 @@
 """The real parts start with our own configuration, do what we rely on, and end."""
 
 import http.client
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,15 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from commands import part_servers
 from commands.part_servers import (
     InfluxServer,
     MosquittoServer,
     PartFailed,
     PostgresServer,
+    start_influxd,
     start_mosquitto,
+    start_postgres,
 )
 
 pytestmark = pytest.mark.system
@@ -139,3 +143,46 @@ def test_a_part_that_cannot_start_says_why(
     (tmp_path / "conf.d" / "wrong.conf").write_text("no_such_setting 1\n", encoding="utf-8")
     with pytest.raises(PartFailed, match="no_such_setting"):
         start_mosquitto(part_programs("mosquitto"), tmp_path)
+
+
+def test_a_killed_part_is_gone_at_once(
+    part_programs: Callable[[str], Path], tmp_path: Path
+) -> None:
+    server = start_mosquitto(part_programs("mosquitto"), tmp_path)
+    server.running.kill()
+    assert server.running.process.returncode == -9
+
+
+def imitation(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_store_that_ends_at_once_repeats_what_it_said(tmp_path: Path) -> None:
+    program = imitation(tmp_path, "influxd", "echo wrong architecture; exit 3")
+    with pytest.raises(PartFailed, match="influxd ended with 3; it said: wrong architecture"):
+        start_influxd(program, tmp_path / "store")
+
+
+def test_a_part_that_never_listens_is_given_up_and_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_servers, "READY_S_MAX", 0.1)
+    monkeypatch.setattr(part_servers, "STOP_S_MAX", 0.1)
+    os.mkfifo(tmp_path / "fifo")
+    program = imitation(tmp_path, "influxd", f"trap '' TERM; read never < {tmp_path / 'fifo'}")
+    with pytest.raises(PartFailed, match="was not ready in time"):
+        start_influxd(program, tmp_path / "store")
+
+
+def test_a_database_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    program = imitation(tmp_path, "postgres", "exit 0")
+    with pytest.raises(PartFailed, match="initdb is not beside"):
+        start_postgres(program)
+    imitation(tmp_path, "initdb", "echo no room on this disk >&2; exit 1")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    with pytest.raises(PartFailed, match="initdb failed: no room on this disk"):
+        start_postgres(program)

@@ -244,6 +244,16 @@ def test_of_two_generations_that_a_kill_left_the_newer_holds(tmp_path: Path) -> 
     store.close()
 
 
+def test_late_readings_below_the_newest_leave_latest_alone(tmp_path: Path) -> None:
+    store = DuckDbStore(tmp_path)
+    store.write([batch([T0 + 2 * HOUR], 5.0)], 1)
+    store.close_hours(END)
+    store.write([batch([T0], 1.0)], 2)
+    store.close_hours(END)
+    assert store.latest(KEY.site, [KEY.point]) == {KEY.point: (T0 + 2 * HOUR, 5.0, 0)}
+    store.close()
+
+
 def test_retention_removes_whole_files_and_rewrites_the_hour_in_between(tmp_path: Path) -> None:
     store = DuckDbStore(tmp_path)
     store.write([every_minute(4)], 1)
