@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import Response
@@ -12,9 +13,13 @@ from api.problems import Problem
 from api.routes import alarms, health, orders, people, plans, session, sites
 from api.routes.access import signed_in
 from api.services import Services
+from api.shapes import ProblemDocument
 from api.static_files import File, read_files
 
 PREFIX = "/api/v1"
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ProblemDocument, "description": "Refused, and why"}
+}
 OPEN = (session.open_router, health.open_router)
 CLOSED = (
     session.router,
@@ -42,7 +47,7 @@ def build_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     install(app)
-    api = APIRouter(prefix=PREFIX)
+    api = APIRouter(prefix=PREFIX, responses=REFUSALS)
     for router in OPEN:
         api.include_router(router)
     for router in CLOSED:

@@ -23,6 +23,8 @@ from config.rules import PRIORITIES, Rule
 
 SUPPRESSED = frozenset("EFG")
 """ISA letters of alarms that nobody is told about: shelved, by design, out of service."""
+ACTIVE, WAITING = frozenset("BC"), frozenset("BD")
+"""ISA letters of alarms that stand, and of those that wait for somebody to acknowledge."""
 HEALTH = ("abnormal", "unknown", "normal")
 
 
@@ -98,8 +100,8 @@ def overview(plant: Plant, seen: Look, alarms: Sequence[LedgerRow]) -> Overview:
     """How the site is now; `alarms` are its open ones."""
     health = asset_health(plant, seen)
     hidden = {r.asset for r in seen.conditions.values() if r.letter in SUPPRESSED}
-    active = [a.data for a in alarms if a.data.get("condition") == Condition.ABNORMAL]
-    waiting = [a.data for a in alarms if not a.data.get("acknowledged")]
+    active = [a.data for a in alarms if a.data.get("letter") in ACTIVE]
+    waiting = [a.data for a in alarms if a.data.get("letter") in WAITING]
     return {
         "now": text_of(seen.now),
         "systems": [
@@ -137,7 +139,7 @@ def _system(
 ) -> SystemCounts:
     assets = [a.id for a in plant.assets.values() if a.system == system]
     mine = [a for a in alarms if a.get("asset") in assets]
-    active = [a for a in mine if a.get("condition") == Condition.ABNORMAL]
+    active = [a for a in mine if a.get("letter") in ACTIVE]
     found = {a.get("priority") for a in active}
     worst = next((p for p in PRIORITIES if p in found), None)
     return {
@@ -146,7 +148,7 @@ def _system(
         "name": dict(plant.systems[system].name),
         "worst": worst,
         "worst_unacknowledged": any(
-            a.get("priority") == worst and not a.get("acknowledged") for a in active
+            a.get("priority") == worst and a.get("letter") in WAITING for a in active
         ),
     }
 

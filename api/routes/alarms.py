@@ -15,6 +15,7 @@ from api.routes.asking import wish
 from api.routes.session import STRICT
 from api.services import Services
 from api.shapes import AlarmDetail, AlarmPage, Asked
+from api.site_views import WAITING
 from api.times import text_of
 from collector.ports import LedgerRow
 
@@ -70,7 +71,7 @@ async def alarms(
             "alarm", plant.site, open_only=state != "all", limit=ROWS_MAX
         )
     )
-    rows = [r for r in rows if state != "unacknowledged" or not r.data.get("acknowledged")]
+    rows = [r for r in rows if state != "unacknowledged" or r.data.get("letter") in WAITING]
     shown, after = page(rows, [r.id for r in rows], cursor, limit)
     orders = await services.offload(lambda: orders_of(services, plant.site, shown))
     views = [alarm_view(plant, row, seen, orders) for row in shown]

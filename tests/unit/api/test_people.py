@@ -1,0 +1,250 @@
+"""Accounts: nothing secret is kept, links work once, and guessing is slowed down."""
+
+import pytest
+
+from api.adapters.desk_memory import MemoryDesk
+from api.people import LINK_MS, SESSION_MS, Lockout, People, clean_name
+from api.ports import Conflict
+from api.problems import Problem
+from config.clock import SteppedClock
+from tests.unit.api.web import CHEAP, PASSWORD
+
+
+class Office:
+    """People at a desk whose wall clock the test moves."""
+
+    def __init__(self) -> None:
+        self.clock = SteppedClock()
+        self.desk = MemoryDesk()
+        self.people = People(self.desk, self.clock, CHEAP)
+
+    def kept(self) -> str:
+        """Everything that the desk keeps, as text."""
+        streams = ("person", "password", "session", "link", "token")
+        rows = [r for s in streams for r in self.desk.rows(s)]
+        events = [e for r in rows for e in self.desk.history("person", "", r.id)]
+        return repr((rows, events))
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+def refused(kind: str) -> "pytest.RaisesExc[Problem]":
+    return pytest.raises(Problem, check=lambda p: p.kind == kind)
+
+
+def link_of(path: str | None) -> str:
+    assert path is not None
+    return path.removeprefix("/setup?link=")
+
+
+def test_the_first_start_link_makes_the_first_admin_once(office: Office) -> None:
+    link = link_of(office.people.first_start_link())
+    assert office.people.link_person(link) == ""
+    office.people.set_up(link, "wang", PASSWORD)
+    caller = office.people.by_session(office.people.sign_in("wang", PASSWORD))
+    assert caller is not None
+    assert (caller.roles, caller.sites) == (("admin",), ("*",))
+    with refused("link-used"):
+        office.people.set_up(link, "li", PASSWORD)
+    assert office.people.first_start_link() is None
+
+
+async def test_a_link_is_too_old_after_a_day(office: Office) -> None:
+    link = link_of(office.people.first_start_link())
+    await office.clock.advance(LINK_MS / 1000)
+    assert office.people.link_person(link) is None
+    with refused("link-used"):
+        office.people.set_up(link, "wang", PASSWORD)
+
+
+def test_a_second_start_ends_the_first_ones_link(office: Office) -> None:
+    first = link_of(office.people.first_start_link())
+    office.people.first_start_link()
+    with refused("link-used"):
+        office.people.set_up(first, "wang", PASSWORD)
+
+
+def test_a_first_start_link_makes_no_second_admin(office: Office) -> None:
+    link = link_of(office.people.first_start_link())
+    office.people.add("li", ["viewer"], ["*"], by="cli", password=PASSWORD)
+    with refused("link-used"):
+        office.people.set_up(link, "wang", PASSWORD)
+
+
+def test_an_invitation_sets_the_password_of_the_one_it_was_made_for(office: Office) -> None:
+    link = link_of(office.people.add("li", ["operator"], ["riverside"], by="wang"))
+    assert office.people.link_person(link) == "li"
+    with refused("invalid"):
+        office.people.set_up(link, "wang", PASSWORD)
+    office.people.set_up(link, "li", PASSWORD)
+    caller = office.people.by_session(office.people.sign_in("li", PASSWORD))
+    assert caller is not None
+    assert (caller.may_see("riverside"), caller.may_see("hillside")) == (True, False)
+    with refused("link-used"):
+        office.people.set_up(link, "li", PASSWORD)
+
+
+def test_two_uses_of_a_link_at_once_leave_one(office: Office) -> None:
+    link = link_of(office.people.add("li", ["operator"], ["*"], by="wang"))
+    append = office.desk.append
+
+    def slower(*arguments: object) -> object:
+        office.desk.append = append  # type: ignore[method-assign]  # only once
+        office.people.set_up(link, "li", PASSWORD + "!")
+        return append(*arguments)  # type: ignore[arg-type]  # handed on
+
+    office.desk.append = slower  # type: ignore[method-assign,assignment]  # the other is quicker
+    with refused("link-used"):
+        office.people.set_up(link, "li", PASSWORD)
+    assert office.people.sign_in("li", PASSWORD + "!")
+
+
+def test_nothing_secret_is_kept(office: Office) -> None:
+    link = link_of(office.people.first_start_link())
+    office.people.set_up(link, "wang", PASSWORD)
+    session = office.people.sign_in("wang", PASSWORD)
+    token = office.people.make_token("grafana", ["viewer"], ["*"], "wang")
+    kept = office.kept()
+    for secret in (link, PASSWORD, session, token, token.split("_")[2]):
+        assert secret not in kept
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [("wang", "wrong password"), ("nobody", PASSWORD), ("", ""), ("wang", "x" * 500)],
+)
+def test_a_wrong_name_or_password_looks_the_same(office: Office, name: str, password: str) -> None:
+    office.people.add("wang", ["viewer"], ["*"], by="cli", password=PASSWORD)
+    with refused("wrong-name-or-password"):
+        office.people.sign_in(name, password)
+
+
+def test_who_has_no_password_yet_cannot_sign_in(office: Office) -> None:
+    office.people.add("li", ["viewer"], ["*"], by="cli")
+    with refused("wrong-name-or-password"):
+        office.people.sign_in("li", "")
+
+
+async def test_ten_failures_lock_a_name_for_a_while(office: Office) -> None:
+    office.people.add("wang", ["viewer"], ["*"], by="cli", password=PASSWORD)
+    for _ in range(10):
+        with refused("wrong-name-or-password"):
+            office.people.sign_in("wang", "wrong password")
+    with refused("locked"):
+        office.people.sign_in("wang", PASSWORD)
+    await office.clock.advance(899)
+    with pytest.raises(Problem) as locked:
+        office.people.sign_in("wang", PASSWORD)
+    assert locked.value.extras["retry_after_s"] == 1
+    await office.clock.advance(1)
+    assert office.people.sign_in("wang", PASSWORD)
+
+
+def test_a_right_password_forgets_the_failures(office: Office) -> None:
+    office.people.add("wang", ["viewer"], ["*"], by="cli", password=PASSWORD)
+    for _ in range(3):
+        for _ in range(9):
+            with refused("wrong-name-or-password"):
+                office.people.sign_in("wang", "wrong password")
+        office.people.sign_in("wang", PASSWORD)
+
+
+def test_many_names_do_not_grow_the_list_of_failures() -> None:
+    lockout = Lockout(SteppedClock(), names_max=10)
+    for n in range(1000):
+        lockout.attempt(f"name {n}")
+    assert len(lockout._tries) == 10
+
+
+async def test_a_session_ends_by_signing_out_and_by_age(office: Office) -> None:
+    office.people.add("wang", ["viewer"], ["*"], by="cli", password=PASSWORD)
+    first, second = (office.people.sign_in("wang", PASSWORD) for _ in range(2))
+    caller = office.people.by_session(first)
+    assert caller is not None
+    office.people.sign_out(caller.session)
+    office.people.sign_out(caller.session)
+    assert office.people.by_session(first) is None
+    assert office.people.by_session(second) is not None
+    await office.clock.advance(SESSION_MS / 1000)
+    assert office.people.by_session(second) is None
+
+
+@pytest.mark.parametrize("secret", ["", "x", "x" * 10_000])
+def test_a_session_that_was_never_made_is_nobodys(office: Office, secret: str) -> None:
+    assert office.people.by_session(secret) is None
+
+
+def test_a_token_speaks_until_it_is_revoked(office: Office) -> None:
+    token = office.people.make_token("grafana", ["viewer"], ["riverside"], "wang")
+    caller = office.people.by_token(token)
+    assert caller is not None
+    assert (caller.name, caller.csrf) == ("grafana", "")
+    (row,) = office.people.tokens()
+    assert "hash" not in row
+    office.people.revoke(str(row["id"]), "wang")
+    assert office.people.by_token(token) is None
+    assert office.people.tokens() == []
+    with refused("not-found"):
+        office.people.revoke(str(row["id"]), "wang")
+
+
+@pytest.mark.parametrize(
+    "token", ["", "stw", "stw_", "stw__", "stw_abc_def", "xyz_1_2", "stw_a/b_c"]
+)
+def test_what_is_no_token_is_nobodys(office: Office, token: str) -> None:
+    office.people.make_token("grafana", ["viewer"], ["*"], "wang")
+    assert office.people.by_token(token) is None
+
+
+def test_a_token_with_another_secret_is_nobodys(office: Office) -> None:
+    token = office.people.make_token("grafana", ["viewer"], ["*"], "wang")
+    assert office.people.by_token(token + "x") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["", "   ", "x" * 65, "readings", "Readings", "steward", "a\nb", "a\x00b", "a\u202eb"]
+)
+def test_some_names_are_nobodys(name: str) -> None:
+    with refused("invalid"):
+        clean_name(name)
+
+
+@pytest.mark.parametrize("name", ["王伟", "Ann O'Neil", "x" * 64])
+def test_people_are_named_as_they_are(name: str) -> None:
+    assert clean_name(f" {name} ") == name
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 201])
+def test_some_passwords_are_refused(office: Office, password: str) -> None:
+    with refused("invalid"):
+        office.people.set_up(link_of(office.people.first_start_link()), "wang", password)
+
+
+@pytest.mark.parametrize("roles", [[], ["king"], ["viewer", "king"]])
+def test_roles_are_those_there_are(office: Office, roles: list[str]) -> None:
+    with refused("invalid"):
+        office.people.add("wang", roles, ["*"], by="cli")
+
+
+def test_a_name_is_given_once(office: Office) -> None:
+    office.people.add("wang", ["viewer"], ["*"], by="cli")
+    with refused("conflict"):
+        office.people.add("wang", ["admin"], ["*"], by="cli")
+    (person,) = office.people.everybody()
+    assert (person["name"], person["roles"], person["password_set"]) == ("wang", ["viewer"], False)
+
+
+def test_a_desk_that_is_in_conflict_keeps_nobody(office: Office) -> None:
+    def conflicting(*_arguments: object) -> object:
+        raise Conflict("somebody else")
+
+    office.desk.append = conflicting  # type: ignore[method-assign,assignment]  # the fault
+    with refused("conflict"):
+        office.people.add("wang", ["viewer"], ["*"], by="cli")
+
+
+def test_a_hash_that_cannot_be_read_opens_nothing() -> None:
+    assert not CHEAP.verify("not a hash", PASSWORD)
