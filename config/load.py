@@ -144,6 +144,7 @@ class _Builder:
     shown: str
     endpoints: Mapping[str, str]
     profiles: dict[str, Profile] = field(default_factory=dict)
+    unsound: set[str] = field(default_factory=set)
     assets: dict[str, Asset] = field(default_factory=dict)
     points: dict[str, Point] = field(default_factory=dict)
 
@@ -231,35 +232,41 @@ class _Builder:
             self.mistakes.unknown(self.shown, f"devices.{key}.line", text.line, list(lines))
         if text.asset not in self.assets:
             self.mistakes.unknown(self.shown, f"devices.{key}.asset", text.asset, list(self.assets))
+        if line is not None:
+            self._check_unit(key, text, line)
         if profile is None or line is None or text.asset not in self.assets:
             return device
-        self._check_device(key, text, profile, line)
+        self._check_line(key, profile, line)
         self._add_parts(device, profile)
         for row in profile.points:
             self._add_point(key, device, row)
         return device
 
     def _profile_of(self, key: str, text: DeviceText) -> Profile | None:
-        if text.profile not in self.profiles:
+        if text.profile not in self.profiles and text.profile not in self.unsound:
+            if self.files.find("profiles", text.profile) is None:
+                names = self.files.names("profiles")
+                self.mistakes.unknown(self.shown, f"devices.{key}.profile", text.profile, names)
+                return None
             profile = self.files.profile(text.profile)
             if profile is None:
-                if self.files.find("profiles", text.profile) is None:
-                    names = self.files.names("profiles")
-                    self.mistakes.unknown(self.shown, f"devices.{key}.profile", text.profile, names)
+                self.unsound.add(text.profile)
                 return None
             self.profiles[text.profile] = profile
-        return self.profiles[text.profile]
+        return self.profiles.get(text.profile)
 
-    def _check_device(self, key: str, text: DeviceText, profile: Profile, line: Line) -> None:
+    def _check_line(self, key: str, profile: Profile, line: Line) -> None:
         wanted = LINE_KIND[profile.protocol]
         if line.kind != wanted:
             self.wrong(
                 f"devices.{key}.line", f"{line.id} is {line.kind}; {profile.id} needs {wanted}"
             )
+
+    def _check_unit(self, key: str, text: DeviceText, line: Line) -> None:
         unit = text.unit
-        if profile.protocol == "modbus" and not (isinstance(unit, int) and 1 <= unit <= 247):
+        if line.kind == "tcp" and not (isinstance(unit, int) and 1 <= unit <= 247):
             self.wrong(f"devices.{key}.unit", f"{unit!r} is not in 1..247")
-        if profile.protocol == "mqtt" and not re.fullmatch(r"[A-Za-z0-9_.:-]+", str(unit)):
+        if line.kind == "mqtt" and not re.fullmatch(r"[A-Za-z0-9_.:-]+", str(unit)):
             self.wrong(f"devices.{key}.unit", f"{unit!r} is not a name for a topic")
 
     def _check_shared_units(self) -> None:

@@ -124,8 +124,12 @@ def _check_text(context: _Context, key: str, text: PointText) -> None:
     if text.kind == "flags" and not text.bits:
         context.wrong(f"{key}.bits", "is missing: flags name their bits")
     for number in text.names:
-        if not number.removeprefix("-").isdecimal():
+        if not _is_whole(number):
             context.wrong(f"{key}.names", f"{number!r} is not a whole number")
+
+
+def _is_whole(number: str) -> bool:
+    return number.removeprefix("-").isdecimal()
 
 
 def _source(
@@ -194,7 +198,9 @@ def _register(context: _Context, key: str, text: PointText, shift: int) -> Regis
 
 def _point(text: PointText, own: str, part: str, source: Source) -> ProfilePoint:
     states = {
-        int(number): StateName(state.id, state.table()) for number, state in text.names.items()
+        int(number): StateName(state.id, state.table())
+        for number, state in text.names.items()
+        if _is_whole(number)
     }
     decimals = text.decimals if text.decimals is not None else _decimals(text)
     return ProfilePoint(
