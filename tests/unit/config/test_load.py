@@ -44,7 +44,8 @@ def test_riverside_has_one_of_each_two_boosters_and_three_cameras() -> None:
     assert used.count("booster-duo") == 2
     assert used.count("rtsp-camera") == 3
     assert {"elevator", "fire-panel", "generator", "sump-pit", "skab-pump"} <= set(used)
-    named = [t.name for t in (*plant.assets.values(), *plant.systems.values())]
+    assets, systems = plant.assets.values(), plant.systems.values()
+    named = [*(a.name for a in assets), *(s.name for s in systems)]
     for name in [*named, *(p.name for p in plant.points.values())]:
         assert name["en"]
         assert name["zh"]
