@@ -94,6 +94,8 @@ class Publisher:
     def __init__(self, shape: Shape, readings: int, start_ms: int, rate: float = 0.0) -> None:
         self._shape = shape
         self._rate = rate
+        self.window = WINDOW
+        """Batches of an agent ahead of `committed`; without a collector as many as there are."""
         each = readings // shape.agents
         self.readings = each * shape.agents
         self._agents = {
@@ -101,6 +103,7 @@ class Publisher:
         }
         self._news = asyncio.Event()
         self._rest = b""
+        self._acknowledged = 0
 
     def _packets(self, agent: int, readings: int, start_ms: int) -> list[bytes]:
         where = topic(SITE, agent_name(agent), "data")
@@ -113,7 +116,7 @@ class Publisher:
         return sum(len(agent.packets) for agent in self._agents.values())
 
     async def connect(self, host: str, port: int, user: str, password: str) -> None:
-        """Connect, send every birth and wait until each has been answered."""
+        """Connect and send every birth."""
         self._reader, self._writer = await asyncio.open_connection(host, port, limit=1 << 20)
         self._writer.write(mqtt.connect("load", keepalive_s=0, user=user, password=password))
         self._writer.write(mqtt.subscribe(1, [topic(SITE, "+", "committed")], qos=0))
@@ -123,24 +126,35 @@ class Publisher:
             self._writer.write(mqtt.publish(where, birth, number=60_001, retain=True))
         await self._writer.drain()
         self._hearing = asyncio.create_task(self._hear())
+
+    async def answered(self) -> None:
+        """Wait until the collector has answered every birth."""
         async with asyncio.timeout(ANSWER_S_MAX):
             await self._until(lambda: all(a.answered for a in self._agents.values()))
 
-    async def send(self) -> float:
-        """Send everything; returns the seconds until the last `committed`."""
+    async def pour(self) -> None:
+        """Send everything to nobody in particular: no window, until the broker has it all."""
+        self.window = sys.maxsize
+        while await self._round(time.monotonic()):
+            pass
+        taken = self.messages + len(self._agents)
+        await self._until(lambda: self._acknowledged >= taken)
+
+    async def send(self) -> None:
+        """Send everything; returns when the last is committed."""
         started = time.monotonic()
         while not all(a.committed >= len(a.packets) for a in self._agents.values()):
             self._news.clear()
             wrote = await self._round(started)
             if not wrote:
                 await self._wait()
-        return time.monotonic() - started
 
     async def close(self) -> None:
-        """End the connection."""
-        self._hearing.cancel()
+        """End the connection when everything is on its way."""
         self._writer.write(mqtt.DISCONNECT)
         self._writer.close()
+        await self._writer.wait_closed()
+        self._hearing.cancel()
         await asyncio.gather(self._hearing, return_exceptions=True)
 
     async def _round(self, started: float) -> int:
@@ -150,7 +164,9 @@ class Publisher:
             allowed = int((time.monotonic() - started) * self._rate / self._shape.batch) - sent
         pieces: list[bytes] = []
         for agent in self._agents.values():
-            upto = min(agent.committed + WINDOW, len(agent.packets), agent.sent + FRAMES_AT_ONCE)
+            upto = min(
+                agent.committed + self.window, len(agent.packets), agent.sent + FRAMES_AT_ONCE
+            )
             upto = min(upto, agent.sent + max(0, allowed - len(pieces)))
             pieces += agent.packets[agent.sent : upto]
             agent.sent = max(agent.sent, upto)
@@ -175,7 +191,8 @@ class Publisher:
 
     async def _hear(self) -> None:
         while piece := await self._reader.read(1 << 20):
-            published, _, used = mqtt.cut(self._rest + piece)
+            published, others, used = mqtt.cut(self._rest + piece)
+            self._acknowledged += sum(1 for frame in others if frame.kind == mqtt.PUBACK)
             self._rest = (self._rest + piece)[used:]
             for message in published:
                 agent = self._agents.get(message.topic.split("/")[3])
@@ -191,11 +208,15 @@ async def _main(options: argparse.Namespace) -> None:
         SHAPES[options.shape], options.readings, time.time_ns() // 1_000_000, options.rate
     )
     await publisher.connect(options.host, options.port, options.user, options.password)
+    if not options.pour:
+        await publisher.answered()
     report = {"readings": publisher.readings, "messages": publisher.messages}
     print(json.dumps({"ready": True, **report}), flush=True)
     if options.wait:
         await asyncio.to_thread(sys.stdin.readline)
-    seconds = await publisher.send()
+    started = time.monotonic()
+    await (publisher.pour() if options.pour else publisher.send())
+    seconds = time.monotonic() - started
     await publisher.close()
     rate = publisher.readings / seconds
     print(json.dumps({"seconds": round(seconds, 3), "readings_per_s": round(rate), **report}))
@@ -211,6 +232,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=1883)
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
+    parser.add_argument("--pour", action="store_true", help="without a collector: no window")
     parser.add_argument(
         "--wait", action="store_true", help="wait for a line on stdin before sending"
     )
