@@ -159,7 +159,7 @@ def _health(server: Server) -> Mapping[str, Health]:
         "journal": Health(stats.journal_ok, stats.detail),
         "ledger": Health(stats.judges_ok, ""),
         "store": Health(projecting.stats.ok, projecting.stats.detail or f"{projecting.lag} entries behind"),
-        "agents": Health(not silent, f"not heard: {', '.join(silent)}" if silent else ""),
+        "agents": Health(not silent, "not heard: " + ", ".join(f"{site}/{agent}" for site, agent in silent) if silent else ""),
     }  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def _figures(server: Server) -> list[Figure]:
     return [
         *rows,
         Figure("steward_projecting_lag_entries", server.projecting.lag, "journal entries not stored yet", counter=False),
-        Figure("steward_journal_fill_ratio", server.journal.fill(), "how near the journal is to its cap", counter=False),
+        Figure("steward_journal_fill_ratio", server.journal.fill, "how near the journal is to its cap", counter=False),
         Figure("steward_journal_refused_total", stats.journal_refused, "groups the disk did not take at first"),
     ]  # fmt: skip
 

@@ -1,0 +1,50 @@
+"""`steward doctor`: what is wrong with this installation, and who must do what."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from commands.asking import ServerAway, ask
+from config.settings import Settings, read_settings
+
+EXAMPLE = "doctor"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("--json", action="store_true")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when all is well, 1 when something is not, 3 when no server runs."""
+    settings = read_settings()
+    rows = _files(settings)
+    try:
+        ready = ask(settings, "health/ready")
+        rows += [(name, one["ok"], one.get("detail", "")) for name, one in ready["dependencies"].items()]  # fmt: skip
+        away = ""
+    except ServerAway as error:
+        away = str(error)
+    if arguments.json:
+        print(json.dumps([{"what": n, "ok": ok, "detail": d} for n, ok, d in rows]))
+    else:
+        for name, ok, detail in rows:
+            print(f"{'ok ' if ok else 'NO '} {name:12} {detail}")
+    if away:
+        print(f"steward doctor: {away}", file=sys.stderr)
+        return 3
+    return 0 if all(ok for _, ok, _ in rows) else 1
+
+
+def _files(settings: Settings) -> list[tuple[str, bool, str]]:
+    data = settings.data
+    if not data.is_dir():
+        return [("data", False, f"{data} is not there: start `./steward up PLANT` once, or set STEWARD_DATA")]  # fmt: skip
+    return [_secrets(data / "secrets")]
+
+
+def _secrets(folder: Path) -> tuple[str, bool, str]:
+    loose = [p.name for p in folder.glob("*") if p.stat().st_mode & 0o077] if folder.is_dir() else []  # fmt: skip
+    said = f"readable by others: {', '.join(loose)}; chmod 600 them" if loose else "readable by their owner only"  # fmt: skip
+    return "secrets", not loose, said

@@ -1,0 +1,174 @@
+"""One installation on this machine: broker, server and edge agents as child processes over a data folder."""
+
+import contextlib
+import json
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from commands.access import make_secrets, secrets_folder, token_of
+from commands.part_servers import free_port
+from commands.supervising import Child, Children
+from config.plant import Plant
+from config.settings import Settings, environment_with
+
+ROOT = Path(__file__).parent.parent
+READY_S_MAX = 60.0
+
+
+class Stop:
+    """Set by Ctrl-C or SIGTERM."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+
+@dataclass(slots=True)
+class Installation:
+    """Processes over one data folder; `plants` maps each plant's folder to the plant."""
+
+    plants: Mapping[str, Plant]
+    data: Path
+    port: int
+    speed: float = 1.0
+    who: str = "steward"
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    children: Children = field(default_factory=Children)
+    by_name: dict[str, Child] = field(default_factory=dict)
+    broker_port: int = field(default_factory=free_port)
+    origin_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def url(self) -> str:
+        """Where the console and the API are."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of all its processes, as far as commands need them."""
+        return Settings(
+            data=self.data, http_port=self.port, secrets=secrets_folder(Settings(data=self.data))
+        )
+
+    def say(self, text: str) -> None:
+        """Progress for people, on standard error."""
+        print(f"{self.who}: {text}", file=sys.stderr, flush=True)
+
+    def prepare(self) -> None:
+        """Make the data folder, its secrets, and say where lines stand in this run."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        make_secrets(self.plants.values(), self.settings)
+        own = {
+            line.id: f"127.0.0.1:{self.broker_port}"
+            for plant in self.plants.values()
+            for line in plant.lines.values()
+            if line.kind == "mqtt" and not line.user
+        }
+        (self.data / "lines.json").write_text(
+            json.dumps({**own, **self.endpoints}), encoding="utf-8"
+        )
+        self.say(f"data in {self.data}, logs in {self.data / 'logs'}")
+
+    def start(self) -> None:
+        """Start broker, server and every agent."""
+        folders = list(self.plants)
+        self.run("broker", "broker", *folders)
+        self.run("server", "server", *folders)
+        for folder, plant in self.plants.items():
+            for agent in plant.agents:
+                self.run(f"{plant.site}.{agent}", "edge", folder, agent)
+
+    def run(self, name: str, *words: str) -> Child:
+        """One more process: a command of ours with this installation's settings."""
+        child = Child(
+            name,
+            [sys.executable, str(ROOT / "steward.py"), *words],
+            self.environment(),
+            self.data / "logs" / f"{name}.log",
+        )
+        self.by_name[name] = self.children.start(child)
+        return child
+
+    def environment(self) -> dict[str, str]:
+        """What every process is told."""
+        return environment_with(
+            STEWARD_DATA=str(self.data),
+            STEWARD_SECRETS=str(self.settings.secrets),
+            STEWARD_BROKER_PORT=str(self.broker_port),
+            STEWARD_HTTP_PORT=str(self.port),
+            STEWARD_CLOCK_ORIGIN_MS=str(self.origin_ms),
+            STEWARD_CLOCK_FACTOR=str(self.speed),
+        )
+
+    def wait_for_server(self, stop: Stop) -> bool:
+        """Until the API answers; False when asked to stop or when the server did not come up."""
+        while not stop.asked and time.monotonic() - self.started < READY_S_MAX:
+            if not self.by_name["server"].pid:
+                return self.failed("server")
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{self.url}/api/v1/health/live", timeout=2).close()  # noqa: S310  # our own
+                return True
+            time.sleep(0.1)
+        return False if stop.asked else self.failed("server")
+
+    def failed(self, name: str) -> bool:
+        """Say how a process ended; False."""
+        log = self.data / "logs" / f"{name}.log"
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        tail = "\n".join(text.splitlines()[-15:])
+        print(f"{self.who}: {name} did not come up. Its log ends with:\n{tail}", file=sys.stderr)
+        return False
+
+    def address(self) -> str:
+        """The one address to open: at the first start the link that makes the first administrator."""
+        link = self.data / "first-start-link"
+        return link.read_text(encoding="utf-8").strip() if link.exists() else self.url
+
+    def watch(self, stop: Stop, until: float | None = None) -> None:
+        """Keep the processes alive until asked, or until so many seconds after the start."""
+        told = 0.0
+        while not stop.asked:
+            for said in self.children.look():
+                self.say(said)
+            elapsed = time.monotonic() - self.started
+            if until is not None and elapsed >= until:
+                return
+            if until is not None and sys.stderr.isatty() and elapsed - told >= 10:
+                told = elapsed
+                self.say(f"{elapsed:.0f} of {until:.0f} s")
+            time.sleep(0.2)
+        self.say("stopping")
+
+    def call(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """One call to the API with the owner's token; raises OSError and ValueError."""
+        token = token_of("owner", self.settings)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(f"{self.url}/api/v1/{path}", data=data, headers=headers)  # noqa: S310  # our own
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # our own server
+            return json.loads(answer.read())
+
+
+def port_or_free(wanted: int, say: Callable[[str], None]) -> int:
+    """The wanted port, or a free one where it is taken, saying so."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            port = free_port()
+            say(f"port {wanted} is taken (another demo?); using {port}")
+            return port
+    return wanted

@@ -1,0 +1,44 @@
+"""`steward report delivery`: what was made, sent, journalled, stored, replaced, set aside and is missing."""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from commands.asking import ServerAway, ask
+from commands.delivering import outbox_counts, whole_report
+from config.settings import read_settings
+
+EXAMPLE = "report delivery --json"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("what", choices=["delivery"])
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when nothing is lost, 1 when something is, 3 when nobody can be asked."""
+    settings = read_settings()
+    try:
+        report = whole_report(ask(settings, "delivery"), outbox_counts(settings.data))
+    except ServerAway as error:
+        print(f"steward report: {error}", file=sys.stderr)
+        return 3
+    if arguments.json:
+        print(json.dumps(report, ensure_ascii=False))
+    else:
+        _print(report)
+    readings = report["readings"]
+    return 1 if readings["lost"] or readings["doubled"] else 0
+
+
+def _print(report: dict[str, Any]) -> None:
+    print("agent            lane      hour (UTC)        journalled  set aside  missing batches")
+    for row in report["rows"]:
+        hour = datetime.fromtimestamp(row["hour"] / 1000, UTC).strftime("%Y-%m-%d %H:00")
+        print(f"{row['agent']:16} {row['lane']:9} {hour:16} {row['journalled']:11} {row['set_aside']:10} {row['missing_batches']:16}")  # fmt: skip
+    for name, value in report["readings"].items():
+        print(f"{name.replace('_', ' '):18} {'not known yet' if value is None else value}")

@@ -1,0 +1,37 @@
+"""`steward up PLANT…`: broker, server and every edge agent of real plants, on this machine."""
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+
+from commands.installation import Installation, Stop
+from config.load import load_plant
+from config.settings import read_settings
+
+EXAMPLE = "up config/plants/riverside --data /var/lib/steward"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("plant", nargs="+", help="folders of the plants, one for each site")
+    parser.add_argument("--data", default="", help="where everything is kept (default: STEWARD_DATA or ./steward-data)")  # fmt: skip
+    parser.add_argument("--port", type=int, default=0, help="port of the console (default 8080)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Until Ctrl-C or SIGTERM; 3 when it could not start."""
+    settings = read_settings()
+    plants = {str(Path(folder).resolve()): load_plant(Path(folder)) for folder in arguments.plant}
+    data = Path(arguments.data or settings.data).resolve()
+    site = Installation(plants, data, arguments.port or settings.http_port, who="steward up")
+    with contextlib.ExitStack() as stack:
+        stop = Stop()
+        site.prepare()
+        stack.callback(site.children.stop)
+        site.start()
+        if not site.wait_for_server(stop):
+            return 0 if stop.asked else 3
+        print(f"\n  Open {site.address()}\n", file=sys.stderr, flush=True)
+        site.watch(stop)
+    return 0
