@@ -2,6 +2,7 @@
 
 import heapq
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -20,7 +21,14 @@ from collector.domain.alarms import (
     on_wish,
     watch_from,
 )
-from collector.domain.conditions import ConditionState, Sample, compile_rule, delay_at
+from collector.domain.conditions import (
+    ConditionState,
+    Sample,
+    Watch,
+    compile_rule,
+    delay_at,
+    usable,
+)
 from collector.groups import Group
 from collector.live import LiveTable
 from collector.ports import Ask, Asks, Decisions, RuleNow, Unavailable
@@ -67,6 +75,7 @@ class Alarming:
         self._conditions: dict[str, dict[str, RuleNow]] = {plant.site: {} for plant in plants}
         self._timers: list[tuple[int, int]] = []
         self._armed: dict[int, int] = {}
+        self._begun = False
         self._now = 0
         self._stopped_at = 0
         self._held = (0, 0)
@@ -86,7 +95,8 @@ class Alarming:
 
     def _awake(self, now: int) -> None:
         self._now = max(self._now, now)
-        if not self._states:
+        if not self._begun:
+            self._begun = True
             self._begin(now)
 
     def _begin(self, now: int) -> None:
@@ -160,7 +170,7 @@ class Alarming:
         self._ledger.order(start)
         self._screen.heard(group, time)
         if not held:
-            self._fire(now)
+            self._fire(now, woken=now)
         self._ledger.judged = max(self._ledger.judged, group.position)
         self._ledger.heard = max(self._ledger.heard, now)
 
@@ -171,12 +181,12 @@ class Alarming:
         for row, samples in self._screen.lively(group, time, overdue):
             for index in self._screen.rules_of[row]:
                 self._take(index, row, samples)
-            self._settle(row, _last_value(samples, self._screen.last_of(row)))
+            self._settle(row, self._last_value(row, samples))
 
     def _take(self, index: int, row: int, samples: Sequence[tuple[Sample, bool]]) -> None:
         """Judge a row's readings by one rule; what its state makes quiet is passed over."""
         watch, state = self._watches[index], self._refreshed(index, row)
-        quiet, last = Quiet(watch), state.condition.last
+        quiet, last, value = Quiet(watch), state.condition.last, math.nan
         for sample, live in samples:
             if live and quiet.covers(sample, last):
                 last = sample.time
@@ -184,10 +194,20 @@ class Alarming:
             if last != state.condition.last:
                 state = replace(state, condition=replace(state.condition, last=last))
             step = on_sample(watch, state, sample, live=live)
-            state, last = step.state, step.state.condition.last
             self._ledger.note(self._sites[index], step)
-            quiet = Quiet(watch, state.condition, sample.value)
+            judged = live and (last is None or sample.time >= last)
+            value = _known(sample, (watch,)) if judged else value
+            state, last = step.state, step.state.condition.last
+            quiet = Quiet(watch, state.condition, value)
         self._put(index, state)
+
+    def _last_value(self, row: int, samples: Sequence[tuple[Sample, bool]]) -> float | None:
+        """The value that the row's rules judged last; None if there was no live reading."""
+        last = self._screen.last_of(row)
+        live = [s for s, is_live in samples if is_live and (last is None or s.time >= last)]
+        if not live:
+            return None
+        return _known(live[-1], [self._watches[index] for index in self._screen.rules_of[row]])
 
     def _refreshed(self, index: int, row: int) -> RuleState:
         state = self._states[index]
@@ -351,7 +371,6 @@ _NOTHING: Final = RuleState(ConditionState((), since=0, watched=0, unknown=False
 """Of an alarm that is not open."""
 
 
-def _last_value(samples: Sequence[tuple[Sample, bool]], last: int | None) -> float | None:
-    """The value that the row's rules judged last, None if there was no live reading."""
-    live = [s for s, is_live in samples if is_live and (last is None or s.time >= last)]
-    return live[-1].value if live else None
+def _known(sample: Sample, watches: Sequence[Watch]) -> float:
+    """The reading's value if every rule may look at it, else NaN."""
+    return sample.value if all(usable(watch, sample) for watch in watches) else math.nan

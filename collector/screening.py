@@ -143,8 +143,7 @@ class Screen:
         """Rules whose silence begins at or before `until`."""
         if until < self.next_silence:
             return []
-        last = self.last[self.row_of]
-        base = np.where(last == NEVER, self._silence_base, last)
+        base = np.maximum(self.last[self.row_of], self._silence_base)
         due = np.where(self._hears, base + self._silence + 1, FAR)
         self.next_silence = int(due.min(initial=FAR))
         found: list[int] = np.flatnonzero(due <= until).tolist()

@@ -89,7 +89,7 @@ class World:
     def __post_init__(self) -> None:
         self.live = LiveTable([self.plant], life=1)
         self._start()
-        self.alarming.wake(ms(0))
+        self.wake(0)
 
     def _start(self) -> None:
         self.alarming = Alarming([self.plant], self.live, self.decisions, self.asks)

@@ -204,7 +204,10 @@ def usable(watch: Watch, sample: Sample) -> bool:
 
 
 def silence_at(watch: Watch, state: ConditionState) -> int | None:
-    """The instant at which silence will begin; None if it has or does not matter any more."""
+    """The instant at which silence will begin; None if it has or does not matter any more.
+
+    It never begins before the longest silence since the rule is watched.
+    """
     if watch.silent:
         level = state.levels[0]
         over = not level.active if level.since is not None else level.active
@@ -212,8 +215,8 @@ def silence_at(watch: Watch, state: ConditionState) -> int | None:
         over = state.unknown
     if over:
         return None
-    last = state.watched if state.last is None else state.last
-    return last + watch.silence + 1
+    heard = state.watched if state.last is None else max(state.last, state.watched)
+    return heard + watch.silence + 1
 
 
 def delay_at(watch: Watch, state: ConditionState) -> int | None:
