@@ -8,18 +8,18 @@ from api.services import Services
 from config.plant import Plant, Secret
 from config.settings import Settings, SettingsError, read_secret
 
-SERVER = "steward-server"
+SERVER = "collector"
 """The collector's name at the broker."""
 
 
 def edge_user(site: str, agent: str) -> str:
     """An agent's name at the broker."""
-    return f"edge-{site}-{agent}"
+    return f"{site}/{agent}"
 
 
 def device_user(site: str, line: str) -> str:
     """The name under which the MQTT devices of a line publish at our own broker."""
-    return f"device-{site}-{line}"
+    return f"devices/{site}/{line}"
 
 
 def secrets_folder(settings: Settings) -> Path:
@@ -35,7 +35,11 @@ def password(user: str, settings: Settings) -> str:
     """
     if settings.broker_password_file:
         return Path(settings.broker_password_file).read_text(encoding="utf-8").strip()
-    return read_secret(Secret(f"broker-{user}"), secrets_folder(settings))
+    return read_secret(Secret(_name(user)), secrets_folder(settings))
+
+
+def _name(user: str) -> str:
+    return "broker-" + user.replace("/", ".")
 
 
 def broker_users(plants: Iterable[Plant]) -> list[str]:
@@ -54,7 +58,7 @@ def make_secrets(plants: Iterable[Plant], settings: Settings) -> Mapping[str, st
     folder.chmod(0o700)
     users = broker_users(plants)
     for user in users:
-        make_secret(folder / f"broker-{user}")
+        make_secret(folder / _name(user))
     return {user: password(user, settings) for user in users}
 
 

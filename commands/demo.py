@@ -143,8 +143,8 @@ def quiet_report(demo: Installation) -> dict[str, Any]:
 
 def report(demo: Installation, site: str) -> dict[str, Any]:
     """What `demo --json` prints, as it stands."""
-    orders = demo.call(f"sites/{site}/orders?state=all&limit=1000")["items"]
-    alarms = demo.call(f"sites/{site}/alarms?state=all&limit=1000")["items"]
+    orders = _all(demo, f"sites/{site}/orders?state=all")
+    alarms = _all(demo, f"sites/{site}/alarms?state=all")
     due = demo.call(f"sites/{site}/due?state=all")["items"]
     closed = [o for o in orders if o["state"] == "closed"]
     by_readings = [o for o in closed if o.get("closed_by") == "readings"]
@@ -166,6 +166,18 @@ def report(demo: Installation, site: str) -> dict[str, Any]:
         | {verdict: sum(1 for d in due if d["verdict"] == verdict) for verdict in VERDICTS},
         "restarts": {child.name: child.deaths for child in demo.children.rows},
     }
+
+
+def _all(demo: Installation, path: str) -> list[dict[str, Any]]:
+    """Every item of a list that comes in pages."""
+    items: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = demo.call(f"{path}&limit=200" + (f"&cursor={cursor}" if cursor else ""))
+        items += page["items"]
+        cursor = page.get("next")
+        if not cursor:
+            return items
 
 
 def _told(report: Mapping[str, Any]) -> str:

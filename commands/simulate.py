@@ -1,12 +1,15 @@
 """`steward simulate run|devices|load|replay`: scenarios in virtual time or for real, and strangers on real sockets."""
 
 import argparse
+import importlib
+import importlib.util
 import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from commands import load, replaying
+from commands import load
 from commands.devices import run_devices
 from commands.scenarios import PLANTS, Verdict, run_scenario
 from config.load import load_plant
@@ -29,12 +32,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     devices.add_argument("plant", help="folder of the plant")
     devices.add_argument("--seed", type=int, default=1)
     devices.add_argument("--faults", action="store_true", help="let a few honest faults happen")
-    loading = parts.add_parser("load", help="publish pre-encoded batches")
-    load.add(loading)
+    loading = parts.add_parser("load", help="publish pre-encoded batches", add_help=False)
+    loading.add_argument("options", nargs=argparse.REMAINDER, help="see: simulate load --help")
     playing = parts.add_parser(
         "replay", help="play a recording as a device, through edge, broker and store"
     )
-    replaying.add(playing)
+    if importlib.util.find_spec("commands.replaying"):
+        _replaying().add(playing)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,10 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "devices":
         return run_devices(arguments.plant, arguments.seed, faults=arguments.faults)
     if arguments.what == "load":
-        return load.run(arguments)
+        return load.main(arguments.options)
     if arguments.what == "replay":
-        return replaying.run(arguments)
+        return int(_replaying().run(arguments))
     return _run_scenarios(arguments)
+
+
+def _replaying() -> Any:
+    """Replaying brings broker, edge and store with it: only where it is asked for."""
+    return importlib.import_module("commands.replaying")
 
 
 def _run_scenarios(arguments: argparse.Namespace) -> int:

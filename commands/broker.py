@@ -1,0 +1,66 @@
+"""`steward broker PLANT…`: the embedded MQTT broker as its own process; nothing anonymous, nothing default.
+
+amqtt 0.12 enforces no keep-alive, does not close a connection that was taken over and acknowledges what
+it refuses: nothing in Steward relies on its will, its session or its acknowledgement.
+"""
+
+import argparse
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from amqtt.broker import Broker
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from commands.access import make_secrets, write_secret
+from commands.broker_topics import Rights, rights_of
+from commands.serving import plant_of, run_until_asked, start_logging
+from config.settings import read_settings
+
+EXAMPLE = "broker config/plants/riverside"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("plant", nargs="+", help="folders of the plants whose agents may come in")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Until asked to end."""
+    settings = read_settings()
+    start_logging(settings.log_level)
+    logging.getLogger("amqtt").setLevel(logging.WARNING)
+    logging.getLogger("transitions").setLevel(logging.WARNING)
+    plants = [plant_of(folder, settings) for folder in arguments.plant]
+    passwords = settings.data / "broker" / "passwords"
+    write_passwords(passwords, make_secrets(plants, settings))
+    return run_until_asked(
+        run_broker(settings.broker_host, settings.broker_port, passwords, rights_of(plants))
+    )
+
+
+def write_passwords(path: Path, users: Mapping[str, str]) -> None:
+    """The broker's password file: each user with the hash of its password."""
+    hasher = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8192, parallelism=1),))
+    write_secret(path, "\n".join(f"{user}:{hasher.hash(word)}" for user, word in users.items()))
+
+
+async def run_broker(host: str, port: int, password_file: Path, rights: Rights) -> None:
+    """Serve until cancelled. Raises OSError when the port is taken."""
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}", "max_connections": 2000}},
+            "timeout_disconnect_delay": 0,
+            "plugins": {
+                "commands.broker_topics.KnownUsers": {"password_file": str(password_file), "rights": rights},
+                "commands.broker_topics.OwnTopics": {"rights": rights},
+            },
+        }
+    )  # fmt: skip
+    await broker.start()
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await broker.shutdown()
