@@ -69,12 +69,18 @@ class _Link(asyncio.Protocol):
     """One connection's life: CONNECT, SUBSCRIBE, then messages. `ended` says why it is over."""
 
     def __init__(
-        self, greeting: bytes, filters: Sequence[str], clock: Clock, push: Callable[[Message], bool]
+        self,
+        greeting: bytes,
+        filters: Sequence[str],
+        clock: Clock,
+        push: Callable[[Message], bool],
+        opened: "Callable[[_Link], None]",
     ) -> None:
         self._greeting = greeting
         self._filters = filters
         self._clock = clock
         self._push = push
+        self._opened = opened
         self._rest = b""
         self._transport: asyncio.Transport
         self._outgoing: list[bytes] = []
@@ -104,6 +110,7 @@ class _Link(asyncio.Protocol):
             self._answered(frame)
         if not published:
             return
+        self._open()  # amqtt sends what it retained before it answers SUBSCRIBE
         now, room = self._clock.now(), True
         for message in published:
             room = self._push(Message(message.topic, message.payload, now))
@@ -166,8 +173,13 @@ class _Link(asyncio.Protocol):
         elif frame.kind == mqtt.SUBACK:
             if any(code > 2 for code in frame.body[2:]):
                 self.end(f"the broker refuses to send {', '.join(self._filters)}: check its rights")
-            elif not self.ready.done():
-                self.ready.set_result(None)
+            else:
+                self._open()
+
+    def _open(self) -> None:
+        if not self.ready.done():
+            self.ready.set_result(None)
+            self._opened(self)
 
 
 class MqttSource:
@@ -256,26 +268,27 @@ class MqttSource:
             user=broker.user,
             password=broker.password,
         )
-        push = partial(self._push, name)
+        push, opened = partial(self._push, name), partial(self._opened, name)
         loop = asyncio.get_running_loop()
         link = None
         try:
             async with asyncio.timeout(ANSWER_S_MAX):
                 _, link = await loop.create_connection(
-                    lambda: _Link(greeting, filters, self._clock, push), broker.host, broker.port
+                    lambda: _Link(greeting, filters, self._clock, push, opened),
+                    broker.host,
+                    broker.port,
                 )
                 first: list[asyncio.Future[Any]] = [link.ready, link.ended]
                 await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, TimeoutError) as error:
-            if link is not None:
-                link.end("no answer")
             return str(error) or f"no answer within {ANSWER_S_MAX:.0f} s"
+        finally:
+            if link is not None and not link.ready.done():
+                link.end("no answer")
         return link.ended.result() if link.ended.done() else link
 
     async def _live(self, name: str, link: _Link) -> str:
         """The connection's life; returns why it ended."""
-        self._links[name] = link
-        self._push(name, Message("", b"", self._clock.now()))
         loop = asyncio.get_running_loop()
         try:
             while not link.ended.done():
@@ -285,5 +298,9 @@ class MqttSource:
                 link.ping()
             return link.ended.result()
         finally:
-            del self._links[name]
+            self._links.pop(name, None)
             link.leave()
+
+    def _opened(self, name: str, link: _Link) -> None:
+        self._links[name] = link
+        self._push(name, Message("", b"", self._clock.now()))
