@@ -47,7 +47,9 @@ async def _invalid(_request: Request, error: RequestValidationError) -> Response
 
 
 async def _http(_request: Request, error: HTTPException) -> Response:
-    response = problem_response(Problem(BY_STATUS.get(error.status_code, "malformed")))
+    cause = error.__cause__  # what reading a body raised, wrapped by the framework
+    kind = BY_STATUS.get(error.status_code, "malformed")
+    response = problem_response(cause if isinstance(cause, Problem) else Problem(kind))
     if error.headers:
         response.headers.update(error.headers)
     return response

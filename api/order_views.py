@@ -33,6 +33,7 @@ def order_view(kept: Kept, seen: Look, proving: Proving) -> Order:
         "clocks": [_clock(c) for c in clocks(order.marks, seen.now)],
         "proof": _proof(order, seen, proving),
         "paused_reason": order.paused_reason or None,
+        "closed_by": order.closed_by or None,
         "merged_into": order.merged_into or None,
         "note": order.note or None,
     }

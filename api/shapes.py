@@ -362,6 +362,7 @@ class Order(TypedDict):
     clocks: list[ClockRow]
     proof: ProofRow | None
     paused_reason: str | None
+    closed_by: str | None
     merged_into: str | None
     note: str | None
 

@@ -86,13 +86,13 @@ def clocks(marks: Sequence[Mark], now: int, policy: Policy = DEFAULT_POLICY) -> 
 
     `marks` are in the order of their events, the first is `raised`.
     """
-    start = _start(marks)
+    start = start_of(marks)
     runs = [_responding(marks, start, policy), *_resolving(marks, start, policy)]
     priorities = [(m.at, m.info) for m in marks if m.kind in ("raised", "priority")]
     return [_view(run, priorities, now, policy) for run in runs]
 
 
-def _start(marks: Sequence[Mark]) -> int:
+def start_of(marks: Sequence[Mark]) -> int:
     """The earliest receipt of the order and of those merged into it (rules-time 30)."""
     merged = [int(m.info) for m in marks if m.kind == "merged_in"]
     return min([marks[0].at, *merged])

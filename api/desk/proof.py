@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from edge.readings import BAD, QUALITIES
+
 ProofReason = Literal["healthy", "abnormal", "unknown", "waiting"]
 
-NOT_A_PROOF = frozenset({2, 7})
-"""Uncertain qualities that prove nothing: `stale_source`, `in_test`."""
-BAD = 64
+NOT_A_PROOF = frozenset({QUALITIES["stale_source"], QUALITIES["in_test"]})
+"""Uncertain qualities that prove nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,7 @@ class WorkOrder:
     assignee: str = ""
     completed_at: int = 0
     paused_reason: str = ""
+    closed_by: str = ""
     merged_into: str = ""
     note: str = ""
     alarms: tuple[str, ...] = ()
@@ -245,6 +246,7 @@ def _moved(order: WorkOrder, event: Event) -> WorkOrder:
         state=state,
         assignee=str(data.get("assignee") or order.assignee),
         completed_at=completed,
+        closed_by=event.by if state is State.CLOSED else "",
         paused_reason=str(data.get("reason", "")) if state is State.PAUSED else "",
         merged_into=str(data.get("into", "")) if state is State.MERGED else order.merged_into,
     )

@@ -1,5 +1,7 @@
 """Clocks count wall minutes as the page of rules says; numbers in the names are its rules."""
 
+from typing import Any
+
 import pytest
 
 from api.desk.clocks import DEFAULT_POLICY, MINUTE, ClockView, Mark, Policy, clocks
@@ -35,7 +37,7 @@ def respond(rows: list[Mark], now: int) -> ClockView:
 RAISED = ("raised", 0, "high")
 
 # what happened, now, state, target, elapsed, segments: all in minutes
-CASES = {
+CASES: dict[str, tuple[Any, ...]] = {
     "10: every second counts": ([RAISED], 100, "running", 240, 100, [(0, 100)]),
     "20: at the target an open clock is not late": (
         [RAISED], 240, "warning", 240, 240, [(0, 240)],

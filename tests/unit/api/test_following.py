@@ -515,7 +515,7 @@ async def test_it_follows_once_a_second_and_waits_while_the_ledger_is_away(
 
 
 def test_a_number_taken_by_somebody_else_at_the_same_time_is_tried_again(site: DeskSite) -> None:
-    append, once = site.desk.append, []
+    append, once = site.desk.append, list[int]()
 
     def racing(events: list[DeskEvent], rows: list[DeskRow], *more: object) -> list[DeskEvent]:
         if not once:

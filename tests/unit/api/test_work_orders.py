@@ -185,6 +185,7 @@ def test_the_whole_way_of_an_order() -> None:
     assert not one.open
     assert one.assignee == "li"
     assert one.completed_at == 2008
+    assert one.closed_by == "li"
     assert one.paused_reason == ""
     assert [m.kind for m in one.marks] == ["raised", "accept", "pause", "resume", "complete"]
 

@@ -1,0 +1,114 @@
+"""Every route by every role, by nobody and from a foreign site: nothing is open that is not named here."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import Route
+
+from tests.unit.api.web import ROLES, Web
+
+SUPERVISORS = {"supervisor", "manager", "admin"}
+EVERYBODY = set(ROLES)
+OPEN = {
+    ("POST", "/api/v1/session"), ("DELETE", "/api/v1/session"),
+    ("GET", "/api/v1/setup"), ("POST", "/api/v1/setup"),
+    ("GET", "/api/v1/health/live"), ("GET", "/api/v1/health/ready"),
+}  # fmt: skip
+WRITES = {
+    "/sites/{site}/alarms/{alarm:path}/acknowledge": {"operator"},
+    "/sites/{site}/alarms/{alarm:path}/reset": {"operator"},
+    "/sites/{site}/due/{occurrence:path}/done": {"technician", "planner"},
+    "/sites/{site}/orders": {"operator", "planner"},
+    "/sites/{site}/orders/{number}/moves": {"operator", "technician", "planner"},
+    "/sites/{site}/orders/{number}/comments": {"operator", "technician", "planner"},
+}
+"""State-changing routes to the roles that may, beside supervisors."""
+ADMINS = ("/people", "/tokens", "/tokens/{id}")
+FILLED = {
+    "site": "riverside", "alarm:path": "a", "occurrence:path": "o", "number": "202511-0001", "id": "ab",
+}  # fmt: skip
+
+
+def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """(method, path) of every route of the API, however deeply it was included."""
+    schema = app.openapi()["paths"]
+    for path, verbs in schema.items():
+        for verb in verbs:
+            yield verb.upper(), path
+
+
+WEB = Web()
+ROUTES = sorted({*routes(WEB.app), ("GET", "/api/v1/openapi.json")})
+CLOSED = [r for r in ROUTES if r not in OPEN and not r[1].endswith("/stream")]
+"""All but the open ones; the stream never ends: test_feed reads it."""
+
+
+def filled(path: str, site: str = "riverside") -> str:
+    names = {**FILLED, "site": site, "alarm": "a", "occurrence": "o"}
+    return re.sub(r"{([^}]+)}", lambda m: names[m[1]], path)
+
+
+def may(method: str, path: str) -> set[str]:
+    """Roles that may ask it, by the table above."""
+    short = path.removeprefix("/api/v1")
+    if short in ADMINS:
+        return {"admin"}
+    if method == "GET":
+        return EVERYBODY
+    table = {re.sub(r":path", "", p): roles for p, roles in WRITES.items()}
+    return table[short] | SUPERVISORS
+
+
+def test_the_schema_names_every_route() -> None:
+    """What the matrix below goes by is what the application really serves."""
+    found = set()
+    stack = list(WEB.app.routes)
+    while stack:
+        route = stack.pop()
+        inner = getattr(route, "original_router", None) or getattr(route, "routes", None)
+        if isinstance(route, APIRoute):
+            found |= {(m, route.path) for m in route.methods or ()}
+        elif inner is not None:
+            stack += getattr(inner, "routes", inner)
+        else:
+            assert isinstance(route, Route)
+    known = {p.removeprefix("/api/v1") for _, p in ROUTES} | {"/{path:path}"}
+    served = {re.sub(r":path}", "}", p.removeprefix("/api/v1")) for _, p in found}
+    assert {re.sub(r":path}", "}", p) for p in known} >= served
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_nobody_gets_in_where_it_is_not_open(method: str, path: str) -> None:
+    async with WEB.client() as nobody:
+        reply = await nobody.request(method, filled(path))
+    if (method, path) in OPEN:
+        assert reply.status_code in (200, 204, 422)
+    else:
+        assert reply.status_code == 401
+        assert reply.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("method", "path"), CLOSED)
+async def test_each_role_gets_what_it_may_and_nothing_else(
+    method: str, path: str, role: str
+) -> None:
+    async with WEB.as_role(role) as client:
+        reply = await client.request(method, filled(path))
+    if role in may(method, path):
+        assert reply.status_code not in (401, 403, 500)
+    else:
+        assert reply.status_code == 403
+        assert reply.json()["type"] == "/problems/role-missing"
+
+
+@pytest.mark.parametrize(("method", "path"), [r for r in ROUTES if "{site}" in r[1]])
+async def test_a_foreign_site_is_not_there_even_for_its_admin(method: str, path: str) -> None:
+    async with WEB.as_role("admin", sites=("hillside",)) as client:
+        reply = await client.request(method, filled(path))
+        elsewhere = await client.request(method, filled(path, "nowhere"))
+    assert (reply.status_code, elsewhere.status_code) == (404, 404)
+    assert reply.json() == elsewhere.json()

@@ -1,0 +1,249 @@
+"""The live feed: one encoding for everybody, resume by mark, and no queue without a bound."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from api import feed as feeds
+from api.feed import CLIENTS_MAX, FRAMES_MAX, Feed
+from api.people import Caller
+from api.problems import Problem
+from api.site_views import live_columns
+from tests.unit.api.desks import DeskSite
+from tests.unit.api.plants import PRESSURE, PUMP, SITE
+from tests.unit.api.web import BASE, Web
+
+Frames = AsyncGenerator[bytes, None]
+
+
+class Watched:
+    """A feed on a site whose two clocks are one, moved by the test."""
+
+    def __init__(self) -> None:
+        self.site = DeskSite()
+        self.serials = {"alarms": 1, "orders": 1, "plans": 1}
+        self.feed = Feed(SITE, self.site.live, self.site.clock, self.site.clock, self._serials)
+
+    async def _serials(self) -> dict[str, int]:
+        return dict(self.serials)
+
+    def listen(self, last: str = "") -> Frames:
+        return cast("Frames", self.feed.listen(last))
+
+    async def tick(self, count: int = 1) -> None:
+        await asyncio.sleep(0)  # a feed that has just begun reaches its first wait
+        await self.site.clock.advance(0.25 * count)
+
+
+@asynccontextmanager
+async def opened(frames: Frames) -> AsyncIterator[Frames]:
+    try:
+        yield frames
+    finally:
+        await frames.aclose()
+
+
+def parse(frame: bytes) -> tuple[int, str, Any]:
+    head, event, data = frame.decode().rstrip("\n").split("\n")
+    return int(head[4:]), event[7:], msgspec.json.decode(data[6:])
+
+
+async def first(frames: Frames) -> tuple[int, str, Any]:
+    """The first frame, with the serials behind it passed over."""
+    found = parse(await anext(frames))
+    assert [parse(await anext(frames))[1] for _ in range(3)] == ["alarms", "orders", "plans"]
+    return found
+
+
+async def test_it_begins_with_a_snapshot_and_goes_on_with_changes() -> None:
+    watched = Watched()
+    async with opened(watched.listen()) as frames:
+        mark, event, data = await first(frames)
+        assert (event, data["points"], data["mark"]) == ("snapshot", [PRESSURE, PUMP], str(mark))
+        assert data["value"] == [None, None]
+        watched.site.read({PRESSURE: 4.5})
+        await watched.tick()
+        later, event, data = parse(await anext(frames))
+        assert (event, data["points"], data["value"]) == ("changes", [PRESSURE], [4.5])
+        assert later > mark
+
+
+async def test_a_tick_without_changes_says_nothing_but_the_beat() -> None:
+    watched = Watched()
+    async with opened(watched.listen()) as frames:
+        await first(frames)
+        await watched.tick(4)
+        _, event, data = parse(await anext(frames))
+        assert (event, data["now"]) == ("beat", "2025-11-21T04:40:01.000Z")
+
+
+async def test_a_reader_that_returns_gets_what_it_missed() -> None:
+    watched = Watched()
+    async with opened(watched.listen()) as frames:
+        mark, _, _ = await first(frames)
+    watched.site.read({PUMP: 1.0})
+    async with opened(watched.listen(str(mark))) as frames:
+        _, event, data = await first(frames)
+        assert (event, data["points"]) == ("changes", [PUMP])
+
+
+@pytest.mark.parametrize("last", ["0", "5", str(2**60)])
+async def test_a_mark_of_another_life_gets_a_snapshot(last: str) -> None:
+    watched = Watched()
+    async with opened(watched.listen(last)) as frames:
+        assert (await first(frames))[1] == "snapshot"
+
+
+async def test_a_list_that_changed_is_named_with_its_serial() -> None:
+    watched = Watched()
+    async with opened(watched.listen()) as frames:
+        await first(frames)
+        watched.serials["orders"] = 2
+        await watched.tick(2)
+        _, event, data = parse(await anext(frames))
+        assert (event, data) == ("orders", {"serial": 2})
+
+
+async def test_everybody_gets_the_same_bytes_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched, encoded = Watched(), []
+    columns = live_columns
+
+    def counting(*arguments: Any) -> Any:
+        encoded.append(1)
+        return columns(*arguments)
+
+    monkeypatch.setattr(feeds, "live_columns", counting)
+    readers = [watched.listen() for _ in range(5)]
+    for frames in readers:
+        await first(frames)
+    watched.site.read()
+    await watched.tick()
+    changes = [await anext(frames) for frames in readers]
+    assert all(c is changes[0] for c in changes)
+    assert len(encoded) == 2
+    for frames in readers:
+        await frames.aclose()
+
+
+async def test_a_slow_reader_gets_a_snapshot_later_and_never_a_long_queue() -> None:
+    watched = Watched()
+    async with opened(watched.listen()) as frames:
+        await first(frames)
+        for n in range(FRAMES_MAX * 10):
+            watched.site.read({PRESSURE: float(n)})
+            await watched.tick()
+        (client,) = watched.feed._clients
+        assert len(client.frames) <= FRAMES_MAX
+        frame = (await anext(frames)).split(b"\n\n")[0]
+        _, event, data = parse(frame)
+        assert (event, data["value"][0]) == ("snapshot", FRAMES_MAX * 10 - 1)
+        watched.site.read({PRESSURE: 5.0})
+        await watched.tick()
+        assert parse(await anext(frames))[1] in ("changes", "beat")
+
+
+async def test_it_watches_only_while_somebody_listens() -> None:
+    watched = Watched()
+    one, two = watched.listen(), watched.listen()
+    await first(one)
+    await first(two)
+    await one.aclose()
+    task = watched.feed._task
+    assert task is not None
+    assert not task.done()
+    await two.aclose()
+    assert task.done()
+    assert watched.feed._task is None
+    async with opened(watched.listen()) as again:
+        assert (await first(again))[1] == "snapshot"
+
+
+async def test_too_many_readers_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "CLIENTS_MAX", 1)
+    watched = Watched()
+    async with opened(watched.listen()) as frames:
+        await first(frames)
+        with pytest.raises(Problem):
+            await anext(watched.listen())
+    assert CLIENTS_MAX > 1
+
+
+async def stream(web: Web, headers: list[tuple[bytes, bytes]]) -> tuple[int, list[bytes]]:
+    """Ask for the stream as a server would, and go away after its first frame."""
+    sent: list[Any] = []
+    asked: list[int] = []
+    arrived = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        asked.append(1)
+        if len(asked) == 1:
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await arrived.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if message.get("body"):
+            arrived.set()
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
+        "path": f"{BASE}/live/stream", "raw_path": b"", "root_path": "", "scheme": "http",
+        "query_string": b"", "headers": headers, "client": ("127.0.0.1", 1), "server": ("t", 80),
+    }  # fmt: skip
+    await web.app(scope, receive, send)
+    return sent[0]["status"], [m["body"] for m in sent[1:] if m.get("body")]
+
+
+async def test_the_stream_is_served_and_let_go_of() -> None:
+    web = Web()
+    token = web.services.people.make_token("wall", ["viewer"], ["*"], "test")
+    status, bodies = await stream(web, [(b"authorization", b"Bearer " + token.encode())])
+    assert status == 200
+    assert b"event: snapshot" in bodies[0]
+    assert web.services.feeds[SITE]._task is None
+
+
+async def test_the_stream_ends_with_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    web = Web()
+    monkeypatch.setattr("api.routes.sites.FRAMES_PER_CHECK", 1)
+    async with web.signed_in() as client:
+        cookie = client.cookies["steward_session"]
+        caller = web.services.people.by_session(cookie)
+        assert isinstance(caller, Caller)
+        people = web.services.people
+        by_session, calls = people.by_session, []
+
+        def ending(secret: str) -> Caller | None:
+            calls.append(1)
+            return by_session(secret) if len(calls) == 1 else None
+
+        people.by_session = ending  # type: ignore[method-assign]  # it ends after the first look
+        status, bodies = await stream(web, [(b"cookie", f"steward_session={cookie}".encode())])
+    assert (status, len(bodies)) == (200, 1)
+
+
+async def test_the_feeds_end_with_the_application() -> None:
+    web = Web()
+    feed = web.services.feeds[SITE]
+    async with opened(cast("Frames", feed.listen())) as frames:
+        await anext(frames)
+        async with web.app.router.lifespan_context(web.app):
+            assert feed._task is not None
+        assert feed._task is None
+
+
+async def test_the_serials_grow_with_the_ledger_and_the_orders() -> None:
+    web = Web()
+    before = dict(await web.services.serials())
+    web.site.alarm("1")
+    web.site.tick()
+    web.services.ordering.serial += 1
+    after = dict(await web.services.serials())
+    assert after["alarms"] > before["alarms"]
+    assert after["orders"] > before["orders"]
+    assert after["plans"] == before["plans"]
