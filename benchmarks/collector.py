@@ -16,7 +16,7 @@ from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
 from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.alarming import Alarming
-from collector.ingest import Ingest, Judge
+from collector.ingest import Ingest, Judge, spare_garbage_collection
 from collector.live import LiveTable
 from collector.ports import StoreBatch
 from collector.projecting import Projecting
@@ -116,6 +116,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
     options = parser.parse_args(argv)
+    spare_garbage_collection()
     print(json.dumps(asyncio.run(serve(options))), flush=True)
     return 0
 

@@ -95,19 +95,14 @@ class Recorder:
         self.position = position
         self.groups: list[Group] = []
         self.said: list[str] = []
-        self.due: int | None = None
         self.away = 0
 
     def judge(self, group: Group) -> None:
         self.groups.append(group)
         self.said.append("judge")
 
-    def wake(self, now: int) -> None:
-        self.said.append(f"wake {now}")
-        self.due = None
-
-    def next_wake(self) -> int | None:
-        return self.due
+    def recall(self) -> None:
+        self.said.append("recall")
 
     def flush(self) -> None:
         if self.away:

@@ -228,15 +228,11 @@ async def test_malformed_messages_do_not_stop_the_others() -> None:
     assert pipe.shown() == {"pump/flow": 1.0}
 
 
-async def test_timers_that_are_due_act_before_the_group_is_judged() -> None:
-    pipe = Pipe()
-    await pipe.take(birth())
-    pipe.judge.said.clear()
-    pipe.judge.due = T0 - 1
-    await pipe.take(batch(1, (0, 1.0)))
-    pipe.judge.due = T0 + 9
-    await pipe.take(batch(2, (0, 2.0)))
-    assert pipe.judge.said == [f"wake {T0}", "judge", "judge"]
+async def test_judges_recall_once_before_the_first_group() -> None:
+    first = Pipe()
+    await varied(first)
+    second = Pipe(first.journal, judge=Recorder())
+    assert second.judge.said == ["recall", *["judge"] * 5]
 
 
 async def test_a_ledger_that_is_away_holds_up_nothing() -> None:
