@@ -6,7 +6,6 @@ it refuses: nothing in Steward relies on its will, its session or its acknowledg
 
 import argparse
 import asyncio
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,8 +30,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Until asked to end."""
     settings = read_settings()
     start_logging(settings.log_level)
-    logging.getLogger("amqtt").setLevel(logging.WARNING)
-    logging.getLogger("transitions").setLevel(logging.WARNING)
     plants = [plant_of(folder, settings) for folder in arguments.plant]
     passwords = settings.data / "broker" / "passwords"
     write_passwords(passwords, make_secrets(plants, settings))

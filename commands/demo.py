@@ -93,12 +93,10 @@ def prepare(data: Path, port: int, speed: float) -> Installation:
 
 def start(demo: Installation, stop: Stop, seed: int = 1, *, faults: bool = True) -> float | None:
     """Start everything; seconds until the first live value, None when that did not come."""
-    demo.start()
-    if not demo.wait_for_server(stop):
+    words = ["simulate", "devices", str(PLANT), "--seed", str(seed)]
+    if not demo.start(stop, *words, *(["--faults"] if faults else [])):
         return None
     _make_technician(demo)
-    words = ["simulate", "devices", str(PLANT), "--seed", str(seed)]
-    demo.run("devices", *words, *(["--faults"] if faults else []))
     return _wait_for_life(demo, stop)
 
 

@@ -15,7 +15,7 @@ from commands.serving import plant_of, run_until_asked, start_logging
 from commands.virtual import NEXT_MOVE
 from config.clock import Clock
 from config.plant import Plant
-from config.settings import Settings, read_secret, read_settings
+from config.settings import Settings, SettingsError, read_secret, read_settings
 from simulators.camera_server import Login
 from simulators.day import honest_faults
 from simulators.estate import Estate, Step
@@ -72,7 +72,7 @@ class Technician:
     async def run(self) -> None:
         """Look at the orders for ever; a server that is away is tried again."""
         while True:
-            with suppress(OSError, ValueError, KeyError):
+            with suppress(OSError, ValueError, KeyError, SettingsError):
                 for order in (await self._get("orders?state=open"))["items"]:
                     if order["kind"] == "fault":
                         await self._attend(order)

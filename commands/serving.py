@@ -21,6 +21,8 @@ def start_logging(level: str) -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    for talkative in ("apscheduler", "amqtt", "transitions", "alembic"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 def run_until_asked(main: Coroutine[Any, Any, None]) -> int:

@@ -29,8 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         stop = Stop()
         site.prepare()
         stack.callback(site.children.stop)
-        site.start()
-        if not site.wait_for_server(stop):
+        if not site.start(stop):
             return 0 if stop.asked else 3
         print(f"\n  Open {site.address()}\n", file=sys.stderr, flush=True)
         site.watch(stop)
