@@ -177,7 +177,7 @@ def enduring(state: RuleState) -> tuple[Any, ...]:
     condition = state.condition
     return (
         condition.levels, condition.since, condition.watched, condition.unknown,
-        condition.in_test, condition.late, state.raised,
+        condition.read, condition.in_test, condition.late, state.raised,
     )  # fmt: skip
 
 

@@ -75,7 +75,8 @@ class Alarming:
         self._conditions: dict[str, dict[str, RuleNow]] = {plant.site: {} for plant in plants}
         self._timers: list[tuple[int, int]] = []
         self._armed: dict[int, int] = {}
-        self._begun = False
+        self._begun = self._recalled = False
+        self._ahead: set[int] = set()
         self._now = 0
         self._stopped_at = 0
         self._held = (0, 0)
@@ -101,7 +102,8 @@ class Alarming:
 
     def _begin(self, now: int) -> None:
         """Once, with the first instant known: rules stand as they were kept, or are watched from now on."""
-        self._recall()
+        if not self._recalled:
+            self.recall()
         self._states = [watch_from(watch, now) for watch in self._watches]
         fresh = set(range(len(self._watches)))
         for kept in self._kept:
@@ -119,12 +121,18 @@ class Alarming:
         for site, conditions in self._conditions.items():
             self._live.set_conditions(site, conditions)
 
-    def _recall(self) -> None:
-        """When each row was last heard, as far as that was judged before the stop."""
+    def recall(self) -> None:
+        """Take up when each row was last heard, as far as that was judged before the stop.
+
+        To be called once between the restoring of the live table and the first group applied to it;
+        else it happens with the first group, and what is late in that very group is not seen to be.
+        """
+        self._recalled = True
         rows = self._screen.row_of
         received = self._live.receive_time[rows]
         known = rows[(received > 0) & (received <= self._stopped_at)]
         self._screen.last[known] = self._live.order[known]
+        self._ahead = set(rows[received > self._stopped_at].tolist())
 
     def _take_up(self, index: int, kept: KeptRule, now: int) -> None:
         watch, state = self._watches[index], self._heard_again(index, kept.state)
@@ -137,8 +145,8 @@ class Alarming:
         """With the time of its last reading; a row that spoke since the stop was heard until then."""
         row = int(self._screen.row_of[index])
         condition = replace(state.condition, last=self._screen.last_of(row))
-        never = condition.unknown and condition.since == condition.watched
-        if not never and self._live.receive_time[row] > self._stopped_at:
+        never = condition.unknown and not condition.read
+        if not never and row in self._ahead:
             condition = replace(condition, watched=max(condition.watched, self._stopped_at))
         return replace(state, condition=condition)
 

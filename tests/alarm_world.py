@@ -85,6 +85,7 @@ class World:
     live: LiveTable = field(init=False)
     alarming: Alarming = field(init=False)
     groups: list[Group] = field(default_factory=list)
+    saved: bytes = b""
 
     def __post_init__(self) -> None:
         self.live = LiveTable([self.plant], life=1)
@@ -99,13 +100,13 @@ class World:
         """Stop and start, perhaps with changed rules. What was not flushed is judged again."""
         if rules is not None:
             self.plant = a_plant(rules, silence_s=silence_s)
-        saved = self.live.dump()
         self.live = LiveTable([self.plant], life=1)
         self._start()
-        self.live.restore(saved)
-        for group in self.groups:
-            if group.position > self.alarming.position:
-                self.alarming.judge(group)
+        shown = self.live.restore(self.saved)
+        self.alarming.recall()
+        for group in self.groups[shown:]:
+            self.live.apply(group)
+            self.alarming.judge(group)
 
     def read(self, *said: Said, received: float | None = None) -> None:
         """One group; it arrives with its last reading unless `received` says when."""
@@ -114,7 +115,13 @@ class World:
         self.groups.append(group)
         self.live.apply(group)
         self.alarming.judge(group)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write, and save the live table where that wrote all."""
         self.alarming.flush()
+        if self.alarming.position == len(self.groups):
+            self.saved = self.live.dump()
 
     def series(self, start: float, values: Sequence[float], every: float = 1.0) -> None:
         """Values at equal distances, each a group of its own."""
@@ -123,7 +130,7 @@ class World:
 
     def wake(self, at: float) -> None:
         self.alarming.wake(ms(at))
-        self.alarming.flush()
+        self.flush()
 
     def ask(
         self, kind: str, at: float, *, id: str = "", by: str = "li", subject: str = ""

@@ -96,7 +96,8 @@ class Late:
 class ConditionState:
     """How a rule stands. `last` is the time of the last reading judged, None if there was none.
 
-    `since` is when the condition shown began; `watched` when the rule was first watched.
+    `since` is when the condition shown began; `watched` when the rule was first watched; `read` whether
+    a usable reading ever ended UNKNOWN.
     """
 
     levels: tuple[LevelState, ...]
@@ -104,6 +105,7 @@ class ConditionState:
     watched: int
     unknown: bool
     last: int | None = None
+    read: bool = False
     in_test: bool = False
     late: Late | None = None
 
@@ -346,8 +348,8 @@ def _look(
     if state.unknown and _stale(watch, sample) and not _any(watch, state, wants):
         return state, ()
     if state.unknown:
-        what: What = "first" if state.since == state.watched else "known"
-        state = replace(state, unknown=False, since=sample.time)
+        what: What = "known" if state.read else "first"
+        state = replace(state, unknown=False, read=True, since=sample.time)
         changes = (Change(what, sample.time),)
     state, tested = _test(state, sample)
     state, moved = _move(watch, state, sample, last, wants)

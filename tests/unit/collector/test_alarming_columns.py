@@ -186,7 +186,7 @@ def test_groups_judged_again_after_a_kill_write_nothing_twice(
         if killed.decisions.away:
             killed.decisions.away = False
             killed.restart()
-            killed.alarming.flush()
+            killed.flush()
     assert {_plain(e) for e in killed.events()} == {_plain(e) for e in whole.events()}
     keys = [e.key for e in killed.events()]
     assert len(keys) == len(set(keys))
@@ -198,7 +198,7 @@ def _read_without_ledger(world: World, heard: Heard, position: int) -> None:
     world.live.apply(group)
     world.alarming.judge(group)
     if not world.decisions.away:
-        world.alarming.flush()
+        world.flush()
 
 
 def test_rows_without_rules_and_rows_born_later_cost_nothing() -> None:
