@@ -50,14 +50,15 @@ def store_at(folder: Path, kind: str) -> DuckDbStore | CountingStore:
     return CountingStore() if kind == "none" else DuckDbStore(folder / "store")
 
 
-def judges_of(plant: Plant, live: LiveTable, folder: Path) -> list[Judge]:
+def alarming_of(plant: Plant, live: LiveTable, folder: Path) -> tuple[Alarming, SqlDecisions]:
     """Alarming over a real ledger on SQLite."""
     url = f"sqlite:///{folder / 'ledger.sqlite'}"
     migrate(url)
     engine = open_ledger(url)
-    alarming = Alarming([plant], live, SqlDecisions(engine), SqlAsks(engine))
+    decisions = SqlDecisions(engine)
+    alarming = Alarming([plant], live, decisions, SqlAsks(engine))
     alarming.restore()
-    return [alarming]
+    return alarming, decisions
 
 
 async def until(done: Callable[[], bool], tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -72,17 +73,19 @@ async def until(done: Callable[[], bool], tasks: Sequence[asyncio.Task[None]]) -
 async def serve(options: argparse.Namespace) -> Mapping[str, Any]:
     """Take in `options.readings` readings; returns when they are stored, with what it cost."""
     folder = Path(options.folder)
-    plant, clock = plant_of(SHAPES[options.shape]), ScaledClock()
+    plant, clock = plant_of(SHAPES[options.shape], options.probes), ScaledClock()
     live, journal = LiveTable([plant]), SqliteJournal(folder / "journal")
     store = store_at(folder, options.store)
     projecting = Projecting(journal, store, live, asyncio.to_thread, clock)
     source = MqttSource(Broker(options.host, options.port, options.user, options.password), clock)
-    judges = judges_of(plant, live, folder) if options.alarms == "rules" else []
+    alarming, decisions = alarming_of(plant, live, folder)
+    judges: list[Judge] = [alarming] if options.alarms == "rules" else []
     ingest = Ingest(
         source, journal, live, judges, [plant], clock, projecting, asyncio.to_thread, folder / "live"
     )  # fmt: skip
     ingest.restore()
-    tasks = [asyncio.create_task(work) for work in (ingest.run(), projecting.run())]
+    loops = [ingest.run(), projecting.run(), *([alarming.run(clock)] if judges else [])]
+    tasks = [asyncio.create_task(work) for work in loops]
     await until(lambda: ingest.stats.readings > 0, tasks)
     started, cpu = time.monotonic(), time.process_time()
     await until(lambda: projecting.stats.stored >= options.readings, tasks)
@@ -99,6 +102,7 @@ async def serve(options: argparse.Namespace) -> Mapping[str, Any]:
         "cpu_s": cpu,
         "stored": stored,
         "groups": ingest.stats.groups,
+        "alarms": len(decisions.rows("alarm")),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
@@ -109,6 +113,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", required=True)
     parser.add_argument("--shape", choices=SHAPES, required=True)
     parser.add_argument("--readings", type=int, required=True)
+    parser.add_argument(
+        "--probes", type=int, default=0, help="points of an agent that raises alarms"
+    )
     parser.add_argument("--store", choices=("none", "duckdb"), default="duckdb")
     parser.add_argument("--alarms", choices=("none", "rules"), default="rules")
     parser.add_argument("--host", default="127.0.0.1")
