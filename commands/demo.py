@@ -96,11 +96,12 @@ def start(demo: Installation, stop: Stop, seed: int = 1, *, faults: bool = True)
     words = ["simulate", "devices", str(PLANT), "--seed", str(seed)]
     if not demo.start(stop, *words, *(["--faults"] if faults else [])):
         return None
-    _make_technician(demo)
+    make_technician(demo)
     return _wait_for_life(demo, stop)
 
 
-def _make_technician(demo: Installation) -> None:
+def make_technician(demo: Installation) -> None:
+    """An API token for the simulated technician, kept among the secrets."""
     path = secrets_folder(demo.settings) / "token-technician"
     if not path.exists():
         sites = [plant.site for plant in demo.plants.values()]

@@ -25,8 +25,10 @@ READY_S_MAX = 60.0
 class Stop:
     """Set by Ctrl-C or SIGTERM."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, install: bool = True) -> None:
         self.asked = False
+        if not install:
+            return
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
 
@@ -98,23 +100,23 @@ class Installation:
                 self.run(f"{plant.site}.{agent}", "edge", folder, agent)
         return True
 
-    def run(self, name: str, *words: str) -> Child:
+    def run(self, name: str, *words: str, broker_port: int = 0) -> Child:
         """One more process: a command of ours with this installation's settings."""
         child = Child(
             name,
             [sys.executable, str(ROOT / "steward.py"), *words],
-            self.environment(),
+            self.environment(broker_port or self.broker_port),
             self.data / "logs" / f"{name}.log",
         )
         self.by_name[name] = self.children.start(child)
         return child
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, broker_port: int) -> dict[str, str]:
         """What every process is told."""
         return environment_with(
             STEWARD_DATA=str(self.data),
             STEWARD_SECRETS=str(self.settings.secrets),
-            STEWARD_BROKER_PORT=str(self.broker_port),
+            STEWARD_BROKER_PORT=str(broker_port),
             STEWARD_HTTP_PORT=str(self.port),
             STEWARD_CLOCK_ORIGIN_MS=str(self.origin_ms),
             STEWARD_CLOCK_FACTOR=str(self.speed),

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from api.ordering import ORDER
+from api.ordering import ORDER, Ordering
+from api.ports import Desk
+from collector.ports import Decisions, LedgerEvent
 from commands.virtual import VirtualSite
 from config.clock import VirtualClock, VirtualLoop, run_virtual
 from config.plant import Plant
@@ -45,7 +47,7 @@ async def _play(scenario: Scenario, site: VirtualSite) -> History:
             await site.clock.sleep_until(action.t)
             await _act(site, action)
         await site.clock.sleep_until(scenario.lasts_s)
-        return _history(site, start)
+        return history_of(site.plant, site.decisions, site.desk, site.ordering, start)
 
 
 async def _act(site: VirtualSite, action: Action) -> None:
@@ -64,20 +66,23 @@ async def _act(site: VirtualSite, action: Action) -> None:
         site.mend(action.subject)
 
 
-def _history(site: VirtualSite, start: int) -> History:
-    events = site.decisions.since(0, 1_000_000)
+def history_of(
+    plant: Plant, decisions: Decisions, desk: Desk, ordering: Ordering, start: int
+) -> History:
+    """What ledger and desk say happened since `start` (UTC ms)."""
+    events = decisions.since(0, 1_000_000)
     return History(
-        alarms=tuple(_alarms(site, events, start)),
-        orders=tuple(_orders(site, start)),
+        alarms=tuple(_alarms(plant, events, start)),
+        orders=tuple(_orders(plant, desk, ordering, start)),
         occurrences=tuple(_occurrences(events, start)),
     )
 
 
-def _alarms(site: VirtualSite, events: Sequence[Any], start: int) -> Iterator[dict[str, Any]]:
+def _alarms(plant: Plant, events: Sequence[LedgerEvent], start: int) -> Iterator[dict[str, Any]]:
     for event in events:
         if event.stream != "alarm":
             continue
-        rule = site.plant.rules[str(event.data["rule"])]
+        rule = plant.rules[str(event.data["rule"])]
         unknown = event.kind == "condition" and event.data.get("condition") == "UNKNOWN"
         yield {
             "t": (event.at - start) / 1000,
@@ -90,20 +95,21 @@ def _alarms(site: VirtualSite, events: Sequence[Any], start: int) -> Iterator[di
         }
 
 
-def _orders(site: VirtualSite, start: int) -> Iterator[dict[str, Any]]:
-    for row in reversed(site.desk.rows(ORDER, site.plant.site)):
-        order = site.ordering.find(site.plant.site, row.id).order
-        asset = order.asset
-        about = {"order": row.id, "order_kind": order.kind, "asset": asset}
-        rule = order.rules[0] if order.rules else str(order.cause)
-        name = order.title["en"]
-        for event in site.desk.history(ORDER, site.plant.site, row.id):
-            kind = {"raised": "opened", "reported": "opened", "close": "closed"}.get(event.kind, event.kind)  # fmt: skip
+def _orders(plant: Plant, desk: Desk, ordering: Ordering, start: int) -> Iterator[dict[str, Any]]:
+    for row in reversed(desk.rows(ORDER, plant.site)):
+        order = ordering.find(plant.site, row.id).order
+        about = {"order": row.id, "order_kind": order.kind, "asset": order.asset}
+        about |= {
+            "rule": order.rules[0] if order.rules else str(order.cause),
+            "name": order.title["en"],
+        }
+        for event in desk.history(ORDER, plant.site, row.id):
+            kind = {"raised": "opened", "close": "closed"}.get(event.kind, event.kind)
             closed = "readings" if event.by == "readings" else "people"
-            yield about | {"t": (event.at - start) / 1000, "kind": kind, "rule": rule, "name": name, "closed_by": closed}  # fmt: skip
+            yield about | {"t": (event.at - start) / 1000, "kind": kind, "closed_by": closed}
 
 
-def _occurrences(events: Sequence[Any], start: int) -> Iterator[dict[str, Any]]:
+def _occurrences(events: Sequence[LedgerEvent], start: int) -> Iterator[dict[str, Any]]:
     for event in events:
         if event.stream == "occurrence" and event.kind.startswith("verdict_"):
             yield {

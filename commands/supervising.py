@@ -39,6 +39,13 @@ class Child:
             )  # fmt: skip
         self.started = time.monotonic()
 
+    def restart(self) -> None:
+        """Kill it and start it again at once."""
+        self.signal(signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait()
+        self.start()
+
     @property
     def pid(self) -> int:
         """Its process id, 0 when it does not run."""

@@ -1,0 +1,194 @@
+"""Runs one scenario for real: broker, server and edges as processes, the estate on sockets, time only scaled."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from api.adapters.desk_sql import SqlDesk
+from api.ordering import Ordering
+from collector.adapters.ledger_sql import SqlDecisions, open_ledger
+from commands.access import device_user, make_secret, password, secrets_folder
+from commands.asking import ask
+from commands.demo import PLANT, make_technician
+from commands.devices import Technician
+from commands.installation import Installation, Stop
+from commands.part_servers import free_port
+from commands.scenarios import Verdict, history_of
+from config.clock import ScaledClock
+from config.load import load_plant
+from config.plant import Plant
+from config.settings import read_secret
+from simulators.camera_server import Login
+from simulators.estate import Estate
+from simulators.scenario import Action, Scenario
+from simulators.serving import Access, serving
+from simulators.verdict import History, judge
+
+SPEED = 10.0
+SETTLING_S = 30.0
+"""Seconds of the run's clock before the scenario begins: every line has been read once."""
+
+
+class Cut:
+    """A TCP proxy between one agent and the broker that can be cut and mended."""
+
+    def __init__(self, port: int) -> None:
+        self._broker_port = port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.open = True
+
+    async def start(self, port: int) -> None:
+        """Listen on a port of this machine."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            if self.open:
+                far_reader, far = await asyncio.open_connection("127.0.0.1", self._broker_port)
+                self._writers.add(far)
+                await asyncio.gather(_pump(reader, far), _pump(far_reader, writer))
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    def cut(self) -> None:
+        """Break what is open and let nothing through."""
+        self.open = False
+        for writer in self._writers:
+            writer.close()
+        self._writers.clear()
+
+    async def close(self) -> None:
+        """End listening and every connection."""
+        self.cut()
+        if self._server is not None:
+            self._server.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(65536):
+        writer.write(piece)
+        await writer.drain()
+    writer.close()
+
+
+@dataclass(slots=True)
+class RealSite:
+    """The processes of one run and the estate beside them."""
+
+    site: Installation
+    plant: Plant
+    estate: Estate
+    clock: ScaledClock
+    cuts: dict[str, Cut] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Everything up until the block is left."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self.site.children.stop)
+            self.site.prepare()
+            make_secret(secrets_folder(self.site.settings) / "cameras")
+            folders = list(self.site.plants)
+            self.site.run("broker", "broker", *folders)
+            self.site.run("server", "server", *folders)
+            if not await asyncio.to_thread(self.site.wait_for_server, Stop(install=False)):
+                raise RuntimeError("the server did not come up")
+            make_technician(self.site)
+            await stack.enter_async_context(serving(self.estate, self.clock, self._access()))
+            for agent in self.plant.agents:
+                await self._start_agent(agent, stack)
+            technician = asyncio.create_task(self._technician())
+            stack.push_async_callback(_end, technician)
+            yield
+
+    def _access(self) -> Access:
+        settings = self.site.settings
+        users = {line.id: device_user(self.plant.site, line.id) for line in self.plant.lines.values() if line.kind == "mqtt"}  # fmt: skip
+        return Access(
+            password_of=lambda secret: read_secret(secret, settings.secrets),
+            brokers={line: Login(user, password(user, settings)) for line, user in users.items()},
+        )
+
+    async def _start_agent(self, agent: str, stack: AsyncExitStack) -> None:
+        cut = self.cuts[agent] = Cut(self.site.broker_port)
+        port = free_port()
+        await cut.start(port)
+        stack.push_async_callback(cut.close)
+        child = self.site.run(f"{self.plant.site}.{agent}", "edge", *self.site.plants, agent, broker_port=port)  # fmt: skip
+        self.site.by_name[agent] = child
+
+    async def _technician(self) -> None:
+        """Completes each fault order once its readings look well; repairs are the scenario's."""
+        await Technician(
+            self.plant, self.estate, self.clock, self.site.settings, repairs=False
+        ).run()
+
+    async def act(self, action: Action) -> None:
+        """One line of the timetable."""
+        self.estate.advance(self.clock.now())
+        if action.verb == "fault":
+            self.estate.fault(action.subject, action.kind, **dict(action.options))
+        elif action.verb == "repair":
+            self.estate.repair(action.subject, action.kind or None)
+        elif action.verb == "done":
+            await asyncio.to_thread(self._claim, action)
+        elif action.verb == "restart":
+            self.site.by_name[action.subject].restart()
+        elif action.verb == "cut":
+            self.cuts[action.subject].cut()
+        else:
+            self.cuts[action.subject].open = True
+
+    def _claim(self, action: Action) -> None:
+        settings, site = self.site.settings, self.plant.site
+        for row in ask(settings, f"sites/{site}/due?state=open")["items"]:
+            if row["duty"] == action.kind and row["asset"] == action.subject:
+                ask(settings, f"sites/{site}/due/{row['id']}/done", {})
+                return
+        raise LookupError(f"{action.kind} of {action.subject} is not open")
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def run_real(scenario: Scenario, plant: Plant, seed: int | None = None) -> Verdict:
+    """Play it to its end, ten times faster than the clock."""
+    del plant
+    used = scenario.seed if seed is None else seed
+    with tempfile.TemporaryDirectory(prefix="steward-real-") as folder:
+        history = asyncio.run(_play(scenario, Path(folder), used))
+    return Verdict(scenario.name, used, judge(scenario, history))
+
+
+async def _play(scenario: Scenario, data: Path, seed: int) -> History:
+    ports = {line.id: f"127.0.0.1:{free_port()}" for line in load_plant(PLANT).lines.values() if line.kind != "mqtt"}  # fmt: skip
+    plain = load_plant(PLANT)
+    site = Installation({str(PLANT): plain}, data, free_port(), SPEED, "steward simulate", ports)
+    broker = {line.id: f"127.0.0.1:{site.broker_port}" for line in plain.lines.values() if line.kind == "mqtt"}  # fmt: skip
+    plant = load_plant(PLANT, endpoints={**ports, **broker})
+    clock = ScaledClock(origin_ms=site.origin_ms, factor=SPEED)
+    real = RealSite(site, plant, Estate(plant, seed), clock)
+    async with real.running():
+        begin = clock.monotonic() + SETTLING_S
+        start_ms = clock.now() + round(SETTLING_S * 1000)
+        for action in scenario.actions:
+            await clock.sleep_until(begin + action.t)
+            await real.act(action)
+        await clock.sleep_until(begin + scenario.lasts_s)
+    engine = open_ledger(f"sqlite:///{data / 'ledger.db'}")
+    decisions, desk = SqlDecisions(engine), SqlDesk(engine)
+    ordering = Ordering({plant.site: plant}, desk, clock)
+    try:
+        return history_of(plant, decisions, desk, ordering, start_ms)
+    finally:
+        decisions.close()
