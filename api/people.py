@@ -244,6 +244,37 @@ class People:
             raise Problem("conflict", f"{name} is there already")
         return f"/setup?link={link}" if link else None
 
+    def new_link(self, name: str, by: str) -> str:
+        """A one-time link by which a person chooses a new password.
+
+        Raises:
+            Problem: `not-found`.
+        """
+        self._member(name)
+        link = secrets.token_urlsafe(32)
+        event = self._event(name, "link_made", by, digest(link))
+        self._desk.append([event], [self._link(link, name)])
+        return f"/setup?link={link}"
+
+    def close(self, name: str, by: str) -> None:
+        """End an account and with it its sessions; the last administrator's stays.
+
+        Raises:
+            Problem: `not-found`, or `refused` with `last_admin`.
+        """
+        row = self._member(name)
+        admins = [r for r in self._desk.rows(PERSON, open_only=True) if "admin" in r.data["roles"]]
+        if [r.id for r in admins] == [name]:
+            raise Problem("refused", "somebody must be left", reason="last_admin")
+        gone = DeskRow(PERSON, "", name, False, row.data, row.version + 1)
+        self._desk.append([self._event(name, "closed", by, name)], [gone])
+
+    def _member(self, name: str) -> DeskRow:
+        row = self._desk.row(PERSON, "", name)
+        if row is None or not row.open:
+            raise Problem("not-found", "there is no such person")
+        return row
+
     def first_start_link(self) -> str | None:
         """The path by which the first admin is made; None once anybody exists.
 

@@ -1,5 +1,6 @@
 """What the routes and the scenarios work with: ports, and the verbs made of them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -55,6 +56,27 @@ class Figure:
     counter: bool = True
 
 
+class Gate:
+    """Lets one through at a time and few wait: hashing costs 64 MiB and a core for each."""
+
+    def __init__(self, *, waiting_max: int = 32) -> None:
+        self._one = asyncio.Lock()
+        self._waiting = 0
+        self._waiting_max = waiting_max
+
+    async def __aenter__(self) -> None:
+        if self._waiting >= self._waiting_max:
+            raise Problem("unavailable", "too many sign in at once")
+        self._waiting += 1
+        try:
+            await self._one.acquire()
+        finally:
+            self._waiting -= 1
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._one.release()
+
+
 def _nothing() -> Mapping[str, Any]:
     return {}
 
@@ -88,6 +110,7 @@ class Services:
     proving: Proving = field(init=False)
     people: People = field(init=False)
     feeds: dict[str, Feed] = field(init=False)
+    hashing: Gate = field(init=False, default_factory=Gate)
     _ledger: dict[str, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:

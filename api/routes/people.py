@@ -49,6 +49,23 @@ async def add_person(caller: Admin, services: Given, body: NewPerson) -> Respons
     return json({"name": body.name, "link": link}, 201)
 
 
+Named = Annotated[str, Path(max_length=64, pattern=TEXT)]
+
+
+@router.post("/people/{name}/link", response_model=dict[str, str], status_code=201)
+async def new_link(caller: Admin, services: Given, name: Named) -> Response:
+    """A one-time link by which a person chooses a new password."""
+    link = await services.offload(lambda: services.people.new_link(name, caller.name))
+    return json({"name": name, "link": link}, 201)
+
+
+@router.delete("/people/{name}", status_code=204)
+async def close_account(caller: Admin, services: Given, name: Named) -> Response:
+    """End an account and its sessions."""
+    await services.offload(lambda: services.people.close(name, caller.name))
+    return Response(status_code=204)
+
+
 @router.get("/tokens", response_model=list[dict[str, Any]])
 async def tokens(_caller: Admin, services: Given) -> Response:
     """Tokens in use, without their secrets."""

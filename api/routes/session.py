@@ -36,7 +36,8 @@ class SetUp(BaseModel):
 @open_router.post("/session", status_code=204)
 async def sign_in(body: SignIn, request: Request, services: Given) -> Response:
     """Sign in; the answer sets the session's cookie."""
-    secret = await services.offload(lambda: services.people.sign_in(body.name, body.password))
+    async with services.hashing:
+        secret = await services.offload(lambda: services.people.sign_in(body.name, body.password))
     response = Response(status_code=204)
     response.set_cookie(
         COOKIE,
@@ -70,7 +71,8 @@ async def check_link(services: Given, link: Annotated[str, Query(max_length=200)
 @open_router.post("/setup", status_code=204)
 async def set_up(body: SetUp, services: Given) -> Response:
     """Use a one-time link: the first makes the first admin, an invitation sets its password."""
-    await services.offload(lambda: services.people.set_up(body.link, body.name, body.password))
+    async with services.hashing:
+        await services.offload(lambda: services.people.set_up(body.link, body.name, body.password))
     return Response(status_code=204)
 
 

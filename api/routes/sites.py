@@ -36,8 +36,10 @@ async def site_as_loaded(
     """The plant as loaded; it has an ETag."""
     tag = f'"{plant.hash or plant.site}"'
     if tag in if_none_match or if_none_match == "*":
-        return Response(status_code=304, headers={"etag": tag, "cache-control": "no-cache"})
-    return json(site_detail(plant), headers={"etag": tag, "cache-control": "no-cache"})
+        return Response(
+            status_code=304, headers={"etag": tag, "cache-control": "private, no-cache"}
+        )
+    return json(site_detail(plant), headers={"etag": tag, "cache-control": "private, no-cache"})
 
 
 @site_router.get("/overview", response_model=Overview)

@@ -26,9 +26,10 @@ WRITES = {
     "/sites/{site}/orders/{number}/comments": {"operator", "technician", "planner"},
 }
 """State-changing routes to the roles that may, beside supervisors."""
-ADMINS = ("/people", "/tokens", "/tokens/{id}")
+ADMINS = ("/people", "/people/{name}", "/people/{name}/link", "/tokens", "/tokens/{id}")
 FILLED = {
     "site": "riverside", "alarm:path": "a", "occurrence:path": "o", "number": "202511-0001", "id": "ab",
+    "name": "nobody",
 }  # fmt: skip
 
 

@@ -602,7 +602,20 @@ async def test_people_and_tokens_are_kept_by_admins(web: Web, admin: httpx.Async
         assert (await client.get("/api/v1/me")).json()["name"] == "t"
         assert (await admin.delete(f"/api/v1/tokens/{token['id']}")).status_code == 204
         assert (await client.get("/api/v1/me")).status_code == 401
+    assert (await admin.post("/api/v1/people/li/link")).json()["link"].startswith("/setup?link=")
+    assert (await admin.delete("/api/v1/people/li")).status_code == 204
     assert token["id"] not in str((await admin.get("/api/v1/tokens")).json())
+
+
+async def test_too_many_who_sign_in_at_once_are_told_to_wait(web: Web) -> None:
+    gate = web.services.hashing
+    async with gate, web.client() as client:
+        body = {"name": "wang", "password": "wrong password"}
+        tries = [asyncio.create_task(client.post("/api/v1/session", json=body)) for _ in range(40)]
+        await until(lambda: sum(t.done() for t in tries) == 8)
+        refused = [t.result().status_code for t in tries if t.done()]
+    assert refused == [503] * 8
+    await asyncio.gather(*tries)
 
 
 async def test_health_tells_details_to_those_who_are_signed_in(web: Web) -> None:

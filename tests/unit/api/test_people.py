@@ -237,6 +237,32 @@ def test_a_name_is_given_once(office: Office) -> None:
     assert (person["name"], person["roles"], person["password_set"]) == ("wang", ["viewer"], False)
 
 
+def test_an_account_that_is_closed_ends_its_sessions(office: Office) -> None:
+    office.people.add("wang", ["admin"], ["*"], by="cli", password=PASSWORD)
+    office.people.add("li", ["viewer"], ["*"], by="cli", password=PASSWORD)
+    session = office.people.sign_in("li", PASSWORD)
+    office.people.close("li", "wang")
+    assert office.people.by_session(session) is None
+    with refused("wrong-name-or-password"):
+        office.people.sign_in("li", PASSWORD)
+    with refused("not-found"):
+        office.people.close("li", "wang")
+    with refused("refused"):
+        office.people.close("wang", "wang")
+    assert [p["active"] for p in office.people.everybody()] == [False, True]
+
+
+def test_a_forgotten_password_is_chosen_anew_by_a_link(office: Office) -> None:
+    office.people.add("li", ["viewer"], ["*"], by="cli", password=PASSWORD)
+    link = link_of(office.people.new_link("li", "wang"))
+    office.people.set_up(link, "li", "another password")
+    assert office.people.sign_in("li", "another password")
+    with refused("wrong-name-or-password"):
+        office.people.sign_in("li", PASSWORD)
+    with refused("not-found"):
+        office.people.new_link("nobody", "wang")
+
+
 def test_a_desk_that_is_in_conflict_keeps_nobody(office: Office) -> None:
     def conflicting(*_arguments: object) -> object:
         raise Conflict("somebody else")
