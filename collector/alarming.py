@@ -103,7 +103,7 @@ class Alarming:
     def _begin(self, now: int) -> None:
         """Once, with the first instant known: rules stand as they were kept, or are watched from now on."""
         if not self._recalled:
-            self.recall()
+            self._recall()
         self._states = [watch_from(watch, now) for watch in self._watches]
         fresh = set(range(len(self._watches)))
         for kept in self._kept:
@@ -124,10 +124,13 @@ class Alarming:
     def recall(self) -> None:
         """Take up when each row was last heard, as far as that was judged before the stop.
 
-        To be called once between the restoring of the live table and the first group applied to it;
-        else it happens with the first group, and what is late in that very group is not seen to be.
+        To be called once, when the live table is restored and before any group is applied to it; else
+        it happens with the first group judged, and what is late in that very group is not seen to be.
         """
-        self._recalled = True
+        self._recall()
+        self._recalled = self._live.position >= self._ledger.position
+
+    def _recall(self) -> None:
         rows = self._screen.row_of
         received = self._live.receive_time[rows]
         known = rows[(received > 0) & (received <= self._stopped_at)]
@@ -146,7 +149,7 @@ class Alarming:
         row = int(self._screen.row_of[index])
         condition = replace(state.condition, last=self._screen.last_of(row))
         never = condition.unknown and not condition.read
-        if not never and row in self._ahead:
+        if condition.last is None and not never and row in self._ahead:
             condition = replace(condition, watched=max(condition.watched, self._stopped_at))
         return replace(state, condition=condition)
 
@@ -228,7 +231,10 @@ class Alarming:
         """Let every timer act that is due at `now`, at its own instant; then do what people ask."""
         self._awake(now)
         self._fire(now)
-        self._attend(now)
+        try:
+            self._attend(now)
+        except Unavailable as error:
+            self._complain(error)
 
     def next_wake(self) -> int | None:
         """When the next timer may be due (UTC ms): never later than it is; None without any."""
@@ -258,11 +264,8 @@ class Alarming:
     # --- people --------------------------------------------------------------------------------
 
     def _attend(self, now: int) -> None:
-        try:
-            for ask in self._ledger.asks():
-                self._answer(ask, now)
-        except Unavailable as error:
-            self._complain(error)
+        for ask in self._ledger.asks():
+            self._answer(ask, now)
 
     def _answer(self, ask: Ask, now: int) -> None:
         index = self._index_of(ask)
@@ -341,8 +344,7 @@ class Alarming:
             now = clock.now()
             self._awake(now)
             self._fire(now - PATIENCE_MS)
-            self._attend(now)
-            self._try_flush()
+            self._speak_to_ledger(now)
             await clock.sleep_until(clock.monotonic() + self._wait(now) / 1000)
 
     def _wait(self, now: int) -> int:
@@ -359,8 +361,9 @@ class Alarming:
         self._awake(now)
         self._fire(now, woken=now)
 
-    def _try_flush(self) -> None:
+    def _speak_to_ledger(self, now: int) -> None:
         try:
+            self._attend(now)
             self.flush()
         except Unavailable as error:
             self._complain(error)

@@ -34,6 +34,7 @@ RULES = (
 )
 VALUES = (5.0, 8.9, 9.0, 9.5, 10.0, 10.5, 11.0, 18.9, 20.0, 21.0, 1e300)
 LOST = (None, float("inf"))
+AGES = (0.0, 0.5, 1.0, 1.0, 3.0, 8.0, 90.0, -2.0)
 QUALITIES = ("good",) * 8 + ("clock_suspect", "stale_source", "in_test", "no_answer")
 
 
@@ -53,9 +54,7 @@ def streams(draw: st.DrawFn) -> list[Heard]:
         now += draw(st.sampled_from((0.25, 1.0, 2.0, 5.0, 30.0, 61.0)))
         readings = st.builds(
             Said,
-            time=st.sampled_from((0.0, 0.5, 1.0, 1.0, 3.0, 8.0, 90.0, -2.0)).map(
-                lambda age, now=now: now - age
-            ),
+            time=st.sampled_from([now - age for age in AGES]),
             value=st.one_of(st.sampled_from(VALUES), st.sampled_from((*VALUES, *LOST))),
             quality=st.sampled_from(QUALITIES),
             live=st.sampled_from((True,) * 9 + (False,)),
@@ -107,7 +106,8 @@ class OneByOne:
 
     def note(self, rule: Rule, step: Step) -> None:
         self.states[rule.id] = step.state
-        self.events += step.events
+        known = {event.key for event in self.events}
+        self.events += [event for event in step.events if event.key not in known]
         for alarm in step.alarms:
             if not alarm.retrospective or self.rows.get(alarm.id, {}).get("retrospective", True):
                 self.rows[alarm.id] = row_data(alarm)
