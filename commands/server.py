@@ -21,10 +21,10 @@ from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_influx import InfluxStore
 from collector.alarming import Alarming
-from collector.ingest import Ingest
+from collector.ingest import Ingest, spare_garbage_collection
 from collector.live import LiveTable
 from collector.planning import Planning
-from collector.ports import ReadingStore
+from collector.ports import ReadingStore, Unavailable
 from collector.projecting import Projecting
 from commands.access import SERVER, owner_token_file, password
 from commands.delivering import delivery_report
@@ -37,6 +37,9 @@ from config.settings import Settings, SettingsError, read_settings
 T = TypeVar("T")
 EXAMPLE = "server config/plants/riverside"
 STALE_STATE_MS = 30_000
+CLOSE_AFTER_MS = 2 * 3_600_000
+KEEP_RAW_MS = 90 * 24 * 3_600_000
+"""Raw readings are kept for 90 days."""
 log = logging.getLogger("steward.server")
 
 
@@ -50,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     start_logging(settings.log_level)
     plants = [plant_of(folder, settings) for folder in arguments.plant]
+    spare_garbage_collection()
     return run_until_asked(serve(plants, settings))
 
 
@@ -104,8 +108,23 @@ class Server:
         )  # fmt: skip
         return [
             self.ingest.run(), self.alarming.run(self.clock), self.projecting.run(),
-            self.planning.run(self.clock), following.run(off_the_loop),
+            self.planning.run(self.clock), following.run(off_the_loop), self._keep_house(),
         ]  # fmt: skip
+
+    async def _keep_house(self) -> None:
+        """Once an hour: closed hours become sorted files, and what is older than its retention goes."""
+        while True:
+            now = self.clock.now()
+            await off_the_loop(lambda now=now: self._tidy(now))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+            await self.clock.sleep_until(self.clock.monotonic() + 3600)
+
+    def _tidy(self, now: int) -> None:
+        try:
+            if isinstance(self.store, DuckDbStore):
+                self.store.close_hours(now - CLOSE_AFTER_MS)
+            self.store.delete_before(now - KEEP_RAW_MS)
+        except Unavailable as error:
+            log.warning("the store could not be tidied, next hour again: %s", error)
 
 
 def build(plants: Sequence[Plant], settings: Settings) -> Server:

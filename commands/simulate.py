@@ -1,15 +1,12 @@
 """`steward simulate run|devices|load|replay`: scenarios in virtual time or for real, and strangers on real sockets."""
 
 import argparse
-import importlib
-import importlib.util
 import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from commands import load
+from commands import load, replaying
 from commands.devices import run_devices
 from commands.scenarios import PLANTS, Verdict, run_scenario
 from config.load import load_plant
@@ -35,10 +32,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     loading = parts.add_parser("load", help="publish pre-encoded batches", add_help=False)
     loading.add_argument("options", nargs=argparse.REMAINDER, help="see: simulate load --help")
     playing = parts.add_parser(
-        "replay", help="play a recording as a device, through edge, broker and store"
+        "replay", help="play recordings as devices, through edge, broker and store"
     )
-    if importlib.util.find_spec("commands.replaying"):
-        _replaying().add(playing)
+    replaying.add(playing)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,13 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "load":
         return load.main(arguments.options)
     if arguments.what == "replay":
-        return int(_replaying().run(arguments))
+        return replaying.run(arguments)
     return _run_scenarios(arguments)
-
-
-def _replaying() -> Any:
-    """Replaying brings broker, edge and store with it: only where it is asked for."""
-    return importlib.import_module("commands.replaying")
 
 
 def _run_scenarios(arguments: argparse.Namespace) -> int:

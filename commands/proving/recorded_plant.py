@@ -126,7 +126,7 @@ def _adapted(part: Part) -> str:
     text = (LIBRARY / "profiles" / f"{part.library}.toml").read_text(encoding="utf-8")
     text = re.sub(r"(?m)^(longest_silence|deadband|deadband_percent|poll) *=.*\n", "", text)
     text = re.sub(r"(?m)^profile *=.*$", f'profile = "{part.id}"', text)
-    text = re.sub(r"(?m)^topic *= *\"devices/[^/]+/", f'topic = "devices/{SITE}/', text)
+    text = re.sub(r'(?m)^topic *= *"devices/[^/]+/', f'topic = "devices/{SITE}/', text)
     pace = f'longest_silence = "{SILENCE}"\npoll = "{part.id}"'
     return re.sub(r"(?m)^\[points\.[^\]]+\]$", lambda found: f"{found[0]}\n{pace}", text)
 
@@ -156,4 +156,4 @@ def _point(part: Part, id: str, name: str, where: str) -> Iterator[str]:
 
 def _text(words: str) -> str:
     """A text as TOML writes it: JSON's form is among its forms."""
-    return json.dumps(words, ensure_ascii=True).replace("\x7f", "\\u007f")
+    return json.dumps(words, ensure_ascii=False).replace("\x7f", "\\u007f")

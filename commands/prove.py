@@ -1,0 +1,117 @@
+"""`steward prove NAME`: proofs that take longer than a minute."""
+
+import argparse
+import importlib
+import json
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from os import cpu_count
+from pathlib import Path
+from typing import Any
+
+from commands.prove_delivery import Verdict, run_model
+
+EXAMPLE = "prove replay ../shared/data/skab"
+TOLD_EVERY_S = 10.0
+SPEED_MIN = 20.0
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of each proof."""
+    proofs = parser.add_subparsers(dest="proof", required=True)
+    kills = proofs.add_parser("kills", help="kill -9 of edge, broker and server, then compare made, journalled and stored")  # fmt: skip
+    kills.add_argument("--seconds", type=float, default=120.0, help="how long (default 120)")
+    kills.add_argument("--kills", type=int, default=40, help="at least so many (default 40)")
+    kills.add_argument("--seed", type=int, default=1)
+    delivery = proofs.add_parser("delivery", help="the delivery rules in a model, in virtual time")
+    delivery.add_argument("--seeds", type=int, default=1000, help="how many runs (default 1000)")
+    delivery.add_argument("--first", type=int, default=0, help="the first seed")
+    replay = proofs.add_parser("replay", help="every recording of a folder, by Modbus and by MQTT")
+    replay.add_argument("folder", help="searched for *.csv, also below")
+    replay.add_argument("--within", type=float, default=120.0, help="seconds that the longest may take (default 120)")  # fmt: skip
+    for proof in (kills, delivery, replay):
+        proof.add_argument("--json", action="store_true")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when the proof holds, 1 when it does not."""
+    if arguments.proof == "delivery":
+        return _delivery(arguments)
+    if arguments.proof == "replay":
+        return _replay(arguments)
+    kills = importlib.import_module("commands.proving.kills")  # starts a whole site
+    return int(kills.run(arguments))
+
+
+def _say(text: str) -> None:
+    print(f"steward prove: {text}", file=sys.stderr, flush=True)
+
+
+# --- delivery -------------------------------------------------------------------------------------
+
+
+def _delivery(arguments: argparse.Namespace) -> int:
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    verdicts = prove_delivery(seeds)
+    bad = [verdict for verdict in verdicts if not verdict.ok]
+    report = _delivery_report(verdicts)
+    if arguments.json:
+        print(json.dumps(report | {"failed": [asdict(verdict) for verdict in bad]}))
+    else:
+        print(", ".join(f"{name} {value}" for name, value in report.items() if name != "accidents"))
+        print("accidents: " + ", ".join(f"{n} {v}" for n, v in report["accidents"].items()))
+        for verdict in bad:
+            print(f"NO  seed {verdict.seed}: {'; '.join(verdict.problems)}")
+    return 1 if bad or not verdicts else 0
+
+
+def prove_delivery(seeds: range) -> list[Verdict]:
+    """Run the model for each seed, in as many processes as there are cores."""
+    verdicts: list[Verdict] = []
+    told = started = time.monotonic()
+    with ProcessPoolExecutor(cpu_count() or 1) as pool:
+        for verdict in pool.map(run_model, seeds, chunksize=4):
+            verdicts.append(verdict)
+            if time.monotonic() - told > TOLD_EVERY_S:
+                told = time.monotonic()
+                _say(f"{len(verdicts)} of {len(seeds)} seeds in {told - started:.0f} s")
+    return verdicts
+
+
+def _delivery_report(verdicts: list[Verdict]) -> dict[str, Any]:
+    accidents: dict[str, int] = {}
+    for verdict in verdicts:
+        for name, count in verdict.accidents.items():
+            accidents[name] = accidents.get(name, 0) + count
+    return {
+        "seeds": len(verdicts),
+        "held": sum(verdict.ok for verdict in verdicts),
+        "made": sum(verdict.made for verdict in verdicts),
+        "journalled": sum(verdict.journalled for verdict in verdicts),
+        "lost_beyond_thinned": sum(max(0, v.lost - v.thinned) for v in verdicts),
+        "thinned": sum(verdict.thinned for verdict in verdicts),
+        "absorbed": sum(verdict.absorbed for verdict in verdicts),
+        "accidents": accidents,
+    }
+
+
+# --- replay ---------------------------------------------------------------------------------------
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from commands import replaying  # brings broker, edge and store with it
+
+    folder = Path(arguments.folder)
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*.csv"))
+    if not files:
+        _say(f"no *.csv in {folder}")
+        return 3
+    _say(f"{len(files)} recordings, each by Modbus and by MQTT, within {arguments.within:.0f} s")
+    return replaying.play_and_tell(
+        files,
+        replaying.WAYS,
+        lambda recording: max(SPEED_MIN, recording.lasts_s / arguments.within),
+        as_json=arguments.json,
+    )
