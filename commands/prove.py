@@ -101,7 +101,8 @@ def _delivery_report(verdicts: list[Verdict]) -> dict[str, Any]:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from commands import replaying  # brings broker, edge and store with it
+    from commands.proving.recorded_plant import WAYS
+    from commands.replaying import play_and_tell  # brings broker, edge and store with it
 
     folder = Path(arguments.folder)
     files = [folder] if folder.is_file() else sorted(folder.rglob("*.csv"))
@@ -109,9 +110,9 @@ def _replay(arguments: argparse.Namespace) -> int:
         _say(f"no *.csv in {folder}")
         return 3
     _say(f"{len(files)} recordings, each by Modbus and by MQTT, within {arguments.within:.0f} s")
-    return replaying.play_and_tell(
+    return play_and_tell(
         files,
-        replaying.WAYS,
+        WAYS,
         lambda recording: max(SPEED_MIN, recording.lasts_s / arguments.within),
         as_json=arguments.json,
     )

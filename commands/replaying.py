@@ -118,7 +118,7 @@ class Outcome:
         """The whole outcome as one object."""
         rows = [
             {
-                "file": part.path.name, "speed": part.speed, "profile": part.library or "made from its columns",
+                "file": f"{part.path.parent.name}/{part.path.name}", "speed": part.speed, "profile": part.library or "made from its columns",
                 "left_out": part.left_out, **asdict(found), "share": found.share,
                 "verdict": "yes" if found.ok else "no",
             }
@@ -133,7 +133,7 @@ class Outcome:
         for part, found in zip(self.parts, self.found, strict=True):
             kept = f"{found.stored_rows} of {found.rows} rows ({100 * found.share:.2f} %)"
             cells = f"{found.cells} cells, {found.missing} of them empty, {found.wrongs} wrong"
-            lines.append(f"{'yes' if found.ok else 'NO '}  {part.path.name} by {part.by}, speed {part.speed:g}: {kept}, {cells}")  # fmt: skip
+            lines.append(f"{'yes' if found.ok else 'NO '}  {part.path.parent.name}/{part.path.name} by {part.by}, speed {part.speed:g}: {kept}, {cells}")  # fmt: skip
             lines += [f"       {said}" for said in found.wrong]
         shown = ("made", "journalled", "stored", "lost", "doubled")
         readings = self.delivery["readings"]

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from config.plant import Plant, Point
-from config.profile import Register
+from config.profile import Names, Register
 from simulators.faults import Answer
 from simulators.layout import ILLEGAL_FUNCTION, TARGET_SILENT, Layout, Value, span
 from simulators.payloads import payloads
@@ -39,6 +40,11 @@ class Recording:
     offsets_ms: tuple[int, ...]
     rows: tuple[tuple[float | None, ...], ...]
     unreadable: int = 0
+
+    @property
+    def lasts_s(self) -> float:
+        """From the first row to the last, in recorded seconds."""
+        return self.offsets_ms[-1] / 1000
 
 
 def read_recording(path: Path) -> Recording:
@@ -119,23 +125,60 @@ def _number(cell: str, delimiter: str) -> float | None:
 
 
 def _offsets(times: Iterable[int | None]) -> tuple[int, ...]:
-    """Strictly growing offsets from the first: times that stand still or go back move on by 1 ms."""
+    """Strictly growing offsets from the first; rows of one time are spread until the next time.
+
+    A logger that writes whole seconds but ten rows a second means ten rows a second. Times that go
+    back stand still, and behind the last time rows go on by 1 ms.
+    """
     offsets: list[int] = []
+    anchors: list[int] = []
     first: int | None = None
     for time in times:
         if time is None:
             offsets.append(offsets[-1] + STEP_MS if offsets else 0)
-            continue
-        if first is None:
-            first = time - (offsets[-1] + STEP_MS if offsets else 0)
-        offsets.append(max(time - first, offsets[-1] + 1) if offsets else 0)
-    return tuple(offsets)
+        else:
+            if first is None:
+                first = time - (offsets[-1] + STEP_MS if offsets else 0)
+            if offsets and time - first <= offsets[-1]:
+                offsets.append(offsets[-1])
+                continue
+            offsets.append(time - first if offsets else 0)
+        anchors.append(len(offsets) - 1)
+    for place, after in zip(anchors, [*anchors[1:], len(offsets)], strict=True):
+        _spread(offsets, place, after)
+    return _growing(offsets)
+
+
+def _spread(offsets: list[int], place: int, after: int) -> None:
+    """Share the time from one place to the next that moves on among the rows between them."""
+    if after < len(offsets):
+        span, rows = offsets[after] - offsets[place], after - place
+        for step in range(1, rows):
+            offsets[place + step] = offsets[place] + span * step // rows
+
+
+def _growing(offsets: Iterable[int]) -> tuple[int, ...]:
+    """Each at least 1 ms behind the one before it."""
+    growing: list[int] = []
+    for offset in offsets:
+        growing.append(max(offset, growing[-1] + 1) if growing else offset)
+    return tuple(growing)
 
 
 # --- columns to points ----------------------------------------------------------------------------
 
 
-def match(columns: Sequence[str], points: Sequence[Point]) -> Mapping[str, int]:
+class Named(Protocol):
+    """A point of a plant or of a profile."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> Names: ...
+
+
+def match(columns: Sequence[str], points: Sequence[Named]) -> Mapping[str, int]:
     """Point id to column: the same name first, then the one column that contains it, or the reverse.
 
     Names are compared without case, signs and the suffix RMS, against the point's id and its
@@ -161,7 +204,7 @@ def _fits(column: str, name: str, *, same: bool) -> bool:
     return column == name if same else bool(name and column) and (name in column or column in name)
 
 
-def is_row_number(point: Point) -> bool:
+def is_row_number(point: Named) -> bool:
     """Whether the point carries the number of the row (`row`, `row_number`)."""
     return point.id.rpartition("/")[2] in ("row", "row_number")
 
@@ -194,19 +237,26 @@ def _points(plant: Plant, device: str) -> tuple[Point, ...]:
 class Player:
     """A recording on one device of a plant. Row 1 is the first below the header, due at the start.
 
-    `speed` plays it faster than its clock; where the whole run is scaled, leave it at 1.
+    `speed` plays it faster than its clock; where the whole run is scaled, leave it at 1. `columns`
+    says which column each point shows, where their names do not.
     """
 
     def __init__(
-        self, plant: Plant, device: str, recording: Recording, *, speed: float = 1.0
+        self,
+        plant: Plant,
+        device: str,
+        recording: Recording,
+        *,
+        speed: float = 1.0,
+        columns: Mapping[str, int] | None = None,
     ) -> None:
         self.device = plant.devices[device]
         self.points = tuple(p for p in plant.points.values() if p.device == device)
-        self.columns = match(recording.columns, _points(plant, device))
+        self.columns = columns or match(recording.columns, _points(plant, device))
         self.limits = plant.limits_of(device)
         self._recording = recording
         self._numbers = [p.id for p in self.points if is_row_number(p)]
-        self._after = tuple(round(offset / speed) for offset in recording.offsets_ms)
+        self._after = _growing(round(offset / speed) for offset in recording.offsets_ms)
         self._start_ms: int | None = None
 
     def __len__(self) -> int:
@@ -221,6 +271,15 @@ class Player:
         """When the row at a place (0-based) is due, UTC ms. Only once it has begun."""
         assert self._start_ms is not None, "begin first"  # noqa: S101  # a mistake of the caller
         return self._start_ms + self._after[place]
+
+    @property
+    def lasts_s(self) -> float:
+        """From the first row to the last, in seconds of its clock."""
+        return self._after[-1] / 1000
+
+    def cell(self, place: int, column: int) -> float | None:
+        """What stands in the recording, None where the cell is empty."""
+        return self._recording.rows[place][column]
 
     def values(self, place: int) -> dict[str, Value]:
         """What the points show in the row at a place; points without a column show nothing."""

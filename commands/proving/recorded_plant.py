@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -58,7 +59,7 @@ def part_of(id: str, by: By, path: Path, recording: Recording, speed: float) -> 
 def step_s(recording: Recording) -> float:
     """The usual time from row to row, in seconds of the recording."""
     offsets = recording.offsets_ms
-    steps = [after - before for before, after in zip(offsets, offsets[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(offsets)]
     return float(median(steps)) / 1000 if steps else 1.0
 
 

@@ -87,6 +87,8 @@ FORMS: list[tuple[str, str, list[int], list[float | None]]] = [
     ("signs for missing", "time;a\n2020-01-01 00:00:00;NaN\n2020-01-01 00:00:01;null\n", [0, 1000], [None, None]),
     ("short rows", "time;b;a\n2020-01-01 00:00:00;1;2\n2020-01-01 00:00:01;3\n", [0, 1000], [2, None]),
     ("times that stand still or go back", "time;a\n2020-01-01 00:00:05;1\n2020-01-01 00:00:05;2\n2020-01-01 00:00:01;3\n", [0, 1, 2], [1, 2, 3]),
+    ("rows that share whole seconds", "ts;a\n10;1\n10;2\n10;3\n10;4\n11;5\n11;6\n12;7\n12;8\n", [0, 250, 500, 750, 1000, 1500, 2000, 2001], [1, 2, 3, 4, 5, 6, 7, 8]),
+    ("a time that goes back for a while", "ts;a\n10;1\n9;2\n12;3\n", [0, 1000, 2000], [1, 2, 3]),
     ("a time that cannot be read", "time;a\n2020-01-01 00:00:00;1\nnoon;2\n2020-01-01 00:00:05;3\n", [0, 1000, 5000], [1, 2, 3]),
     ("a first time that cannot be read", "time;a\nnoon;1\n2020-01-01 00:00:05;2\n", [0, 1000], [1, 2]),
     ("no time", "b;a\n1;1\n2;2\n", [0, 1000], [1, 2]),
@@ -279,6 +281,14 @@ def test_speed_shortens_the_time_between_rows(tmp_path: Path) -> None:
     replay = ReplayMqtt(Player(bench(), "said", recording, speed=20))
     replay.publications(START)
     assert len(replay.publications(START + 150)) == 2
+
+
+def test_no_two_rows_share_an_instant_at_any_speed(tmp_path: Path) -> None:
+    recording = read_recording(written(tmp_path, SMALL))
+    player = Player(bench(), "said", recording, speed=1e6)
+    player.begin(START)
+    assert [player.at_ms(place) for place in range(3)] == [START, START + 1, START + 2]
+    assert player.lasts_s == 0.002
 
 
 @pytest.mark.skipif(not SKAB.exists(), reason="the SKAB recordings are not beside this checkout")
