@@ -87,6 +87,11 @@ class Alarming:
         """Journal position up to which decisions are durable."""
         return self._ledger.position
 
+    @property
+    def waiting(self) -> int:
+        """Events that are not yet in the ledger."""
+        return self._ledger.count()
+
     # --- start ---------------------------------------------------------------------------------
 
     def restore(self) -> None:
@@ -277,6 +282,7 @@ class Alarming:
             by=ask.by,
             at=min(ask.at, now),
             note=None if note is None else str(note),
+            position=self._ledger.judged,
         )
         step = on_wish(_NOTHING if index is None else self._states[index], wish)
         self._ledger.answer(ask, step.refused, now)

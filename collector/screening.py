@@ -262,6 +262,7 @@ def _samples(group: Group, time: Ints, part: Ints) -> list[tuple[Sample, bool]]:
     )
     kept: dict[tuple[int, bool], tuple[Sample, bool]] = {}
     for counted, value, quality, live, source in columns:
+        kept.pop((source, live), None)
         kept[source, live] = (Sample(counted, value, quality, group.received), live)
     return list(kept.values())
 

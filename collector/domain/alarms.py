@@ -144,7 +144,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person asks of an alarm: `acknowledge` or `reset`."""
+    """What a person asks of an alarm, applied behind journal position `position`."""
 
     id: str
     kind: Literal["acknowledge", "reset"]
@@ -152,6 +152,7 @@ class Wish:
     by: str
     at: int
     note: str | None = None
+    position: int = 0
 
 
 @dataclass(slots=True)
@@ -260,8 +261,7 @@ def _goes_on(watch: Watch, alarm: Alarm, at: int) -> bool:
 
 def _raise(watch: Watch, step: Step, change: Change) -> None:
     raised_at = max(change.at, step.state.raised + 1)
-    in_test = step.state.condition.in_test
-    alarm = replace(_occurrence(watch, change, raised_at), in_test=in_test)
+    alarm = replace(_occurrence(watch, change, raised_at), in_test=change.in_test)
     step.state = replace(step.state, raised=raised_at)
     step.put(alarm, "raised", raised_at, "raised", **row_data(alarm))
 
@@ -297,7 +297,7 @@ def alarm_id(rule: str, raised_at: int) -> str:
 def _announce(watch: Watch, step: Step, change: Change, known_at: int) -> None:
     """Bring it to a person if they were not told of this stretch or of this rank, and no test runs (17, 46)."""
     alarm = step.state.alarm
-    if alarm is None or not alarm.abnormal or step.state.condition.in_test:
+    if alarm is None or not alarm.abnormal or change.in_test:
         return
     if change.rank <= alarm.heard:
         return
@@ -475,7 +475,8 @@ def _acknowledge(step: Step, wish: Wish) -> Reason | None:
         heard=alarm.heard if alarm.abnormal else -1,
     )
     key = f"acknowledged|{wish.id}"
-    step.put(seen, "acknowledged", at, key, by=wish.by, note=wish.note, ask=wish.id)
+    about = {"note": wish.note, "ask": wish.id, "position": wish.position}
+    step.put(seen, "acknowledged", at, key, by=wish.by, **about)
     if not seen.abnormal and not seen.latched:
         _close(step, seen, at, "returned")
     return None
@@ -492,7 +493,8 @@ def _reset(step: Step, wish: Wish) -> Reason | None:
         return "still_abnormal"
     at = max(wish.at, alarm.returned_at or 0)
     free = replace(alarm, latched=False, heard=-1, normal_since=at)
-    step.put(free, "reset", at, f"reset|{wish.id}", by=wish.by, ask=wish.id)
+    about = {"ask": wish.id, "position": wish.position}
+    step.put(free, "reset", at, f"reset|{wish.id}", by=wish.by, **about)
     if free.acknowledged:
         _close(step, free, at, "returned")
     return None

@@ -134,7 +134,8 @@ class Change:
     """One thing that became so at the instant `at`.
 
     `rank` is that of the most severe active level. `start` is where the stretch began, before its delay;
-    `value` and `uncertain` are of the reading with which it began. `until` ends a late stretch.
+    `value` and `uncertain` are of the reading with which it began. `until` ends a late stretch;
+    `in_test` says that the point was in test at that instant.
     """
 
     what: What
@@ -144,6 +145,7 @@ class Change:
     value: float | None = None
     uncertain: bool = False
     until: int = 0
+    in_test: bool = False
 
 
 def compile_rule(rule: Rule, longest_silence_s: float) -> Watch:
@@ -280,9 +282,9 @@ def _change(watch: Watch, state: ConditionState, what: What, at: int, start: int
         if level.active
     ]
     if not active:
-        return Change(what, at, start=start)
+        return Change(what, at, start=start, in_test=state.in_test)
     rank, worst = max(active, key=lambda pair: pair[0])
-    return Change(what, at, rank, start, worst.value, worst.uncertain)
+    return Change(what, at, rank, start, worst.value, worst.uncertain, in_test=state.in_test)
 
 
 def _fall_silent(

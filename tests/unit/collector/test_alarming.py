@@ -113,7 +113,7 @@ def test_a_ledger_that_was_away_a_moment_ago_is_not_asked_again() -> None:
     tank.decisions.away = False
     with pytest.raises(Unavailable, match="a moment ago"):
         tank.read(Said(1.5, 11))
-    assert tank.alarming.position == 0
+    assert (tank.alarming.position, tank.alarming.waiting) == (0, 2)
     tank.read(Said(3, 11))
     assert tank.alarming.position == 3
     assert tank.story() == [(1, "raised"), (1, "annunciated")]
@@ -181,6 +181,7 @@ def test_an_acknowledgement_is_never_from_the_future() -> None:
     tank.asks.ask(Ask("r1", SITE, "acknowledge", id, "li", ms(900)))
     tank.wake(3)
     assert tank.alarm()["acknowledged_at"] == ms(3)
+    assert tank.events("acknowledged")[0].data["position"] == 1
 
 
 def test_history_sent_twice_never_overwrites_what_was_judged_live() -> None:

@@ -128,7 +128,7 @@ def _plain(event: LedgerEvent | Event) -> tuple[str, ...]:
     return (event.key, event.kind, str(event.at), event.subject)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(streams())
 def test_columns_and_one_by_one_come_to_the_same(groups: list[Heard]) -> None:
     world, slow = play(groups), OneByOne()
@@ -153,7 +153,7 @@ def _apart(events: Iterable[LedgerEvent | Event], live: Container[str]) -> set[t
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(streams())
 def test_a_replay_gives_the_same_alarms_byte_for_byte(groups: list[Heard]) -> None:
     first, second = play(groups), play(groups)
@@ -161,7 +161,7 @@ def test_a_replay_gives_the_same_alarms_byte_for_byte(groups: list[Heard]) -> No
     assert second.decisions.rows("alarm") == first.decisions.rows("alarm")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(streams(), st.integers(0, 11))
 def test_a_restart_in_between_changes_nothing(groups: list[Heard], at: int) -> None:
     whole, broken = play(groups), World(a_plant(RULES))
@@ -173,7 +173,7 @@ def test_a_restart_in_between_changes_nothing(groups: list[Heard], at: int) -> N
     assert broken.live.conditions(SITE) == whole.live.conditions(SITE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(streams(), st.data())
 def test_groups_judged_again_after_a_kill_write_nothing_twice(
     groups: list[Heard], data: st.DataObject

@@ -203,3 +203,10 @@ def test_a_return_without_an_occurrence_is_told_to_nobody() -> None:
     watch, state = told(11)
     step = on_sample(watch, replace(state, alarm=None), Sample(ms(2), 5, 0, ms(2)))
     assert step.events == []
+
+
+def test_what_was_raised_before_its_test_began_is_annunciated() -> None:
+    """The delay ran out before the reading in test, though nobody looked in between."""
+    watch, state = told(11, on_delay_s=2)
+    step = on_sample(watch, state, Sample(ms(9), 11, IN_TEST, ms(9)))
+    assert [(e.kind, e.at) for e in step.events] == [("raised", ms(3)), ("annunciated", ms(3))]
