@@ -40,7 +40,10 @@ class AgentStats:
 
 @dataclass(slots=True)
 class Agent:
-    """Runs until cancelled; `readers` by line. Connects again for ever, and reads on meanwhile."""
+    """Runs until cancelled; `readers` by line. Connects again for ever, and reads on meanwhile.
+
+    Making one raises `OutboxRefused` if the outbox cannot take the table of points.
+    """
 
     plant: Plant
     id: str
@@ -66,6 +69,7 @@ class Agent:
         devices = {device.id for device in self.plant.devices_of(self.id)}
         read = [point for point in self.plant.points.values() if point.device in devices]
         self._points = {point.id: point for point in (*_own_points(self.id), *read)}
+        self.outbox.define(tuple(self._points.values()), self.clock.now())
         self._news = Deadbands(self._points)
         generators = self.rng.spawn(len(self.readers))
         self.pollers = [
@@ -75,7 +79,6 @@ class Agent:
 
     async def run(self) -> None:
         """Poll, keep and send until cancelled; then keep what was read last and say `stopped`."""
-        self.outbox.define(tuple(self._points.values()), self.clock.now())
         try:
             async with asyncio.TaskGroup() as group:
                 for poller in self.pollers:
