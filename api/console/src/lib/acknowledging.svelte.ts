@@ -1,0 +1,29 @@
+/** Acknowledging an alarm from anywhere, and the last refusal, shown where people look. */
+import { ApiError } from "./api";
+import type { Alarm } from "./api-types";
+import type { Board } from "./board.svelte";
+import { feed } from "./feed.svelte";
+
+const SHOWN_MS = 10_000;
+
+let refusal = $state.raw<{ alarm: string; reason: string } | null>(null);
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** Why the last acknowledgement was refused, null if it was not. `reason` is a key of `reason.*` or a text. */
+export function lastRefusal(): { alarm: string; reason: string } | null {
+  return refusal;
+}
+
+/** Asks for it; without a feed nothing is acknowledged, because nobody sees what it is now. */
+export async function acknowledge(board: Board, alarm: Alarm | null | undefined): Promise<void> {
+  if (!alarm || alarm.acknowledged || feed.lost) return;
+  refusal = null;
+  try {
+    await board.acknowledge(alarm);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    refusal = { alarm: alarm.id, reason: error.problem.reason ?? error.message };
+    clearTimeout(timer);
+    timer = setTimeout(() => (refusal = null), SHOWN_MS);
+  }
+}
