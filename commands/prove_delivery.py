@@ -177,8 +177,8 @@ class _Model:
 
     async def _agent_killed(self) -> None:
         image = await self._kill_agent()
-        await self._down()
         self.outbox = self._outbox(image)
+        await self._down()
         self._start_agent()
 
     async def _copied(self) -> None:
@@ -186,7 +186,7 @@ class _Model:
 
     async def _rolled_back(self) -> None:
         """The agent's disk is an old copy: what was made since then is gone unless it was sent."""
-        await self._kill_agent()
+        last = await self._kill_agent()
         if self.copies:
             image, made = self.copies[self.rng.integers(len(self.copies))]
             for key in [key for key in self.history.made if key not in made]:
@@ -194,7 +194,7 @@ class _Model:
             self.copies = [(i, m) for i, m in self.copies if m <= made]
             self.outbox = self._outbox(image)
         else:
-            self.outbox = self._outbox(self.outbox.image())
+            self.outbox = self._outbox(last)
         await self._down()
         self._start_agent()
 

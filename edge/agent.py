@@ -156,10 +156,23 @@ class Agent:
     async def _connecting(self) -> None:
         attempts = 0
         while True:
-            session = await self._connection()
+            session = await self._one_connection()
             attempts = 0 if session is not None and session.answered else attempts + 1
             longest = min(BACKOFF_S_MAX, BACKOFF_S * 2.0 ** min(attempts, 10))
             await self._sleep(longest * self.rng.uniform(0.5, 1.0))
+
+    async def _one_connection(self) -> Session | None:
+        """The connection as a task of its own: in Python 3.11 a task group that ends with an error
+        forgets that its task was cancelled meanwhile, and an agent asked to stop would go on.
+        """
+        task = asyncio.create_task(self._connection())
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        return task.result()
 
     async def _connection(self) -> Session | None:
         """One connection from its attempt to its end; None if the outbox would not number it."""
