@@ -74,6 +74,7 @@ class SteppedClock:
     async def advance(self, seconds: float) -> None:
         """Move on by `seconds`, waking each sleeper at its own instant and letting it run."""
         end = self._now_ms + round(seconds * 1000)
+        await _let_run()
         while True:
             due = [self._instant(d) for d, f in self._sleepers if not f.done()]
             instant = min([*due, end])
@@ -86,14 +87,19 @@ class SteppedClock:
             self._sleepers = [(d, f) for d, f in self._sleepers if f not in woken and not f.done()]
             for future in woken:
                 future.set_result(None)
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await _let_run()
             if not woken and self._now_ms >= end:
                 break
 
     def _instant(self, deadline: float) -> int:
         """A deadline as UTC ms, rounded: sums of seconds seldom meet a millisecond exactly."""
         return self._start_ms + round(deadline * 1000)
+
+
+async def _let_run() -> None:
+    """Let every task that can run do so."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 class _JumpingSelector(selectors.SelectSelector):

@@ -1,0 +1,235 @@
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from config.clock import SteppedClock
+from config.plant import Point
+from config.profile import ModbusLimits
+from edge.modbus_reader import RETEST_S, ModbusReader
+from edge.ports import PointReading, ReadResult
+from edge.readings import QUALITIES, QUALITY_NAMES
+from tests.unit.edge.modbus_twins import TwinLine
+from tests.unit.edge.rows import START_MS, device, register_point
+
+
+def reader_of(
+    twin: TwinLine, limits: ModbusLimits | None = None
+) -> tuple[ModbusReader, SteppedClock]:
+    clock = SteppedClock()
+    return ModbusReader(twin, lambda _profile: limits or ModbusLimits(), clock), clock
+
+
+def at(*addresses: int) -> list[Point]:
+    return [register_point(str(a), a) for a in addresses]
+
+
+def reasons(result: ReadResult) -> dict[str, str]:
+    return {r.point.removeprefix("a/"): QUALITY_NAMES[r.quality] for r in result.readings}
+
+
+def values(readings: Sequence[PointReading]) -> dict[str, float | None]:
+    return {r.point.removeprefix("a/"): r.value for r in readings}
+
+
+async def test_every_point_asked_for_gets_a_reading_at_the_time_of_its_answer() -> None:
+    twin = TwinLine()
+    reader, _ = reader_of(twin)
+    result = await reader.read(device(), at(5, 6, 9))
+    assert values(result.readings) == {"5": 5, "6": 6, "9": 9}
+    assert {r.time for r in result.readings} == {START_MS}
+    assert not result.lost
+    assert twin.asked == [(1, "holding", 5, 5)]
+
+
+async def test_only_the_refused_register_is_bad_and_its_neighbours_come_in_the_same_read() -> None:
+    twin = TwinLine(bad_addresses={1: {33}})
+    reader, _ = reader_of(twin)
+    result = await reader.read(device(), at(*range(60)))
+    assert reasons(result) == {str(a): "device_refused" if a == 33 else "good" for a in range(60)}
+    assert values(result.readings)["34"] == 34
+    assert not result.lost
+
+
+async def test_where_a_block_had_to_be_cut_is_remembered_for_every_device_of_the_profile() -> None:
+    twin = TwinLine(bad_addresses={1: {33}, 2: {33}})
+    reader, _ = reader_of(twin)
+    points = at(*range(60))
+    await reader.read(device(), points)
+    twin.asked.clear()
+    await reader.read(device(), points)
+    assert twin.asked == [(1, "holding", 0, 33), (1, "holding", 34, 26)]
+    twin.asked.clear()
+    await reader.read(device("other", unit="2"), points)
+    assert twin.asked == [(2, "holding", 0, 33), (2, "holding", 33, 1), (2, "holding", 34, 26)]
+
+
+async def test_a_refused_register_is_asked_again_after_its_rest(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    twin = TwinLine(bad_addresses={1: {3}})
+    reader, clock = reader_of(twin)
+    with caplog.at_level(logging.WARNING):
+        await reader.read(device(), at(1, 2, 3))
+        assert "refuses holding 3..3: exception 2" in caplog.text
+    twin.bad_addresses.clear()
+    await clock.advance(RETEST_S - 1)
+    assert reasons(await reader.read(device(), at(1, 2, 3)))["3"] == "device_refused"
+    await clock.advance(1)
+    assert values((await reader.read(device(), at(1, 2, 3))).readings)["3"] == 3
+
+
+async def test_a_hole_that_the_device_refuses_is_read_around_from_then_on() -> None:
+    twin = TwinLine(bad_addresses={1: {5}})
+    reader, _ = reader_of(twin)
+    assert set(reasons(await reader.read(device(), at(1, 9))).values()) == {"good"}
+    twin.asked.clear()
+    assert set(reasons(await reader.read(device(), at(1, 9))).values()) == {"good"}
+    assert twin.asked == [(1, "holding", 1, 1), (1, "holding", 9, 1)]
+
+
+async def test_a_device_that_takes_shorter_requests_only_is_learned() -> None:
+    twin = TwinLine(longest=16)
+    reader, _ = reader_of(twin)
+    points = at(*range(64))
+    assert set(reasons(await reader.read(device(), points)).values()) == {"good"}
+    twin.asked.clear()
+    assert set(reasons(await reader.read(device(), points)).values()) == {"good"}
+    assert [count for *_, count in twin.asked] == [16, 16, 16, 16]
+
+
+async def test_a_device_that_refuses_everything_costs_one_request_per_read_until_it_answers() -> (
+    None
+):
+    twin = TwinLine(exceptions={1: 2})
+    reader, _ = reader_of(twin)
+    points = at(*range(20))
+    assert set(reasons(await reader.read(device(), points)).values()) == {"device_refused"}
+    twin.asked.clear()
+    assert set(reasons(await reader.read(device(), points)).values()) == {"device_refused"}
+    assert twin.asked == [(1, "holding", 0, 1)]
+    twin.exceptions.clear()
+    result = await reader.read(device(), points)
+    assert set(reasons(result).values()) == {"good"}
+    assert twin.asked[-1] == (1, "holding", 0, 20)
+
+
+@pytest.mark.parametrize("code", [1, 4, 5, 6, 200])
+async def test_any_other_exception_refuses_the_block_without_further_requests(code: int) -> None:
+    twin = TwinLine(exceptions={1: code})
+    reader, _ = reader_of(twin)
+    result = await reader.read(device(), at(1, 2))
+    assert set(reasons(result).values()) == {"device_refused"}
+    assert len(twin.asked) == 1
+    assert not result.lost
+
+
+@pytest.mark.parametrize("code", [10, 11])
+async def test_a_gateway_whose_device_does_not_answer_means_no_answer(code: int) -> None:
+    twin = TwinLine(exceptions={1: code})
+    reader, _ = reader_of(twin)
+    result = await reader.read(device(), at(1, 200))
+    assert set(reasons(result).values()) == {"no_answer"}
+    assert result.lost
+    assert len(twin.asked) == 1
+
+
+async def test_after_the_first_silence_the_rest_of_the_read_is_not_tried() -> None:
+    twin = TwinLine(fails_at=2)
+    reader, _ = reader_of(twin)
+    result = await reader.read(device(), at(0, 200, 400))
+    assert reasons(result) == {"0": "good", "200": "no_answer", "400": "no_answer"}
+    assert result.lost
+    assert len(twin.asked) == 2
+
+
+async def test_a_link_that_is_down_is_told_for_every_point() -> None:
+    reader, _ = reader_of(TwinLine(down=True))
+    result = await reader.read(device(), at(0, 200))
+    assert set(reasons(result).values()) == {"link_down"}
+    assert result.lost
+    assert result.detail == "unplugged"
+
+
+async def test_a_point_that_the_limits_forbid_is_disabled_and_never_asked_for() -> None:
+    twin = TwinLine()
+    reader, _ = reader_of(twin, ModbusLimits(forbidden=(("holding", 4, 6),)))
+    assert reasons(await reader.read(device(), at(3, 5, 7))) == {
+        "3": "good",
+        "5": "disabled",
+        "7": "good",
+    }
+    assert not {4, 5, 6} & {a for _, _, first, n in twin.asked for a in range(first, first + n)}
+
+
+async def test_requests_to_a_slow_device_keep_its_pause() -> None:
+    clock = SteppedClock()
+    times: list[float] = []
+    twin = TwinLine(before=lambda: times.append(clock.monotonic()))
+    reader = ModbusReader(twin, lambda _: ModbusLimits(pause_s=0.5), clock)
+    import asyncio
+
+    task = asyncio.ensure_future(reader.read(device(), at(0, 200, 400)))
+    await clock.advance(2)
+    await task
+    assert times == [0.0, 0.5, 1.0]
+
+
+async def test_strings_are_facts_and_give_no_reading() -> None:
+    serial = register_point("serial", 10, "string", words=3)
+    twin = TwinLine(words={10: 0x534E, 11: 0x3432, 12: 0})
+    reader, _ = reader_of(twin)
+    result = await reader.read(device(), [serial, *at(9)])
+    assert result.facts == {"a/serial": "SN42"}
+    assert values(result.readings) == {"9": 9}
+
+
+@pytest.mark.parametrize(
+    ("exponent", "value", "quality"),
+    [(0xFFFE, 1.0, "good"), (3, 100_000.0, "good"), (0x8000, None, "sensor_fault")],
+)
+async def test_a_value_takes_its_exponent_from_the_same_read(
+    exponent: int, value: float | None, quality: str
+) -> None:
+    scaled = register_point("100", 100, scale_from="power")
+    power = register_point("power", 104, "i16", no_data=(0x8000,))
+    reader, _ = reader_of(TwinLine(words={104: exponent}))
+    result = await reader.read(device(), [scaled, power])
+    assert values(result.readings)["100"] == value
+    assert reasons(result)["100"] == quality
+
+
+async def test_a_value_without_its_exponent_is_undecodable() -> None:
+    scaled = register_point("100", 100, scale_from="power")
+    reader, _ = reader_of(TwinLine())
+    assert reasons(await reader.read(device(), [scaled])) == {"100": "undecodable"}
+
+
+async def test_bits_and_registers_are_read_from_their_own_tables() -> None:
+    twin = TwinLine()
+    reader, _ = reader_of(twin)
+    points = [
+        register_point("coil", 3, "bit", table="coil"),
+        register_point("discrete", 4, "bit", table="discrete"),
+        register_point("input", 5, table="input"),
+    ]
+    result = await reader.read(device(), points)
+    assert values(result.readings) == {"coil": 1, "discrete": 0, "input": 5}
+    assert {table for _, table, _, _ in twin.asked} == {"coil", "discrete", "input"}
+
+
+async def test_an_answer_of_the_wrong_length_is_undecodable() -> None:
+    class Short(TwinLine):
+        async def request(self, unit, table, address, count):  # type: ignore[no-untyped-def]  # as in the port
+            return (await super().request(unit, table, address, count))[:-1]
+
+    reader, _ = reader_of(Short())
+    assert set(reasons(await reader.read(device(), at(1, 2))).values()) == {"undecodable"}
+
+
+async def test_closing_gives_the_line_back() -> None:
+    twin = TwinLine()
+    reader, _ = reader_of(twin)
+    await reader.close()
+    assert twin.closed == 1
+    assert QUALITIES["good"] == 0
