@@ -1,0 +1,75 @@
+from dataclasses import replace
+
+import pytest
+
+from config.plant import Point
+from config.profile import Register
+from edge.deadbands import Deadbands, is_news
+from edge.ports import PointReading
+
+POINT = Point(
+    "a/p", "a", "d", {"en": "p"}, "measurement", "bar", Register("holding", 0, "u16"),
+    period_s=10.0, deadband=0.5, longest_silence_s=60.0,
+)  # fmt: skip
+LAST = PointReading("a/p", 4.0, 0, 100_000)
+
+CASES = [
+    ("the first reading", None, 4.0, 0, 0, True),
+    ("a value within the deadband", LAST, 4.5, 0, 10_000, False),
+    ("a value beyond the deadband", LAST, 4.51, 0, 10_000, True),
+    ("a value below the deadband", LAST, 3.4, 0, 10_000, True),
+    ("another quality", LAST, 4.0, 5, 10_000, True),
+    ("a bad reading after a good one", LAST, None, 65, 10_000, True),
+    ("the last read before the silence could end", LAST, 4.0, 0, 50_000, True),
+    ("the read before that", LAST, 4.0, 0, 40_000, False),
+    ("the same reading again", LAST, 4.0, 0, 0, False),
+    ("another value at the same time", LAST, 9.0, 0, 0, True),
+    ("an older reading is history", LAST, 4.0, 0, -1_000, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "value", "quality", "after", "news"), CASES, ids=[c[0] for c in CASES]
+)
+def test_what_is_news(
+    name: str, last: PointReading | None, value: float | None, quality: int, after: int, news: bool
+) -> None:
+    reading = PointReading("a/p", value, quality, 100_000 + after)
+    assert is_news(POINT, last, reading) is news
+
+
+def test_a_bad_reading_is_repeated_for_silence_only() -> None:
+    bad = PointReading("a/p", None, 65, 100_000)
+    assert not is_news(POINT, bad, PointReading("a/p", None, 65, 110_000))
+    assert is_news(POINT, bad, PointReading("a/p", None, 65, 150_000))
+
+
+def test_a_percent_deadband_is_of_the_last_sent_value() -> None:
+    point = replace(POINT, deadband=0.0, deadband_percent=10.0)
+    assert not is_news(point, LAST, PointReading("a/p", 4.39, 0, 101_000))
+    assert is_news(point, LAST, PointReading("a/p", 4.41, 0, 101_000))
+
+
+def test_a_slow_drift_is_sent_once_it_leaves_the_band_of_what_was_sent() -> None:
+    bands = Deadbands({"a/p": POINT})
+    rows = [PointReading("a/p", 4.0 + 0.1 * n, 0, 100_000 + 1_000 * n) for n in range(12)]
+    assert [r.value for row in rows for r in bands.news([row])] == pytest.approx([4.0, 4.6])
+
+
+def test_after_a_restart_everything_is_news_again() -> None:
+    bands = Deadbands({"a/p": POINT})
+    again = PointReading("a/p", 4.0, 0, 101_000)
+    assert bands.news([LAST, again]) == [LAST]
+    bands.restart()
+    assert bands.news([again]) == [again]
+
+
+def test_a_point_that_the_plant_does_not_know_is_left_out() -> None:
+    assert Deadbands({"a/p": POINT}).news([PointReading("a/x", 1.0, 0, 1)]) == []
+
+
+def test_an_older_reading_does_not_become_the_last_sent_one() -> None:
+    bands = Deadbands({"a/p": POINT})
+    old = PointReading("a/p", 9.0, 0, 50_000)
+    assert bands.news([LAST, old]) == [LAST, old]
+    assert bands.news([PointReading("a/p", 4.1, 0, 101_000)]) == []

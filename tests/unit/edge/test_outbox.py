@@ -1,0 +1,191 @@
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from config.plant import Point
+from config.profile import Register
+from edge.outbox import Outbox, OutboxLimits
+from edge.ports import PointReading
+from edge.readings import Committed, Lane, decode_batch
+
+NOW = 1_763_700_000_000
+
+
+def point(name: str, unit: str = "bar") -> Point:
+    return Point(
+        f"a/{name}", "a", "d", {"en": name}, "measurement", unit, Register("holding", 0, "u16")
+    )
+
+
+def outbox_at(path: Path | str, now: int = NOW, limits: OutboxLimits | None = None) -> Outbox:
+    box = Outbox(path, now=now, rng=np.random.default_rng(1), limits=limits)
+    box.define([point("p"), point("q")], now)
+    return box
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Outbox]:
+    made = outbox_at(tmp_path / "o.outbox")
+    yield made
+    made.close()
+
+
+def reading(value: float, at: int = NOW, name: str = "p") -> PointReading:
+    return PointReading(f"a/{name}", value, 0, at)
+
+
+def sent(box: Outbox, lane: Lane, now: int = NOW) -> list[tuple[int, list[float | None]]]:
+    """Number what waits for a lane, a window at most, and decode it."""
+    box.number(lane, now)
+    rows = []
+    after = box.mark(lane)
+    while outgoing := box.numbered(lane, after):
+        batch = decode_batch(box.payload(outgoing, now))
+        rows.append((batch.s, batch.v))
+        after = batch.s
+    return rows
+
+
+def test_the_file_is_written_durably(tmp_path: Path) -> None:
+    box = outbox_at(tmp_path / "o.outbox")
+    assert box._file.db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert box._file.db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    box.close()
+
+
+def test_what_was_kept_is_there_after_a_kill(tmp_path: Path) -> None:
+    box = outbox_at(tmp_path / "o.outbox")
+    box.keep([reading(1.5)], NOW, urgent=[reading(1.0, name="q")])
+    epoch = box.epoch
+    again = outbox_at(tmp_path / "o.outbox", NOW + 1_000)
+    assert again.epoch == epoch
+    assert again.backlog()[0] == 2
+    assert sent(again, "event") == [(1, [1.0])]
+    assert sent(again, "data") == [(1, [1.5])]
+    again.close()
+    box.close()
+
+
+def test_a_batch_gets_its_lane_when_it_is_first_sent(box: Outbox) -> None:
+    box.keep([reading(1.0)], NOW)
+    box.keep([reading(2.0)], NOW + 30_000)
+    assert sent(box, "backfill", NOW + 61_000) == [(1, [1.0])]
+    assert sent(box, "data", NOW + 61_000) == [(1, [2.0])]
+
+
+def test_an_urgent_one_stays_an_event_however_old(box: Outbox) -> None:
+    box.keep([], NOW, urgent=[reading(1.0)])
+    assert sent(box, "backfill", NOW + 3_600_000) == []
+    assert sent(box, "event", NOW + 3_600_000) == [(1, [1.0])]
+
+
+def test_a_number_once_given_stays_over_a_restart(tmp_path: Path) -> None:
+    box = outbox_at(tmp_path / "o.outbox")
+    box.keep([reading(1.0)], NOW)
+    assert box.number("data", NOW) == 1
+    box.close()
+    again = outbox_at(tmp_path / "o.outbox", NOW + 90_000)
+    outgoing = again.numbered("data", 0)
+    assert outgoing is not None
+    assert decode_batch(again.payload(outgoing, NOW)).s == 1
+    assert again.number("backfill", NOW + 90_000) == 0
+    again.close()
+
+
+def test_what_is_committed_is_deleted_and_still_counted(box: Outbox) -> None:
+    box.keep([reading(1.0), reading(2.0, NOW + 1)], NOW)
+    sent(box, "data")
+    assert box.commit(Committed(box.epoch, data=1), NOW)
+    assert box.backlog() == (0, None)
+    assert box.mark("data") == 1
+    (count,) = [c for c in box.counts() if c.lane == "data"]
+    assert (count.made, count.sent) == (2, 2)
+
+
+def test_marks_of_another_epoch_and_lower_ones_change_nothing(box: Outbox) -> None:
+    box.keep([reading(1.0)], NOW)
+    box.keep([reading(2.0)], NOW)
+    sent(box, "data")
+    assert not box.commit(Committed("another", data=2), NOW)
+    box.commit(Committed(box.epoch, data=1), NOW)
+    box.commit(Committed(box.epoch, data=0), NOW)
+    assert box.mark("data") == 1
+    assert box.backlog()[0] == 1
+
+
+def test_the_oldest_that_is_still_held_goes_with_each_sending(box: Outbox) -> None:
+    for value in (1.0, 2.0, 3.0):
+        box.keep([reading(value)], NOW)
+    sent(box, "data")
+    box.commit(Committed(box.epoch, data=2), NOW)
+    outgoing = box.numbered("data", 2)
+    assert outgoing is not None
+    assert decode_batch(box.payload(outgoing, NOW + 5)).o == 3
+    assert decode_batch(box.payload(outgoing, NOW + 5)).n == NOW + 5
+
+
+def test_the_table_of_points_only_grows(box: Outbox) -> None:
+    rows = box.define([point("q"), point("p", "kPa"), point("r")], NOW)
+    assert [(r.index, r.point, r.unit, r.retired) for r in rows] == [
+        (0, "a/p", "bar", True), (1, "a/q", "bar", False), (2, "a/p", "kPa", False), (3, "a/r", "bar", False),
+    ]  # fmt: skip
+    assert box.define([point("q"), point("p", "kPa"), point("r")], NOW) == rows
+
+
+def test_an_old_copy_is_found_out_and_begins_a_new_epoch(box: Outbox) -> None:
+    box.keep([reading(1.0)], NOW)
+    sent(box, "data")
+    before = box.epoch
+    box.commit(Committed(before, data=9), NOW)
+    assert box.epoch != before
+    assert box.given("data") in (0, 1)
+    assert box.backlog()[0] <= 1
+
+
+def test_a_full_outbox_is_thinned_oldest_first_and_says_so(tmp_path: Path) -> None:
+    box = outbox_at(tmp_path / "o.outbox", limits=OutboxLimits(mb_max=0.02))
+    box.keep([], NOW, urgent=[reading(7.0, NOW, "q")])
+    for n in range(400):
+        box.keep([reading(float(n), NOW + n)], NOW + n)
+    box.thin(NOW + 400)
+    kept = box.backlog()[0] - 1
+    assert 0 < kept < 400
+    first = [values[0] for _, values in sent(box, "data", NOW + 400)]
+    assert first == [float(n) for n in range(400 - kept, 400 - kept + len(first))]
+    assert box.dropped.readings == 400 - kept
+    assert (box.dropped.first, box.dropped.last) == (NOW, NOW + 399 - kept)
+    assert sent(box, "event") == [(1, [7.0])]
+    box.close()
+
+
+def test_a_damaged_file_is_set_aside_by_name_and_a_new_one_begun(tmp_path: Path) -> None:
+    path = tmp_path / "o.outbox"
+    path.write_bytes(b"this is no database" * 500)
+    box = outbox_at(path)
+    assert len(box.set_aside) == 1
+    assert box.set_aside[0].read_bytes().startswith(b"this is no database")
+    box.keep([reading(1.0)], NOW)
+    assert sent(box, "data") == [(1, [1.0])]
+    box.close()
+
+
+def test_a_connection_number_grows_over_restarts_and_copies(tmp_path: Path) -> None:
+    box = outbox_at(tmp_path / "o.outbox")
+    first, second = box.connect(NOW), box.connect(NOW - 5_000)
+    assert second > first
+    box.close()
+    again = outbox_at(tmp_path / "o.outbox")
+    assert again.connect(NOW) > second
+    again.close()
+
+
+def test_the_file_can_be_opened_by_sqlite_alone(tmp_path: Path) -> None:
+    box = outbox_at(tmp_path / "o.outbox")
+    box.keep([reading(1.0)], NOW)
+    box.close()
+    with sqlite3.connect(tmp_path / "o.outbox") as db:
+        assert db.execute("SELECT sum(made) FROM counts").fetchone() == (1,)
+    db.close()
