@@ -1,0 +1,199 @@
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.clock import SteppedClock
+from config.plant import Device, Point
+from config.profile import JsonPath
+from edge.mqtt_reader import DeviceMessage, FeedDown, MqttDeviceReader, matches
+from edge.ports import PointReading
+from edge.readings import BAD, QUALITIES
+
+SAMPLES = json.loads(
+    (Path(__file__).parents[2] / "data/mqtt/samples.json").read_text(encoding="utf-8")
+)
+ROWS = SAMPLES["samples"] if isinstance(SAMPLES, dict) else SAMPLES
+START = 1_763_700_000_000
+DEVICE = Device("d", "p", "l", "a", unit="u-1")
+
+
+class Feed:
+    """A feed that is told what came."""
+
+    def __init__(self) -> None:
+        self.down = ""
+        self.filters: frozenset[str] = frozenset()
+        self.messages: list[DeviceMessage] = []
+        self.closed = 0
+
+    async def open(self, filters: frozenset[str]) -> None:
+        if self.down:
+            raise FeedDown(self.down)
+        self.filters = filters
+
+    def take(self) -> list[DeviceMessage]:
+        taken, self.messages = self.messages, []
+        return taken
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    def say(
+        self, topic: str, payload: str | bytes, *, retained: bool = False, at: int = START
+    ) -> None:
+        raw = payload.encode() if isinstance(payload, str) else payload
+        self.messages.append(DeviceMessage(topic, raw, retained, at))
+
+
+def point(path: tuple[str | int, ...], name: str = "p", **source: Any) -> Point:
+    topic = source.pop("topic", "devices/{unit}")
+    return Point(
+        f"a/{name}", "a", "d", {"en": name}, "measurement", "", JsonPath(topic, path, **source),
+        period_s=10.0, longest_silence_s=60.0,
+    )  # fmt: skip
+
+
+async def heard(
+    points: list[Point], *payloads: str | bytes, topic: str = "devices/u-1"
+) -> list[PointReading]:
+    feed = Feed()
+    reader = MqttDeviceReader(feed, SteppedClock(START))
+    await reader.read(DEVICE, points)
+    for payload in payloads:
+        feed.say(topic, payload)
+    return (await reader.read(DEVICE, points)).readings
+
+
+def number(value: object) -> float | None:
+    return None if value is None else float(value)  # type: ignore[arg-type]  # a JSON scalar
+
+
+@pytest.mark.parametrize("sample", ROWS, ids=[row["id"] for row in ROWS])
+async def test_a_payload_of_the_field_is_read(sample: Mapping[str, Any]) -> None:
+    wanted: dict[str, list[tuple[float | None, str | None]]] = {}
+    points: dict[str, Point] = {}
+    for row in sample["expected"]:
+        path = tuple(row["path"])
+        if any(isinstance(step, int) for step in path):
+            path = tuple("[*]" if isinstance(step, int) else step for step in path)
+        error = path if row.get("quality") == "bad" else ()
+        values = {str(k): float(v) for k, v in row["map"].items()} if row.get("map") else None
+        time_path = (*path[: path.index("[*]") + 1], "ts") if "[*]" in path else ()
+        points[row["point"]] = point(
+            path if not error else ("values", path[-1]), row["point"], topic=sample["topic"],
+            values=values, error_path=error, time_path=time_path,
+        )  # fmt: skip
+        wanted.setdefault(row["point"], []).append((number(row["value"]), row.get("time")))
+    got = await heard(list(points.values()), sample["payload"], topic=sample["topic"])
+    for name, expected in wanted.items():
+        readings = [r for r in got if r.point == f"a/{name}"]
+        assert [r.value for r in readings] == [value for value, _ in expected], name
+        for reading, (value, time) in zip(readings, expected, strict=True):
+            assert (reading.quality >= BAD) == (value is None)
+            if time:
+                assert reading.time == datetime.fromisoformat(time).timestamp() * 1000
+
+
+WRONG = [
+    b"\xff\xfe", b"{", b'{"v":', b"[1,2]", b'{"v":"warm"}', b'{"v":{}}', b'{"v":[1]}',
+    b'{"v":1e999}', b'{"v":NaN}', b"[" * 50_000, b'{"v":' + b"9" * 400 + b"}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", WRONG, ids=range(len(WRONG)))
+async def test_a_payload_that_cannot_be_read_gives_no_value(payload: bytes) -> None:
+    readings = await heard([point(("v",))], payload)
+    assert all(r.value is None and r.quality == QUALITIES["undecodable"] for r in readings)
+
+
+async def test_a_payload_larger_than_allowed_gives_no_value() -> None:
+    readings = await heard([point(("v",))], b'{"v":1,"pad":"' + b"x" * 300_000 + b'"}')
+    assert [r.value for r in readings] == [None]
+
+
+async def test_null_is_a_sensor_without_value_and_an_absent_member_says_nothing() -> None:
+    (reading,) = await heard([point(("v",))], '{"v":null}')
+    assert reading.value is None
+    assert reading.quality >= BAD
+    assert await heard([point(("v",))], '{"w":1}') == []
+
+
+async def test_words_are_mapped_and_truth_is_a_number() -> None:
+    state = point(("s",), "s", values={"on": 1.0, "off": 0.0})
+    flag = point(("f",), "f")
+    got = await heard([state, flag], '{"s":"on","f":true}', '{"s":"burning","f":false}')
+    assert [(r.point, r.value) for r in got] == [
+        ("a/s", 1.0),
+        ("a/s", None),
+        ("a/f", 1.0),
+        ("a/f", 0.0),
+    ]
+
+
+async def test_a_scale_and_an_offset_are_applied() -> None:
+    (reading,) = await heard([point(("v",), scale=0.1, offset=5)], '{"v":30}')
+    assert reading.value == pytest.approx(8.0)
+
+
+async def test_a_retained_message_without_a_time_is_stale_and_repeated_is_no_news() -> None:
+    feed, clock = Feed(), SteppedClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    only = [point(("v",))]
+    await reader.read(DEVICE, only)
+    feed.say("devices/u-1", '{"v":1}', retained=True)
+    feed.say("devices/u-1", '{"v":1}', retained=True)
+    (reading,) = (await reader.read(DEVICE, only)).readings
+    assert (reading.value, reading.quality) == (1.0, QUALITIES["stale_source"])
+
+
+async def test_the_same_reading_twice_is_no_news_where_the_device_says_the_time() -> None:
+    payload = '{"v":1,"ts":1763700000000}'
+    got = await heard([point(("v",), time_path=("ts",))], payload, payload)
+    assert len(got) == 1
+    assert got[0].time == START
+
+
+async def test_silence_is_told_with_its_reason_once_a_period() -> None:
+    feed, clock = Feed(), SteppedClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    only = [point(("v",))]
+    feed.say("devices/u-1", '{"v":1}')
+    await reader.read(DEVICE, only)
+    await clock.advance(61)
+    assert [r.quality for r in (await reader.read(DEVICE, only)).readings] == [
+        QUALITIES["no_answer"]
+    ]
+    assert (await reader.read(DEVICE, only)).readings == []
+    feed.say("devices/u-1", '{"v":2}', at=clock.now())
+    assert [r.value for r in (await reader.read(DEVICE, only)).readings] == [2.0]
+
+
+async def test_a_broker_that_is_gone_is_a_link_down_and_lost() -> None:
+    feed = Feed()
+    feed.down = "connection refused"
+    reader = MqttDeviceReader(feed, SteppedClock(START))
+    result = await reader.read(DEVICE, [point(("v",))])
+    assert result.lost
+    assert "refused" in result.detail
+    assert [(r.value, r.quality) for r in result.readings] == [(None, QUALITIES["link_down"])]
+    await reader.close()
+    assert feed.closed == 1
+
+
+async def test_messages_of_another_topic_are_not_for_this_device() -> None:
+    assert await heard([point(("v",))], '{"v":1}', topic="devices/u-2") == []
+
+
+FILTERS = [
+    ("a/b", "a/b", True), ("a/+", "a/b", True), ("a/#", "a/b/c", True), ("#", "a", True),
+    ("a/+", "a/b/c", False), ("a/b", "a", False), ("a", "a/b", False), ("/a", "a", False), ("+/b", "/b", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("topic_filter", "topic", "covered"), FILTERS)
+def test_filters_cover_topics_as_mqtt_says(topic_filter: str, topic: str, covered: bool) -> None:
+    assert matches(topic_filter, topic) is covered
