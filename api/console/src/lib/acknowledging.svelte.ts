@@ -2,6 +2,7 @@
 import { ApiError } from "./api";
 import type { Alarm } from "./api-types";
 import type { Board } from "./board.svelte";
+import { waits } from "./priority";
 import { feed } from "./feed.svelte";
 
 const SHOWN_MS = 10_000;
@@ -16,7 +17,7 @@ export function lastRefusal(): { alarm: string; reason: string } | null {
 
 /** Asks for it; without a feed nothing is acknowledged, because nobody sees what it is now. */
 export async function acknowledge(board: Board, alarm: Alarm | null | undefined): Promise<void> {
-  if (!alarm || alarm.acknowledged || feed.lost) return;
+  if (!alarm || !waits(alarm) || feed.lost) return;
   refusal = null;
   try {
     await board.acknowledge(alarm);

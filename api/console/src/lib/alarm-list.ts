@@ -1,6 +1,6 @@
 /** The alarm list as people filter it: by tab, by level, by words. */
 import type { Alarm, Priority } from "./api-types";
-import { abnormal } from "./rollup";
+import { waits } from "./priority";
 
 export type Show = "active" | "unacknowledged" | "unknown" | "all";
 export const SHOWS: readonly Show[] = ["active", "unacknowledged", "unknown", "all"];
@@ -9,10 +9,10 @@ export function showOf(text: string | null): Show {
   return SHOWS.find((s) => s === text) ?? "active";
 }
 
-/** Open alarms of one tab. Active: abnormal now, or waiting for somebody. */
+/** Open alarms of one tab. Active: everything open. */
 export function ofTab(alarms: readonly Alarm[], show: Show): Alarm[] {
-  if (show === "unacknowledged") return alarms.filter((a) => !a.acknowledged);
-  return alarms.filter((a) => abnormal(a) || a.condition.toLowerCase() === "unknown" || !a.acknowledged || a.latched);
+  if (show === "unacknowledged") return alarms.filter(waits);
+  return [...alarms];
 }
 
 /** Those whose texts hold every word, and whose priority is the level, where one is asked for. */

@@ -8,6 +8,7 @@ export type Count<T extends string> = Record<T, number>;
 export interface Me {
   name: string;
   roles: string[];
+  sites: string[];
   csrf: string;
   locale: string | null;
 }
@@ -167,7 +168,7 @@ export interface Alarm {
   acknowledged_at: string | null;
   note: string | null;
   latched: boolean;
-  raised_at: string;
+  raised_at: string | null;
   condition_since: string | null;
   returned_at: string | null;
   closed_at: string | null;
@@ -179,7 +180,7 @@ export interface Alarm {
   uncertain: boolean;
   annunciations: number;
   chatter: number;
-  order: string | number | null;
+  order: string | null;
   order_state: string | null;
 }
 
@@ -216,7 +217,7 @@ export interface NotCleared {
 export interface AlarmDetail extends Alarm {
   rule_detail: Rule | null;
   why: { text: string; points: WhyPoint[] };
-  why_not_cleared: (NotCleared | string)[];
+  why_not_cleared: NotCleared[];
   events: AlarmEvent[];
 }
 
@@ -267,6 +268,8 @@ export interface Order {
   proof: Proof | null;
   paused_reason: string | null;
   merged_into: string | null;
+  closed_by: string | null;
+  note: string | null;
 }
 
 export interface Move {
@@ -274,6 +277,7 @@ export interface Move {
   to: string;
   roles: string[];
   allowed: boolean;
+  needs: string[];
   why_not: string | null;
 }
 
@@ -307,9 +311,21 @@ export interface Occurrence {
   verdict_text: string | null;
   done_at: string | null;
   done_by: string | null;
-  order: string | number | null;
+  order: string | null;
   source: string[];
-  every_text: Names | string | null;
+  every_text: Names | null;
+}
+
+export interface Plan {
+  id: string;
+  duty: string;
+  standard: string;
+  name: Names;
+  asset: string;
+  every_text: Names;
+  statutory: boolean;
+  source: string[];
+  evidence: boolean;
 }
 
 export interface DueList {

@@ -3,7 +3,7 @@ import { getContext, setContext } from "svelte";
 import { get, of, post } from "./api";
 import type { Alarm, Asked, Order, Overview, Page, Priority, UnknownRule } from "./api-types";
 import { feed } from "./feed.svelte";
-import { byUrgency, pinned } from "./priority";
+import { byUrgency, pinned, waits } from "./priority";
 import { resource } from "./resource.svelte";
 
 const KEY = Symbol("board");
@@ -47,7 +47,7 @@ export class Board {
   }
 
   get unacknowledged(): Alarm[] {
-    return this.alarms.filter((a) => !a.acknowledged && a.annunciations > 0);
+    return this.alarms.filter(waits);
   }
 
   /** Unacknowledged fires. */

@@ -57,6 +57,11 @@ export function limit(minutes: number, language: Language = "en"): string {
   return span(Math.round(minutes * 60_000), language);
 }
 
+/** A unit as people write it: `m3/h` is `m³/h`. */
+export function unit(text: string): string {
+  return text.replace(/m2/g, "m²").replace(/m3/g, "m³");
+}
+
 /** Where `value` stands between `lo` and `hi`, 0…1, clamped. */
 export function share(value: number, lo: number, hi: number): number {
   if (!(hi > lo)) return 0;

@@ -10,7 +10,8 @@ export interface Drawn {
   gaps: [number, number][];
 }
 
-type Sample = [time: number, value: number | null];
+/** One reading of a line: UTC ms and value, null where it says nothing. */
+export type Sample = [time: number, value: number | null];
 
 function samples(history: History): Sample[] {
   if (history.resolution === "raw") {
@@ -36,21 +37,21 @@ function buckets(history: Exclude<History, { resolution: "raw" }>): Sample[] {
 
 /**
  * The line and its gaps between `start` and `end` (UTC ms). Longer than `silence_ms` without a usable
- * reading is a gap: hatched, the line cut, never joined.
+ * reading is a gap: hatched, the line cut, never joined. `more` are live readings after the history.
  */
-export function drawn(history: History, silence_ms: number, start: number, end: number): Drawn {
+export function drawn(history: History, silence_ms: number, start: number, end: number, more: readonly Sample[] = []): Drawn {
   const width = history.resolution === "raw" ? 0 : history.resolution;
-  const longest = Math.max(silence_ms * 1.5, width * 1.75, 2000);
+  const longest = Math.max(silence_ms * 1.2, width * 1.75, 2000);
   const out: Drawn = { time: [], value: [], gaps: [] };
   let last = start;
-  for (const [t, value] of samples(history)) {
-    if (value === null) continue;
+  for (const [t, value] of [...samples(history), ...more]) {
+    if (value === null || t < start) continue;
     if (t - last > longest) {
       out.gaps.push([last, t]);
       if (out.time.length > 0) push(out, last + 1, null);
     }
     push(out, t, value);
-    last = t;
+    last = Math.max(last, t);
   }
   if (end - last > longest) out.gaps.push([last, end]);
   return out;

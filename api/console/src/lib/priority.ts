@@ -16,12 +16,22 @@ export function rank(priority: Priority): number {
   return PRIORITIES.indexOf(priority);
 }
 
+/** Whether it waits for somebody: ISA letters B (stands) and D (returned), nobody has acknowledged. */
+export function waits(alarm: Pick<Alarm, "letter">): boolean {
+  return alarm.letter === "B" || alarm.letter === "D";
+}
+
+/** When it was raised, UTC ms; 0 for one that was not announced yet. */
+export function raised(alarm: Pick<Alarm, "raised_at">): number {
+  return alarm.raised_at ? Date.parse(alarm.raised_at) : 0;
+}
+
 /** Unacknowledged first, then by priority, then the newest. */
 export function byUrgency(a: Alarm, b: Alarm): number {
   return (
-    Number(a.acknowledged) - Number(b.acknowledged) ||
+    Number(waits(b)) - Number(waits(a)) ||
     rank(a.priority) - rank(b.priority) ||
-    Date.parse(b.raised_at) - Date.parse(a.raised_at)
+    raised(b) - raised(a)
   );
 }
 
@@ -37,11 +47,11 @@ export function rollUp(alarms: readonly Alarm[]): RollUp | null {
   if (alarms.length === 0) return null;
   const worst = alarms.reduce((a, b) => (rank(b.priority) < rank(a.priority) ? b : a)).priority;
   const atWorst = alarms.filter((a) => a.priority === worst);
-  const acknowledged = atWorst.every((a) => a.acknowledged);
-  return { priority: worst, acknowledged, also: acknowledged && alarms.some((a) => !a.acknowledged) };
+  const acknowledged = atWorst.every((a) => !waits(a));
+  return { priority: worst, acknowledged, also: acknowledged && alarms.some(waits) };
 }
 
 /** A fire that nobody has acknowledged: pinned above everything, red even when the feed is lost. */
 export function pinned(alarms: readonly Alarm[]): Alarm[] {
-  return alarms.filter((a) => a.class === "fire" && !a.acknowledged).sort(byUrgency);
+  return alarms.filter((a) => a.class === "fire" && waits(a)).sort(byUrgency);
 }

@@ -39,6 +39,11 @@ export interface Seen {
   source_time: number;
 }
 
+/** How long a point may be silent: its longest silence and one more reading of it, as the server judges. */
+export function silence(point: { longest_silence_s: number; period_s: number }): number {
+  return point.longest_silence_s + point.period_s;
+}
+
 /** How a reading is drawn at `now`; older than the longest silence is stale, whatever was said then. */
 export function look(seen: Seen | null, longest_silence_s: number, now: number): Look {
   if (!seen || seen.quality === 64) return "unknown";

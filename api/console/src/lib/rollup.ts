@@ -22,7 +22,7 @@ export function states(
   unknownAssets: ReadonlySet<string>,
   blind: (asset: string) => boolean,
 ): Map<string, AssetState> {
-  const of = Map.groupBy ? Map.groupBy(alarms, (a) => a.asset) : grouped(alarms);
+  const of = grouped(alarms);
   return new Map(
     assets.map((asset) => {
       const mine = (of.get(asset) ?? []).filter(abnormal);

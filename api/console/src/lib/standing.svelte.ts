@@ -2,7 +2,7 @@
 import { untrack } from "svelte";
 import type { Board } from "./board.svelte";
 import { feed } from "./feed.svelte";
-import { look, usable } from "./quality";
+import { look, usable, silence } from "./quality";
 import { states, type AssetState } from "./rollup";
 import { plant } from "./site.svelte";
 
@@ -38,7 +38,7 @@ function blindAssets(now: number): Set<string> {
   if (!feed.ready) return out;
   for (const point of plant()?.site.points ?? []) {
     if (out.has(point.asset)) continue;
-    if (!usable(look(feed.get(point.id), point.longest_silence_s, now))) out.add(point.asset);
+    if (!usable(look(feed.get(point.id), silence(point), now))) out.add(point.asset);
   }
   return out;
 }

@@ -1,5 +1,6 @@
 /** Which states an order went through, where it is, and which may follow: for the state line. */
 import type { OrderDetail } from "./api-types";
+import { LEADS_TO } from "./moves";
 
 export interface Step {
   state: string;
@@ -18,16 +19,10 @@ const ENDS = ["cancelled", "merged", "handed_over"];
 export function entries(order: OrderDetail): Map<string, number> {
   const out = new Map<string, number>([["reported", Date.parse(order.raised_at)]]);
   for (const event of order.events) {
-    const to = stateOf(event.kind, event.data);
+    const to = LEADS_TO[event.kind];
     if (to) out.set(to, Date.parse(event.at));
   }
   return out;
-}
-
-function stateOf(kind: string, data: Record<string, unknown>): string | null {
-  if (typeof data.to === "string") return data.to;
-  if (typeof data.state === "string") return data.state;
-  return MAIN.includes(kind) ? kind : null;
 }
 
 /** The line of one order: the main states, and a pause or an end where it is there. */

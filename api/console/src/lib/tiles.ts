@@ -29,8 +29,10 @@ export interface Elevator {
 export interface CellItem {
   id: string;
   asset: Asset;
-  /** The point the cell stands for; null where it stands for the asset. */
-  point: Point | null;
+  /** The points the cell stands for; none where it stands for the asset and its parts. */
+  points: Point[];
+  /** A number that names it among its like, "" where only the asset's name does. */
+  number: string;
   area: string;
 }
 
@@ -48,6 +50,7 @@ const isA = (asset: Asset, what: RegExp): boolean => what.test(asset.class.toLow
 const pick = (points: Point[], id: RegExp, unit?: RegExp): Point | null =>
   points.find((p) => id.test(last(p)) && (!unit || unit.test(p.unit))) ?? null;
 
+const ZONE = /^zone_(\d+)/;
 const PRESSURE = /^(bar|kPa|MPa|mbar|Pa)$/;
 
 function pump(plant: Plant, asset: Asset): Pump | null {
@@ -82,12 +85,12 @@ function elevator(plant: Plant, asset: Asset): Elevator | null {
 }
 
 function zones(plant: Plant, asset: Asset): CellItem[] {
-  const own = plant.pointsOf(asset.id).filter((p) => /zone/.test(last(p)) && p.kind !== "measurement" && p.kind !== "counter");
-  const parts = plant.partsOf(asset.id).filter((part) => isA(part, /zone/));
-  return [
-    ...own.map((point) => ({ id: point.id, asset, point, area: plant.area(asset.id) })),
-    ...parts.map((part) => ({ id: part.id, asset: part, point: null, area: plant.area(part.id) })),
-  ];
+  const byNumber = new Map<string, Point[]>();
+  for (const point of plant.pointsOf(asset.id)) {
+    const zone = ZONE.exec(last(point))?.[1];
+    if (zone) byNumber.set(zone, [...(byNumber.get(zone) ?? []), point]);
+  }
+  return [...byNumber].map(([number, points]) => ({ id: `${asset.id}#${number}`, asset, points, number, area: plant.area(asset.id) }));
 }
 
 /** Everything drawable of a plant. */
@@ -99,7 +102,7 @@ export function tiles(plant: Plant | null): Tiles {
     boosters: all.filter((a) => isA(a, /booster/)).map((a) => booster(plant, a)).filter((b) => b !== null),
     elevators: all.filter((a) => isA(a, /elevator|lift/)).map((a) => elevator(plant, a)).filter((e) => e !== null),
     zones: all.filter((a) => isA(a, /fire/)).flatMap((a) => zones(plant, a)),
-    cameras: cameras.map((asset) => ({ id: asset.id, asset, point: null, area: plant.area(asset.id) })),
+    cameras: cameras.map((asset) => ({ id: asset.id, asset, points: [], number: "", area: plant.area(asset.id) })),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Why an alarm is active, as the rule says it: `bearing_temperature > 75.0 °C`, and how long it must hold. */
 import type { Alarm, Point, Rule } from "./api-types";
-import { number } from "./format";
+import { number, unit } from "./format";
 
 export interface RuleText {
   test: string;
@@ -19,7 +19,7 @@ function test(rule: Rule, point: Point | undefined, alarm: Pick<Alarm, "priority
   if (rule.kind === "silent") return "…";
   const level = rule.levels.find((l) => l.priority === alarm.priority) ?? rule.levels[0];
   if (!level) return "≠ ✓";
-  return `${COMPARE[level.side]} ${number(level.limit, point?.decimals ?? 2)} ${point?.unit ?? ""}`.trim();
+  return `${COMPARE[level.side]} ${number(level.limit, point?.decimals ?? 2)} ${unit(point?.unit ?? "")}`.trim();
 }
 
 /** The value beyond which it returns: limit minus deadband, or plus for a low limit. */
