@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,13 +23,27 @@ from collector.domain.intervals import (
     state_of,
 )
 from collector.domain.plans import Completion, Owed, owed
-from collector.ports import Ask, Asks, Decisions, LedgerEvent, LedgerRow, Outcome, ReadingStore
+from collector.ports import (
+    Ask,
+    Asks,
+    Decisions,
+    LedgerEvent,
+    LedgerRow,
+    Outcome,
+    ReadingStore,
+    Unavailable,
+)
 from config.clock import Clock
 from config.plant import Plant
 from config.standards import Evidence, Meter, Plan, Ran
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 HOUR_MS = 3_600_000
+JUDGE_EVERY_MS = 60_000
+"""An open occurrence's readings are looked at no oftener than this."""
+ON_THE_WAY_MS = 30_000
+"""Readings of the moment of a claim may still be on their way to the store for so long."""
 ORDER_AHEAD_MS = 7 * 24 * HOUR_MS
 """An occurrence wants an order a week before its due day ends, or at once when its window is shorter."""
 
@@ -48,6 +63,8 @@ class _Kept:
     frame: Frame
     completions: list[Completion] = field(default_factory=list)
     rows: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    judged: dict[str, int] = field(default_factory=dict)
+    """Due's key to when its readings were last looked at, UTC ms."""
 
 
 class Planning:
@@ -118,12 +135,23 @@ class Planning:
         scheduler.add_job(ring, "interval", seconds=every_s, coalesce=True, max_instances=1)
         scheduler.start()
         try:
+            away = False
             while True:
-                await self.tick(clock.now())
+                away = await self._try_tick(clock.now(), away=away)
                 await beat.wait()
                 beat.clear()
         finally:
             scheduler.shutdown(wait=False)
+
+    async def _try_tick(self, now: int, *, away: bool) -> bool:
+        """One tick; whether store or ledger were away, which is said once."""
+        try:
+            await self.tick(now)
+        except Unavailable as error:
+            if not away:
+                log.warning("planning waits: %s", error)
+            return True
+        return False
 
     async def tick(self, now: int) -> None:
         """Compute what is due up to now + a week, take asks, judge evidence, write what changed."""
@@ -217,6 +245,9 @@ class Planning:
         before = kept.rows.get(_id(kept.plan, due), {})
         if before.get("verdict") == VerdictKind.CONFIRMED or _settled(before, row):
             return None
+        if not _may_judge(kept, row, now):
+            return None
+        kept.judged[due.key] = now
         end = min(now, due.late_at or now)
         traces = [await self._trace(kept, path, due.early_at, end) for path in _paths(evidence)]
         return judge(
@@ -259,6 +290,14 @@ class Planning:
 
 def _paths(evidence: Evidence) -> tuple[str, ...]:
     return (evidence.point,) if isinstance(evidence, Ran) else evidence.points
+
+
+def _may_judge(kept: _Kept, row: Owed, now: int) -> bool:
+    """Not again within a minute, and not while a claim's own readings may be on their way."""
+    if row.done is not None and now < row.done.at + ON_THE_WAY_MS:
+        return False
+    last = kept.judged.get(row.due.key)
+    return last is None or now - last >= JUDGE_EVERY_MS
 
 
 def _settled(before: Mapping[str, Any], row: Owed) -> bool:

@@ -62,9 +62,12 @@ def test_a_stream_of_different_garbage_stays_bounded() -> None:
 def test_the_clock_error_comes_from_the_sample_with_the_least_delay() -> None:
     clock = ClockError()
     assert clock.ms == 0
-    for delay in (900, 20, 400):
-        clock.sample(1_000_000 + 5_000, 1_000_000 + delay)
-    assert clock.ms == 5_000 - 20
+    clock.sample(6_000, 1_000 + 900)
+    assert clock.ms == 5_000 - 900
+    clock.sample(6_000, 1_000 + 20)
+    for delay in (30, 10, 400):
+        clock.sample(7_000, 2_000 + delay)
+    assert clock.ms == 5_000 - 10
 
 
 def test_an_old_sample_goes_after_its_window_and_a_jump_back_begins_anew() -> None:

@@ -325,7 +325,7 @@ def test_slots_tile_their_period(unit: str, times: int, day: date) -> None:
         d
         for d in period_dues(PerPeriod(unit, times), frame(first.isoformat()), last)
         if d.period == name
-    ]  # type: ignore[arg-type]
+    ]
     assert len(made) == times
     assert made[0].early == first
     assert made[-1].due == last

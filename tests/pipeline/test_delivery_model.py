@@ -1,0 +1,28 @@
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from commands.prove_delivery import run_model
+
+SEEDS = range(7_000, 7_060)
+"""A sample; `steward prove delivery --seeds 1000` runs more."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("start", SEEDS[::10])
+def test_nothing_is_stuck_doubled_or_lost_beyond_what_was_thinned_and_counted(start: int) -> None:
+    verdicts = [run_model(seed) for seed in range(start, start + 10)]
+    assert [verdict for verdict in verdicts if not verdict.ok] == []
+    assert sum(verdict.made for verdict in verdicts) > 1_000
+    assert sum(sum(verdict.accidents.values()) for verdict in verdicts) > 50
+
+
+def test_the_same_seed_gives_the_same_run() -> None:
+    assert run_model(11) == run_model(11)
