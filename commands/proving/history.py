@@ -1,0 +1,102 @@
+"""The history checker: what was made, journalled and stored, compared reading by reading."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+Key = tuple[str, str, int]
+"""site, point, source time (UTC ms)"""
+
+
+@dataclass(slots=True)
+class AgentHistory:
+    """One agent: readings made and thinned by its outbox's own count, and readings it still holds alone."""
+
+    made: int
+    thinned: int = 0
+    held: int = 0
+    journalled: int = 0
+    aside: int = 0
+    numbers: Mapping[tuple[str, str], Sequence[tuple[int, int]]] = field(default_factory=dict)
+    """(epoch, lane) to its journalled (first, last) numbers, in order of the journal."""
+
+
+@dataclass(slots=True)
+class History:
+    """Everything that a run left behind."""
+
+    agents: Mapping[str, AgentHistory]
+    journalled: Mapping[Key, list[float | None]]
+    """Key to its values in order of arrival; more than one value is a replaced reading."""
+    stored: Mapping[Key, list[float | None]]
+    annunciated: Sequence[tuple[str, int]] = ()
+    """(alarm, instant) of each annunciation."""
+    occurrences: Sequence[tuple[str, int, int | None]] = ()
+    """(rule, raised, returned) of each alarm."""
+    order_causes: Sequence[str] = ()
+    """The cause of each order."""
+
+
+def problems(history: History) -> list[str]:
+    """Every way in which something was lost, doubled or said twice; empty when nothing was."""
+    found: list[str] = []
+    for name, agent in history.agents.items():
+        found += _of_agent(name, agent)
+    found += _of_store(history)
+    found += _of_decisions(history)
+    return found
+
+
+def _of_agent(name: str, agent: AgentHistory) -> Iterable[str]:
+    accounted = agent.journalled + agent.aside + agent.thinned + agent.held
+    if agent.made > accounted:
+        yield f"{name}: {agent.made - accounted} of {agent.made} made readings are lost"
+    if agent.made < accounted:
+        yield f"{name}: {accounted - agent.made} readings more than the {agent.made} made are journalled"  # fmt: skip
+    for (epoch, lane), spans in agent.numbers.items():
+        expected = 1
+        for first, last in spans:
+            if first != expected:
+                yield f"{name}: lane {lane} of {epoch}: number {first} where {expected} was due"
+            expected = last + 1
+
+
+def _of_store(history: History) -> Iterable[str]:
+    missing = [key for key in history.journalled if key not in history.stored]
+    strange = [key for key in history.stored if key not in history.journalled]
+    wrong = [
+        key
+        for key, values in history.stored.items()
+        if key in history.journalled and _bits(values[-1]) != _bits(history.journalled[key][-1])
+    ]
+    doubled = [key for key, values in history.stored.items() if len(values) > 1]
+    for keys, what in (
+        (missing, "journalled readings are not stored"),
+        (strange, "stored readings were never journalled"),
+        (wrong, "stored readings hold another value than the journal"),
+        (doubled, "readings are stored more than once"),
+    ):
+        if keys:
+            yield f"{len(keys)} {what}, first {keys[0]}"
+
+
+def _bits(value: float | None) -> str:
+    return "none" if value is None or value != value else float(value).hex()  # NaN
+
+
+def _of_decisions(history: History) -> Iterable[str]:
+    twice = [alarm for alarm, count in Counter(history.annunciated).items() if count > 1]
+    if twice:
+        yield f"{len(twice)} annunciations were made twice, first {twice[0]}"
+    orders = [cause for cause, count in Counter(history.order_causes).items() if count > 1]
+    if orders:
+        yield f"{len(orders)} causes have more than one order, first {orders[0]}"
+    by_rule: dict[str, list[tuple[int, int | None]]] = {}
+    for rule, raised, returned in history.occurrences:
+        by_rule.setdefault(rule, []).append((raised, returned))
+    for rule, rows in by_rule.items():
+        rows.sort(key=lambda row: row[0])
+        for (_, returned), (raised, _) in pairwise(rows):
+            if returned is None or returned > raised:
+                yield f"{rule}: raised again at {raised} before it had returned"

@@ -1,0 +1,215 @@
+"""`steward prove kills`: kill -9 of edge, broker and server at random, then compare all that was left behind."""
+
+import argparse
+import json
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from api.adapters.desk_sql import SqlDesk
+from api.ordering import ORDER
+from collector.adapters.journal_sqlite import SqliteJournal
+from collector.adapters.ledger_sql import SqlDecisions, open_ledger
+from collector.adapters.store_duckdb import DuckDbStore
+from collector.ports import Entry
+from commands.demo import prepare, start
+from commands.installation import Installation, Stop
+from commands.part_servers import free_port
+from commands.proving.history import AgentHistory, History, Key, problems
+from edge.readings import Birth, Malformed, decode, decode_batch
+
+QUIET_S_MAX = 60.0
+ALL_TIME = 2**53
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when nothing was lost or doubled, 1 when something was, 3 when the site did not come up."""
+    with tempfile.TemporaryDirectory(prefix="steward-kills-") as folder:
+        found = prove_kills(Path(folder), arguments.seconds, arguments.kills, arguments.seed)
+    if found is None:
+        return 3
+    if arguments.json:
+        print(json.dumps(found))
+    else:
+        for name, value in found.items():
+            print(f"{name}: {value}")
+    return 0 if not found["problems"] else 1
+
+
+def prove_kills(data: Path, seconds: float, kills: int, seed: int) -> dict[str, Any] | None:
+    """One run; what it came to, None if the site did not come up."""
+    site = prepare(data, free_port(), 1.0)
+    stop = Stop(install=False)
+    try:
+        if start(site, stop, seed) is None:
+            return None
+        killed = _kill(site, seconds, kills, np.random.default_rng(seed))
+        quiet_s = _until_quiet(site)
+    finally:
+        _end(site)
+    history = read_history(site)
+    return {
+        "seed": seed,
+        "seconds": seconds,
+        "kills": sum(killed.values()),
+        "killed": killed,
+        "quiet_after_s": round(quiet_s, 1),
+        "made": sum(agent.made for agent in history.agents.values()),
+        "journalled": sum(agent.journalled for agent in history.agents.values()),
+        "stored": len(history.stored),
+        "alarms": len(history.occurrences),
+        "work_orders": len(history.order_causes),
+        "problems": problems(history)
+        + ([] if quiet_s <= QUIET_S_MAX else [f"not quiet within {QUIET_S_MAX:.0f} s"]),
+    }
+
+
+def _kill(
+    site: Installation, seconds: float, kills: int, rng: np.random.Generator
+) -> dict[str, int]:
+    """Kill one process at a time, at random, at least `kills` in `seconds`; each starts again at once."""
+    victims = [name for name in site.by_name if name != "devices"]
+    killed = dict.fromkeys(victims, 0)
+    times = np.sort(rng.uniform(0, seconds, kills + int(kills * 0.1)))
+    begun = time.monotonic()
+    for at in times.tolist():
+        time.sleep(max(0.0, begun + at - time.monotonic()))
+        name = victims[int(rng.integers(len(victims)))]
+        site.by_name[name].restart()
+        killed[name] += 1
+        print(f"steward prove: {at:5.1f} s: killed {name}", file=sys.stderr, flush=True)
+    time.sleep(max(0.0, begun + seconds - time.monotonic()))
+    return killed
+
+
+def _until_quiet(site: Installation) -> float:
+    """Seconds until every outbox was empty and the store had caught up, seen at one moment."""
+    begun = time.monotonic()
+    while time.monotonic() - begun <= QUIET_S_MAX:
+        site.children.look()
+        try:
+            lag = site.call("delivery")["readings"]["waiting_for_store"]
+            if not lag and not any(_held(path) for path in _outboxes(site)):
+                return time.monotonic() - begun
+        except (OSError, ValueError):
+            pass  # the server is just starting again
+        time.sleep(0.1)
+    return time.monotonic() - begun
+
+
+def _outboxes(site: Installation) -> list[Path]:
+    return sorted((site.data / "edge").glob("*.outbox"))
+
+
+def _held(path: Path) -> int:
+    """Batches that wait for more than a second: younger ones are on their way."""
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+    try:
+        newest = (time.time_ns() // 1_000_000) - 1_000
+        return int(
+            db.execute("SELECT count(*) FROM batches WHERE made < ?", (newest,)).fetchone()[0]
+        )
+    finally:
+        db.close()
+
+
+def _end(site: Installation) -> None:
+    """Agents first, so that what they send last still arrives; then the rest."""
+    for name, child in site.by_name.items():
+        if "." in name:
+            child.signal(signal.SIGTERM)
+    time.sleep(3.0)
+    site.children.stop()
+
+
+# --- what was left behind
+
+
+def read_history(site: Installation) -> History:
+    """Read outboxes, journal, store and ledger of a site that does not run any more."""
+    (plant,) = site.plants.values()
+    journal = SqliteJournal(site.data / "journal")
+    entries = [entry for _, entry in journal.read_from(0, ALL_TIME)]
+    journal.close()
+    agents = {agent: _agent(site, plant.site, agent, entries) for agent in plant.agents}
+    journalled, names = _journalled(entries)
+    store = DuckDbStore(site.data / "store")
+    stored: dict[Key, list[float | None]] = {}
+    for where, point in sorted(names):
+        raw = store.raw(where, point, 0, ALL_TIME)
+        for at, value in zip(raw.time.tolist(), raw.value.tolist(), strict=True):
+            stored.setdefault((where, point, at), []).append(value)
+    store.close()
+    return _with_decisions(site, plant.site, History(agents, journalled, stored))
+
+
+def _agent(site: Installation, where: str, agent: str, entries: list[Entry]) -> AgentHistory:
+    own = [e for e in entries if (e.site, e.agent) == (where, agent)]
+    spans: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for entry in own:
+        if entry.seq and entry.lane:
+            spans[entry.epoch, entry.lane].append((entry.seq, max(entry.seq, entry.until)))
+    marks = {key: rows[-1][1] for key, rows in spans.items()}
+    path = site.data / "edge" / f"{where}.{agent}.outbox"
+    db = sqlite3.connect(path)
+    try:
+        made, thinned = db.execute("SELECT sum(made), sum(thinned) FROM counts").fetchone()
+        epoch = db.execute("SELECT text FROM meta WHERE name = 'epoch'").fetchone()[0]
+        held = sum(
+            readings
+            for readings, lane, seq in db.execute("SELECT readings, lane, seq FROM batches")
+            if seq is None or seq > marks.get((epoch, lane), 0)
+        )
+    finally:
+        db.close()
+    batches = sum(e.readings for e in own if e.kind == "batch")
+    return AgentHistory(made or 0, thinned or 0, held, batches, 0, spans)
+
+
+def _journalled(
+    entries: list[Entry],
+) -> tuple[dict[Key, list[float | None]], set[tuple[str, str]]]:
+    """Every reading of the journal by its key, and the points that it speaks of."""
+    tables: dict[tuple[str, str, str], list[str]] = {}
+    found: dict[Key, list[float | None]] = {}
+    names: set[tuple[str, str]] = set()
+    for entry in entries:
+        if entry.kind == "birth":
+            birth = decode(entry.payload, Birth)
+            tables[entry.site, entry.agent, birth.epoch] = [row.point for row in birth.points]
+        if entry.kind != "batch":
+            continue
+        try:
+            batch = decode_batch(entry.payload)
+        except Malformed:
+            continue
+        points = tables[entry.site, entry.agent, entry.epoch]
+        for index, offset, value in zip(batch.i, batch.d, batch.v, strict=True):
+            found.setdefault((entry.site, points[index], batch.t + offset), []).append(value)
+            names.add((entry.site, points[index]))
+    return found, names
+
+
+def _with_decisions(site: Installation, where: str, history: History) -> History:
+    engine = open_ledger(f"sqlite:///{site.data / 'ledger.db'}")
+    decisions, desk = SqlDecisions(engine), SqlDesk(engine)
+    try:
+        events = [e for e in decisions.since(0, 1_000_000) if e.stream == "alarm"]
+        alarms = decisions.rows("alarm", where)
+        history.annunciated = [(e.subject, e.at) for e in events if e.kind == "annunciated"]
+        history.occurrences = [
+            (row.data["rule"], row.data["raised_at"], row.data["returned_at"]) for row in alarms
+        ]
+        history.order_causes = [
+            str(row.data["cause"]) for row in desk.rows(ORDER, where) if "cause" in row.data
+        ]
+        return history
+    finally:
+        decisions.close()

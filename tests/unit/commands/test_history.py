@@ -1,0 +1,63 @@
+from dataclasses import replace
+
+import pytest
+
+from commands.proving.history import AgentHistory, History, problems
+
+KEYS = [("s", "a/p", 1_000 * n) for n in range(1, 6)]
+
+
+def sound() -> History:
+    values: dict[tuple[str, str, int], list[float | None]] = {key: [float(key[2])] for key in KEYS}
+    values[KEYS[0]] = [None]
+    agent = AgentHistory(
+        made=7, thinned=1, held=1, journalled=5, numbers={("E", "data"): [(1, 1), (2, 4), (5, 5)]}
+    )
+    return History(
+        {"e": agent}, dict(values), {key: list(rows) for key, rows in values.items()},
+        [("alarm", 5), ("alarm", 9)], [("rule", 5, 7), ("rule", 9, None)], ["alarm:1", "alarm:2"],
+    )  # fmt: skip
+
+
+def test_a_history_in_which_everything_arrived_once_is_sound() -> None:
+    assert problems(sound()) == []
+
+
+def agent(**changes: object) -> History:
+    history = sound()
+    history.agents = {"e": replace(history.agents["e"], **changes)}  # type: ignore[arg-type]  # a table of members
+    return history
+
+
+def without(history: History, side: str) -> History:
+    getattr(history, side).pop(KEYS[2])
+    return history
+
+
+def with_value(value: list[float | None]) -> History:
+    history = sound()
+    history.stored = {**history.stored, KEYS[1]: value}
+    return history
+
+
+PLANTED = [
+    ("a made reading that nobody has", agent(made=8), "1 of 8 made readings are lost"),
+    ("a reading journalled twice", agent(made=6), "1 readings more than the 6 made"),
+    ("a number journalled twice", agent(numbers={("E", "data"): [(1, 1), (1, 1), (2, 2)]}), "number 1 where 2 was due"),
+    ("a number passed over", agent(numbers={("E", "data"): [(1, 1), (3, 3)]}), "number 3 where 2 was due"),
+    ("a journalled reading that is not stored", without(sound(), "stored"), "1 journalled readings are not stored"),
+    ("a stored reading that was never journalled", without(sound(), "journalled"), "1 stored readings were never journalled"),
+    ("another value in the store", with_value([2_000.0000000000005]), "another value"),
+    ("no value where there was one", with_value([None]), "another value"),
+    ("a reading stored twice", with_value([2_000.0, 2_000.0]), "stored more than once"),
+    ("an alarm said twice", replace(sound(), annunciated=[("alarm", 5), ("alarm", 5)]), "made twice"),
+    ("a second order", replace(sound(), order_causes=["alarm:1", "alarm:1"]), "more than one order"),
+    ("an alarm raised while it stands", replace(sound(), occurrences=[("rule", 5, 7), ("rule", 6, None)]), "raised again at 6"),
+    ("an alarm raised before it returned", replace(sound(), occurrences=[("rule", 5, None), ("rule", 9, None)]), "raised again at 9"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "history", "said"), PLANTED, ids=[p[0] for p in PLANTED])
+def test_what_is_planted_is_found(name: str, history: History, said: str) -> None:
+    found = problems(history)
+    assert any(said in one for one in found), found
