@@ -17,12 +17,18 @@ export default ts.config(
   {
     rules: {
       complexity: ["error", 12],
-      eqeqeq: "error",
+      eqeqeq: ["error", "always", { null: "ignore" }],
       "no-console": "error",
       // Our own router; SvelteKit's helper does not exist here.
       "svelte/no-navigation-without-resolve": "off",
-      "svelte/no-inline-styles": "error", // the content security policy forbids them
+      // Style directives set element.style, which the content security policy allows; style attributes
+      // in the markup are found by tests/catalogue.test.ts.
+      "svelte/no-inline-styles": "off",
+      "svelte/no-useless-children-snippet": "off", // the snippet of Load takes the data, needed or not
+      "svelte/prefer-svelte-reactivity": "off", // sets and dates inside one computation are no state
+      "svelte/no-useless-mustaches": "off", // {" "} keeps a space that would be dropped
       "svelte/no-at-html-tags": "error",
     },
   },
+  { files: ["dev/**"], rules: { complexity: "off" } }, // one made-up moment, told in one go
 );

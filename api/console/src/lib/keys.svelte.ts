@@ -14,12 +14,16 @@ export interface KeyAction {
   quiet?: boolean;
 }
 
-let stack = $state.raw<KeyAction[][]>([]);
+/** Whose keys win where two want the same: what is open over a part, over its page, over the surroundings. */
+export type Level = "overlay" | "part" | "page" | "shell";
+const LEVELS: readonly Level[] = ["overlay", "part", "page", "shell"];
+
+let stack = $state.raw<{ level: Level; actions: KeyAction[] }[]>([]);
 let listing = $state(false);
 
 /** The actions of the page and of what surrounds it, the innermost first. */
 export function actions(): KeyAction[] {
-  return [...stack].reverse().flat();
+  return LEVELS.flatMap((level) => stack.filter((s) => s.level === level).flatMap((s) => s.actions));
 }
 
 export function isListing(): boolean {
@@ -31,9 +35,9 @@ export function list(show: boolean): void {
 }
 
 /** Binds keys for as long as the component lives. */
-export function bind(make: () => KeyAction[]): void {
+export function bind(make: () => KeyAction[], level: Level = "page"): void {
   $effect(() => {
-    const mine = make();
+    const mine = { level, actions: make() };
     stack = [...untrack(() => stack), mine];
     return () => {
       stack = untrack(() => stack).filter((other) => other !== mine);

@@ -118,16 +118,17 @@ function limits(chart: uPlot, ctx: CanvasRenderingContext2D, style: (n: string) 
     ctx.lineWidth = px();
     line(ctx, left, y, left + width, y);
     ctx.setLineDash([]);
-    symbol(ctx, limit.priority, left + 4 * px(), y - 14 * px(), 11 * px(), style);
+    const above = y - 16 * px() > chart.bbox.top;
+    symbol(ctx, limit.priority, left + 4 * px(), y + (above ? -14 : 3) * px(), 11 * px(), style);
     ctx.fillStyle = style("--ink-3");
     ctx.textAlign = "left";
-    ctx.fillText(`${number(limit.value, limit.decimals)} ${limit.text}`, left + 20 * px(), y - 4 * px());
+    ctx.fillText(`${number(limit.value, limit.decimals)} ${limit.text}`, left + 20 * px(), y + (above ? -4 : 13) * px());
   }
 }
 
 function marks(chart: uPlot, ctx: CanvasRenderingContext2D, style: (n: string) => string, decor: Decor): void {
   const { top, height, left, width } = chart.bbox;
-  for (const mark of decor.marks) {
+  for (const [i, mark] of decor.marks.entries()) {
     const x = chart.valToPos(mark.at / 1000, "x", true);
     ctx.strokeStyle = style("--ink");
     ctx.lineWidth = 1.5 * px();
@@ -135,7 +136,7 @@ function marks(chart: uPlot, ctx: CanvasRenderingContext2D, style: (n: string) =
     ctx.fillStyle = style("--ink");
     const right = x > left + width * 0.55;
     ctx.textAlign = right ? "right" : "left";
-    ctx.fillText(mark.text, x + (right ? -5 : 5) * px(), top + 12 * px());
+    ctx.fillText(mark.text, x + (right ? -5 : 5) * px(), top + (14 + i * 14) * px());
   }
 }
 

@@ -27,6 +27,8 @@ export type QualityName =
   | "undecodable" | "sensor_fault" | "out_of_physical_range" | "disabled" | "other";
 
 export const BAD = 64;
+/** Codes that this console has a word for. */
+export const QUALITY_CODES: readonly number[] = Object.keys(NAMES).map(Number);
 
 /** The reason behind a code; `other` for a code this console does not know yet. */
 export function qualityName(code: number): QualityName {

@@ -3,6 +3,8 @@ import { call, configure, get, post } from "./api";
 import type { Me } from "./api-types";
 import { chosen, speak } from "./language.svelte";
 
+/** Set while a session may exist: asking without one would only be refused. */
+const SIGNED_IN = "steward.signed-in";
 const THEME = "steward.theme";
 
 class Session {
@@ -13,11 +15,15 @@ class Session {
   phone = $state(false);
 
   async ask(): Promise<void> {
-    configure("", () => (this.me = null));
+    configure("", () => this.#forget());
+    if (!localStorage.getItem(SIGNED_IN)) {
+      this.asked = true;
+      return;
+    }
     try {
       this.#take(await get<Me>("/me"));
     } catch {
-      this.me = null;
+      this.me = null; // not signed in any more, or nobody answers: the sign-in page says which
     }
     this.asked = true;
   }
@@ -34,7 +40,7 @@ class Session {
 
   async signOut(): Promise<void> {
     await call("/session", { method: "DELETE" });
-    this.me = null;
+    this.#forget();
   }
 
   /** Whether one of these roles is ours; manager, supervisor and admin may everything. */
@@ -60,7 +66,13 @@ class Session {
     take();
   }
 
+  #forget(): void {
+    localStorage.removeItem(SIGNED_IN);
+    this.me = null;
+  }
+
   #take(me: Me): void {
+    localStorage.setItem(SIGNED_IN, "1");
     configure(me.csrf);
     this.me = me;
     if (!chosen() && me.locale) speak(me.locale.startsWith("zh") ? "zh" : "en", false);

@@ -1,6 +1,6 @@
 /** Which machines the overview can draw from what the plant really has; what is not there is left out. */
 import type { Asset, Point } from "./api-types";
-import type { Plant } from "./site.svelte";
+import type { Plant } from "./plant";
 
 export interface Pump {
   asset: Asset;
@@ -106,11 +106,7 @@ export function tiles(plant: Plant | null): Tiles {
   };
 }
 
-/** Short name of one of several: its last word or number, e.g. `Pump 1` → `P1`, `Elevator A2` → `A2`. */
+/** Short name of one of several: the letter and number in its name, e.g. `Elevator A1`, `A1 电梯` → `A1`. */
 export function short(name: string, id: string): string {
-  const number = /(\d+)\s*(号|台)?\S*$/.exec(name)?.[1];
-  const word = name.trim().split(/\s+/).at(-1) ?? name;
-  if (/^[A-Z]?\d+$/.test(word)) return word.length > 1 || !/^pump/i.test(name) ? word : `P${word}`;
-  if (word.length <= 4) return word;
-  return number ?? id.split("/").at(-1)?.slice(-4) ?? word;
+  return /(?<!\w)(?:[A-Z]\d*|\d+)(?!\w)/.exec(name)?.[0] ?? id.split("/").at(-1)?.slice(-4) ?? name;
 }

@@ -21,7 +21,8 @@ function parts(ms: number, zone: string): Parts {
     });
     formats.set(zone, format);
   }
-  return Object.fromEntries(format.formatToParts(ms).map((p) => [p.type, p.value]));
+  const found = Object.fromEntries(format.formatToParts(ms).map((p) => [p.type, p.value]));
+  return { ...found, day: String(Number(found.day)) };
 }
 
 const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
@@ -65,7 +66,7 @@ export function moment(ms: number, now: number, zone: string, language: Language
   if (near) {
     return `${language === "zh" ? WEEKDAYS[p.weekday ?? ""] : `${p.weekday} ${p.day}`} ${minute(ms, zone)}`;
   }
-  const date = language === "zh" ? `${p.month}-${p.day}` : `${p.day} ${MONTHS[Number(p.month) - 1]}`;
+  const date = language === "zh" ? `${Number(p.month)}-${p.day}` : `${p.day} ${MONTHS[Number(p.month) - 1]}`;
   return `${date} ${minute(ms, zone)}`;
 }
 
