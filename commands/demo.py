@@ -26,7 +26,12 @@ VERDICTS = ("confirmed", "contradicted", "absent", "not_observable")
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument("--for", dest="for_", default="", help="stop by itself after, e.g. 120s, and print the delivery report")  # fmt: skip
-    parser.add_argument("--port", type=int, default=8080, help="port of the console (default 8080)")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8080,
+        help="port of the console (default 8080; 0: any that is free)",
+    )
     parser.add_argument("--data", default="", help="keep the data here (default: a fresh folder that is removed)")  # fmt: skip
     parser.add_argument("--speed", type=float, default=1.0, help="run the whole site faster than the clock")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of the estate and its faults")
@@ -85,7 +90,7 @@ def prepare(data: Path, port: int, speed: float) -> Installation:
         {str(PLANT): plant}, data, 0, speed, "steward demo",
         {line: f"127.0.0.1:{free_port()}" for line in lines},
     )  # fmt: skip
-    demo.port = port_or_free(port, demo.say)
+    demo.port = port_or_free(port, demo.say) if port else free_port()
     demo.prepare()
     make_secret(secrets_folder(demo.settings) / "cameras")
     return demo

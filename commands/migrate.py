@@ -1,13 +1,37 @@
 """Bring a ledger to the newest shape: the collector's branch and the desk's, in one transaction."""
 
+import argparse
+import sys
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.exc import OperationalError
 
 import api.adapters
 import collector.adapters
 from collector.adapters.ledger_sql import open_ledger
+from config.settings import read_settings
+
+EXAMPLE = "migrate"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("--url", default="", help="an SQLAlchemy URL (default: STEWARD_LEDGER, else the data folder)")  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when the ledger has the newest shape, 3 when it cannot be reached."""
+    settings = read_settings()
+    url = arguments.url or settings.ledger or f"sqlite:///{settings.data / 'ledger.db'}"
+    try:
+        migrate(url)
+    except OperationalError as error:
+        print(f"steward migrate: the ledger cannot be reached: {error.orig}", file=sys.stderr)
+        return 3
+    print("the ledger has the newest shape")
+    return 0
 
 
 def migrate(url: str) -> None:

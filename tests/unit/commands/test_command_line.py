@@ -1,0 +1,215 @@
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from commands import check, linting, lock, main, simulate
+from commands.supervising import Child, Children
+from config.settings import environment_with
+
+ROOT = Path(__file__).parents[3]
+RIVERSIDE = ROOT / "config" / "plants" / "riverside"
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])
+def test_help_lists_every_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(words) == main.DONE
+    listed = said(capsys)
+    assert all(name in listed for name in main.COMMANDS)
+
+
+def test_no_command_and_a_wrong_one_are_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([]) == main.WRONG_USE
+    assert main.main(["destroy"]) == main.WRONG_USE
+    assert "no command 'destroy'" in said(capsys)
+
+
+@pytest.mark.parametrize("name", sorted(set(main.COMMANDS) - {"screenshots"}))
+def test_every_command_explains_itself_with_an_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main([name, "--help"])
+    assert ended.value.code == 0
+    assert "example: ./steward " in said(capsys)
+
+
+def test_a_sound_plant_shows_its_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["check", str(RIVERSIDE)]) == main.DONE
+    shown = said(capsys)
+    assert "10 devices" in shown
+    assert "booster-a" in shown
+    assert main.main(["check", str(RIVERSIDE), "--json"]) == main.DONE
+    found = json.loads(said(capsys))
+    assert found["points"] >= 170
+    assert found["missing_secrets"] == ["cameras"]
+
+
+def test_a_wrong_plant_is_wrong_use_with_every_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = tmp_path / "plants" / "x"
+    site.mkdir(parents=True)
+    text = (RIVERSIDE / "plant.toml").read_text(encoding="utf-8")
+    (site / "plant.toml").write_text(
+        text.replace("unit = 3", "unit = 300").replace("unit = 4", "unit = 0"), encoding="utf-8"
+    )
+    assert main.main(["check", str(site)]) == main.WRONG_USE
+    shown = said(capsys)
+    assert "devices.booster-a.unit: 300 is not in 1..247" in shown
+    assert "devices.booster-b.unit: 0 is not in 1..247" in shown
+    assert main.main(["check", str(tmp_path / "nowhere")]) == main.WRONG_USE
+    assert "is no folder" in said(capsys)
+
+
+def test_wrong_settings_are_wrong_use(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEWARD_HTTP_PORT", "many")
+    monkeypatch.setenv("STEWARD_STORE", "paper")
+    assert main.main(["check", str(RIVERSIDE)]) == main.WRONG_USE
+    shown = said(capsys)
+    assert "STEWARD_HTTP_PORT" in shown
+    assert "duckdb, influxdb" in shown
+
+
+@pytest.mark.parametrize("command", ["report delivery", "user list", "token list", "doctor"])
+def test_without_a_server_commands_say_what_to_do(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("STEWARD_DATA", str(tmp_path / "none"))
+    assert main.main(command.split()) == main.UNAVAILABLE
+    assert "Start the server once" in said(capsys)
+
+
+def test_a_ledger_is_migrated_or_said_to_be_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["migrate", "--url", f"sqlite:///{tmp_path / 'ledger.db'}"]) == main.DONE
+    assert main.main(["migrate", "--url", f"sqlite:///{tmp_path / 'no' / 'ledger.db'}"]) == 3
+    assert "cannot be reached" in said(capsys)
+
+
+def test_lock_files_are_pinned_and_name_no_host(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["lock", "--check"]) == main.DONE
+    assert "name no host" in said(capsys)
+
+
+def test_a_lock_file_without_hashes_or_with_a_host_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lock, "FOLDER", tmp_path)
+    (tmp_path / "x.txt").write_text(
+        "numpy==2.0\n--index-url https://example.invalid/\n", encoding="utf-8"
+    )
+    assert lock.check() == 1
+    shown = said(capsys)
+    assert "names a host" in shown
+    assert "numpy==2.0 has no hash" in shown
+
+
+def test_a_step_of_lint_that_fails_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not linting._step(
+        "planted", [sys.executable, "-c", "import sys; print('why'); sys.exit(1)"]
+    )
+    assert linting._step("sound", [sys.executable, "-c", ""])
+    shown = said(capsys)
+    assert "NO  planted" in shown
+    assert "why" in shown
+
+
+def test_an_unknown_scenario_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["simulate", "run", "doomsday"]) == main.WRONG_USE
+    assert "standby-takes-over" in said(capsys)
+
+
+def test_a_scenario_prints_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = argparse.Namespace(
+        what="run", scenario=["fire-panel-link-lost"], seed=None, real=False, json=True
+    )
+    assert simulate.run(arguments) == 0
+    (verdict,) = json.loads(said(capsys))
+    assert (verdict["scenario"], verdict["verdict"], verdict["seed"]) == (
+        "fire-panel-link-lost",
+        "yes",
+        4,
+    )
+    assert all(row["ok"] for row in verdict["seen"])
+    assert main.main(["simulate", "run", "fire-panel-link-lost"]) == 0
+    assert said(capsys).startswith("yes  fire-panel-link-lost")
+
+
+def test_a_check_of_a_folder_reads_its_own_endpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEWARD_DATA", str(tmp_path))
+    (tmp_path / "lines.json").write_text('{"a-pumps": "10.1.1.1:502"}', encoding="utf-8")
+    assert check.run(argparse.Namespace(plant=str(RIVERSIDE), json=True)) == 0
+
+
+# --- processes
+
+
+def child(tmp_path: Path, code: str) -> Child:
+    return Child(
+        "child", [sys.executable, "-c", code], environment_with(), tmp_path / "logs" / "child.log"
+    )
+
+
+def gone(process: Child) -> bool:
+    try:
+        assert process.process is not None
+        process.process.wait(10)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def test_what_dies_is_started_again_after_a_pause(tmp_path: Path) -> None:
+    children = Children()
+    one = children.start(child(tmp_path, "print('said', flush=True); raise SystemExit(7)"))
+    assert gone(one)
+    (said_,) = children.look()
+    assert "ended with 7" in said_
+    assert children.look() == []
+    one.restart_at = time.monotonic() - 1
+    assert children.look() == ["child runs again"]
+    assert one.deaths == 1
+    children.stop()
+    assert "said" in (tmp_path / "logs" / "child.log").read_text()
+
+
+def test_what_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
+    children = Children()
+    ready = tmp_path / "ready"
+    code = f"import signal, pathlib, threading; signal.signal(signal.SIGTERM, signal.SIG_IGN); pathlib.Path({str(ready)!r}).touch(); threading.Event().wait()"
+    one = children.start(child(tmp_path, code))
+    deadline = time.monotonic() + 10
+    while not ready.exists() and time.monotonic() < deadline:
+        assert one.pid
+    children.stop(patience_s=0.2)
+    assert one.pid == 0
+    assert one.process is not None
+    assert one.process.returncode == -9
+
+
+def test_a_restart_kills_first(tmp_path: Path) -> None:
+    one = child(tmp_path, "import threading; threading.Event().wait()")
+    one.start()
+    first = one.pid
+    one.restart()
+    assert one.pid not in (0, first)
+    Children([one]).stop(patience_s=5)
+    assert one.look() != ""
