@@ -4,7 +4,6 @@ import argparse
 import sys
 
 import numpy as np
-from edge.mqtt_publisher import paho_connect
 
 from commands.access import edge_user, password, secrets_folder
 from commands.serving import plant_of, run_until_asked, start_logging
@@ -14,6 +13,7 @@ from config.settings import Settings, SettingsError, read_secret, read_settings
 from edge.agent import Agent
 from edge.camera_reader import CameraReader, RtspProbe
 from edge.modbus_reader import ModbusReader, PymodbusTransport
+from edge.mqtt_publisher import paho_connect
 from edge.mqtt_reader import MqttDeviceReader, PahoFeed
 from edge.outbox import Outbox
 from edge.ports import PointReader

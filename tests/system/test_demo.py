@@ -86,7 +86,7 @@ def test_the_whole_chain_runs_untouched_and_reports_itself(tmp_path: Path) -> No
 
 def test_control_c_stops_everything_within_five_seconds(taken_port: int, tmp_path: Path) -> None:
     demo = steward("demo", "--port", str(taken_port), "--data", str(tmp_path))
-    assert told(demo, r"port \d+ is taken")
+    told(demo, r"port \d+ is taken")
     link = told(demo, r"Open (http://127\.0\.0\.1:(\d+)/setup\?link=\S+)")
     assert int(link[2]) != taken_port
     with urllib.request.urlopen(link[1].split("?")[0], timeout=5) as page:  # noqa: S310  # our own

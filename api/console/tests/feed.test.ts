@@ -73,3 +73,9 @@ describe("live columns", () => {
     expect(live.get("a")).toBeNull();
   });
 });
+
+test("a site that runs ten times faster than the clock counts on at its own pace", () => {
+  const clock = new SiteClock();
+  for (let local = 0; local <= 3000; local += 250) clock.set(1_000_000 + local * 10, local);
+  expect(clock.now(3100)).toBe(1_031_000);
+});
