@@ -25,9 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
         ("types", [bin_ / "mypy", "."]),
         ("imports", [bin_ / "lint-imports", "--no-cache"]),
         ("lock files", [sys.executable, "-m", "commands.lock", "--check"]),
+        ("console", ["npm", "--prefix", "api/console", "run", "-s", "check"]),
     ]
-    if (ROOT / "api/console/node_modules").is_dir():
-        steps.append(("console", ["npm", "--prefix", "api/console", "run", "-s", "check"]))
     wrong = [name for name, command in steps if not _step(name, [str(c) for c in command])]
     print(f"lint: {', '.join(wrong)} not clean" if wrong else "lint: all clean")
     return 1 if wrong else 0

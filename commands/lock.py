@@ -1,12 +1,17 @@
 """`steward lock`: resolves requirements/*.in into pinned, hashed files that name no download host."""
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-FOLDER = Path(__file__).parent.parent / "requirements"
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "requirements"
+CONSOLE = ROOT / "api" / "console" / "package-lock.json"
 EXAMPLE = "lock"
 
 
@@ -41,8 +46,22 @@ def check() -> int:
         wrong += [f"{path.name}: names a host" for host in ("http://", "https://") if host in text]
         blocks = text.replace("\\\n", "").splitlines()
         wrong += [f"{path.name}: {line.split()[0]} has no hash" for line in blocks if "==" in line and not line.startswith(("#", " ")) and "--hash=" not in line]  # fmt: skip
+    wrong += [f"{CONSOLE.name}: {text}" for text in _wrong_in_npm(json.loads(CONSOLE.read_text(encoding="utf-8")))]  # fmt: skip
     print("\n".join(wrong) or "lock files are pinned, hashed and name no host")
     return 1 if wrong else 0
+
+
+def _wrong_in_npm(lock: Mapping[str, Any]) -> Iterator[str]:
+    """A lock made beside an old `node_modules` lacks other machines' packages; then `npm ci` refuses."""
+    names = {path.rpartition("node_modules/")[2] for path in lock["packages"]}
+    for path, package in lock["packages"].items():
+        if "resolved" in package:
+            yield f"{path} names a host"
+        if path and "integrity" not in package and not package.get("inBundle"):
+            yield f"{path} has no hash"
+        for name in package.get("optionalDependencies", ()):
+            if name not in names:
+                yield f"{path} wants {name}, which is not locked: remove node_modules and the lock, then npm install"
 
 
 if __name__ == "__main__":
