@@ -87,13 +87,36 @@ def test_own_recordings_with_empty_cells_come_through_both_ways(
 
 @pytest.mark.system
 @pytest.mark.usefixtures("_signals")
-def test_a_skab_recording_comes_through_both_ways(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_skab_recording_and_a_copy_with_emptied_cells_come_through_both_ways(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = SKAB / "valve1" / "0.csv"
     if not path.exists():
         leave_out("the SKAB recordings", "they are not beside this checkout", fails_in_ci=False)
-    code, outcome = replayed(capsys, str(path), "--speed", "80")
+    emptied = tmp_path / "emptied.csv"
+    count = with_emptied_cells(path, emptied)
+    code, outcome = replayed(capsys, str(path), str(emptied), "--speed", "80")
     assert code == 0, outcome
-    assert [row["stored_rows"] >= 0.95 * 1147 for row in outcome["played"]] == [True, True]
+    played = {(Path(row["file"]).name, row["by"]): row for row in outcome["played"]}
+    assert len(played) == 4
+    assert all(row["stored_rows"] >= 0.95 * 1147 for row in played.values())
+    assert [played["0.csv", by]["missing"] for by in ("modbus", "mqtt")] == [0, 0]
+    assert played["emptied.csv", "mqtt"]["missing"] == count > 100
+    assert played["emptied.csv", "modbus"]["missing"] >= 0.9 * count
+
+
+def with_emptied_cells(path: Path, copy: Path) -> int:
+    """Every 50th cell of a recording emptied, its labels left; how many that were."""
+    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    count = 0
+    for number, line in enumerate(lines):
+        cells = line.split(";")
+        for place in range(1, 1 + len(COLUMNS)):
+            if (number * len(COLUMNS) + place) % 50 == 0:
+                cells[place], count = "", count + 1
+        lines[number] = ";".join(cells)
+    copy.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return count
 
 
 @pytest.mark.parametrize(
