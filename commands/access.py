@@ -35,10 +35,11 @@ def password(user: str, settings: Settings) -> str:
     """
     if settings.broker_password_file:
         return Path(settings.broker_password_file).read_text(encoding="utf-8").strip()
-    return read_secret(Secret(_name(user)), secrets_folder(settings))
+    return read_secret(Secret(secret_name(user)), secrets_folder(settings))
 
 
-def _name(user: str) -> str:
+def secret_name(user: str) -> str:
+    """The file in which a broker user's password is kept."""
     return "broker-" + user.replace("/", ".")
 
 
@@ -58,7 +59,7 @@ def make_secrets(plants: Iterable[Plant], settings: Settings) -> Mapping[str, st
     folder.chmod(0o700)
     users = broker_users(plants)
     for user in users:
-        make_secret(folder / _name(user))
+        make_secret(folder / secret_name(user))
     return {user: password(user, settings) for user in users}
 
 

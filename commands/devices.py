@@ -27,18 +27,19 @@ WALK_S = {"accepted": 15.0, "departed": 20.0, "in_progress": 30.0}
 """How long the simulated technician is on the way, and at work, in seconds of the run's clock."""
 
 
-def run_devices(folder: str, seed: int, *, faults: bool) -> int:
+def run_devices(folder: str, seed: int, *, faults: bool, host: str = "127.0.0.1") -> int:
     """Serve the plant's devices until asked to end."""
     settings = read_settings()
     start_logging(settings.log_level)
     plant = plant_of(folder, settings)
-    return run_until_asked(_serve(plant, settings, seed, faults=faults))
+    return run_until_asked(_serve(plant, settings, seed, faults=faults, host=host))
 
 
-async def _serve(plant: Plant, settings: Settings, seed: int, *, faults: bool) -> None:
+async def _serve(plant: Plant, settings: Settings, seed: int, *, faults: bool, host: str) -> None:
     clock = settings.clock()
     estate = Estate(plant, seed)
     access = Access(
+        host=host,
         password_of=lambda secret: read_secret(secret, settings.data / "secrets"),
         brokers={
             line.id: Login(device_user(plant.site, line.id), password(device_user(plant.site, line.id), settings))

@@ -23,6 +23,8 @@ COMMANDS = {
     "report": "delivery report of the running server",
     "user": "people: add one by a one-time link",
     "token": "API tokens",
+    "secrets": "make the secrets of a deployment and give each container its own",
+    "healthy": "whether one process of a deployment works",
     "migrate": "bring the ledger to this release",
     "doctor": "what is wrong with this installation and who must do what",
     "screenshots": "pictures of every page at 1280 and 390 px",
@@ -35,7 +37,7 @@ DONE, NO, WRONG_USE, UNAVAILABLE = 0, 1, 2, 3
 
 
 def _module(name: str) -> str:
-    special = {"test": "testing", "lint": "linting", "openapi": "openapi", "broker": "broker"}
+    special = {"test": "testing", "lint": "linting", "secrets": "sharing"}
     return f"commands.{special.get(name, name)}"
 
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from commands import mosquitto_files
+from commands.mosquitto_files import ACL
+
 HOST: Final = "127.0.0.1"
 READY_S_MAX: Final = 30.0
 STOP_S_MAX: Final = 15.0
-MOSQUITTO_FILES: Final = Path(__file__).parents[1] / "deploy" / "mosquitto"
-ACL: Final = MOSQUITTO_FILES / "acl"
 
 
 class PartFailed(Exception):
@@ -128,39 +129,42 @@ def start_mosquitto(
     """
     known = dict(users or {"collector": secrets.token_urlsafe(12)})
     port = port or free_port()
-    local = folder / "conf.d"
-    local.mkdir(parents=True, exist_ok=True)
-    passwords, rights = folder / "passwords", folder / "acl"
-    _write_passwords(program, passwords, known)
-    rights.write_text(ACL.read_text(encoding="utf-8") if acl is None else acl, encoding="utf-8")
-    rights.chmod(0o600)
-    lines = [f"listener {port} {HOST}", f"password_file {passwords}", f"acl_file {rights}"]
-    if os.geteuid() == 0:
-        lines.append("user root")  # it would give up root and could not read the files of a test
-    lines.append("log_dest stderr")
-    (local / "local.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    command = [str(program), "-c", str(MOSQUITTO_FILES / "mosquitto.conf")]
-    running = _start("mosquitto", command, folder)
-    _until_ready(running, lambda: _listens(port))
+    rights = ACL.read_text(encoding="utf-8") if acl is None else acl
+    files = {"passwords": mosquitto_files.passwords_file(known), "acl": rights}
+    for name, text in files.items():
+        path = folder / "secrets" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
+    running = start_mosquitto_in(program, folder, port)
     return MosquittoServer(running, folder, HOST, port, known)
 
 
-def _write_passwords(program: Path, path: Path, users: Mapping[str, str]) -> None:
-    path.write_text("".join(f"{name}:{word}\n" for name, word in users.items()), encoding="utf-8")
-    path.chmod(0o600)
-    maker = shutil.which("mosquitto_passwd", path=f"{program.parent}:/usr/bin:/usr/local/bin")
-    if maker is None:
-        raise PartFailed("mosquitto_passwd is not beside mosquitto")
-    subprocess.run([maker, "-U", str(path)], check=True, capture_output=True)
+def start_mosquitto_in(program: Path, folder: Path, port: int) -> Running:
+    """Start the broker on what compose mounts, in a folder that holds its `secrets`; only the port is another.
+
+    Raises:
+        PartFailed: it did not listen within 30 s.
+    """
+    shipped = (mosquitto_files.FOLDER / "conf.d" / "local.conf").read_text(encoding="utf-8")
+    local = shipped.replace("listener 1883", f"listener {port} {HOST}")
+    if os.geteuid() == 0:
+        local += "user root\n"  # it would give up root and could not read the files of a test
+    (folder / "conf.d").mkdir(parents=True, exist_ok=True)
+    (folder / "conf.d" / "local.conf").write_text(local, encoding="utf-8")
+    command = [str(program), "-c", str(mosquitto_files.FOLDER / "mosquitto.conf")]
+    running = _start("mosquitto", command, folder)
+    _until_ready(running, lambda: _listens(port))
+    return running
 
 
 # --- InfluxDB --------------------------------------------------------------------------------------
 
 
 def start_influxd(
-    program: Path, folder: Path, *, org: str = "steward", bucket: str = "steward"
+    program: Path, folder: Path, *, org: str = "steward", bucket: str = "steward", token: str = ""
 ) -> InfluxServer:
-    """Start the store with its files in `folder` and set it up with a random token.
+    """Start the store with its files in `folder` and set it up with this token, else a random one.
 
     Raises:
         PartFailed: it was not healthy within 30 s, or refused its setup.
@@ -183,7 +187,7 @@ def start_influxd(
         "password": secrets.token_urlsafe(12),
         "org": org,
         "bucket": bucket,
-        "token": secrets.token_urlsafe(24),
+        "token": token or secrets.token_urlsafe(24),
     }
     if _ask(port, "POST", "/api/v2/setup", wanted) is None:
         running.stop()

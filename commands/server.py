@@ -269,7 +269,7 @@ async def serve(plants: Sequence[Plant], settings: Settings) -> None:
     server = build(plants, settings)
     link = server.services.first_start_link()
     if link is not None:
-        address = f"http://{settings.http_host}:{settings.http_port}{link}"
+        address = f"{settings.address}{link}"
         (settings.data / "first-start-link").write_text(address + "\n", encoding="utf-8")
         (settings.data / "first-start-link").chmod(0o600)
         print(f"first start: make the first administrator at {address}", file=sys.stderr, flush=True)  # fmt: skip

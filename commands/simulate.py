@@ -28,6 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     devices = parts.add_parser("devices", help="protocol servers of a plant's equipment")
     devices.add_argument("plant", help="folder of the plant")
     devices.add_argument("--seed", type=int, default=1)
+    devices.add_argument("--host", default="127.0.0.1", help="address that the devices listen on")
     devices.add_argument("--faults", action="store_true", help="let a few honest faults happen")
     loading = parts.add_parser("load", help="publish pre-encoded batches", add_help=False)
     loading.add_argument("options", nargs=argparse.REMAINDER, help="see: simulate load --help")
@@ -40,7 +41,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 when every verdict is yes."""
     if arguments.what == "devices":
-        return run_devices(arguments.plant, arguments.seed, faults=arguments.faults)
+        return run_devices(
+            arguments.plant, arguments.seed, faults=arguments.faults, host=arguments.host
+        )
     if arguments.what == "load":
         return load.main(arguments.options)
     if arguments.what == "replay":

@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+from pathlib import Path
 
+from commands.access import write_secret
 from commands.asking import ServerAway, ask
 from config.settings import read_settings
 
@@ -15,6 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", default="")
     parser.add_argument("--roles", default="viewer")
     parser.add_argument("--sites", default="*")
+    parser.add_argument("--file", default="", help="write it here, readable by its owner only, instead of showing it; a file that is there stays")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,7 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
             print("steward token: which name? e.g. ./steward token create grafana", file=sys.stderr)
             return 2
         body = {"name": arguments.name, "roles": arguments.roles.split(","), "sites": arguments.sites.split(",")}  # fmt: skip
-        print(ask(settings, "tokens", body)["token"])
+        if not arguments.file:
+            print(ask(settings, "tokens", body)["token"])
+        elif not Path(arguments.file).exists():
+            write_secret(Path(arguments.file), ask(settings, "tokens", body)["token"])
     except ServerAway as error:
         print(f"steward token: {error}", file=sys.stderr)
         return 3

@@ -33,5 +33,5 @@ def run(arguments: argparse.Namespace) -> int:
     except ServerAway as error:
         print(f"steward user: {error}", file=sys.stderr)
         return 3
-    print(f"{arguments.name} chooses a password at http://{settings.http_host}:{settings.http_port}{made['link']}")  # fmt: skip
+    print(f"{arguments.name} chooses a password at {settings.address}{made['link']}")
     return 0

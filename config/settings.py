@@ -39,6 +39,12 @@ class Settings:
     secrets: Path = field(default_factory=lambda: Path("secrets"))
     log_level: str = "INFO"
 
+    @property
+    def address(self) -> str:
+        """Where people on this machine open the console, also when the server listens everywhere."""
+        host = "127.0.0.1" if self.http_host in ("0.0.0.0", "::", "") else self.http_host  # noqa: S104  # compared, not bound
+        return f"http://{host}:{self.http_port}"
+
     def clock(self) -> ScaledClock:
         """The clock that all processes of this run share."""
         return ScaledClock(origin_ms=self.clock_origin_ms, factor=self.clock_factor)
