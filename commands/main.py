@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from config.mistakes import ConfigErrors
 from config.settings import SettingsError
@@ -50,14 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] not in COMMANDS:
         print(f"steward: no command {words[0]!r}. There are:\n\n{_overview()}", file=sys.stderr)
         return WRONG_USE
-    module = importlib.import_module(_module(words[0]))
-    parser = argparse.ArgumentParser(
-        prog=f"steward {words[0]}",
-        description=COMMANDS[words[0]],
-        epilog=f"example: ./steward {module.EXAMPLE}",
-    )
-    module.add(parser)
-    arguments = parser.parse_args(words[1:])
+    module, arguments = parse(words)
     try:
         return int(module.run(arguments))
     except (ConfigErrors, SettingsError) as error:
@@ -66,6 +60,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USE
     except KeyboardInterrupt:
         return 130
+
+
+def parse(words: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
+    """The module of a command that there is, and its arguments; ends the process where they are wrong."""
+    module = importlib.import_module(_module(words[0]))
+    parser = argparse.ArgumentParser(
+        prog=f"steward {words[0]}",
+        description=COMMANDS[words[0]],
+        epilog=f"example: ./steward {module.EXAMPLE}",
+    )
+    module.add(parser)
+    return module, parser.parse_args(words[1:])
 
 
 def _overview() -> str:
