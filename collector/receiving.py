@@ -16,6 +16,7 @@ from edge.readings import (
     Batch,
     Lane,
     Malformed,
+    Reply,
     Request,
     State,
     decode,
@@ -67,11 +68,10 @@ class Taken:
 
 
 class _Header(msgspec.Struct):
-    """What can still be read of a batch whose structure is broken."""
+    """What is still believed of a batch whose structure is broken: its number, not its `o`."""
 
     e: str
     s: int
-    o: int = 0
 
 
 class Receiving:
@@ -241,17 +241,17 @@ class Receiving:
         header = _header(message.payload)
         name = agent.newest if header is None else header.e
         epoch = agent.epochs.get(name)
-        number = (0, 0)
+        number = 0
         if epoch is None:
             self._ask_rebirth(agent, message.received)
         elif header is not None:
-            number = (header.s, header.o)
+            number = header.s
         elif lane.unreadable.believed(message.payload):
-            number = (epoch.marks.get(lane.lane, 0) + 1, 0)
-        if epoch is None or not number[0]:
+            number = epoch.marks.get(lane.lane, 0) + 1
+        if epoch is None or not number:
             self._aside(message, reason, agent)
-        elif self._next(lane, epoch, number, message.received):
-            self._aside_numbered(lane, name, number[0], message, reason)
+        elif self._next(lane, epoch, (number, 0), message.received):
+            self._aside_numbered(lane, name, number, message, reason)
 
     def _unknown_index(self, lane: LaneOf, epoch: Epoch, batch: Batch, message: Message) -> None:
         """Wait for a birth that explains it; after several births did not, set the batch aside."""
@@ -292,7 +292,9 @@ class Receiving:
             agent.heard(state, message.received)
             if not agent.knows(state):
                 self._ask_rebirth(agent, message.received)
-        elif what != "reply":
+        elif what == "reply":
+            decode(message.payload, Reply)
+        else:
             raise Malformed(f"agents do not publish {what[:50]!r}")
         self._count(what)
 
@@ -368,8 +370,4 @@ def _header(payload: bytes) -> _Header | None:
         header = msgspec.json.decode(payload, type=_Header)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    if not 1 <= header.s < 2**53:
-        return None
-    if not 0 <= header.o <= header.s:
-        header.o = 0
-    return header
+    return header if 1 <= header.s < 2**53 else None

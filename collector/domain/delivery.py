@@ -11,6 +11,8 @@ ARRIVALS_TO_BELIEVE: Final = 3
 """Arrivals after which a batch that cannot be read counts as the next one of its lane."""
 BODIES_REMEMBERED: Final = 1_000
 CLOCK_WINDOW_MS: Final = 300_000
+LEAP_MS: Final = 24 * 3_600_000
+"""A clock is not taken to have leapt further than this on the word of one message alone."""
 POINT_ID: Final = re.compile(r"[a-z0-9-]+(?:/[a-z0-9-]+)*/[a-z0-9_]+")
 EPOCH_ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 KINDS: Final = frozenset({"measurement", "counter", "state", "flag"})
@@ -97,22 +99,37 @@ class ClockError:
     """An agent's clock minus the collector's, in ms, from the sample with the least delay.
 
     A message can only be late, never early: of all samples (sent minus received) of the last 2.5 to
-    5 minutes the greatest is the nearest to the truth.
+    5 minutes the greatest is the nearest to the truth. A sample more than a day away from what is
+    known is no delay: it counts once the next one agrees, and then for all that came before.
     """
 
     _since: int = 0
     _now: int | None = None
     _before: int | None = None
+    _doubted: int | None = None
 
     def sample(self, sent: int, received: int) -> None:
         """Take up one message: when the agent says it sent it, when it came (both UTC ms)."""
         error = sent - received
+        if self._doubts(error):
+            return
         age = received - self._since
         if self._now is None or age >= CLOCK_WINDOW_MS // 2 or age < 0:
             self._before = self._now if 0 <= age < CLOCK_WINDOW_MS else None
             self._since, self._now = received, error
         elif error > self._now:
             self._now = error
+
+    def _doubts(self, error: int) -> bool:
+        """Whether the sample leaps and the last one did not leap to the same place."""
+        doubted, self._doubted = self._doubted, None
+        if self._now is None or abs(error - self.ms) <= LEAP_MS:
+            return False
+        if doubted is None or abs(error - doubted) > LEAP_MS:
+            self._doubted = error
+            return True
+        self._now = self._before = None
+        return False
 
     @property
     def ms(self) -> int:
@@ -130,10 +147,15 @@ def wrong_with_birth(birth: Birth) -> str:
         return "the epoch is not 1 to 64 letters and digits"
     if not 0 <= birth.connection < 2**53:
         return f"connection {birth.connection} is not in 0..2^53"
+    seen: set[str] = set()
     for position, row in enumerate(birth.points):
         reason = _wrong_with_row(position, row)
+        if not reason and not row.retired and row.point in seen:
+            reason = f"{row.point} stands twice"
         if reason:
             return f"points[{position}]: {reason}"
+        if not row.retired:
+            seen.add(row.point)
     return ""
 
 
@@ -144,8 +166,8 @@ def _wrong_with_row(position: int, row: PointRow) -> str:
         return "the point's id is not asset/point"
     if row.kind not in KINDS:
         return f"kind {row.kind!r} is not one of {', '.join(sorted(KINDS))}"
-    if len(row.unit) > 32:
-        return "the unit is longer than 32 letters"
+    if len(row.unit) > 32 or not row.unit.isprintable():
+        return "the unit is not up to 32 printable letters"
     return ""
 
 

@@ -4,6 +4,7 @@ from collector.domain.delivery import (
     ARRIVALS_TO_BELIEVE,
     BODIES_REMEMBERED,
     CLOCK_WINDOW_MS,
+    LEAP_MS,
     Accepted,
     Arrivals,
     ClockError,
@@ -81,6 +82,28 @@ def test_an_old_sample_goes_after_its_window_and_a_jump_back_begins_anew() -> No
     assert clock.ms == 70_000
 
 
+def test_one_message_alone_does_not_make_a_clock_leap_and_two_that_agree_do() -> None:
+    clock = ClockError()
+    clock.sample(1_000, 1_000)
+    clock.sample(3 * LEAP_MS, 2_000)
+    assert clock.ms == 0
+    clock.sample(3_000, 3_000)
+    clock.sample(9 * LEAP_MS, 4_000)
+    clock.sample(5 * LEAP_MS, 4_500)
+    assert clock.ms == 0
+    clock.sample(5 * LEAP_MS + 500, 5_000)
+    assert clock.ms == 5 * LEAP_MS - 4_500
+
+
+def test_a_clock_that_is_set_right_is_believed_with_its_second_message() -> None:
+    clock = ClockError()
+    clock.sample(9 * LEAP_MS, 1_000)
+    clock.sample(2_000, 2_000)
+    assert clock.ms > LEAP_MS
+    clock.sample(3_000, 3_000)
+    assert clock.ms == 0
+
+
 def row(index: int = 0, **other: object) -> PointRow:
     values: dict[str, object] = {
         "index": index, "point": "pump/flow", "unit": "bar", "kind": "measurement", "decimals": 2,
@@ -108,6 +131,8 @@ WRONG = [
     (birth(row(point="a/" + "b" * 200)), "the point's id"),
     (birth(row(kind="flags")), "kind 'flags'"),
     (birth(row(unit="x" * 33)), "unit"),
+    (birth(row(unit="bar\n")), "unit"),
+    (birth(row(), row(1)), "points[1]: pump/flow stands twice"),
 ]
 
 
@@ -120,6 +145,10 @@ def test_a_birth_that_cannot_be_right_is_refused_with_the_reason(said: Birth, re
 
 def test_a_birth_of_a_later_minor_contract_is_read() -> None:
     assert wrong_with_birth(birth(row(), contract="1.7")) == ""
+
+
+def test_a_point_may_stand_again_where_its_first_row_is_retired() -> None:
+    assert wrong_with_birth(birth(row(retired=True), row(1, unit="Pa"))) == ""
 
 
 def table(*rows: PointRow) -> PointTable:
