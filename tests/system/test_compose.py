@@ -133,16 +133,16 @@ async def test_the_stack_of_compose_shows_live_values_and_history_from_influxdb(
         stack.once("secrets")
         store = start_servers(stack, part_programs, ends)
         ends.enter_context(stack.stays("server"))
-        await until(lambda: stack.healthy("server"), 30)
+        await until(lambda: stack.healthy("server"), 60)
         stack.once("technician")
         for name in ("devices", "edge-a", "edge-b"):
             ends.enter_context(stack.stays(name))
-        await until(lambda: set(POINTS) <= stack.live(), 30)
-        await until(lambda: all(stack.healthy(name) for name in stack.running), 20)
+        await until(lambda: set(POINTS) <= stack.live(), 60)
+        await until(lambda: all(stack.healthy(name) for name in stack.running), 60)
         for point in POINTS:
-            await until(lambda point=point: stack.history(point), 20)  # type: ignore[misc]  # mypy cannot infer a lambda's default
+            await until(lambda point=point: stack.history(point), 60)  # type: ignore[misc]  # mypy cannot infer a lambda's default
         assert store.count() > len(POINTS)
-        await until(lambda: stack.get("/api/v1/health/ready")["ok"], 20)
+        await until(lambda: stack.get("/api/v1/health/ready")["ok"], 60)
         assert stack.get(f"{API}/orders?state=open", "technician")["items"] is not None
         stack.once("secrets")  # as at each later start
         stack.once("technician")

@@ -145,6 +145,14 @@ def test_every_agent_of_the_plant_has_its_container() -> None:
     assert sorted(agents) == sorted(load_plant(RIVERSIDE).agents)
 
 
+def test_people_are_told_of_every_container() -> None:
+    told = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
+    assert [name for name in SERVICES if f"`{name}`" not in told] == []
+    front = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "docker compose up" in front
+    assert "(SECURITY.md)" in front
+
+
 # --- secrets -----------------------------------------------------------------------------------------
 
 
