@@ -338,12 +338,8 @@ class Outbox:
         """
         if committed.epoch != self.epoch:
             return False
-        marks: dict[Lane, int] = {
-            "event": committed.event,
-            "data": committed.data,
-            "backfill": committed.backfill,
-        }
-        if any(marks[lane] > self._given[lane] for lane in LANES):
+        marks = _marks(committed)
+        if self.outrun_by(committed):
             self._renew(marks, now)
             return True
         up = {lane: marks[lane] for lane in LANES if marks[lane] > self._marks[lane]}
@@ -354,6 +350,10 @@ class Outbox:
         self.batches -= batches
         self._bytes -= size
         return True
+
+    def outrun_by(self, committed: Committed) -> bool:
+        """Whether marks of this epoch go beyond every number that was given."""
+        return any(mark > self._given[lane] for lane, mark in _marks(committed).items())
 
     def _renew(self, marks: Mapping[Lane, int], now: int) -> None:
         def work(db: sqlite3.Connection) -> None:
@@ -423,6 +423,14 @@ def _insert(db: sqlite3.Connection, made: Sequence[tuple[int, int, int, bytes, s
             (urgent, now, readings, columns),
         )
         _add(db, now, lane, (readings, 0, 0))
+
+
+def _marks(committed: Committed) -> dict[Lane, int]:
+    return {
+        "event": committed.event,
+        "data": committed.data,
+        "backfill": committed.backfill,
+    }
 
 
 def _cover(db: sqlite3.Connection, marks: Mapping[Lane, int]) -> tuple[int, int]:

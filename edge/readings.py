@@ -126,10 +126,10 @@ class Committed(msgspec.Struct):
     """
 
     epoch: str
-    event: int = 0
-    data: int = 0
-    backfill: int = 0
-    connection: int = 0
+    event: Count = 0
+    data: Count = 0
+    backfill: Count = 0
+    connection: Count = 0
 
 
 class Request(msgspec.Struct):

@@ -17,7 +17,7 @@ STUCK_AFTER_S: Final = 60.0
 class Heard(Enum):
     """What a mark meant."""
 
-    IGNORED = "of another epoch"
+    IGNORED = "of another epoch, or beyond every number given and no answer to our birth"
     ANSWERED = "the answer to our birth: numbers may be given"
     RENEWED = "our outbox was an old copy: a new epoch has begun"
     PROGRESS = "something went up"
@@ -63,7 +63,10 @@ class Sending:
         Raises:
             OutboxRefused: nothing was taken up; the marks will come again.
         """
+        answer = not self.answered and committed.connection == self.connection
         if committed.epoch != self.outbox.epoch:
+            return Heard.IGNORED
+        if self.outbox.outrun_by(committed) and not answer:
             return Heard.IGNORED
         self.heard = monotonic
         before = {lane: self.outbox.mark(lane) for lane in LANES}
@@ -75,7 +78,7 @@ class Sending:
                 flight.tried = monotonic
                 flight.wait_s = RESEND_AFTER_S
                 flight.since = monotonic if self._flying(lane) else None
-        if not self.answered and committed.connection == self.connection:
+        if answer:
             self.answered = True
             return Heard.ANSWERED
         if moved:
