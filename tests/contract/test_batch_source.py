@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -332,12 +332,13 @@ async def speaking(answers: Callable[[bytes], bytes | None]) -> AsyncIterator[tu
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         serving.add(cast(asyncio.Task[Any], asyncio.current_task()))
-        while data := await reader.read(65536):
-            got.append(data)
-            answer = answers(data)
-            if answer is None:
-                break
-            writer.write(answer)
+        with suppress(ConnectionError):  # a source may hang up with bytes unread
+            while data := await reader.read(65536):
+                got.append(data)
+                answer = answers(data)
+                if answer is None:
+                    break
+                writer.write(answer)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)

@@ -24,7 +24,7 @@ from commands.part_servers import (
 )
 
 pytestmark = pytest.mark.system
-AGENT = ("riverside/agent-1", "agent-1-word")
+AGENT = ("riverside/agent-5", "agent-5-word")
 COLLECTOR = ("collector", "collector-word")
 ANSWER_S_MAX = 10.0
 
@@ -88,23 +88,23 @@ def test_an_agent_is_heard_by_the_collector_on_its_own_topics_only(
 ) -> None:
     collector, agent = Client(mosquitto, *COLLECTOR), Client(mosquitto, *AGENT)
     collector.subscribe("steward/v1/+/+/data")
-    agent.publish("steward/v1/riverside/agent-2/data", b"forged")
-    agent.publish("steward/v1/riverside/agent-1/data", b"mine")
+    agent.publish("steward/v1/riverside/agent-6/data", b"forged")
+    agent.publish("steward/v1/riverside/agent-5/data", b"mine")
     collector.wait()
     collector.close()
     agent.close()
-    assert collector.heard == [("steward/v1/riverside/agent-1/data", b"mine")]
+    assert collector.heard == [("steward/v1/riverside/agent-5/data", b"mine")]
 
 
 def test_an_agent_hears_its_own_mark_and_nobody_elses(mosquitto: MosquittoServer) -> None:
     collector, agent = Client(mosquitto, *COLLECTOR), Client(mosquitto, *AGENT)
     agent.subscribe("steward/v1/#")
-    collector.publish("steward/v1/riverside/agent-2/committed", b"other")
-    collector.publish("steward/v1/riverside/agent-1/committed", b"own")
+    collector.publish("steward/v1/riverside/agent-6/committed", b"other")
+    collector.publish("steward/v1/riverside/agent-5/committed", b"own")
     agent.wait()
     collector.close()
     agent.close()
-    assert agent.heard == [("steward/v1/riverside/agent-1/committed", b"own")]
+    assert agent.heard == [("steward/v1/riverside/agent-5/committed", b"own")]
 
 
 def test_influxd_is_set_up_and_knows_our_bucket(influxd: InfluxServer) -> None:

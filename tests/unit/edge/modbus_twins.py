@@ -51,6 +51,8 @@ class RecordingServer:
     answer: Callable[[bytes], bytes | None]
     port: int = 0
     frames: list[bytes] = field(default_factory=list)
+    came_by: list[int] = field(default_factory=list)
+    """Of each frame, the number of its connection."""
     connections: int = 0
 
     @asynccontextmanager
@@ -72,17 +74,19 @@ class RecordingServer:
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
+        connection = self.connections
         try:
             while True:
                 frame = await reader.readexactly(6)
                 frame += await reader.readexactly(int.from_bytes(frame[4:6], "big"))
                 self.frames.append(frame)
+                self.came_by.append(connection)
                 answer = self.answer(frame)
                 if answer == b"":
                     return
                 writer.write(answer or b"")
-        except (OSError, EOFError):
-            return
+        except (OSError, EOFError, asyncio.CancelledError):
+            return  # cancelled by `running`, which waits for it: asyncio would log a task that ends so
         finally:
             writer.close()
 
