@@ -96,12 +96,23 @@ def prepare(data: Path, port: int, speed: float) -> Installation:
     return demo
 
 
-def start(demo: Installation, stop: Stop, seed: int = 1, *, faults: bool = True) -> float | None:
-    """Start everything; seconds until the first live value, None when that did not come."""
+def start(
+    demo: Installation,
+    stop: Stop,
+    seed: int = 1,
+    *,
+    faults: bool = True,
+    technician: bool = True,
+) -> float | None:
+    """Start everything; seconds until the first live value, None when that did not come.
+
+    Without `technician` nobody attends to the faults: they stay for people.
+    """
     words = ["simulate", "devices", str(PLANT), "--seed", str(seed)]
     if not demo.start(stop, *words, *(["--faults"] if faults else [])):
         return None
-    make_technician(demo)
+    if technician:
+        make_technician(demo)
     return _wait_for_life(demo, stop)
 
 

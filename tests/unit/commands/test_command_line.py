@@ -33,7 +33,7 @@ def test_no_command_and_a_wrong_one_are_wrong_use(capsys: pytest.CaptureFixture[
     assert "no command 'destroy'" in said(capsys)
 
 
-@pytest.mark.parametrize("name", sorted(set(main.COMMANDS) - {"screenshots"}))
+@pytest.mark.parametrize("name", sorted(main.COMMANDS))
 def test_every_command_explains_itself_with_an_example(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
