@@ -23,6 +23,9 @@ DURATION_S = {
     "weeks": 604800,
 }
 """Unit as people write it to seconds."""
+DURATION_S_MAX = 36_525 * 86_400
+YEARS = range(1900, 2200)
+"""Dates outside are a slip of the pen, and would take the calendar's arithmetic past its end."""
 
 
 def duration_s(value: object) -> float:
@@ -34,7 +37,10 @@ def duration_s(value: object) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]+)", value) if isinstance(value, str) else None
     if found is None or found[2] not in DURATION_S:
         raise ValueError('is not a duration such as "250ms", "10s", "20min", "12h" or "30 days"')
-    return float(found[1]) * DURATION_S[found[2]]
+    seconds = float(found[1]) * DURATION_S[found[2]]
+    if seconds > DURATION_S_MAX:
+        raise ValueError("is longer than 100 years")
+    return seconds
 
 
 def local_date(value: object) -> str:
@@ -43,11 +49,12 @@ def local_date(value: object) -> str:
     Raises:
         ValueError: not a date.
     """
-    if isinstance(value, date) and type(value) is date:
-        return value.isoformat()
-    if isinstance(value, str):
-        return date.fromisoformat(value).isoformat()
-    raise ValueError("is not a date such as 2026-01-31")
+    day = date.fromisoformat(value) if isinstance(value, str) else value
+    if type(day) is not date:
+        raise ValueError("is not a date such as 2026-01-31")
+    if day.year not in YEARS:
+        raise ValueError(f"is not in the years {YEARS.start} to {YEARS.stop - 1}")
+    return day.isoformat()
 
 
 Duration = Annotated[float, BeforeValidator(duration_s)]
@@ -66,9 +73,10 @@ Endpoint = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$")
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Season = Annotated[str, StringConstraints(pattern=r"^\d\d-\d\d\.\.\d\d-\d\d$")]
+_DAY_OF_YEAR = r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+Season = Annotated[str, StringConstraints(pattern=rf"^{_DAY_OF_YEAR}\.\.{_DAY_OF_YEAR}$")]
 Months = Annotated[
-    str, StringConstraints(pattern=r"^[1-9]\d{0,3} (day|week|month|quarter|year)s?$")
+    str, StringConstraints(pattern=r"^[1-9][0-9]{0,2} (day|week|month|quarter|year)s?$")
 ]
 
 
@@ -230,7 +238,7 @@ class LineText(Strict):
     tcp: Endpoint | None = None
     mqtt: Endpoint | None = None
     rtsp: Endpoint | None = None
-    timeout: Duration = 1.0
+    timeout: Annotated[Duration, Field(gt=0)] = 1.0
     backoff_max: Duration = 30.0
     user: str = ""
     password: SecretText | None = None
@@ -270,7 +278,7 @@ class PlantFile(Strict):
     standards: list[Id] = []
     plans_start: Day | None = None
     seasons: dict[Id, Season] = {}
-    poll: dict[Id, Duration] = {}
+    poll: dict[Id, Annotated[Duration, Field(gt=0)]] = {}
     locations: dict[str, Names] = {}
     lines: dict[Id, LineText]
     devices: dict[Id, DeviceText]

@@ -132,7 +132,7 @@ def load_plant(
 
 def _hash(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.toml")):
+    for path in sorted(path for path in folder.rglob("*.toml") if path.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -209,7 +209,30 @@ class _Builder:
                 self.mistakes.unknown(
                     self.shown, f"assets.{key}.location", asset.location, list(self.text.locations)
                 )
+            self._check_supply(key, asset)
             self.assets[key] = self._asset(key, asset)
+
+    def _check_supply(self, key: str, asset: AssetText) -> None:
+        """What an asset serves and what it is fed by must be there, and nothing feeds itself."""
+        for place in asset.serves:
+            if place not in self.text.locations:
+                self.mistakes.unknown(
+                    self.shown, f"assets.{key}.serves", place, list(self.text.locations)
+                )
+        if asset.fed_by is not None and asset.fed_by not in self.text.assets:
+            self.mistakes.unknown(
+                self.shown, f"assets.{key}.fed_by", asset.fed_by, list(self.text.assets)
+            )
+        if self._feeds_itself(key):
+            self.wrong(f"assets.{key}.fed_by", f"{asset.fed_by} is in the end fed by {key}")
+
+    def _feeds_itself(self, key: str) -> bool:
+        seen: set[str] = set()
+        at: str | None = key
+        while at in self.text.assets and at not in seen:
+            seen.add(at)
+            at = self.text.assets[at].fed_by
+        return at == key
 
     def _asset(self, key: str, asset: AssetText) -> Asset:
         parent = key.rpartition("/")[0]

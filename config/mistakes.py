@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+PATH_MAX = 200
+MESSAGE_MAX = 2000
+
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
@@ -31,7 +34,7 @@ class Mistakes:
     rows: list[Mistake] = field(default_factory=list)
 
     def add(self, file: str, path: str, message: str) -> None:
-        self.rows.append(Mistake(file, path, message))
+        self.rows.append(Mistake(file, _cut(path, PATH_MAX), _cut(message, MESSAGE_MAX)))
 
     def unknown(self, file: str, path: str, value: str, allowed: Sequence[str]) -> None:
         """A name that nothing has, with the names there are."""
@@ -42,3 +45,10 @@ class Mistakes:
         """Raise `ConfigErrors` with everything collected."""
         if self.rows:
             raise ConfigErrors(self.rows)
+
+
+def _cut(text: str, letters: int) -> str:
+    """Both ends of a text that somebody wrote far too long: the reason stands behind what was given."""
+    if len(text) <= letters:
+        return text
+    return f"{text[: letters // 4]} … {text[-3 * letters // 4 :]}"

@@ -129,7 +129,13 @@ def _check_text(context: _Context, key: str, text: PointText) -> None:
 
 
 def _is_whole(number: str) -> bool:
-    return number.removeprefix("-").isdecimal()
+    digits = number.removeprefix("-")
+    return digits.isdecimal() and len(digits) <= 16
+
+
+def _is_small(number: str) -> bool:
+    """A register's address or a bit, or too large for one: its bounds are checked elsewhere."""
+    return number.isdecimal() and len(number) <= 9
 
 
 def _source(
@@ -164,13 +170,13 @@ def _json_path(context: _Context, key: str, text: PointText, n: int) -> JsonPath
 
 
 def _steps(path: str) -> tuple[str | int, ...]:
-    return tuple(int(step) if step.isdecimal() else step for step in path.split(".") if step)
+    return tuple(int(step) if _is_small(step) else step for step in path.split(".") if step)
 
 
 def _register(context: _Context, key: str, text: PointText, shift: int) -> Register | None:
     table, _, place = (text.at or "").partition(":")
     address, _, bit = place.partition(".")
-    if table not in ("holding", "input", "coil", "discrete") or not address.isdecimal() or (bit and not bit.isdecimal()):  # fmt: skip
+    if table not in ("holding", "input", "coil", "discrete") or not _is_small(address) or (bit and not _is_small(bit)):  # fmt: skip
         context.wrong(f"{key}.at", f"{text.at!r} is not of the form table:address[.bit]; tables: holding, input, coil, discrete")  # fmt: skip
         return None
     words = text.words or WORDS.get(text.type, 0)
@@ -239,7 +245,7 @@ def _bits(
         context.wrong(key, "flags need a register; give each JSON member a point of kind flag")
         return
     for number, named in text.bits.items():
-        if not number.isdecimal() or int(number) >= 16 * source.words:
+        if not _is_small(number) or int(number) >= 16 * source.words:
             context.wrong(f"{key}.bits.{number}", f"is not a bit in 0..{16 * source.words - 1}")
             continue
         bit = named if isinstance(named, BitText) else BitText(id=named)

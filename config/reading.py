@@ -1,5 +1,6 @@
 """Reads one TOML file into its strict model and says every mistake in words."""
 
+import reprlib
 import tomllib
 import types
 import typing
@@ -13,6 +14,8 @@ from config.mistakes import Mistakes
 
 F = TypeVar("F", bound=Strict)
 BYTES_MAX = 4 * 1024 * 1024
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = 80
 
 
 def read_file(path: Path, model: type[F], shown: str, mistakes: Mistakes) -> F | None:
@@ -34,18 +37,29 @@ def _raw(path: Path, shown: str, mistakes: Mistakes) -> dict[str, Any] | None:
         if path.stat().st_size > BYTES_MAX:
             mistakes.add(shown, "", f"is larger than {BYTES_MAX // 1024 // 1024} MiB")
             return None
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        raw = tomllib.loads(path.read_bytes().decode("utf-8"))
+        _check_whole_numbers(raw)
+        return raw
     except FileNotFoundError:
         mistakes.add(shown, "", "is missing")
     except OSError as error:
         mistakes.add(shown, "", f"cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
         mistakes.add(shown, "", f"is not UTF-8: byte {error.start}")
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # of TOML, and of whole numbers with thousands of digits
         mistakes.add(shown, "", f"is not TOML: {error}")
     except RecursionError:
         mistakes.add(shown, "", "is nested too deep")
     return None
+
+
+def _check_whole_numbers(value: object) -> None:
+    """TOML's whole numbers have 64 bits; Python's reader takes longer ones."""
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _check_whole_numbers(each)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("a whole number beyond 64 bits")
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
@@ -71,15 +85,14 @@ def _said(model: type[BaseModel], location: tuple[int | str, ...], error: Any) -
         return f"unknown key; allowed: {', '.join(_allowed(model, location[:-1]))}"
     if kind == "missing":
         return "is missing"
+    shown = _short.repr(given)
     if kind == "literal_error":
-        return f"{given!r} is not one of {context['expected']}"
+        return f"{shown} is not one of {context['expected']}"
     if kind == "value_error":
-        return f"{given!r} {context['error']}"
+        return f"{shown} {context['error']}"
     if kind == "string_pattern_mismatch":
-        return f"{given!r} is not of the form {context['pattern']}"
-    message = error["msg"][0].lower() + error["msg"][1:]
-    shown = repr(given)
-    return f"{shown if len(shown) < 80 else shown[:77] + '...'}: {message}"
+        return f"{shown} is not of the form {context['pattern']}"
+    return f"{shown}: {error['msg'][0].lower() + error['msg'][1:]}"
 
 
 def _allowed(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

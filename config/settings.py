@@ -1,5 +1,6 @@
 """The one reader of the environment and of what a process is told at its start."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -53,6 +54,12 @@ class Settings:
 KNOWN = frozenset(f"STEWARD_{f.name.upper()}" for f in fields(Settings))
 """Every environment variable that Steward processes know."""
 
+BOUNDS = {
+    "http_port": (1, 65_535),
+    "broker_port": (1, 65_535),
+    "clock_origin_ms": (0, 4_102_444_800_000),
+}
+"""Setting to the lowest and highest whole number that it may be; the clock's end is the year 2100."""
 CHOICES = {"store": ("duckdb", "influxdb"), "log_level": ("DEBUG", "INFO", "WARNING", "ERROR")}
 
 
@@ -79,25 +86,49 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def _parse(name: str, kind: str, text: str) -> object:
+    if "\0" in text:
+        raise ValueError("holds a NUL")
     if name in CHOICES and text not in CHOICES[name]:
-        raise ValueError(f"{text!r} is not one of {', '.join(CHOICES[name])}")
+        raise ValueError(f"{_short(text)} is not one of {', '.join(CHOICES[name])}")
     if "Path" in kind:
-        return Path(text)
+        return _folder(text)
     if "int" in kind:
-        return int(text)
-    if "float" in kind:
+        return _whole(text, *BOUNDS.get(name, (0, 2**63 - 1)))
+    return _positive(text) if "float" in kind else text
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise ValueError("is empty; write . for this folder")
+    return Path(text)
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    digits = text.removeprefix("-")
+    if not digits.isdecimal() or len(digits) > 19 or not low <= int(text) <= high:
+        raise ValueError(f"{_short(text)} is not a whole number in {low}..{high}")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
         number = float(text)
-        if number <= 0:
-            raise ValueError(f"{text} is not above 0")
-        return number
-    return text
+    except ValueError:
+        number = math.nan
+    if not (number > 0 and math.isfinite(number)):
+        raise ValueError(f"{_short(text)} is not a number above 0")
+    return number
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
 def read_secret(secret: Secret, folder: Path, environment: Mapping[str, str] | None = None) -> str:
     """The secret of that name from `STEWARD_SECRET_<NAME>` or from the file `folder/<name>`.
 
     Raises:
-        SettingsError: neither is there.
+        SettingsError: neither is there, or what is there is no secret: one line of text.
     """
     env = os.environ if environment is None else environment
     variable = "STEWARD_SECRET_" + secret.name.upper().replace("-", "_")
@@ -105,8 +136,18 @@ def read_secret(secret: Secret, folder: Path, environment: Mapping[str, str] | N
         return env[variable]
     path = folder / secret.name
     if path.is_file():
-        return path.read_text(encoding="utf-8").strip()
+        return _one_line(path)
     raise SettingsError(f"secret {secret.name!r} is missing: write it to {path} or set {variable}")
+
+
+def _one_line(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"secret {path.name!r} cannot be read from {path}: {error}") from error
+    if not text or not text.isprintable():
+        raise SettingsError(f"secret {path.name!r} is not one line of text: write it to {path}")
+    return text
 
 
 def cache_folder(environment: Mapping[str, str] | None = None) -> Path:

@@ -1,0 +1,200 @@
+"""Configuration that cannot be right, beyond the slips of test_load: each is refused and named, nothing crashes."""
+
+from pathlib import Path
+
+import pytest
+
+from config.plant import Secret
+from config.settings import SettingsError, read_secret, read_settings
+from tests.unit.config.test_load import ALARMS, BOOSTER, DUTIES, PLANT, library, mistakes, spoil
+
+__all__ = ["library"]
+
+NINES = "9" * 5000
+DEEP = ".".join(["a"] * 2000)
+
+# name, file, what stands there, what is put there, what is said
+SPOILED = [
+    ("a number of 5000 digits", PLANT, "unit = 3", f"unit = {NINES}", "plant.toml: is not TOML"),
+    ("a hexadecimal of 5000 digits", PLANT, "unit = 3", f"unit = 0x{NINES}", "is not TOML"),
+    ("10^30 for a unit", PLANT, "unit = 3", "unit = 1" + "0" * 30, "beyond 64 bits"),
+    ("a negative unit", PLANT, "unit = 3", "unit = -3", "not in 1..247"),
+    ("a fraction for a unit", PLANT, "unit = 3", "unit = 3.5", "devices.booster-a.unit"),
+    ("NaN for a unit", PLANT, "unit = 3", "unit = nan", "devices.booster-a.unit"),
+    ("a list for a unit", PLANT, "unit = 3", "unit = [3]", "devices.booster-a.unit"),
+    ("a time of day for a unit", PLANT, "unit = 3", "unit = 07:32:00", "devices.booster-a.unit"),
+    ("a NUL in a text", PLANT, 'site = "riverside"', 'site = "river\0side"', "is not TOML"),
+    ("an escaped NUL in a text", PLANT, 'site = "riverside"', 'site = "river\\u0000side"', "not of the form"),
+    ("a lone surrogate in a text", PLANT, 'site = "riverside"', 'site = "river\\ud800"', "is not TOML"),
+    ("a line feed in a text", PLANT, 'site = "riverside"', 'site = "river\nside"', "is not TOML"),
+    ("a site with a line feed behind", PLANT, 'site = "riverside"', 'site = "riverside\\n"', "not of the form"),
+    ("a site that climbs", PLANT, 'site = "riverside"', 'site = "../riverside"', "not of the form"),
+    ("a site in capitals", PLANT, 'site = "riverside"', 'site = "Riverside"', "not of the form"),
+    ("an empty site", PLANT, 'site = "riverside"', 'site = ""', "not of the form"),
+    ("a site of 100 000 signs", PLANT, 'site = "riverside"', f'site = "{"!" * 100_000}"', "not of the form"),
+    ("a number for the site", PLANT, 'site = "riverside"', "site = 5", "valid string"),
+    ("no site", PLANT, 'site = "riverside"', "", "site: is missing"),
+    ("a table for the site", PLANT, 'site = "riverside"', 'site = { id = "riverside" }', "valid string"),
+    ("keys nested deeply", PLANT, 'site = "riverside"', f"site.{DEEP} = 1", "plant.toml"),
+    ("two thousand brackets", PLANT, 'site = "riverside"', f"site = {'[' * 2000}", "nested too deep"),
+    ("a zone that climbs", PLANT, "Asia/Shanghai", "../../etc/passwd", "IANA zone"),
+    ("an empty zone", PLANT, "Asia/Shanghai", "", "IANA zone"),
+    ("a season in month 13", PLANT, "06-01..09-30", "13-01..09-30", "not of the form"),
+    ("a season from day 0", PLANT, "06-01..09-30", "06-00..09-30", "not of the form"),
+    ("a standard that climbs", PLANT, '["grade-3"]', '["../grade-3"]', "not of the form"),
+    ("a text for the standards", PLANT, '["grade-3"]', '"grade-3"', "standards"),
+    ("a profile that climbs", PLANT, '"booster-duo"', '"../profiles/booster-duo"', "not of the form"),
+    ("an absolute path for a profile", PLANT, '"booster-duo"', '"/etc/passwd"', "not of the form"),
+    ("a location that climbs", PLANT, '"tower-a/roof" =', '"tower-a/../roof" =', "building/floor/room"),
+    ("a location in Chinese", PLANT, '"tower-a/roof" =', '"屋顶" =', "building/floor/room"),
+    ("a port that is 0", PLANT, "127.0.0.1:15020", "127.0.0.1:0", "not in 1..65535"),
+    ("a port of six digits", PLANT, "127.0.0.1:15020", "127.0.0.1:150200", "not of the form"),
+    ("a host with a blank", PLANT, "127.0.0.1:15020", "127.0.0.1 :15020", "not of the form"),
+    ("an address of the web", PLANT, "127.0.0.1:15020", "http://127.0.0.1:15020", "not of the form"),
+    ("a password in clear", PLANT, 'agent = "edge-a"', 'agent = "edge-a"\npassword = "x"', "password"),
+    ("a secret that climbs", PLANT, 'agent = "edge-a"', 'agent = "edge-a"\npassword = { secret = "../x" }', "not of the form"),
+    ("an agent with a wildcard", PLANT, 'agent = "edge-a"', 'agent = "+"', "not of the form"),
+    ("an agent with a slash", PLANT, 'agent = "edge-a"', 'agent = "edge/a"', "not of the form"),
+    ("a back-off below 0", PLANT, 'backoff_max = "5s"', 'backoff_max = "-5s"', "is not a duration"),
+    ("a back-off of 400 digits", PLANT, 'backoff_max = "5s"', f'backoff_max = "{"9" * 400}s"', "longer than 100 years"),
+    ("a back-off of a million days", PLANT, 'backoff_max = "5s"', 'backoff_max = "1000000 days"', "longer than 100 years"),
+    ("a back-off in other digits", PLANT, 'backoff_max = "5s"', 'backoff_max = "NaN s"', "is not a duration"),
+    ("a timeout of nothing", PLANT, 'backoff_max = "5s"', 'timeout = "0s"', "greater than 0"),
+    ("a poll class of nothing", PLANT, 'calendar = "cn"', 'calendar = "cn"\npoll = { fast = "0s" }', "greater than 0"),
+    ("in service in 1066", PLANT, "in_service = 2021-05-01", "in_service = 1066-10-14", "1900 to 2199"),
+    ("in service in 9999", PLANT, "in_service = 2021-05-01", "in_service = 9999-12-31", "1900 to 2199"),
+    ("in service at an instant", PLANT, "in_service = 2021-05-01", "in_service = 2021-05-01T00:00:00Z", "is not a date"),
+    ("in service on February 31", PLANT, "in_service = 2021-05-01", "in_service = 2021-02-31", "is not TOML"),
+    ("plans that start in year 1", PLANT, 'calendar = "cn"', 'calendar = "cn"\nplans_start = 0001-01-01', "1900 to 2199"),
+    ("a line twice", PLANT, "[lines.b-pumps]", "[lines.a-pumps]", "is not TOML"),
+    ("a device twice", PLANT, "[devices.booster-b]", "[devices.booster-a]", "is not TOML"),
+    ("fed by nothing there", PLANT, "in_service = 2021-05-01", 'fed_by = "z-board"', "'z-board' is unknown; allowed:"),
+    ("fed by itself", PLANT, "in_service = 2021-05-01", 'fed_by = "a-booster"', "is in the end fed by a-booster"),
+    ("serving no place there", PLANT, "in_service = 2021-05-01", 'serves = ["moon"]', "'moon' is unknown; allowed:"),
+    ("a register of 5000 digits", BOOSTER, '"holding:0"', f'"holding:{NINES}"', "of the form table:address"),
+    ("a register in hexadecimal", BOOSTER, '"holding:0"', '"holding:0x10"', "of the form table:address"),
+    ("a register without a number", BOOSTER, '"holding:0"', '"holding:"', "of the form table:address"),
+    ("a bit of 5000 digits", BOOSTER, '"holding:0"', f'"holding:0.{NINES}"', "of the form table:address"),
+    ("bit 16 of a word", BOOSTER, '"holding:0"', '"holding:0.16"', "not in 0..15"),
+    ("a named bit of 5000 digits", BOOSTER, "7 = { id", f"{NINES} = {{ id", "not a bit in 0..15"),
+    ("a named bit below 0", BOOSTER, "7 = { id", "-7 = { id", "not a bit in 0..15"),
+    ("a state of 5000 digits", BOOSTER, '{ 0 = { id = "off"', f'{{ {NINES} = {{ id = "off"', "not a whole number"),
+    ("a state of two signs", BOOSTER, '{ 0 = { id = "off"', '{ --1 = { id = "off"', "not a whole number"),
+    ("an infinite scale", BOOSTER, "scale = 0.01", "scale = inf", "finite"),
+    ("a scale of 1e400", BOOSTER, "scale = 0.01", "scale = 1e400", "finite"),
+    ("a scale of 400 digits", BOOSTER, "scale = 0.01", f"scale = {'9' * 400}", "beyond 64 bits"),
+    ("a range with NaN", BOOSTER, "range = [0, 16]", "range = [nan, 16]", "finite"),
+    ("a range of words", BOOSTER, "range = [0, 16]", 'range = ["low", "high"]', "valid number"),
+    ("a range of three", BOOSTER, "range = [0, 16]", "range = [0, 8, 16]", "at most 2 items"),
+    ("a version of 0.5", BOOSTER, "version = 1", "version = 0.5", "version"),
+    ("a version in words", BOOSTER, "version = 1", 'version = "one"', "version"),
+    ("a priority in Chinese", BOOSTER, 'priority = "high"', 'priority = "高"', "is not one of"),
+    ("a limit of NaN", BOOSTER, "high = 7.1", "high = nan", "finite"),
+    ("a limit in a text", BOOSTER, "high = 7.1", 'high = "7.1"', "high"),
+    ("a deadband of NaN", BOOSTER, "deadband = 0.02", "deadband = nan", "points."),
+    ("65 000 words at once", BOOSTER, "max_words = 64", "max_words = 65000", "less than or equal to 125"),
+    ("a rule's unknown key", ALARMS, 'abnormal = ["fault"]', 'abnormal = ["fault"]\nhigher = 5', "unknown key; allowed:"),
+    ("a rule of no kind", ALARMS, 'kind = "state"\nabnormal = ["fault"]', 'abnormal = ["fault"]', "kind: is missing"),
+    ("a duty of no times", DUTIES, "times = 2", "times = -1", "greater than or equal to 1"),
+    ("a duty of many times", DUTIES, "times = 2", "times = 1000000", "less than or equal to 48"),
+    ("a gap of a million days", DUTIES, '"15 days"', '"1000000 days"', "longer than 100 years"),
+    ("a grid from year 9999", DUTIES, "anchor = 2026-01-05", "anchor = 9999-12-31", "1900 to 2199"),
+    ("a source twice as long", DUTIES, '"M039"', '"M039039"', "not of the form"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "file", "old", "new", "said"), SPOILED, ids=[s[0] for s in SPOILED])  # fmt: skip
+def test_what_cannot_be_right_is_named_and_what_is_allowed_said(
+    library: Path, name: str, file: str, old: str, new: str, said: str
+) -> None:
+    spoil(library, file, old, new)
+    found = mistakes(library)
+    assert any(said in m for m in found), found
+    assert all(m.startswith(("plants/", "profiles/", "standards/")) for m in found), found
+    assert all(len(m) < 2300 for m in found)
+
+
+FILES: dict[str, bytes] = {
+    "a byte order mark": b"\xef\xbb\xbf", "utf-16": "site = 'x'".encode("utf-16"), "binary": bytes(range(256)),
+    "a NUL": b"\0", "bad utf-8 in a text": b'site = "\xff"', "overlong utf-8": b'site = "\xc0\xaf"',
+    "JSON": b'{"site": "riverside"}', "YAML": b"site: riverside\n", "half a line": b'site = "riv', "a tab of zeros": b"\t\0\0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("file", [PLANT, BOOSTER, DUTIES, "plants/riverside/alarms.toml"])
+def test_a_file_that_is_no_text_or_no_toml_is_named(library: Path, file: str, name: str) -> None:
+    path = library / file
+    rest = path.read_bytes() if path.exists() else b""
+    path.write_bytes(FILES[name] + rest)
+    found = mistakes(library)
+    assert any(m.startswith(f"{file}: is not ") for m in found), found
+
+
+def test_a_folder_in_place_of_a_file_is_named(library: Path) -> None:
+    (library / "plants/riverside/alarms.toml").mkdir()
+    assert any("alarms.toml: cannot be read" in m for m in mistakes(library))
+
+
+def test_a_ring_of_supply_is_told_at_each_of_its_assets(library: Path) -> None:
+    path = library / PLANT
+    text = path.read_text(encoding="utf-8")
+    for one, other in (("a-booster", "b-booster"), ("b-booster", "a-booster")):
+        text = text.replace(f"[assets.{one}]", f'[assets.{one}]\nfed_by = "{other}"', 1)
+    path.write_text(text, encoding="utf-8")
+    assert sum("is in the end fed by" in m for m in mistakes(library)) == 2
+
+
+def test_mistakes_of_several_files_are_told_at_once(library: Path) -> None:
+    spoil(library, PLANT, "Asia/Shanghai", "Asia/Atlantis")
+    spoil(library, BOOSTER, "scale = 0.01", "scale = inf")
+    spoil(library, DUTIES, "times = 2", "times = 0")
+    assert {m.partition(":")[0] for m in mistakes(library)} >= {PLANT, BOOSTER, DUTIES}
+
+
+# --- settings ----------------------------------------------------------------------------------
+
+SETTINGS: dict[str, tuple[str, str]] = {
+    "a port in words": ("STEWARD_HTTP_PORT", "eighty"),
+    "a port that is a fraction": ("STEWARD_HTTP_PORT", "80.5"),
+    "an empty port": ("STEWARD_HTTP_PORT", ""),
+    "port 0": ("STEWARD_BROKER_PORT", "0"),
+    "a port below 0": ("STEWARD_HTTP_PORT", "-1"),
+    "a port beyond 65535": ("STEWARD_HTTP_PORT", "65536"),
+    "a port of 5000 digits": ("STEWARD_HTTP_PORT", NINES),
+    "a port in hexadecimal": ("STEWARD_HTTP_PORT", "0x50"),
+    "a factor of NaN": ("STEWARD_CLOCK_FACTOR", "nan"),
+    "an infinite factor": ("STEWARD_CLOCK_FACTOR", "inf"),
+    "a factor of 0": ("STEWARD_CLOCK_FACTOR", "0"),
+    "a factor below 0": ("STEWARD_CLOCK_FACTOR", "-1"),
+    "a factor in words": ("STEWARD_CLOCK_FACTOR", "fast"),
+    "an origin below 0": ("STEWARD_CLOCK_ORIGIN_MS", "-1"),
+    "an origin beyond 2099": ("STEWARD_CLOCK_ORIGIN_MS", "9" * 20),
+    "a store that is none": ("STEWARD_STORE", "oracle"),
+    "a store in capitals": ("STEWARD_STORE", "DUCKDB"),
+    "a log level that is none": ("STEWARD_LOG_LEVEL", "LOUD"),
+    "a folder with a NUL": ("STEWARD_DATA", "data\0x"),
+    "an empty folder": ("STEWARD_DATA", ""),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_that_cannot_be_right_is_named(name: str) -> None:
+    variable, value = SETTINGS[name]
+    with pytest.raises(SettingsError) as raised:
+        read_settings({variable: value, "STEWARD_HTTP_HOST": "127.0.0.1"})
+    assert str(raised.value).startswith(f"{variable}: ")
+    assert len(str(raised.value)) < 300
+
+
+def test_all_wrong_settings_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings(dict(SETTINGS.values()))
+    assert len(str(raised.value).splitlines()) == len({v for v, _ in SETTINGS.values()})
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", b"two\nlines", b"a\0b"])
+def test_a_secret_that_cannot_be_one_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "cam-1").write_bytes(content)
+    with pytest.raises(SettingsError, match="cam-1"):
+        read_secret(Secret("cam-1"), tmp_path, {})
