@@ -128,9 +128,6 @@ REQUESTS: dict[str, tuple[str, str, dict[str, str], dict[str, str]]] = {
     "a method that is none here": ("PUT", "/api/v1/sites", {}, {}),
     "a method that is no word": ("WAR", "/api/v1/sites", {}, {}),
     "a token id that is none": ("DELETE", "/api/v1/tokens/zz", {}, {}),
-    "an if-match that is no tag": ("POST", MOVES, {}, {"if-match": "\x80\xff" * 10}),
-    "an if-match that is long": ("POST", MOVES, {}, {"if-match": "x" * 100}),
-    "an idempotency key that is long": ("POST", ORDERS, {}, {"idempotency-key": "x" * 500}),
     "a length that is no number": ("POST", ORDERS, {}, {"content-length": "many"}),
     "a length beyond all": ("POST", ORDERS, {}, {"content-length": "9" * 30}),
     "a body that is a form": (
@@ -207,10 +204,11 @@ async def test_a_sign_in_that_cannot_be_right(web: Web, name: str) -> None:
         check(await client.post("/api/v1/session", json=SESSIONS[name]))
 
 
-@pytest.mark.parametrize(
-    "cookie", ["", "x", "steward_session=", "steward_session=\x80\xff", "steward_session=" + "x" * 9000,
-               "steward_session=a; steward_session=b", ";;;=;", "steward_session"]
-)  # fmt: skip
+COOKIES = ["", "x", "steward_session=", "steward_session=\x80\xff", "steward_session=" + "x" * 9000,
+           "steward_session=a; steward_session=b", ";;;=;", "steward_session"]  # fmt: skip
+
+
+@pytest.mark.parametrize("cookie", COOKIES)
 async def test_a_cookie_that_is_none_is_nobody(web: Web, cookie: str) -> None:
     async with web.client() as client:
         headers = [(b"cookie", cookie.encode("latin-1"))]
