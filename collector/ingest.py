@@ -2,6 +2,7 @@
 
 import gc
 import logging
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +21,7 @@ from config.plant import Plant
 log = logging.getLogger("steward.ingest")
 
 ENTRIES_AT_ONCE: Final = 2_000
+QUARANTINE_SHOWN_MAX: Final = 500
 
 
 def spare_garbage_collection() -> None:
@@ -88,6 +90,8 @@ class Ingest:
     live_file: Path | None = None
     save_every_s: float = 60.0
     stats: IngestStats = field(default_factory=IngestStats)
+    quarantine: deque[Entry] = field(default_factory=lambda: deque(maxlen=QUARANTINE_SHOWN_MAX))
+    """The newest that was set aside since the start; the journal has all of it."""
     receiving: Receiving = field(init=False)
     _columns: Columns = field(init=False)
     _position: int = field(init=False, default=0)
@@ -154,6 +158,7 @@ class Ingest:
         if taken.entries:
             joined = self._columns.join(taken.entries, [a.batch for a in taken.batches])
             entries = [*taken.entries, *joined.aside] if joined.aside else taken.entries
+            self.quarantine.extend(entry for entry in entries if entry.kind == "aside")
             before, self._position = self._position, await self._journalled(entries)
             self._show(joined, entries[-1].received)
             if self.projecting is not None:

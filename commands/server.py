@@ -37,6 +37,9 @@ from config.settings import Settings, SettingsError, read_settings
 T = TypeVar("T")
 EXAMPLE = "server config/plants/riverside"
 STALE_STATE_MS = 30_000
+QUARANTINE_BYTES_SHOWN = 200
+LOOP_WAITS_S_MAX = 0.2
+"""What runs in the loop waits for another writer of the ledger no longer, and tries again."""
 CLOSE_AFTER_MS = 2 * 3_600_000
 KEEP_RAW_MS = 90 * 24 * 3_600_000
 """Raw readings are kept for 90 days."""
@@ -133,8 +136,9 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     clock = settings.clock()
     url = ledger_url(settings)
     migrate(url)
-    engine = open_ledger(url)
-    decisions, asks, desk = SqlDecisions(engine), SqlAsks(engine), SqlDesk(engine)
+    in_the_loop, in_threads = open_ledger(url, wait_s=LOOP_WAITS_S_MAX), open_ledger(url)
+    decisions, asks = SqlDecisions(in_the_loop), SqlAsks(in_the_loop)
+    desk, wishes = SqlDesk(in_threads), SqlAsks(in_threads)
     journal = SqliteJournal(settings.data / "journal")
     store = open_store(settings)
     live = LiveTable(plants)
@@ -148,11 +152,11 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     )  # fmt: skip
     planning = Planning(plants, decisions, asks, store, off_the_loop)
     services = Services(
-        plants={plant.site: plant for plant in plants}, live=live, decisions=decisions, asks=asks,
+        plants={plant.site: plant for plant in plants}, live=live, decisions=decisions, asks=wishes,
         desk=desk, store=store, clock=clock, offload=off_the_loop,
     )  # fmt: skip
     server = Server(
-        plants, settings, clock, journal, store, decisions, asks, desk, live, alarming,
+        plants, settings, clock, journal, store, decisions, wishes, desk, live, alarming,
         projecting, ingest, planning, source, services,
     )  # fmt: skip
     _tell(server)
@@ -232,9 +236,18 @@ def _agents(server: Server, site: str) -> list[dict[str, Any]]:
 
 
 def _quarantine(server: Server, site: str) -> Mapping[str, Any]:
-    counts = server.journal.counts()
-    count = sum(c.aside + c.aside_batches for key, c in counts.items() if key[0] == site)
-    return {"items": [], "count": count}
+    """What was set aside: counts of all, the newest since the start with their reasons, newest first."""
+    counts = [c for key, c in server.journal.counts().items() if key[0] == site]
+    readings, batches = sum(c.aside for c in counts), sum(c.aside_batches for c in counts)
+    items = [
+        {
+            "received_at": entry.received, "agent": entry.agent, "lane": entry.lane, "sequence": entry.seq,
+            "readings": entry.readings, "reason": entry.reason, "bytes": len(entry.payload),
+            "begins": entry.payload[:QUARANTINE_BYTES_SHOWN].decode("utf-8", "replace"),
+        }
+        for entry in reversed(tuple(server.ingest.quarantine)) if entry.site == site
+    ]  # fmt: skip
+    return {"items": items, "count": readings + batches, "readings": readings, "batches": batches}
 
 
 def _complete_until(server: Server) -> int:
@@ -262,6 +275,7 @@ async def running(server: Server) -> AsyncIterator[list[asyncio.Task[None]]]:
         server.journal.close()
         server.store.close()
         server.decisions.close()
+        server.asks.close()
 
 
 async def serve(plants: Sequence[Plant], settings: Settings) -> None:

@@ -72,14 +72,16 @@ _LOCK = 0x57E4A4D
 """Advisory lock of all appends: without it a reader could pass over a number given but not yet kept."""
 
 
-def open_ledger(url: str) -> sa.Engine:
+def open_ledger(url: str, *, wait_s: float = 10.0) -> sa.Engine:
     """An engine for `url` (`sqlite:///file` or `postgresql+psycopg://…`), durable on commit.
+
+    On SQLite it waits at most `wait_s` for another writer before it says `Unavailable`.
 
     The tables must be there: `commands.migrate.migrate(url)` makes them.
     """
     if not url.startswith("sqlite"):
         return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 30})
+    engine = sa.create_engine(url, connect_args={"timeout": wait_s})
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

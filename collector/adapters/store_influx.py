@@ -179,27 +179,42 @@ class InfluxStore:
         if start >= end:
             return in_buckets(nothing(), width_ms)
         field = field_of(site, point)
-        wanted = [(name, name, field.name) for name in BUCKET_COLUMNS]
-        wanted += [("count", "count", field.name + QUALITY), ("worst", "max", field.name + QUALITY)]
-        one = Field(field.site, field.asset, "")
-        queries = (
-            f"{self._from(start, end)} |> {_measured(MEASUREMENT, f'{_is(one)} and r._field == {_text(of)}')}"
-            f' |> aggregateWindow(every: {width_ms}ms, fn: {function}, createEmpty: false, timeSrc: "_start")'
-            f' |> yield(name: "{name}")'
-            for name, function, of in wanted
-        )
-        tables = self._tables("\n".join(queries), "result")
-        columns = {name: _column(table) for name, table in tables.items()}
-        none = _column(None)
-        time, count = columns.get("count", none)
-        names = (*BUCKET_COLUMNS, "worst")
-        aligned = {name: _aligned(time, *columns.get(name, none)) for name in names}
+        quality = self._windows(start, end, width_ms, field.name + QUALITY, field, {"count": "count", "worst": "max"})  # fmt: skip
+        time, count = quality.get("count", _column(None))
+        worst = _aligned(time, *quality.get("worst", _column(None))).astype(np.uint8)
+        of = dict(zip(BUCKET_COLUMNS, BUCKET_COLUMNS, strict=True))
+        usable = bool(len(worst)) and int(worst.max()) >= BAD
+        columns = self._windows(start, end, width_ms, field.name, field, of, usable_only=usable)
+        aligned = {name: _aligned(time, *columns.get(name, _column(None))) for name in of}
         return Buckets(
             time=time // width_ms * width_ms,  # the first window begins where the span does
             count=count.astype(np.int64),
-            worst=aligned.pop("worst").astype(np.uint8),
+            worst=worst,
             **aligned,
         )
+
+    def _windows(
+        self, start: int, end: int, width_ms: int, name: str, field: Field, wanted: Mapping[str, str],
+        *, usable_only: bool = False,
+    ) -> dict[str, tuple[Ints, Floats]]:  # fmt: skip
+        """Start and value of each window, by result; `wanted` maps results to functions.
+
+        A value that a missing one replaced still stands beside its bad quality, since one field
+        cannot be deleted: `usable_only` joins each value with its quality first, which is slower.
+        """
+        one = Field(field.site, field.asset, "")
+        if usable_only:
+            both = f"{_measured(MEASUREMENT, _is(field))} |> {_usable(name)}"
+        else:
+            both = _measured(MEASUREMENT, f"{_is(one)} and r._field == {_text(name)}")
+        queries = (
+            f"{self._from(start, end)} |> {both}"
+            f' |> aggregateWindow(every: {width_ms}ms, fn: {function}, createEmpty: false, timeSrc: "_start")'
+            f' |> yield(name: "{result}")'
+            for result, function in wanted.items()
+        )
+        tables = self._tables("\n".join(queries), "result")
+        return {result: _column(table) for result, table in tables.items()}
 
     def close(self) -> None:
         """Give the connections back."""
@@ -256,6 +271,17 @@ def _is(field: Field) -> str:
         return place
     names = (field.name, field.name + QUALITY)
     return f"{place} and ({' or '.join(f'r._field == {_text(name)}' for name in names)})"
+
+
+def _usable(name: str) -> str:
+    """Only values whose quality at the same time is not bad."""
+    value, quality = _text(name), _text(name + QUALITY)
+    return (
+        'pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")'
+        f" |> filter(fn: (r) => exists r[{value}] and r[{quality}] < {BAD})"
+        f' |> rename(fn: (column) => if column == {value} then "_value" else column)'
+        ' |> sort(columns: ["_time"])'
+    )
 
 
 def _rows(text: str) -> list[dict[str, str]]:

@@ -13,6 +13,10 @@ BODIES_REMEMBERED: Final = 1_000
 CLOCK_WINDOW_MS: Final = 300_000
 LEAP_MS: Final = 24 * 3_600_000
 """A clock is not taken to have leapt further than this on the word of one message alone."""
+LAG_MS: Final = 60_000
+LAG_LASTS_MS: Final = 5_000
+LAG_VARIES_MS: Final = 5_000
+"""A sample this far behind is a delay, or a clock set back: a delay does not stay the same for so long."""
 POINT_ID: Final = re.compile(r"[a-z0-9-]+(?:/[a-z0-9-]+)*/[a-z0-9_]+")
 EPOCH_ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 KINDS: Final = frozenset({"measurement", "counter", "state", "flag"})
@@ -100,18 +104,19 @@ class ClockError:
 
     A message can only be late, never early: of all samples (sent minus received) of the last 2.5 to
     5 minutes the greatest is the nearest to the truth. A sample more than a day away from what is
-    known is no delay: it counts once the next one agrees, and then for all that came before.
+    known is no delay: it counts once the next one agrees, and then for all that came before. So does
+    one that is more than a minute behind, once others have agreed for five seconds.
     """
 
     _since: int = 0
     _now: int | None = None
     _before: int | None = None
-    _doubted: int | None = None
+    _doubted: tuple[int, int] | None = None
 
     def sample(self, sent: int, received: int) -> None:
         """Take up one message: when the agent says it sent it, when it came (both UTC ms)."""
         error = sent - received
-        if self._doubts(error):
+        if self._doubts(error, received):
             return
         age = received - self._since
         if self._now is None or age >= CLOCK_WINDOW_MS // 2 or age < 0:
@@ -120,16 +125,20 @@ class ClockError:
         elif error > self._now:
             self._now = error
 
-    def _doubts(self, error: int) -> bool:
-        """Whether the sample leaps and the last one did not leap to the same place."""
+    def _doubts(self, error: int, received: int) -> bool:
+        """Whether the sample leaps to where no others have been before it."""
         doubted, self._doubted = self._doubted, None
-        if self._now is None or abs(error - self.ms) <= LEAP_MS:
+        leap = error - self.ms
+        if self._now is None or -LAG_MS <= leap <= LEAP_MS:
             return False
-        if doubted is None or abs(error - doubted) > LEAP_MS:
-            self._doubted = error
-            return True
-        self._now = self._before = None
-        return False
+        far = abs(leap) > LEAP_MS
+        agrees = doubted is not None and abs(error - doubted[0]) <= (LEAP_MS if far else LAG_VARIES_MS)  # fmt: skip
+        first = doubted if doubted is not None and agrees else (error, received)
+        if agrees and (far or received - first[1] >= LAG_LASTS_MS):
+            self._now = self._before = None
+            return False
+        self._doubted = first
+        return True
 
     @property
     def ms(self) -> int:

@@ -169,3 +169,20 @@ def test_the_migrations_make_what_the_code_expects(tmp_path: Path) -> None:
 
 def _ours(name: str | None) -> bool:
     return name in metadata.tables
+
+
+def test_another_writer_that_holds_the_ledger_is_waited_for_as_long_as_told(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    migrate(url)
+    engine, other = open_ledger(url, wait_s=0.01), open_ledger(url)
+    decisions = SqlDecisions(engine)
+    with other.execution_options(writing=True).begin():
+        with pytest.raises(Unavailable, match="locked"):
+            decisions.append([], [], {"reader": 1})
+        assert decisions.cursor("reader") == 0, "reading goes on"
+    decisions.append([], [], {"reader": 1})
+    assert decisions.cursor("reader") == 1
+    engine.dispose()
+    other.dispose()

@@ -296,6 +296,21 @@ def test_a_bucket_of_missing_values_only_counts_them_and_has_no_numbers(
     assert_same_buckets(found, by_hand(rows, 60_000))
 
 
+def test_a_value_that_a_missing_one_replaced_is_in_no_bucket(store: ReadingStore) -> None:
+    store.write(
+        [batch(PRESSURE, [(T0, 9.0, GOOD), (T0 + 1, 1.0, GOOD), (T0 + 2, 3.0, SUSPECT)])], 1
+    )
+    store.write([batch(PRESSURE, [(T0, None, NO_ANSWER), (T0 + HOUR, 5.0, GOOD)])], 2)
+    found = store.buckets(SITE, PRESSURE.point, T0, T0 + 2 * HOUR, HOUR)
+    assert found.min.tolist() == [1.0, 5.0]
+    assert found.max.tolist() == [3.0, 5.0]
+    assert found.mean.tolist() == [2.0, 5.0]
+    assert found.first.tolist() == [1.0, 5.0]
+    assert found.last.tolist() == [3.0, 5.0]
+    assert found.count.tolist() == [3, 1]
+    assert found.worst.tolist() == [NO_ANSWER, GOOD]
+
+
 @pytest.mark.parametrize(("day", "hours"), [((2026, 3, 29), 23), ((2026, 10, 25), 25)])
 def test_a_day_with_a_clock_change_has_all_its_hours(
     store: ReadingStore, day: tuple[int, int, int], hours: int

@@ -4,6 +4,7 @@ from collector.domain.delivery import (
     ARRIVALS_TO_BELIEVE,
     BODIES_REMEMBERED,
     CLOCK_WINDOW_MS,
+    LAG_MS,
     LEAP_MS,
     Accepted,
     Arrivals,
@@ -102,6 +103,24 @@ def test_a_clock_that_is_set_right_is_believed_with_its_second_message() -> None
     assert clock.ms > LEAP_MS
     clock.sample(3_000, 3_000)
     assert clock.ms == 0
+
+
+def test_a_clock_set_back_an_hour_is_believed_after_five_seconds() -> None:
+    clock = ClockError()
+    clock.sample(10_000_000, 10_000_000)
+    for at in range(10_001_000, 10_006_000, 1_000):
+        clock.sample(at - 3_600_000, at)
+        assert clock.ms == 0
+    clock.sample(10_006_000 - 3_600_000, 10_006_000)
+    assert clock.ms == -3_600_000
+
+
+def test_what_a_stalled_broker_held_back_is_no_clock_set_back() -> None:
+    clock = ClockError()
+    clock.sample(10_000_000, 10_000_000)
+    for sent in range(10_010_000, 10_200_000, 1_000):
+        clock.sample(sent, 10_200_000 + (sent - 10_010_000) // 100)
+    assert -LAG_MS < clock.ms <= 0
 
 
 def row(index: int = 0, **other: object) -> PointRow:
