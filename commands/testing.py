@@ -12,6 +12,8 @@ from config.settings import environment_with, in_ci
 ROOT = Path(__file__).parent.parent
 PARTS = ("mosquitto", "mbpoll", "chromium", "postgres", "influxd")
 EXAMPLE = "test --only unit,real"
+WORKERS = ("-n", "2", "--dist", "loadfile")
+"""Two at a time, a file in one of them; each worker starts the real servers that its tests need."""
 PLACES = {
     "unit": ["tests/unit", "tests/contract", "tests/rules", "tests/golden"],
     "real": ["tests/system", "tests/contract"],
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     coverage = [] if chosen or arguments.pytest else ["--cov", "--cov-report="]
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *coverage, *paths, *arguments.pytest],
+        [sys.executable, "-m", "pytest", "-q", *WORKERS, *coverage, *paths, *arguments.pytest],
         cwd=ROOT, check=False, stdin=subprocess.DEVNULL, env=environment_with(PYTHONHASHSEED="0"),
     )  # fmt: skip
     print(f"tests took {time.monotonic() - started:.0f} s", flush=True)

@@ -6,7 +6,7 @@ Where `CI` is set a part that is missing fails the test; elsewhere it is left ou
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -34,6 +34,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     _config.remove(config)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells the one that prints the summary what it left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash[_left_out]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """One of the workers ended: what it left out counts for the whole run."""
+    names = _config[-1].stash[_left_out]
+    for what, (reason, tests) in getattr(node, "workeroutput", {}).get("left_out", {}).items():
+        names[what] = (reason, names.get(what, ("", 0))[1] + tests)
 
 
 def leave_out(what: str, reason: str, *, fails_in_ci: bool = True) -> None:

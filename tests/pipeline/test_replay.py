@@ -95,7 +95,7 @@ def test_a_skab_recording_and_a_copy_with_emptied_cells_come_through_both_ways(
         leave_out("the SKAB recordings", "they are not beside this checkout", fails_in_ci=False)
     emptied = tmp_path / "emptied.csv"
     count = with_emptied_cells(path, emptied)
-    code, outcome = replayed(capsys, str(path), str(emptied), "--speed", "80")
+    code, outcome = replayed(capsys, str(path), str(emptied), "--speed", "20")
     assert code == 0, outcome
     played = {(Path(row["file"]).name, row["by"]): row for row in outcome["played"]}
     assert len(played) == 4

@@ -54,13 +54,14 @@ PLANTED = {
 }
 
 
-def run(folder: Path, text: str, ci: str) -> str:
+def run(folder: Path, text: str, ci: str, *words: str) -> str:
     planted = folder / "test_planted.py"
     planted.write_text(text, encoding="utf-8")
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-c", str(ROOT / "pyproject.toml")),
             *("-p", "tests.conftest", "--rootdir", str(ROOT), "-p", "no:cacheprovider"),
+            *words,
             str(planted),
         ],
         cwd=ROOT, capture_output=True, text=True, check=False, env=environment_with(CI=ci),
@@ -79,3 +80,8 @@ def test_in_ci_a_part_that_is_not_there_fails(tmp_path: Path) -> None:
     out = run(tmp_path, PLANTED["a part that is not there"][0], ci="true")
     assert "1 failed" in out
     assert "CI is set: nothing may be left out" in out
+
+
+def test_what_a_worker_left_out_is_named_in_the_one_summary(tmp_path: Path) -> None:
+    out = run(tmp_path, PLANTED["a part that is not there"][0], "", "-n", "1")
+    assert "influxd (1 tests): build it" in out
