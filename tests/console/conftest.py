@@ -34,8 +34,8 @@ from commands.shooting import (
 from tests.parts import leave_out
 from tests.waiting import until
 
-SPEED = 20.0
-ALARMS_MIN = 4
+SPEED = 5.0
+ALARMS_MIN = 3
 ALARMS_S_MAX = 60.0
 PATIENCE_MS = 15_000
 AXE = ROOT / "api" / "console" / "node_modules" / "axe-core" / "axe.min.js"

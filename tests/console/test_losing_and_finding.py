@@ -95,17 +95,6 @@ def test_a_server_that_dies_and_comes_again_is_found_again_without_a_click(
     visit.complaints.clear()  # the browser says that nobody answered, as it must
 
 
-def test_a_browser_without_network_says_so_and_returns(visit: Visits) -> None:
-    page = visit.to(f"{SITE}/orders", Look(PHONE))
-    page.context.set_offline(True)
-    page.evaluate("document.body.dataset.kept = 'yes'")
-    is_lost(page)
-    page.context.set_offline(False)
-    is_back(page)
-    expect(page.locator("body")).to_have_attribute("data-kept", "yes")
-    visit.complaints.clear()  # the browser says that there is no network, as it must
-
-
 def styles(page: Page, look: str) -> list[object]:
     shown: list[object] = page.locator(f"table.live .v.{look}").first.evaluate(STYLE)
     return shown
