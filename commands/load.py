@@ -64,6 +64,30 @@ def _epoch(agent: int) -> str:
 
 def batches_of(agent: int, shape: Shape, readings: int, start_ms: int) -> Iterator[bytes]:
     """The agent's batches: random walks of its points, one value a second, rounded to 2 decimals."""
+    for number, columns in enumerate(_walks(agent, shape, readings, start_ms), start=1):
+        yield encode_batch(columns, epoch=_epoch(agent), seq=number, oldest=1, now=start_ms)
+
+
+def lines_of(agent: int, shape: Shape, readings: int, start_ms: int) -> Iterator[bytes]:
+    """The same readings in as many messages, as InfluxDB's line protocol: one line per time."""
+    asset, names = zip(*(point_name(agent, i).split("/") for i in range(shape.points)), strict=True)
+    head = f"readings,asset={asset[0]},site={SITE} "
+    for columns in _walks(agent, shape, readings, start_ms):
+        fields: dict[int, list[str]] = {}
+        rows = zip(
+            columns.index.tolist(), columns.time.tolist(), columns.value.tolist(), strict=True
+        )
+        for index, time_ms, value in rows:
+            fields.setdefault(time_ms, []).append(f"{names[index]}={value}")
+        lines = [f"{head}{','.join(texts)} {time_ms}000000" for time_ms, texts in fields.items()]
+        yield "\n".join(lines).encode()
+
+
+PAYLOADS: Final = {"batches": batches_of, "lines": lines_of}
+
+
+def _walks(agent: int, shape: Shape, readings: int, start_ms: int) -> Iterator[Readings]:
+    """The readings of each message."""
     rng = np.random.default_rng(agent)
     rounds = -(-readings // shape.points)
     walk = 20 + np.cumsum(rng.normal(0, 0.05, (rounds, shape.points)), axis=0)
@@ -71,10 +95,9 @@ def batches_of(agent: int, shape: Shape, readings: int, start_ms: int) -> Iterat
     index = np.tile(np.arange(shape.points), rounds)[:readings]
     late = np.repeat(np.arange(rounds), shape.points)[:readings] * PERIOD_MS
     quality = np.zeros(readings, np.uint8)
-    for number, at in enumerate(range(0, readings, shape.batch), start=1):
+    for at in range(0, readings, shape.batch):
         part = slice(at, at + shape.batch)
-        columns = Readings(index[part], start_ms + late[part], value[part], quality[part])
-        yield encode_batch(columns, epoch=_epoch(agent), seq=number, oldest=1, now=start_ms)
+        yield Readings(index[part], start_ms + late[part], value[part], quality[part])
 
 
 @dataclass(slots=True)
@@ -91,8 +114,16 @@ class _Agent:
 class Publisher:
     """One connection for all agents. Rates are readings a second; 0 is as fast as it goes."""
 
-    def __init__(self, shape: Shape, readings: int, start_ms: int, rate: float = 0.0) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        readings: int,
+        start_ms: int,
+        rate: float = 0.0,
+        payload: str = "batches",
+    ) -> None:
         self._shape = shape
+        self._payloads = PAYLOADS[payload]
         self._rate = rate
         self.window = WINDOW
         """Batches of an agent ahead of `committed`; without a collector as many as there are."""
@@ -107,7 +138,7 @@ class Publisher:
 
     def _packets(self, agent: int, readings: int, start_ms: int) -> list[bytes]:
         where = topic(SITE, agent_name(agent), "data")
-        batches = batches_of(agent, self._shape, readings, start_ms)
+        batches = self._payloads(agent, self._shape, readings, start_ms)
         return [mqtt.publish(where, b, number=1 + n % 60_000) for n, b in enumerate(batches)]
 
     @property
@@ -204,8 +235,9 @@ class Publisher:
 
 
 async def _main(options: argparse.Namespace) -> None:
+    now_ms = time.time_ns() // 1_000_000
     publisher = Publisher(
-        SHAPES[options.shape], options.readings, time.time_ns() // 1_000_000, options.rate
+        SHAPES[options.shape], options.readings, now_ms, options.rate, options.payload
     )
     await publisher.connect(options.host, options.port, options.user, options.password)
     if not options.pour:
@@ -226,6 +258,7 @@ def main(argv: list[str] | None = None) -> int:
     """Publish a load and say how long it took until everything was committed."""
     parser = argparse.ArgumentParser(prog="steward load", description=__doc__)
     parser.add_argument("--shape", choices=SHAPES, default="natural")
+    parser.add_argument("--payload", choices=PAYLOADS, default="batches", help="lines: InfluxDB's")
     parser.add_argument("--readings", type=int, default=READINGS)
     parser.add_argument("--rate", type=float, default=0.0, help="readings a second (0: no limit)")
     parser.add_argument("--host", default="127.0.0.1")

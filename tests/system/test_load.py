@@ -35,6 +35,23 @@ def test_batches_are_numbered_and_hold_every_reading_once(shape: load.Shape) -> 
     assert {i for i, _ in keys} == {r.index for r in decode(load.birth_of(3, shape), Birth).points}
 
 
+@pytest.mark.parametrize("shape", [*load.SHAPES.values(), SMALL])
+def test_lines_hold_the_same_readings_in_as_many_messages(shape: load.Shape) -> None:
+    asked = (3, shape, 10 * shape.points, 1_763_700_000_000)
+    messages = [text.decode() for text in load.lines_of(*asked)]
+    batches = [decode_batch(batch) for batch in load.batches_of(*asked)]
+    assert len(messages) == len(batches)
+    for message, batch in zip(messages, batches, strict=True):
+        names = [load.point_name(3, index).split("/")[1] for index in batch.i]
+        times = [(batch.t + late) * 1_000_000 for late in batch.d]
+        lines = [line.split(" ") for line in message.splitlines()]
+        assert {head for head, _, _ in lines} == {f"readings,asset=rack-3,site={load.SITE}"}
+        said = [(at, *text.split("=")) for _, texts, at in lines for text in texts.split(",")]
+        assert [int(at) for at, _, _ in said] == times
+        assert [name for _, name, _ in said] == names
+        assert [float(value) for _, _, value in said] == list(batch.v)
+
+
 @pytest.mark.system
 async def test_everything_that_is_published_is_stored_once(
     part_programs: Callable[[str], Path], tmp_path: Path
