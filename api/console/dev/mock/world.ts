@@ -16,8 +16,8 @@ const ago = (ms: number): string => iso(Date.now() - ms);
 const MEAN: Record<string, number> = {
   discharge_pressure: 5.2, suction_pressure: 2.4, flow: 11.6, tank_level: 2.34, set_pressure: 5.2, mode: 1, run_hours_total: 11_482, energy: 48_211,
   "pump-1/state": 2, "pump-2/state": 1, "pump-1/current": 0, "pump-2/current": 21.3, "pump-1/speed": 0, "pump-2/speed": 43.6, "pump-1/bearing_temperature": 27.9,
-  "pump-2/bearing_temperature": 76.4, "pump-1/vibration": 0.2, "pump-2/vibration": 3.9, "pump-1/run_hours": 5_210, "pump-2/run_hours": 6_272, floor: 7, direction: 1,
-  car_load: 320, motor_temperature: 46, trips: 182_311, mains: 1, level: 0, level_m: 1.72, reachable: 1, stream: 1, media: 1, battery_voltage: 25.9, fuel_level: 71,
+  "pump-2/bearing_temperature": 106.4, "pump-1/vibration": 0.2, "pump-2/vibration": 3.9, "pump-1/run_hours": 5_210, "pump-2/run_hours": 6_272, floor: 7, direction: 1,
+  car_load: 320, motor_temperature: 46, trips: 182_311, mains: 1, level: 0, level_m: 2.36, reachable: 1, stream: 1, media: 1, battery_voltage: 25.9, fuel_level: 71,
   coolant_temperature: 38, oil_pressure: 0, frequency: 0, temperature: 17.5, run_hours: 410,
 };
 const RIGID = /state|mode|direction|door|run_hours|energy|trips|starts|fire$|fault|^zone|reachable|stream|media|pump_|flood|set_pressure/;
@@ -96,9 +96,9 @@ interface Story {
 
 const STORIES: Story[] = [
   { rule: "zone-fire@fire-panel/zone_3_fire", age: 48 * S, order: "0188" },
-  { rule: "level-high@sump-pit", age: 115 * S, value: 1.72, order: "0187" },
+  { rule: "level-high@sump-pit", age: 115 * S, value: 2.31, order: "0187" },
   { rule: "no-media@camera-2", age: 42 * S },
-  { rule: "hot-bearing@a-booster/pump-2", age: 33 * MIN + 37 * S, by: "Zhao Min", value: 76.4, order: "0183" },
+  { rule: "hot-bearing@a-booster/pump-2", age: 33 * MIN + 37 * S, by: "Zhao Min", value: 101.2, order: "0183" },
   { rule: "tripped@a-booster/pump-1", age: 3 * HOUR, by: "Chen Wei", order: "0164", latched: true },
   { rule: "alarm-button@elevator-1", age: 26 * MIN, by: "Chen Wei", returned: 4 * MIN, latched: true, order: "0186" },
 ];
@@ -151,7 +151,7 @@ function orderOf(number: string, alarm: Alarm | undefined, done: number, age: nu
     const limit = LIMITS[priority][i];
     const elapsed = ((stop ?? Date.now()) - start) / S;
     return {
-      kind, unit: "wall_minutes", limit, target: iso(start + limit * MIN), elapsed_s: elapsed, remaining_s: limit * 60 - elapsed, state: stop ? "met" : elapsed > limit * 45 ? "warning" : "running",
+      kind, unit: "wall_minutes", limit, target: iso(start + limit * MIN), elapsed_s: elapsed, remaining_s: limit * 60 - elapsed, state: stop ? (elapsed > limit * 60 ? "breached" : "met") : elapsed > limit * 60 ? "breached" : elapsed > limit * 45 ? "warning" : "running",
       segments: [[start, stop ?? Date.now()]], started_at: iso(start), stopped_at: stop ? iso(stop) : null,
     };
   };

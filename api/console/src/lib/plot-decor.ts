@@ -7,7 +7,8 @@ export interface Decor {
   /** Least and greatest value of the axis. */
   reach: [number, number];
   band: [number, number] | null;
-  limits: { value: number; priority: Priority; text: string; decimals: number }[];
+  /** `letter` stands in the symbol at its left end. */
+  limits: { value: number; priority: Priority; letter: string; text: string; decimals: number }[];
   spans: { from: number; to: number; priority: Priority }[];
   gaps: [number, number][];
   /** Named instants: a line with a word. */
@@ -43,7 +44,7 @@ export function decorate(node: Element, decor: () => Decor): uPlot.Hooks.Arrays 
   };
   return {
     drawClear: [hook((chart, ctx, s) => behind(chart, ctx, s, decor()))],
-    draw: [hook((chart, ctx, s) => before(chart, ctx, s, decor()))],
+    draw: [hook((chart, ctx, s) => before(chart, ctx, s, decor())), (chart): void => lastDot(chart, chart.ctx, style)],
   };
 }
 
@@ -104,6 +105,7 @@ function hatch(chart: uPlot, ctx: CanvasRenderingContext2D, style: (n: string) =
 
 function before(chart: uPlot, ctx: CanvasRenderingContext2D, style: (n: string) => string, decor: Decor): void {
   ctx.font = `${11 * px()}px ${style("--font")}`;
+  ctx.textBaseline = "alphabetic";
   limits(chart, ctx, style, decor);
   marks(chart, ctx, style, decor);
   gapWords(chart, ctx, style, decor);
@@ -118,11 +120,11 @@ function limits(chart: uPlot, ctx: CanvasRenderingContext2D, style: (n: string) 
     ctx.lineWidth = px();
     line(ctx, left, y, left + width, y);
     ctx.setLineDash([]);
-    const above = y - 16 * px() > chart.bbox.top;
-    symbol(ctx, limit.priority, left + 4 * px(), y + (above ? -14 : 3) * px(), 11 * px(), style);
+    const above = y - 17 * px() > chart.bbox.top;
+    symbol(ctx, limit, left + 5 * px(), y + (above ? -15 : 3) * px(), 12 * px(), style);
     ctx.fillStyle = style("--ink-3");
     ctx.textAlign = "left";
-    ctx.fillText(`${number(limit.value, limit.decimals)} ${limit.text}`, left + 20 * px(), y + (above ? -4 : 13) * px());
+    ctx.fillText(`${number(limit.value, limit.decimals)} ${limit.text}`, left + 22 * px(), y + (above ? -5 : 13) * px());
   }
 }
 
@@ -173,7 +175,24 @@ const CORNERS: Record<Exclude<Priority, "low">, [number, number][]> = {
   medium: [[0.5, 0], [1, 0.5], [0.5, 1], [0, 0.5]],
 };
 
-function symbol(ctx: CanvasRenderingContext2D, priority: Priority, x: number, y: number, size: number, style: (n: string) => string): void {
+/** A dot where the line ends: the newest value. */
+function lastDot(chart: uPlot, ctx: CanvasRenderingContext2D, style: (n: string) => string): void {
+  const [time, value] = chart.data;
+  const at = (value ?? []).findLastIndex((v) => v != null);
+  const [t, v] = [time[at], value?.[at]];
+  if (t === undefined || v == null) return;
+  ctx.beginPath();
+  ctx.arc(chart.valToPos(t, "x", true), chart.valToPos(v, "y", true), 3 * px(), 0, 2 * Math.PI);
+  ctx.fillStyle = style("--plot-1");
+  ctx.fill();
+}
+
+interface Mark {
+  priority: Priority;
+  letter: string;
+}
+
+function symbol(ctx: CanvasRenderingContext2D, { priority, letter }: Mark, x: number, y: number, size: number, style: (n: string) => string): void {
   ctx.beginPath();
   if (priority === "low") ctx.arc(x + size / 2, y + size / 2, size / 2, 0, 2 * Math.PI);
   else {
@@ -185,4 +204,10 @@ function symbol(ctx: CanvasRenderingContext2D, priority: Priority, x: number, y:
   ctx.strokeStyle = style(`--${priority}-ink`);
   ctx.lineWidth = 1.25 * px();
   ctx.stroke();
+  const font = ctx.font;
+  ctx.font = `600 ${Math.round(size * (letter.length > 1 ? 0.5 : 0.6))}px ${style("--font")}`;
+  ctx.textAlign = "center";
+  ctx.fillStyle = style(`--${priority}-ink`);
+  ctx.fillText(letter, x + size / 2, y + size * (priority === "high" ? 0.86 : 0.72));
+  ctx.font = font;
 }

@@ -66,8 +66,13 @@ export function moment(ms: number, now: number, zone: string, language: Language
   if (near) {
     return `${language === "zh" ? WEEKDAYS[p.weekday ?? ""] : `${p.weekday} ${p.day}`} ${minute(ms, zone)}`;
   }
-  const date = language === "zh" ? `${Number(p.month)}-${p.day}` : `${p.day} ${MONTHS[Number(p.month) - 1]}`;
-  return `${date} ${minute(ms, zone)}`;
+  return `${shortDate(ms, zone, language)} ${minute(ms, zone)}`;
+}
+
+/** `29 Nov`, `11-29` */
+export function shortDate(ms: number, zone: string, language: Language): string {
+  const p = parts(ms, zone);
+  return language === "zh" ? `${pad(p.month)}-${pad(p.day)}` : `${p.day} ${MONTHS[Number(p.month) - 1]}`;
 }
 
 /** A local date `2026-11-30` as `Mon 30 Nov` or `11-30 周一`, with the year where it is not this one. */
