@@ -79,9 +79,10 @@ class _WitnessedOutbox(Outbox):
     alive = True
 
     def keep(
-        self, readings: Sequence[PointReading], now: int, *, urgent: Sequence[PointReading] = ()
-    ) -> None:
-        super().keep(readings, now, urgent=urgent)
+        self, readings: Sequence[PointReading], now: int, *, monotonic: float,
+        urgent: Sequence[PointReading] = (),
+    ) -> None:  # fmt: skip
+        super().keep(readings, now, monotonic=monotonic, urgent=urgent)
         if self.alive:
             made = {(r.point, r.time): r.value or 0.0 for r in (*readings, *urgent)}
             self.history.made |= made

@@ -43,10 +43,16 @@ class ScaledClock:
         return self._origin_ms + round((wall - self._origin_ms) * self.factor)
 
     def monotonic(self) -> float:
-        return time.monotonic() * self.factor
+        return _steady_s() * self.factor
 
     async def sleep_until(self, deadline: float) -> None:
         await asyncio.sleep(max(0.0, (deadline - self.monotonic()) / self.factor))
+
+
+def _steady_s() -> float:
+    """Seconds since boot, those asleep too where the system counts them: a sleep is no set clock."""
+    since_boot: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if since_boot is None else time.clock_gettime(since_boot)
 
 
 class SteppedClock:

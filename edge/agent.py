@@ -12,7 +12,8 @@ from config.clock import Clock
 from config.plant import Plant, Point
 from config.profile import JsonPath
 from edge.deadbands import Deadbands
-from edge.outbox import Outbox, OutboxRefused
+from edge.outbox import Outbox
+from edge.outbox_file import OutboxRefused
 from edge.poller import Poller
 from edge.ports import Connect, LinkLost, PointReader, PointReading
 from edge.readings import CONTRACT, QUALITIES, Birth, encode
@@ -106,7 +107,12 @@ class Agent:
         if not self._pending and not self._urgent:
             return
         try:
-            self.outbox.keep(self._pending, self.clock.now(), urgent=self._urgent)
+            self.outbox.keep(
+                self._pending,
+                self.clock.now(),
+                monotonic=self.clock.monotonic(),
+                urgent=self._urgent,
+            )
         except OutboxRefused as error:
             self._refused(error)
             excess = max(0, len(self._pending) - PENDING_MAX)

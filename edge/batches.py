@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -10,14 +11,19 @@ from config.plant import Point
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES, Lane, PointRow
 
+TOLD_MS: Final = 60_000
+"""A time this near to the making of its batch was told by our clock; any other by the device."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A numbered batch, its columns encoded."""
+    """A numbered batch, its columns encoded; since it was `made` the clock was set by `shift` (ms)."""
 
     lane: Lane
     seq: int
     columns: bytes
+    made: int = 0
+    shift: int = 0
 
 
 class _Columns(msgspec.Struct):
@@ -52,7 +58,18 @@ def columns_of(readings: Sequence[PointReading], index: Mapping[str, int]) -> by
 def payload_of(outgoing: Outgoing, *, epoch: str, oldest: int, now: int) -> bytes:
     """The batch as it goes over the wire; `oldest` and `now` are of this sending."""
     head = msgspec.json.encode(_Head(epoch, outgoing.seq, oldest, now))
-    return head[:-1] + b"," + outgoing.columns[1:]
+    columns = _shifted(outgoing) if outgoing.shift else outgoing.columns
+    return head[:-1] + b"," + columns[1:]
+
+
+def _shifted(outgoing: Outgoing) -> bytes:
+    """The columns in the clock of this sending; times that a device told stay as they are."""
+    columns = msgspec.json.decode(outgoing.columns, type=_Columns)
+    told = [columns.t + offset for offset in columns.d]
+    times = [t + outgoing.shift if abs(t - outgoing.made) <= TOLD_MS else t for t in told]
+    columns.t = min(times)
+    columns.d = [time - columns.t for time in times]
+    return msgspec.json.encode(columns)
 
 
 def _sound(reading: PointReading) -> tuple[float | None, int]:

@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 
 from config.plant import Point
+from edge.ageing import YOUNG_MS, Ages, next_run
 from edge.batches import Outgoing, columns_of, grown, payload_of
+from edge.outbox_file import OutboxFile, OutboxRefused
 from edge.ports import PointReading
 from edge.readings import LANES, WINDOW, Committed, Lane, PointRow
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-YOUNG_MS: Final = 60_000
-"""A batch older than this when it is first sent is history."""
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 THINNED_TO: Final = 0.98
@@ -28,31 +28,13 @@ THINNED_TO: Final = 0.98
 ROW_BYTES: Final = 64
 """What a batch takes on disk beside its columns."""
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL, text TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS points (place INTEGER PRIMARY KEY, row BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS lanes (
-  lane TEXT PRIMARY KEY, given INTEGER NOT NULL, committed INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS batches (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, urgent INTEGER NOT NULL, made INTEGER NOT NULL,
-  readings INTEGER NOT NULL, columns BLOB NOT NULL, lane TEXT, seq INTEGER);
-CREATE INDEX IF NOT EXISTS waiting ON batches (urgent, made, id) WHERE seq IS NULL;
-CREATE UNIQUE INDEX IF NOT EXISTS numbered ON batches (lane, seq) WHERE seq IS NOT NULL;
-CREATE TABLE IF NOT EXISTS counts (
-  hour INTEGER NOT NULL, lane TEXT NOT NULL, made INTEGER NOT NULL DEFAULT 0,
-  sent INTEGER NOT NULL DEFAULT 0, thinned INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (hour, lane));
-"""
-
-
-class OutboxRefused(Exception):
-    """Nothing of it was done; it may be tried again. The disk is full, or the file was damaged and a
-    new one has been begun: the message says which.
-    """
-
 
 @dataclass(frozen=True, slots=True)
 class OutboxLimits:
-    """What the outbox may hold: beyond it the oldest that is neither numbered nor urgent goes."""
+    """What the outbox may hold: beyond it the oldest that is neither numbered nor urgent goes.
+
+    `days_max` are days of work: a clock that is set, or a time switched off, makes nothing old.
+    """
 
     mb_max: float = 256.0
     days_max: float = 7.0
@@ -81,59 +63,6 @@ class HourCount:
     thinned: int
 
 
-class _File:
-    """The SQLite file: WAL, every transaction durable when `durably` returns; damage is put away."""
-
-    def __init__(self, path: Path | str, image: bytes, now: int) -> None:
-        self._path = path
-        self.set_aside: list[Path] = []
-        try:
-            self._open(image)
-        except sqlite3.DatabaseError as error:
-            self.put_away(error, now)
-
-    def _open(self, image: bytes) -> None:
-        self.db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        try:
-            if image:
-                self.db.deserialize(image)
-            self.db.execute("PRAGMA journal_mode = WAL")
-            self.db.execute("PRAGMA synchronous = FULL")
-            if self.db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-                raise sqlite3.DatabaseError("quick_check found damage")
-            self.db.executescript(_SCHEMA)
-        except BaseException:
-            self.db.close()
-            raise
-
-    def put_away(self, error: sqlite3.DatabaseError, now: int) -> None:
-        """Rename a damaged file and begin a new one. Raises `OutboxRefused` if it is not damage."""
-        path = Path(self._path)
-        if isinstance(error, sqlite3.OperationalError) or not path.is_file():
-            raise OutboxRefused(f"the outbox {path} cannot be used: {error}") from error
-        self.db.close()
-        aside = path.with_name(f"{path.name}.damaged-{now}")
-        for suffix in ("", "-wal", "-shm"):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
-        self.set_aside.append(aside)
-        log.error("outbox %s is damaged (%s): set aside as %s, a new one begun", path, error, aside)
-        self._open(b"")
-
-    def durably(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work` in one transaction, which is on disk on return, or undone if this raises."""
-        try:
-            self.db.execute("BEGIN IMMEDIATE")
-            result = work(self.db)
-            self.db.execute("COMMIT")
-        except BaseException:
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
-            raise
-        return result
-
-
 class Outbox:
     """What was made is on disk when `keep` returns: from then on it is not lost.
 
@@ -145,6 +74,8 @@ class Outbox:
         image: what `image()` gave, to begin from (in memory only).
 
     A damaged file is set aside by name and a new one begun: a new epoch with the same points.
+    `now` is UTC ms, `monotonic` seconds of this process: how old a batch is says only the latter. When
+    the wall clock is set, all that this process made and still holds is told by the new time.
     """
 
     def __init__(
@@ -156,12 +87,19 @@ class Outbox:
         self._now = now
         self.points: list[PointRow] = []
         """The table of this epoch; only grows."""
-        self._file = _File(path, image, now)
+        self._file = OutboxFile(path, image, now)
         try:
             self._load()
+            last = self._last_made()
         except (sqlite3.DatabaseError, KeyError, msgspec.MsgspecError) as error:
             self._file.put_away(sqlite3.DatabaseError(f"{type(error).__name__}: {error}"), now)
             self._load()
+            last = (0, 0)
+        self._ages = Ages(next_run(*last, now))
+
+    def _last_made(self) -> tuple[int, int]:
+        found = self._file.db.execute(_LAST_MADE).fetchone()
+        return (0, 0) if found is None else (found[0], found[1])
 
     def _load(self) -> None:
         """Take up what the file says; a new file gets an epoch and the points known so far."""
@@ -205,6 +143,15 @@ class Outbox:
         with self._guarded():
             return self._file.durably(work)
 
+    def _ran(self, now: int, monotonic: float) -> int:
+        """Ms at work by now. Where the wall clock was set meanwhile it is noted beside each batch."""
+        ran = self._ages.ran(monotonic)
+        if step := self._ages.step(now, ran):
+            self._durably(now, lambda db: db.execute(_SHIFT, (step, self._ages.began)))
+            log.warning("the clock was set by %+.0f s: unsent readings are told by it", step / 1000)
+        self._ages.look(now, ran)
+        return ran
+
     # --- who speaks, and of which points
 
     def connect(self, now: int) -> int:
@@ -231,8 +178,9 @@ class Outbox:
     # --- making
 
     def keep(
-        self, readings: Sequence[PointReading], now: int, *, urgent: Sequence[PointReading] = ()
-    ) -> None:
+        self, readings: Sequence[PointReading], now: int, *, monotonic: float,
+        urgent: Sequence[PointReading] = (),
+    ) -> None:  # fmt: skip
         """Make one batch of `urgent` and one of the rest, durable on return; of defined points only.
 
         Raises:
@@ -245,36 +193,40 @@ class Outbox:
         ]
         if not made:
             return
-        self.thin(now)
-        self._durably(now, lambda db: _insert(db, made))
+        ran = self._ran(now, monotonic)
+        self._thin(now, ran)
+        self._durably(now, lambda db: _insert(db, made, ran))
         self.batches += len(made)
         self._bytes += sum(len(columns) + ROW_BYTES for _, _, _, columns, _ in made)
 
-    def thin(self, now: int) -> int:
+    def thin(self, now: int, monotonic: float) -> int:
         """Drop the oldest that is neither numbered nor urgent until it fits; how many readings went."""
+        return self._thin(now, self._ran(now, monotonic))
+
+    def _thin(self, now: int, ran: int) -> int:
         room = self._limits.mb_max * 1_000_000
         if self._bytes > room:
             room *= THINNED_TO
-        oldest = now - self._limits.days_max * DAY_MS
-        gone: list[tuple[int, int, int, int]] = []
+        oldest = ran - self._limits.days_max * DAY_MS
+        gone: list[_Thinned] = []
         size = self._bytes
         with self._guarded() as db, closing(db.execute(_THINNABLE)) as waiting:
-            for row in waiting:
-                if size <= room and row[1] >= oldest:
+            for row in map(_Thinned._make, waiting):
+                if size <= room and row.ran >= oldest:
                     break
                 gone.append(row)
-                size -= row[3]
+                size -= row.size
         return self._drop(gone, now) if gone else 0
 
-    def _drop(self, gone: Sequence[tuple[int, int, int, int]], now: int) -> int:
-        readings = sum(row[2] for row in gone)
-        first = self.dropped.first or gone[0][1]
-        dropped = Dropped(self.dropped.readings + readings, first, gone[-1][1])
+    def _drop(self, gone: Sequence["_Thinned"], now: int) -> int:
+        readings = sum(row.readings for row in gone)
+        first = self.dropped.first or gone[0].told
+        dropped = Dropped(self.dropped.readings + readings, first, gone[-1].told)
 
         def work(db: sqlite3.Connection) -> None:
-            db.executemany("DELETE FROM batches WHERE id = ?", [(row[0],) for row in gone])
-            for _, made, count, _ in gone:
-                _add(db, made, "data", (0, 0, count))
+            db.executemany("DELETE FROM batches WHERE id = ?", [(row.id,) for row in gone])
+            for row in gone:
+                _add(db, row.made, "data", (0, 0, row.readings))
             for name, value in zip(_DROPPED, astuple(dropped), strict=True):
                 _set(db, name, value)
 
@@ -283,18 +235,19 @@ class Outbox:
         self._durably(now, work)
         self.dropped = dropped
         self.batches -= len(gone)
-        self._bytes -= sum(row[3] for row in gone)
+        self._bytes -= sum(row.size for row in gone)
         return readings
 
     # --- sending
 
-    def number(self, lane: Lane, now: int) -> int:
+    def number(self, lane: Lane, now: int, monotonic: float) -> int:
         """Give numbers to what waits for this lane, oldest first, up to the window; how many it gave."""
         room = self._marks[lane] + WINDOW - self._given[lane]
         if room <= 0:
             return 0
+        young = self._ran(now, monotonic) - YOUNG_MS
         with self._guarded() as db:
-            waiting = db.execute(_WAITING[lane], (now - YOUNG_MS, room)).fetchall()
+            waiting = db.execute(_WAITING[lane], (young, room)).fetchall()
         if not waiting:
             return 0
         given = self._given[lane]
@@ -371,7 +324,7 @@ class Outbox:
     def backlog(self) -> tuple[int, int | None]:
         """Batches held, and when the oldest of them was made (UTC ms)."""
         with self._guarded() as db:
-            found = db.execute("SELECT made FROM batches ORDER BY id LIMIT 1").fetchone()
+            found = db.execute("SELECT made + shift FROM batches ORDER BY id LIMIT 1").fetchone()
         return self.batches, found[0] if found else None
 
     def counts(self) -> list[HourCount]:
@@ -393,34 +346,49 @@ class Outbox:
         self._file.db.close()
 
 
+class _Thinned(NamedTuple):
+    """What there is to know of a batch that may be dropped; `told` is when it was made, as known now."""
+
+    id: int
+    made: int
+    told: int
+    readings: int
+    size: int
+    ran: int
+
+
 _DROPPED: Final = ("dropped_readings", "dropped_first", "dropped_last")
 _NUMBERED: Final = (
-    "SELECT seq, columns FROM batches WHERE lane = ? AND seq > ? ORDER BY seq LIMIT 1"
+    "SELECT seq, columns, made, shift FROM batches WHERE lane = ? AND seq > ? ORDER BY seq LIMIT 1"
 )
 _THINNABLE: Final = (
-    f"SELECT id, made, readings, LENGTH(columns) + {ROW_BYTES} FROM batches"  # noqa: S608  # our own number
-    " WHERE seq IS NULL AND urgent = 0 ORDER BY made, id"
+    f"SELECT id, made, made + shift, readings, LENGTH(columns) + {ROW_BYTES}, ran FROM batches"  # noqa: S608  # our own number
+    " WHERE seq IS NULL AND urgent = 0 ORDER BY ran, id"
 )
 _WAITING: Final[dict[Lane, str]] = {
     "event": "SELECT id, made, readings FROM batches"
-    " WHERE seq IS NULL AND urgent = 1 AND ?1 = ?1 ORDER BY made, id LIMIT ?2",
+    " WHERE seq IS NULL AND urgent = 1 AND ?1 = ?1 ORDER BY ran, id LIMIT ?2",
     "data": "SELECT id, made, readings FROM batches"
-    " WHERE seq IS NULL AND urgent = 0 AND made > ?1 ORDER BY made, id LIMIT ?2",
+    " WHERE seq IS NULL AND urgent = 0 AND ran > ?1 ORDER BY ran, id LIMIT ?2",
     "backfill": "SELECT id, made, readings FROM batches"
-    " WHERE seq IS NULL AND urgent = 0 AND made <= ?1 ORDER BY made, id LIMIT ?2",
+    " WHERE seq IS NULL AND urgent = 0 AND ran <= ?1 ORDER BY ran, id LIMIT ?2",
 }
-"""By lane, what waits for it: made before or after ?1, at most ?2."""
+"""By lane, what waits for it: made before or after ?1 (ms at work), at most ?2."""
+_LAST_MADE: Final = "SELECT ran, made + shift FROM batches ORDER BY id DESC LIMIT 1"
+_SHIFT: Final = "UPDATE batches SET shift = shift + ? WHERE ran >= ?"
 
 
 def _set(db: sqlite3.Connection, name: str, value: int) -> None:
     db.execute("REPLACE INTO meta VALUES (?, ?, '')", (name, value))
 
 
-def _insert(db: sqlite3.Connection, made: Sequence[tuple[int, int, int, bytes, str]]) -> None:
+def _insert(
+    db: sqlite3.Connection, made: Sequence[tuple[int, int, int, bytes, str]], ran: int
+) -> None:
     for urgent, now, readings, columns, lane in made:
         db.execute(
-            "INSERT INTO batches (urgent, made, readings, columns) VALUES (?, ?, ?, ?)",
-            (urgent, now, readings, columns),
+            "INSERT INTO batches (urgent, made, readings, columns, ran) VALUES (?, ?, ?, ?, ?)",
+            (urgent, now, readings, columns, ran),
         )
         _add(db, now, lane, (readings, 0, 0))
 

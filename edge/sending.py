@@ -123,7 +123,7 @@ class Sending:
         mark = self.outbox.mark(lane)
         after = max(flight.sent, mark)
         found = self.outbox.numbered(lane, after)
-        if found is None and self.outbox.number(lane, now):
+        if found is None and self.outbox.number(lane, now, monotonic):
             found = self.outbox.numbered(lane, after)
         if found is None:
             return None

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from config.clock import Clock
-from edge.outbox import Outbox, OutboxRefused
+from edge.outbox import Outbox
+from edge.outbox_file import OutboxRefused
 from edge.ports import LinkLost, Publisher
 from edge.readings import Birth, Committed, Malformed, Reply, Request, State, decode, encode
 from edge.sending import Heard, Sending

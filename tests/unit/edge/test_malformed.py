@@ -123,7 +123,7 @@ async def sending() -> AsyncIterator[Edge]:
     box = Outbox(":memory:", now=START_MS, rng=np.random.default_rng(1))
     box.define([register_point("p", 0)], START_MS)
     for n in range(2):
-        box.keep([PointReading("a/p", float(n), 0, START_MS + n)], START_MS)
+        box.keep([PointReading("a/p", float(n), 0, START_MS + n)], START_MS, monotonic=0.0)
     clock, wire = SteppedClock(START_MS), Wire()
     session = Session(
         "e", box, clock, 1, asyncio.Event(),

@@ -37,9 +37,19 @@ def reading(value: float, at: int = NOW, name: str = "p") -> PointReading:
     return PointReading(f"a/{name}", value, 0, at)
 
 
+def keep(
+    box: Outbox,
+    readings: list[PointReading],
+    now: int = NOW,
+    urgent: list[PointReading] | None = None,
+) -> None:
+    """Keep with a wall clock that was never set: both clocks go on together."""
+    box.keep(readings, now, monotonic=(now - NOW) / 1000, urgent=urgent or [])
+
+
 def sent(box: Outbox, lane: Lane, now: int = NOW) -> list[tuple[int, list[float | None]]]:
     """Number what waits for a lane, a window at most, and decode it."""
-    box.number(lane, now)
+    box.number(lane, now, (now - NOW) / 1000)
     rows = []
     after = box.mark(lane)
     while outgoing := box.numbered(lane, after):
@@ -58,7 +68,7 @@ def test_the_file_is_written_durably(tmp_path: Path) -> None:
 
 def test_what_was_kept_is_there_after_a_kill(tmp_path: Path) -> None:
     box = outbox_at(tmp_path / "o.outbox")
-    box.keep([reading(1.5)], NOW, urgent=[reading(1.0, name="q")])
+    keep(box, [reading(1.5)], NOW, urgent=[reading(1.0, name="q")])
     epoch = box.epoch
     again = outbox_at(tmp_path / "o.outbox", NOW + 1_000)
     assert again.epoch == epoch
@@ -70,33 +80,33 @@ def test_what_was_kept_is_there_after_a_kill(tmp_path: Path) -> None:
 
 
 def test_a_batch_gets_its_lane_when_it_is_first_sent(box: Outbox) -> None:
-    box.keep([reading(1.0)], NOW)
-    box.keep([reading(2.0)], NOW + 30_000)
+    keep(box, [reading(1.0)], NOW)
+    keep(box, [reading(2.0)], NOW + 30_000)
     assert sent(box, "backfill", NOW + 61_000) == [(1, [1.0])]
     assert sent(box, "data", NOW + 61_000) == [(1, [2.0])]
 
 
 def test_an_urgent_one_stays_an_event_however_old(box: Outbox) -> None:
-    box.keep([], NOW, urgent=[reading(1.0)])
+    keep(box, [], NOW, urgent=[reading(1.0)])
     assert sent(box, "backfill", NOW + 3_600_000) == []
     assert sent(box, "event", NOW + 3_600_000) == [(1, [1.0])]
 
 
 def test_a_number_once_given_stays_over_a_restart(tmp_path: Path) -> None:
     box = outbox_at(tmp_path / "o.outbox")
-    box.keep([reading(1.0)], NOW)
-    assert box.number("data", NOW) == 1
+    keep(box, [reading(1.0)], NOW)
+    assert box.number("data", NOW, 0.0) == 1
     box.close()
     again = outbox_at(tmp_path / "o.outbox", NOW + 90_000)
     outgoing = again.numbered("data", 0)
     assert outgoing is not None
     assert decode_batch(again.payload(outgoing, NOW)).s == 1
-    assert again.number("backfill", NOW + 90_000) == 0
+    assert again.number("backfill", NOW + 90_000, 0.0) == 0
     again.close()
 
 
 def test_what_is_committed_is_deleted_and_still_counted(box: Outbox) -> None:
-    box.keep([reading(1.0), reading(2.0, NOW + 1)], NOW)
+    keep(box, [reading(1.0), reading(2.0, NOW + 1)], NOW)
     sent(box, "data")
     assert box.commit(Committed(box.epoch, data=1), NOW)
     assert box.backlog() == (0, None)
@@ -106,8 +116,8 @@ def test_what_is_committed_is_deleted_and_still_counted(box: Outbox) -> None:
 
 
 def test_marks_of_another_epoch_and_lower_ones_change_nothing(box: Outbox) -> None:
-    box.keep([reading(1.0)], NOW)
-    box.keep([reading(2.0)], NOW)
+    keep(box, [reading(1.0)], NOW)
+    keep(box, [reading(2.0)], NOW)
     sent(box, "data")
     assert not box.commit(Committed("another", data=2), NOW)
     box.commit(Committed(box.epoch, data=1), NOW)
@@ -118,7 +128,7 @@ def test_marks_of_another_epoch_and_lower_ones_change_nothing(box: Outbox) -> No
 
 def test_the_oldest_that_is_still_held_goes_with_each_sending(box: Outbox) -> None:
     for value in (1.0, 2.0, 3.0):
-        box.keep([reading(value)], NOW)
+        keep(box, [reading(value)], NOW)
     sent(box, "data")
     box.commit(Committed(box.epoch, data=2), NOW)
     outgoing = box.numbered("data", 2)
@@ -136,7 +146,7 @@ def test_the_table_of_points_only_grows(box: Outbox) -> None:
 
 
 def test_an_old_copy_is_found_out_and_begins_a_new_epoch(box: Outbox) -> None:
-    box.keep([reading(1.0)], NOW)
+    keep(box, [reading(1.0)], NOW)
     sent(box, "data")
     before = box.epoch
     box.commit(Committed(before, data=9), NOW)
@@ -147,10 +157,10 @@ def test_an_old_copy_is_found_out_and_begins_a_new_epoch(box: Outbox) -> None:
 
 def test_a_full_outbox_is_thinned_oldest_first_and_says_so(tmp_path: Path) -> None:
     box = outbox_at(tmp_path / "o.outbox", limits=OutboxLimits(mb_max=0.02))
-    box.keep([], NOW, urgent=[reading(7.0, NOW, "q")])
+    keep(box, [], NOW, urgent=[reading(7.0, NOW, "q")])
     for n in range(400):
-        box.keep([reading(float(n), NOW + n)], NOW + n)
-    box.thin(NOW + 400)
+        keep(box, [reading(float(n), NOW + n)], NOW + n)
+    box.thin(NOW + 400, 0.4)
     kept = box.backlog()[0] - 1
     assert 0 < kept < 400
     first = [values[0] for _, values in sent(box, "data", NOW + 400)]
@@ -167,7 +177,7 @@ def test_a_damaged_file_is_set_aside_by_name_and_a_new_one_begun(tmp_path: Path)
     box = outbox_at(path)
     assert len(box.set_aside) == 1
     assert box.set_aside[0].read_bytes().startswith(b"this is no database")
-    box.keep([reading(1.0)], NOW)
+    keep(box, [reading(1.0)], NOW)
     assert sent(box, "data") == [(1, [1.0])]
     box.close()
 
@@ -184,7 +194,7 @@ def test_a_connection_number_grows_over_restarts_and_copies(tmp_path: Path) -> N
 
 def test_the_file_can_be_opened_by_sqlite_alone(tmp_path: Path) -> None:
     box = outbox_at(tmp_path / "o.outbox")
-    box.keep([reading(1.0)], NOW)
+    keep(box, [reading(1.0)], NOW)
     box.close()
     with sqlite3.connect(tmp_path / "o.outbox") as db:
         assert db.execute("SELECT sum(made) FROM counts").fetchone() == (1,)

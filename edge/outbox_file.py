@@ -1,0 +1,101 @@
+"""The SQLite file under an outbox: its tables, its durable transactions, and what is done when it is damaged."""
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS points (place INTEGER PRIMARY KEY, row BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS lanes (
+  lane TEXT PRIMARY KEY, given INTEGER NOT NULL, committed INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS batches (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, urgent INTEGER NOT NULL, made INTEGER NOT NULL,
+  readings INTEGER NOT NULL, columns BLOB NOT NULL, lane TEXT, seq INTEGER,
+  ran INTEGER NOT NULL DEFAULT 0, shift INTEGER NOT NULL DEFAULT 0);
+CREATE UNIQUE INDEX IF NOT EXISTS numbered ON batches (lane, seq) WHERE seq IS NOT NULL;
+CREATE TABLE IF NOT EXISTS counts (
+  hour INTEGER NOT NULL, lane TEXT NOT NULL, made INTEGER NOT NULL DEFAULT 0,
+  sent INTEGER NOT NULL DEFAULT 0, thinned INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (hour, lane));
+"""
+_LATER: Final = ("ran", "shift")
+"""Columns of `batches` that the first release had not."""
+_INDEXES: Final = """
+DROP INDEX IF EXISTS waiting;
+CREATE INDEX IF NOT EXISTS unsent ON batches (urgent, ran, id) WHERE seq IS NULL;
+"""
+
+
+class OutboxRefused(Exception):
+    """Nothing of it was done; it may be tried again. The disk is full, or the file was damaged and a
+    new one has been begun: the message says which.
+    """
+
+
+class OutboxFile:
+    """The SQLite file: WAL, every transaction durable when `durably` returns; damage is put away."""
+
+    def __init__(self, path: Path | str, image: bytes, now: int) -> None:
+        self._path = path
+        self.set_aside: list[Path] = []
+        try:
+            self._open(image)
+        except sqlite3.DatabaseError as error:
+            self.put_away(error, now)
+
+    def _open(self, image: bytes) -> None:
+        self.db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        try:
+            if image:
+                self.db.deserialize(image)
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("PRAGMA synchronous = FULL")
+            if self.db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise sqlite3.DatabaseError("quick_check found damage")
+            self.db.executescript(_SCHEMA)
+            self._complete()
+        except BaseException:
+            self.db.close()
+            raise
+
+    def _complete(self) -> None:
+        """Give a file of an earlier release the columns it lacks."""
+        held = {name for _, name, *_ in self.db.execute("PRAGMA table_info(batches)")}
+        for column in _LATER:
+            if column not in held:
+                self.db.execute(
+                    f"ALTER TABLE batches ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0"
+                )
+        self.db.executescript(_INDEXES)
+
+    def put_away(self, error: sqlite3.DatabaseError, now: int) -> None:
+        """Rename a damaged file and begin a new one. Raises `OutboxRefused` if it is not damage."""
+        path = Path(self._path)
+        if isinstance(error, sqlite3.OperationalError) or not path.is_file():
+            raise OutboxRefused(f"the outbox {path} cannot be used: {error}") from error
+        self.db.close()
+        aside = path.with_name(f"{path.name}.damaged-{now}")
+        for suffix in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        self.set_aside.append(aside)
+        log.error("outbox %s is damaged (%s): set aside as %s, a new one begun", path, error, aside)
+        self._open(b"")
+
+    def durably(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` in one transaction, which is on disk on return, or undone if this raises."""
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            result = work(self.db)
+            self.db.execute("COMMIT")
+        except BaseException:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+        return result
