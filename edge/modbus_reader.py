@@ -38,6 +38,8 @@ NOBODY_BEHIND: Final = frozenset({10, 11})
 """Exceptions by which a gateway says that the device behind it did not answer."""
 RETEST_S: Final = 60.0
 """A point that was refused alone is asked for again after this long."""
+TESTS_PER_READ: Final = 3
+"""Of a device that refused everything, so many of its places are tried per read, in turn."""
 PLANS_MAX: Final = 1000
 
 
@@ -99,8 +101,8 @@ class ModbusReader:
 
     `limits_of` gives the limits of a profile by its id. A block refused with exception 2 or 3 is
     halved within the same read until the bad points are known. Where it had to be cut is remembered
-    per profile; a refused point rests for `RETEST_S`. While a device refuses everything, one small
-    request per read finds out when it no longer does. After the first request that nobody answers
+    per profile; a refused point rests for `RETEST_S`. While a device refuses everything, a few small
+    requests per read, each for another of its places, find out when it no longer does. After the first request that nobody answers
     the rest of that read is not tried.
     """
 
@@ -119,7 +121,7 @@ class ModbusReader:
         self._plans: dict[tuple[str, ...], tuple[ReadRequest, ...]] = {}
         self._cuts: dict[str, set[Cut]] = {}
         self._resting: dict[tuple[str, str], float] = {}
-        self._refusing: set[tuple[str, ...]] = set()
+        self._refusing: dict[tuple[str, ...], int] = {}
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         outcome = _Outcome()
@@ -148,7 +150,7 @@ class ModbusReader:
     async def _ask_all(self, device: Device, asked: Sequence[Point], outcome: _Outcome) -> None:
         key = (device.id, *(point.id for point in asked))
         plan = self._plan(device, key, asked)
-        if key in self._refusing and not await self._test(device, plan, outcome):
+        if key in self._refusing and not await self._test(device, key, plan, outcome):
             return
         for request in plan:
             await self._ask(device, request, outcome)
@@ -165,12 +167,20 @@ class ModbusReader:
             self._plans[key] = plan_reads(asked, limits, self._link, cuts)
         return self._plans[key]
 
-    async def _test(self, device: Device, plan: Sequence[ReadRequest], outcome: _Outcome) -> bool:
-        """Whether a device that refused everything answers its first unit again."""
-        unit = plan[0].units[0]
-        small = ReadRequest(plan[0].table, unit.first, unit.last - unit.first + 1, (unit,))
-        if await self._ask(device, small, outcome):
-            return True
+    async def _test(
+        self, device: Device, key: tuple[str, ...], plan: Sequence[ReadRequest], outcome: _Outcome
+    ) -> bool:
+        """Whether a device that refused everything answers any of the places that are tried now.
+
+        Which it may never have: each read goes on where the last one ended.
+        """
+        places = [(request.table, unit) for request in plan for unit in request.units]
+        for _ in range(min(TESTS_PER_READ, len(places))):
+            table, unit = places[self._refusing[key] % len(places)]
+            self._refusing[key] += 1
+            small = ReadRequest(table, unit.first, unit.last - unit.first + 1, (unit,))
+            if await self._ask(device, small, outcome):
+                return True
         now = self._clock.now()
         for request in plan:
             self._refuse(request.points, now, outcome)
@@ -229,9 +239,9 @@ class ModbusReader:
         """Remember what was refused, unless it was everything: then it is the device, not a range."""
         if not outcome.words:
             if outcome.refused:
-                self._refusing.add(key)
+                self._refuses_all(key)
             return
-        self._refusing.discard(key)
+        self._refusing.pop(key, None)
         until = self._clock.monotonic() + RETEST_S
         self._resting |= {(device.id, point.id): until for point in outcome.refused}
         known = self._cuts.setdefault(device.profile, set())
@@ -244,6 +254,11 @@ class ModbusReader:
                 outcome.detail,
                 sorted(new),
             )
+
+    def _refuses_all(self, key: tuple[str, ...]) -> None:
+        if len(self._refusing) >= PLANS_MAX:
+            self._refusing.clear()
+        self._refusing.setdefault(key, 0)
 
     def _result(self, points: Sequence[Point], outcome: _Outcome) -> ReadResult:
         result = ReadResult([], lost=outcome.lost, detail=outcome.detail)

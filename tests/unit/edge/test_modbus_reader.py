@@ -6,7 +6,7 @@ import pytest
 from config.clock import SteppedClock
 from config.plant import Point
 from config.profile import ModbusLimits
-from edge.modbus_reader import RETEST_S, ModbusReader
+from edge.modbus_reader import RETEST_S, TESTS_PER_READ, ModbusReader
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES, QUALITY_NAMES
 from tests.unit.edge.modbus_twins import TwinLine
@@ -98,7 +98,7 @@ async def test_a_device_that_takes_shorter_requests_only_is_learned() -> None:
     assert [count for *_, count in twin.asked] == [16, 16, 16, 16]
 
 
-async def test_a_device_that_refuses_everything_costs_one_request_per_read_until_it_answers() -> (
+async def test_a_device_that_refuses_everything_costs_a_few_requests_per_read_until_it_answers() -> (
     None
 ):
     twin = TwinLine(exceptions={1: 2})
@@ -107,11 +107,39 @@ async def test_a_device_that_refuses_everything_costs_one_request_per_read_until
     assert set(reasons(await reader.read(device(), points)).values()) == {"device_refused"}
     twin.asked.clear()
     assert set(reasons(await reader.read(device(), points)).values()) == {"device_refused"}
-    assert twin.asked == [(1, "holding", 0, 1)]
+    assert twin.asked == [(1, "holding", address, 1) for address in range(TESTS_PER_READ)]
     twin.exceptions.clear()
     result = await reader.read(device(), points)
     assert set(reasons(result).values()) == {"good"}
     assert twin.asked[-1] == (1, "holding", 0, 20)
+
+
+@pytest.mark.parametrize("missing", [{0}, {0, 1, 2, 3, 4, 5}, {19}])
+async def test_a_device_that_refused_everything_comes_back_whatever_it_lacks(
+    missing: set[int],
+) -> None:
+    twin = TwinLine(exceptions={1: 2})
+    reader, _ = reader_of(twin)
+    points = at(*range(20))
+    await reader.read(device(), points)
+    twin.exceptions.clear()
+    twin.bad_addresses = {1: missing}
+    for _ in range(3):
+        result = await reader.read(device(), points)
+    bad = {name for name, reason in reasons(result).items() if reason != "good"}
+    assert bad == {str(address) for address in missing}
+
+
+async def test_a_silent_device_is_no_longer_tried_for_its_places() -> None:
+    twin = TwinLine(exceptions={1: 2})
+    reader, _ = reader_of(twin)
+    points = at(*range(20))
+    await reader.read(device(), points)
+    twin.exceptions.clear()
+    twin.dead.add(1)
+    twin.asked.clear()
+    assert (await reader.read(device(), points)).lost
+    assert len(twin.asked) == 1
 
 
 @pytest.mark.parametrize("code", [1, 4, 5, 6, 200])
