@@ -8,9 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks.load_plant import plant_of
+from benchmarks.running import Progress
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
 from collector.adapters.mqtt import Broker, MqttSource
@@ -19,7 +20,7 @@ from collector.alarming import Alarming
 from collector.ingest import Ingest, Judge, spare_garbage_collection
 from collector.live import LiveTable
 from collector.ports import StoreBatch
-from collector.projecting import Projecting
+from collector.projecting import Projecting, ProjectingStats, Sink
 from commands.load import SHAPES
 from commands.migrate import migrate
 from config.clock import ScaledClock
@@ -45,9 +46,23 @@ class CountingStore:
     def close(self) -> None: ...
 
 
-def store_at(folder: Path, kind: str) -> DuckDbStore | CountingStore:
-    """DuckDB, or something that only counts."""
-    return CountingStore() if kind == "none" else DuckDbStore(folder / "store")
+class CountedStore(Sink, Protocol):
+    """What a measurement needs of a store."""
+
+    def count(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+def store_of(options: argparse.Namespace) -> CountedStore:
+    """DuckDB, InfluxDB, or something that only counts."""
+    if options.store == "none":
+        return CountingStore()
+    if options.store == "influx":
+        from collector.adapters.store_influx import InfluxStore  # its client would count as memory
+
+        return InfluxStore(options.url, options.token, "steward", "steward")
+    return DuckDbStore(Path(options.folder) / "store")
 
 
 def alarming_of(plant: Plant, live: LiveTable, folder: Path) -> tuple[Alarming, SqlDecisions]:
@@ -70,12 +85,23 @@ async def until(done: Callable[[], bool], tasks: Sequence[asyncio.Task[None]]) -
                 task.result()
 
 
+def stored_in(stats: ProjectingStats, wanted: int) -> Callable[[], bool]:
+    """Whether the store was given all; says how far it is meanwhile."""
+    progress = Progress(wanted)
+
+    def done() -> bool:
+        progress.at(stats.stored)
+        return stats.stored >= wanted
+
+    return done
+
+
 async def serve(options: argparse.Namespace) -> Mapping[str, Any]:
     """Take in `options.readings` readings; returns when they are stored, with what it cost."""
     folder = Path(options.folder)
     plant, clock = plant_of(SHAPES[options.shape], options.probes), ScaledClock()
     live, journal = LiveTable([plant]), SqliteJournal(folder / "journal")
-    store = store_at(folder, options.store)
+    store = store_of(options)
     projecting = Projecting(journal, store, live, asyncio.to_thread, clock)
     source = MqttSource(Broker(options.host, options.port, options.user, options.password), clock)
     alarming, decisions = alarming_of(plant, live, folder)
@@ -88,7 +114,7 @@ async def serve(options: argparse.Namespace) -> Mapping[str, Any]:
     tasks = [asyncio.create_task(work) for work in loops]
     await until(lambda: ingest.stats.readings > 0, tasks)
     started, cpu = time.monotonic(), time.process_time()
-    await until(lambda: projecting.stats.stored >= options.readings, tasks)
+    await until(stored_in(projecting.stats, options.readings), tasks)
     stored = await asyncio.to_thread(store.count)
     seconds, cpu = time.monotonic() - started, time.process_time() - cpu
     await source.close()
@@ -116,7 +142,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--probes", type=int, default=0, help="points of an agent that raises alarms"
     )
-    parser.add_argument("--store", choices=("none", "duckdb"), default="duckdb")
+    parser.add_argument("--store", choices=("none", "duckdb", "influx"), default="duckdb")
+    parser.add_argument("--url", default="", help="of InfluxDB")
+    parser.add_argument("--token", default="")
     parser.add_argument("--alarms", choices=("none", "rules"), default="rules")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)

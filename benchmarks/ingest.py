@@ -1,102 +1,55 @@
-"""Rows 1a, 1b and 3: readings from broker to store, journal and alarms on, beside what can be had."""
+"""Rows 1a, 1b and 3: readings from broker to store, journal and alarms on, beside Telegraf to InfluxDB."""
 
-import json
 import os
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from benchmarks.rows import Row, main
+from benchmarks.running import (
+    RUN_S_MAX,
+    WORDS,
+    Failed,
+    Report,
+    broker,
+    end,
+    go,
+    line_of,
+    load_at,
+    say,
+    started,
+)
+from benchmarks.telegraf import Peer, peer_with, theirs
 from commands.load import READINGS, SHAPES, batches_of
-from commands.part_servers import MosquittoServer, start_mosquitto
+from commands.part_servers import start_influxd
 from commands.parts import NotHere, ensure
 from edge.readings import decode_batch
 
-ROOT: Final = Path(__file__).parents[1]
 SMALL: Final = 600_000
 RUNS: Final = 3
-RUN_S_MAX: Final = 300
-RIGHTS: Final = "user collector\ntopic readwrite #\nuser load\ntopic readwrite #\n"
-WORDS: Final = {"collector": "collector-word", "load": "load-word"}
 FLOORS: Final = {"natural": 1_000_000.0, "plc60": 400_000.0}
+TIMES_TELEGRAF: Final = {"natural": 3.0, "plc60": 2.0}
 NAMES: Final = {"natural": "1a natural batches", "plc60": "1b 60-point messages"}
+OURS, OURS_INFLUX, TELEGRAF, DRAIN = "ours", "ours into InfluxDB", "Telegraf", "mosquitto_sub"
 
 
-class Failed(Exception):
-    """A measurement did not come to its end."""
-
-
-@contextmanager
-def broker(program: Path) -> Iterator[tuple[MosquittoServer, Path]]:
-    """A fresh Mosquitto with the shipped configuration, and a folder."""
-    with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
-        server = start_mosquitto(program, Path(name), users=WORDS, acl=RIGHTS)
-        try:
-            yield server, Path(name)
-        finally:
-            server.stop()
-
-
-def started(module: str, *arguments: str) -> subprocess.Popen[str]:
-    """A Python process of ours that talks in lines of JSON."""
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def line_of(process: subprocess.Popen[str]) -> Mapping[str, Any]:
-    """The next line that it says."""
-    assert process.stdout is not None  # noqa: S101  # it was started with a pipe
-    line = process.stdout.readline()
-    if not line:
-        raise Failed(f"{process.args!r} ended with {process.wait()}")
-    content: Mapping[str, Any] = json.loads(line)
-    return content
-
-
-def load_at(
-    server: MosquittoServer, shape: str, readings: int, *more: str
-) -> subprocess.Popen[str]:
-    """The load generator, waiting for a line before it sends."""
-    return started(
-        "commands.load", "--shape", shape, "--readings", str(readings), "--port", str(server.port),
-        "--user", "load", "--password", WORDS["load"], "--wait", *more,
-    )  # fmt: skip
-
-
-def go(load: subprocess.Popen[str]) -> None:
-    """Let the load begin."""
-    assert load.stdin is not None  # noqa: S101  # it was started with a pipe
-    load.stdin.write("\n")
-    load.stdin.flush()
-
-
-def end(*processes: subprocess.Popen[Any]) -> None:
-    """End what still runs of ours."""
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def ours(program: Path, shape: str, readings: int) -> Mapping[str, Any]:
+def ours(program: Path, shape: str, readings: int, influxd: Path | None = None) -> Report:
     """One run of the real thing; seconds from the first message to the last reading queryable."""
     with broker(program) as (server, folder):
         (folder / "collector").mkdir()
+        store = start_influxd(influxd, folder / "influx") if influxd else None
+        into = ["--store", "influx", "--url", store.url, "--token", store.token] if store else []
         collector = started(
             "benchmarks.collector", "--folder", str(folder / "collector"), "--shape", shape,
             "--readings", str(readings), "--port", str(server.port),
-            "--user", "collector", "--password", WORDS["collector"],
+            "--user", "collector", "--password", WORDS["collector"], *into,
         )  # fmt: skip
         load = load_at(server, shape, readings)
         try:
@@ -105,13 +58,15 @@ def ours(program: Path, shape: str, readings: int) -> Mapping[str, Any]:
             report = line_of(collector)
         finally:
             end(load, collector)
+            if store:
+                store.stop()
     if report["stored"] != readings:
         raise Failed(f"{report['stored']} of {readings} readings are stored")
     return report
 
 
-def draining(program: Path, subscriber: Path, shape: str, readings: int) -> float:
-    """Messages a second that `mosquitto_sub` takes from the same broker, doing nothing with them."""
+def draining(program: Path, subscriber: Path, shape: str, readings: int) -> Report:
+    """Seconds that `mosquitto_sub` needs to take all from the same broker, doing nothing with it."""
     messages = readings // SHAPES[shape].batch
     with broker(program) as (server, _):
         sub = subprocess.Popen(
@@ -125,7 +80,7 @@ def draining(program: Path, subscriber: Path, shape: str, readings: int) -> floa
             begun = time.monotonic()
             go(load)
             sub.wait(RUN_S_MAX)
-            return messages / (time.monotonic() - begun)
+            return {"seconds": time.monotonic() - begun}
         finally:
             end(load, sub)
 
@@ -147,40 +102,85 @@ def bare_cpu_s(readings: int) -> float:
     return (time.process_time() - begun) / readings * 1e6
 
 
-def measured(program: Path, shape: str, readings: int, runs: int) -> list[Row]:
-    """Our rate, memory and CPU, medians of the runs; `mosquitto_sub` beside it in turn."""
+def alternated(
+    name: str, sides: Mapping[str, Callable[[], Report]], runs: int
+) -> Mapping[str, Report]:
+    """Medians of every side's figures; the sides run in turn."""
+    reports: dict[str, list[Report]] = {side: [] for side in sides}
+    for number in range(1, runs + 1):
+        for side, run_once in sides.items():
+            say(f"  {name}: {side}, run {number} of {runs}")
+            reports[side].append(run_once())
+            say(f"    {reports[side][-1]['seconds']:.1f} s")
+    return {
+        side: {key: float(statistics.median(report[key] for report in found)) for key in found[0]}
+        for side, found in reports.items()
+    }
+
+
+def measured(
+    program: Path, shape: str, readings: int, runs: int, peer: Peer | NotHere
+) -> list[Row]:
+    """Everything of one shape; what is not here is named in its row."""
     subscriber = ensure(["mosquitto_sub"])["mosquitto_sub"]
-    reports, drained = [], []
-    for _ in range(runs):
-        reports.append(ours(program, shape, readings))
-        if isinstance(subscriber, Path):
-            drained.append(draining(program, subscriber, shape, readings))
+    asked = (shape, readings)
+    sides: dict[str, Callable[[], Report]] = {OURS: partial(ours, program, *asked)}
+    if isinstance(peer, Peer):
+        sides[TELEGRAF] = partial(theirs, peer, *asked)
+        if shape == "natural":
+            sides[OURS_INFLUX] = partial(ours, program, *asked, peer.influxd)
+    if isinstance(subscriber, Path):
+        sides[DRAIN] = partial(draining, program, subscriber, *asked)
+    found = alternated(NAMES[shape], sides, runs)
+    missing = {DRAIN: subscriber, TELEGRAF: peer}
+    notes = {
+        side: f"{side} not run: {part.reason}"
+        for side, part in missing.items()
+        if isinstance(part, NotHere)
+    }
+    return rows_of(shape, readings, found, notes)
 
-    def median(name: str) -> float:
-        return float(statistics.median(report[name] for report in reports))
 
-    rate: float = readings / median("seconds")
-    note = "" if isinstance(subscriber, Path) else f"mosquitto_sub not run: {subscriber.reason}"
-    messages = rate / SHAPES[shape].batch
-    name = NAMES[shape]
-    return [
+def rows_of(
+    shape: str, readings: int, found: Mapping[str, Report], notes: Mapping[str, str]
+) -> list[Row]:
+    """The rows of one shape: each target, the floor's and the peer's, in a row of its own."""
+    name, natural = NAMES[shape], shape == "natural"
+    rate, batch = readings / found[OURS]["seconds"], SHAPES[shape].batch
+    theirs_rate, drained = (
+        readings / found[side]["seconds"] if side in found else None for side in (TELEGRAF, DRAIN)
+    )
+    peer: Report = found.get(TELEGRAF, {})
+    note = notes.get(TELEGRAF, "")
+
+    def cpu(side: str) -> float | None:
+        return found[side]["cpu_s"] / readings * 1e6 if side in found else None
+
+    rows = [
         Row(f"{name}: stored, alarms and journal on", rate, "points/s", target=FLOORS[shape]),
-        Row(f"{name}: beside mosquitto_sub", messages, "messages/s",
-            reference=statistics.median(drained) if drained else None, note=note),
-        Row(f"{name}: memory", median("rss_mb"), "MB", better="lower"),
-        Row(f"{name}: CPU of the collector", median("cpu_s") / readings * 1e6, "s per 1 M points",
-            reference=bare_cpu_s(SMALL), target=3.0 if shape == "natural" else None, better="lower",
-            note="row 3; reference: decode and numpy append alone" if shape == "natural" else ""),
+        beside(Row(f"{name}: beside Telegraf to InfluxDB", rate, "points/s", theirs_rate,
+                   TIMES_TELEGRAF[shape], note=note)),
+        beside(Row(f"{name}: memory, beside Telegraf and InfluxDB", found[OURS]["rss_mb"], "MB",
+                   peer.get("rss_mb"), 0.5, "lower", note)),
+        beside(Row(f"{name}: CPU, beside Telegraf and InfluxDB", cpu(OURS), "s per 1 M points",
+                   cpu(TELEGRAF), better="lower", note=note)),
+        beside(Row(f"{name}: beside mosquitto_sub", rate / batch, "messages/s",
+                   drained and drained / batch, note=notes.get(DRAIN, ""))),
     ]  # fmt: skip
+    if natural:
+        into = readings / found[OURS_INFLUX]["seconds"] if OURS_INFLUX in found else None
+        rows += [
+            beside(Row(f"{name}: InfluxDB as our store too, beside Telegraf", into, "points/s",
+                       theirs_rate, 1.0, note=note)),
+            Row("3 CPU of the collector, beside decode and numpy append alone", cpu(OURS),
+                "s per 1 M points", bare_cpu_s(SMALL), 3.0, "lower"),
+        ]  # fmt: skip
+    return rows
 
 
-def telegraf() -> Row:
-    """The peer of rows 1a and 1b, named as not run where it is not."""
-    found = ensure(["telegraf", "influxd"], obtain=False)
-    missing = [
-        f"{name}: {part.reason}" for name, part in found.items() if isinstance(part, NotHere)
-    ]
-    return Row("1 Telegraf to InfluxDB", None, "points/s", note="; ".join(missing))
+def beside(row: Row) -> Row:
+    """A row whose target is of the ratio: without a reference there is nothing to meet."""
+    return row if row.reference is not None else replace(row, target=None)
 
 
 def run(small: bool) -> list[Row]:
@@ -188,11 +188,12 @@ def run(small: bool) -> list[Row]:
     program = ensure(["mosquitto"])["mosquitto"]
     if isinstance(program, NotHere):
         return [Row("1 ingest", None, "points/s", note=f"not run: {program.reason}")]
+    peer = peer_with(program)
     readings, runs = (SMALL, 1) if small else (READINGS, RUNS)
-    rows = [row for shape in NAMES for row in measured(program, shape, readings, runs)]
+    rows = [row for shape in NAMES for row in measured(program, shape, readings, runs, peer)]
     if small:  # too short to say more than that it works: starting takes most of it
         rows = [replace(row, target=None) for row in rows]
-    return [*rows, telegraf()]
+    return rows
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from benchmarks.ingest import WORDS, Failed, broker, end, go, line_of, load_at, started
 from benchmarks.load_plant import LIMIT, PROBE, probe_point
 from benchmarks.rows import Row, main
+from benchmarks.running import WORDS, Failed, broker, end, go, line_of, load_at, started
 from collector.adapters import mqtt_frames as mqtt
 from commands.load import SITE
 from commands.parts import NotHere, ensure

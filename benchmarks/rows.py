@@ -3,8 +3,10 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import dataclass
+from typing import Final, Literal
+
+COLUMNS: Final = ("name", "ours", "reference", "unit", "ratio", "target", "met")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +43,23 @@ class Row:
 Run = Callable[[bool], Sequence[Row]]
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print the rows as a table."""
-    head = ("name", "ours", "reference", "unit", "ratio", "target", "met")
-    table = [head, *(_cells(row) for row in rows)]
-    widths = [max(len(line[k]) for line in table) for k in range(len(head))]
-    for line in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
+def show(rows: Sequence[Row], *, as_json: bool = False) -> None:
+    """Print the rows: a table with the notes below, or JSON with the notes on stderr."""
+    notes = sys.stderr if as_json else sys.stdout
+    if as_json:
+        print(json.dumps([{name: getattr(row, name) for name in COLUMNS} for row in rows]))
+    else:
+        _table(rows)
     for row in rows:
         if row.note:
-            print(f"{row.name}: {row.note}")
+            print(f"{row.name}: {row.note}", file=notes)
+
+
+def _table(rows: Sequence[Row]) -> None:
+    table = [COLUMNS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[k]) for line in table) for k in range(len(COLUMNS))]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -78,8 +87,5 @@ def main(run: Run, argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     small = "--small" in arguments
     rows = run(small)
-    if "--json" in arguments:
-        print(json.dumps([{**asdict(row), "ratio": row.ratio, "met": row.met} for row in rows]))
-    else:
-        show(rows)
+    show(rows, as_json="--json" in arguments)
     return 1 if not small and any(row.met is False for row in rows) else 0

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks.rows import Row, show
+from benchmarks.running import Failed
+from commands.part_servers import PartFailed
 
 EXAMPLE = "bench ingest --small"
 NAMES = ("ingest", "latency")
@@ -25,14 +27,16 @@ def run(arguments: argparse.Namespace) -> int:
     if unknown:
         print(f"steward bench: no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}", file=sys.stderr)  # fmt: skip
         return 2
-    rows: list[Row] = []
-    for name in names:
-        measure: Callable[[bool], Sequence[Row]] = importlib.import_module(f"benchmarks.{name}").run
-        rows += measure(arguments.small)
-    if arguments.json:
-        import msgspec  # only for this form of output
-
-        print(msgspec.json.encode(rows).decode())
-    else:
-        show(rows)
+    try:
+        rows = [row for name in names for row in _measured(name, small=arguments.small)]
+    except (Failed, PartFailed) as error:
+        print(f"steward bench: {error}", file=sys.stderr)
+        return 1
+    show(rows, as_json=arguments.json)
     return 0 if all(row.met is not False for row in rows) else 1
+
+
+def _measured(name: str, *, small: bool) -> Sequence[Row]:
+    print(f"measuring {name}", file=sys.stderr, flush=True)
+    measure: Callable[[bool], Sequence[Row]] = importlib.import_module(f"benchmarks.{name}").run
+    return measure(small)
