@@ -96,24 +96,49 @@ class Columns:
         for entry in births:
             self.born(entry)
 
+    @property
+    def rows_held(self) -> int:
+        """Rows of the tables of all births."""
+        return self._end
+
     def born(self, entry: Entry) -> None:
-        """Take up a birth. One that cannot be read is left out: it was set aside when it came."""
+        """Take up a birth. One that cannot be read is left out: it was set aside when it came.
+
+        A table that is already known, as after a birth that only tells other facts, takes no room.
+        """
         try:
             birth = decode(entry.payload, Birth)
         except Malformed:
             return
+        rows, numbers, retired = self._table_of(entry, birth)
+        name = (entry.site, entry.agent, entry.epoch)
+        known = self._tables.get(name)
+        if known is not None and known.size == len(rows):
+            at = slice(known.offset, known.offset + known.size)
+            held = zip(
+                (rows, numbers, retired), (self._rows, self._numbers, self._retired), strict=True
+            )
+            if all(np.array_equal(new, all_of[at]) for new, all_of in held):
+                return
+        offset = self._make_room(len(rows))
+        at = slice(offset, self._end)
+        self._rows[at], self._numbers[at], self._retired[at] = rows, numbers, retired
+        agent = self._agent(f"{entry.site}/{entry.agent}")
+        self._tables[name] = Table(agent, offset, len(rows))
+
+    def _table_of(self, entry: Entry, birth: Birth) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
+        """By index: the row of the point (-1: not the agent's), the number of its series, if retired."""
         size = 1 + max((row.index for row in birth.points), default=-1)
-        offset = self._make_room(size)
+        rows, numbers = np.full(size, -1, np.int64), np.zeros(size, np.int64)
+        retired = np.zeros(size, np.bool_)
         for point in birth.points:
-            at = offset + point.index
             if self._live.owners.get((entry.site, point.point), entry.agent) != entry.agent:
                 continue
             key = SeriesKey(entry.site, point.point, point.unit, point.kind)
-            self._rows[at] = self._live.row(entry.site, point.point)
-            self._numbers[at] = self._live.series.number(key)
-            self._retired[at] = point.retired
-        agent = self._agent(f"{entry.site}/{entry.agent}")
-        self._tables[entry.site, entry.agent, entry.epoch] = Table(agent, offset, size)
+            rows[point.index] = self._live.row(entry.site, point.point)
+            numbers[point.index] = self._live.series.number(key)
+            retired[point.index] = point.retired
+        return rows, numbers, retired
 
     def join(self, entries: Sequence[Entry], batches: Sequence[Batch] | None = None) -> Joined:
         """Columns of all batches among the entries, in order of arrival.

@@ -1,5 +1,6 @@
 """What an agent sends next on one connection, decided from its outbox and the marks it hears."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -12,6 +13,8 @@ RESEND_S_MAX: Final = 16.0
 REPEAT_S_MIN: Final = 1.0
 """A lane is not sent again oftener than this because its mark came again."""
 STUCK_AFTER_S: Final = 60.0
+ASK_AFTER_S: Final = 30.0
+"""When nothing was committed for so long the collector is asked, by a birth, whether it is there."""
 
 
 class Heard(Enum):
@@ -47,15 +50,22 @@ class Sending:
     connection: int
     answered: bool = False
     heard: float = float("-inf")
-    """When a mark of our epoch last came (monotonic seconds)."""
+    """When the collector itself was last heard (monotonic seconds): by a mark with the number of this
+    connection. One of an earlier connection was kept by the broker and says nothing of today.
+    """
     epoch: str = ""
     _flights: dict[Lane, _Flight] = field(default_factory=lambda: {n: _Flight() for n in LANES})
 
     def begin(self) -> None:
-        """A birth is about to be sent: its answer decides from where to send."""
+        """A birth is about to be sent: its answer decides from where to send.
+
+        Since when nothing is committed stays known: a birth commits nothing.
+        """
+        since = {lane: flight.since for lane, flight in self._flights.items()}
+        same = self.epoch == self.outbox.epoch
+        self._flights = {lane: _Flight(since=since[lane] if same else None) for lane in LANES}
         self.epoch = self.outbox.epoch
         self.answered = False
-        self._flights = {lane: _Flight() for lane in LANES}
 
     def take(self, committed: Committed, *, monotonic: float, now: int) -> Heard:
         """Take up marks: delete what they cover, and see what they say beside.
@@ -68,16 +78,13 @@ class Sending:
             return Heard.IGNORED
         if self.outbox.outrun_by(committed) and not answer:
             return Heard.IGNORED
-        self.heard = monotonic
+        if committed.connection == self.connection:
+            self.heard = monotonic
         before = {lane: self.outbox.mark(lane) for lane in LANES}
         moved = self.outbox.commit(committed, now)
         if self.outbox.epoch != committed.epoch:
             return Heard.RENEWED
-        for lane, flight in self._flights.items():
-            if self.outbox.mark(lane) != before[lane]:
-                flight.tried = monotonic
-                flight.wait_s = RESEND_AFTER_S
-                flight.since = monotonic if self._flying(lane) else None
+        self._advance(before, monotonic)
         if answer:
             self.answered = True
             return Heard.ANSWERED
@@ -85,6 +92,13 @@ class Sending:
             return Heard.PROGRESS
         self._repeat(monotonic)
         return Heard.REPEATED
+
+    def _advance(self, before: Mapping[Lane, int], monotonic: float) -> None:
+        for lane, flight in self._flights.items():
+            if self.outbox.mark(lane) != before[lane]:
+                flight.tried = monotonic
+                flight.wait_s = RESEND_AFTER_S
+                flight.since = monotonic if self._flying(lane) else None
 
     def _repeat(self, monotonic: float) -> None:
         for lane, flight in self._flights.items():
@@ -114,10 +128,19 @@ class Sending:
         return None
 
     def stuck(self, monotonic: float) -> bool:
-        """True if something has been in flight for a minute while the collector was there to be heard."""
-        waiting = [flight.since for flight in self._flights.values() if flight.since is not None]
+        """True if something has been in flight for a minute in which the collector was heard."""
         long_ago = monotonic - STUCK_AFTER_S
-        return bool(waiting) and min(waiting) <= long_ago and self.heard > long_ago
+        return self._uncommitted_since() <= long_ago < self.heard
+
+    def doubtful(self, monotonic: float) -> bool:
+        """True if nothing is committed and nothing heard, so that nobody may be there to commit."""
+        lately = monotonic - ASK_AFTER_S
+        return self._uncommitted_since() <= lately and self.heard <= lately
+
+    def _uncommitted_since(self) -> float:
+        """Since when a lane's mark has stood still under what was sent (monotonic seconds)."""
+        since = [flight.since for flight in self._flights.values() if flight.since is not None]
+        return min(since, default=float("inf"))
 
     def _next_of(self, lane: Lane, flight: _Flight, monotonic: float, now: int) -> bytes | None:
         mark = self.outbox.mark(lane)

@@ -11,8 +11,18 @@ from config.clock import Clock
 from edge.outbox import Outbox
 from edge.outbox_file import OutboxRefused
 from edge.ports import LinkLost, Publisher
-from edge.readings import Birth, Committed, Malformed, Reply, Request, State, decode, encode
-from edge.sending import Heard, Sending
+from edge.readings import (
+    Birth,
+    Committed,
+    Malformed,
+    PointRow,
+    Reply,
+    Request,
+    State,
+    decode,
+    encode,
+)
+from edge.sending import ASK_AFTER_S, Heard, Sending
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +30,14 @@ TICK_S: Final = 0.5
 STATE_S: Final = 10.0
 REBIRTH_S: Final = 10.0
 REBIRTH_S_MAX: Final = 60.0
+FACTS_S_MAX: Final = 3600.0
+"""Changed facts are told after 10 s, then at intervals that double up to this."""
 UNANSWERED_S: Final = 60.0
 STOPPING_S: Final = 2.0
 STUCK: Final = (
     "the broker takes my messages but they are not stored: check its name and rights (agent %s)"
 )
+AWAY: Final = "no collector answers agent %s: its readings are kept"
 
 
 @dataclass(slots=True)
@@ -43,7 +56,8 @@ class Session:
     """One connection's life.
 
     `describe` makes the birth of a connection number, `on_answer` is called when the collector has
-    answered it, `refused` when the outbox could not do something. Whoever makes a batch sets `wake`.
+    first answered a table of points on this connection, `refused` when the outbox could not do
+    something. Whoever makes a batch sets `wake`.
     """
 
     agent: str
@@ -63,7 +77,9 @@ class Session:
     _said: float = field(init=False, default=0.0)
     _begun: float = field(init=False, default=0.0)
     _rebirth_s: float = field(init=False, default=REBIRTH_S)
-    _warned: bool = field(init=False, default=False)
+    _facts_s: float = field(init=False, default=REBIRTH_S)
+    _table_answered: tuple[str, list[PointRow]] | None = field(init=False, default=None)
+    _warned: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self._sending = Sending(self.outbox, self.connection)
@@ -131,29 +147,43 @@ class Session:
             self._warn(now)
 
     def _must_be_born_again(self, now: float) -> bool:
-        """A birth that nobody answered, a new epoch, or facts that were not known before."""
+        """A birth that nobody answered, a new epoch, facts not known before, or nobody heard."""
         if self._sending.epoch != self.outbox.epoch:
             return True
         age = now - self._born
         if self._sending.answered:
             self._rebirth_s = REBIRTH_S
-            return age >= REBIRTH_S and self.describe(self.connection) != self._birth_said
+            return self._has_other_facts(age) or (
+                age >= ASK_AFTER_S and self._sending.doubtful(now)
+            )
         if age < self._rebirth_s:
             return False
         self._rebirth_s = min(2 * self._rebirth_s, REBIRTH_S_MAX)
         return True
 
+    def _has_other_facts(self, age: float) -> bool:
+        """Whether to say what changed in the birth; a fact that changes all the time seldom."""
+        if age < REBIRTH_S or (birth := self.describe(self.connection)) == self._birth_said:
+            return False
+        if self._birth_said is None or birth.points != self._birth_said.points:
+            return True
+        if age < self._facts_s:
+            return False
+        self._facts_s = min(2 * self._facts_s, FACTS_S_MAX)
+        return True
+
     def _warn(self, now: float) -> None:
-        """Say once that what the broker acknowledges is not stored (or that nobody is there)."""
-        unanswered = not self.answered and now - self._begun >= UNANSWERED_S
-        if not unanswered and not self._sending.stuck(now):
-            self._warned = False
-        elif not self._warned:
-            self._warned = True
-            if self._sending.heard > float("-inf"):
-                log.error(STUCK, self.agent)
-            else:
-                log.warning("no collector answers agent %s: its readings are kept", self.agent)
+        """Say once that what the broker acknowledges is not stored, or that nobody is there."""
+        trouble = self._trouble(now)
+        if trouble and trouble != self._warned:
+            log.log(logging.ERROR if trouble == STUCK else logging.WARNING, trouble, self.agent)
+        self._warned = trouble
+
+    def _trouble(self, now: float) -> str:
+        if self._sending.stuck(now):
+            return STUCK
+        silent_s = now - max(self._begun, self._sending.heard)
+        return AWAY if not self._sending.answered and silent_s >= UNANSWERED_S else ""
 
     # --- hearing
 
@@ -178,9 +208,16 @@ class Session:
         if heard is Heard.RENEWED:
             await self._birth(publisher)
         elif heard is Heard.ANSWERED:
-            self.answered = True
-            self.on_answer()
+            self._answer()
         self.wake.set()
+
+    def _answer(self) -> None:
+        """A birth that only asked, or told facts, makes nothing news that was sent before."""
+        self.answered = True
+        table = (self.outbox.epoch, list(self.outbox.points))
+        if table != self._table_answered:
+            self._table_answered = table
+            self.on_answer()
 
     async def _request(self, publisher: Publisher, request: Request) -> None:
         """A rebirth is harmless and so done even if it seems to have expired: clocks may be wrong."""

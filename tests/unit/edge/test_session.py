@@ -1,0 +1,180 @@
+"""One connection of an agent against a broker that drops, a collector that is away, and facts that change."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from config.clock import SteppedClock
+from edge.outbox import Outbox
+from edge.ports import PointReading
+from edge.readings import CONTRACT, Birth, Committed, decode, encode
+from edge.session import AWAY, STUCK, Session, SessionStats
+from tests.unit.edge.rows import START_MS, register_point
+
+OURS, KEPT = 7, 3
+"""Numbers of this connection and of an earlier one, whose mark the broker kept."""
+
+
+@dataclass
+class Broker:
+    """A publisher that counts, and a collector behind it that answers births while it is there."""
+
+    box: Outbox
+    collector: bool = True
+    stores: bool = True
+    births: list[Birth] = field(default_factory=list)
+    batches: int = 0
+    inbox: asyncio.Queue[tuple[str, bytes]] = field(default_factory=asyncio.Queue)
+
+    async def publish(self, what: str, payload: bytes, *, retain: bool = False) -> None:
+        if what == "birth":
+            self.births.append(decode(payload, Birth))
+        elif what == "data":
+            self.batches += 1
+        if self.collector and (what == "birth" or (what == "data" and self.stores)):
+            self.mark(OURS)
+
+    async def received(self) -> tuple[str, bytes]:
+        return await self.inbox.get()
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    def mark(self, connection: int) -> None:
+        data = self.box.given("data") if self.stores else 0
+        said = Committed(self.box.epoch, data=data, connection=connection)
+        self.inbox.put_nowait(("committed", encode(said)))
+
+
+@dataclass
+class Edge:
+    """What a test looks at while one session runs."""
+
+    box: Outbox
+    broker: Broker
+    clock: SteppedClock
+    stats: SessionStats
+    wake: asyncio.Event
+    facts: dict[str, str] = field(default_factory=dict)
+    restarts: int = 0
+
+    def make(self, value: float) -> None:
+        now = self.clock.now()
+        reading = PointReading("a/p", value, 0, now)
+        self.box.keep([reading], now, monotonic=self.clock.monotonic())
+        self.wake.set()
+
+    def describe(self, connection: int) -> Birth:
+        return Birth(
+            CONTRACT, connection, self.box.epoch, "1", "", list(self.box.points), facts=dict(self.facts)
+        )  # fmt: skip
+
+    def answered(self) -> None:
+        self.restarts += 1
+
+
+@asynccontextmanager
+async def running(*, collector: bool = True, stores: bool = True) -> AsyncIterator[Edge]:
+    box = Outbox(":memory:", now=START_MS, rng=np.random.default_rng(1))
+    box.define([register_point("p", 0)], START_MS)
+    broker, clock = Broker(box, collector, stores), SteppedClock(START_MS)
+    edge = Edge(box, broker, clock, SessionStats(), asyncio.Event())
+    broker.mark(KEPT)
+    session = Session(
+        "e", box, clock, OURS, edge.wake, edge.describe, edge.answered, lambda refusal: None, edge.stats
+    )  # fmt: skip
+    task = asyncio.ensure_future(session.run(broker))
+    await clock.advance(0.5)
+    try:
+        yield edge
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        box.close()
+
+
+def said(caplog: pytest.LogCaptureFixture, message: str) -> int:
+    return sum(record.msg == message for record in caplog.records)
+
+
+async def test_a_broker_that_drops_our_batches_is_told_while_the_collector_answers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running(stores=False) as edge:
+        edge.make(1.0)
+        await edge.clock.advance(59)
+        assert said(caplog, STUCK) == 0
+        await edge.clock.advance(10)
+        assert (said(caplog, STUCK), said(caplog, AWAY)) == (1, 0)
+        await edge.clock.advance(3600)
+        assert (said(caplog, STUCK), said(caplog, AWAY)) == (1, 0)
+        assert len(edge.broker.births) <= 130  # asks twice a minute at most
+        edge.broker.stores = True
+        await edge.clock.advance(60)
+        assert edge.box.batches == 0
+
+
+async def test_a_mark_that_the_broker_kept_is_no_collector(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running(collector=False) as edge:
+        edge.make(1.0)
+        await edge.clock.advance(3600)
+        assert (said(caplog, STUCK), said(caplog, AWAY)) == (0, 1)
+        assert caplog.records[-1].levelno == logging.WARNING
+
+
+async def test_a_collector_that_goes_away_is_told_and_its_return_found(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running() as edge:
+        edge.make(1.0)
+        await edge.clock.advance(5)
+        assert edge.box.batches == 0
+        edge.broker.collector = False
+        edge.make(2.0)
+        await edge.clock.advance(100)
+        assert (said(caplog, STUCK), said(caplog, AWAY)) == (0, 1)
+        edge.broker.collector = True
+        await edge.clock.advance(61)
+        assert edge.box.batches == 0
+
+
+async def test_nobody_is_asked_while_nothing_is_under_way() -> None:
+    async with running() as edge:
+        await edge.clock.advance(3600)
+        assert len(edge.broker.births) == 1
+
+
+async def test_a_fact_that_changes_all_the_time_is_told_ever_more_seldom_and_restarts_nothing() -> None:  # fmt: skip
+    async with running() as edge:
+        for second in range(1800):
+            edge.facts["a/clock"] = str(second)
+            await edge.clock.advance(1)
+        assert 5 <= len(edge.broker.births) <= 9
+        assert edge.restarts == 1
+
+
+async def test_a_fact_that_becomes_known_is_told_within_seconds() -> None:
+    async with running() as edge:
+        edge.facts["a/serial"] = "SN42"
+        await edge.clock.advance(10)
+        assert edge.broker.births[-1].facts == {"a/serial": "SN42"}
+        assert edge.restarts == 1
+
+
+async def test_a_table_that_grew_is_news_at_once_whatever_the_facts_did() -> None:
+    async with running() as edge:
+        for second in range(100):
+            edge.facts["a/clock"] = str(second)
+            await edge.clock.advance(1)
+        births = len(edge.broker.births)
+        edge.box.define([register_point("p", 0), register_point("q", 1)], START_MS)
+        await edge.clock.advance(11)
+        assert (edge.restarts, len(edge.broker.births)) == (2, births + 1)
