@@ -24,6 +24,9 @@ THEMES: Final = ("day", "night")
 NAME, PASSWORD = "chen.wei", "a demo has no secrets"
 READING: Final = ".note-block[role=status]"
 """What stands in the place of something that is still being read."""
+ANY_MARK: Final = "main :is(tbody tr, .cards li, .states li, .note-block)"
+MARKS: Final[Mapping[str, str]] = {"alarm": ".why .facts", "order": "main .states li"}
+"""What a page is about, where a list beside it is there sooner."""
 SETTLED_MS: Final = 400
 TALL_MAX: Final = 4_000
 
@@ -96,10 +99,10 @@ def first_start(page: Page, link: str, name: str = NAME, password: str = PASSWOR
     return page.context.storage_state()
 
 
-def settle(page: Page) -> None:
-    """Until the page of a site shows live values and nothing is still being read."""
+def settle(page: Page, name: str = "") -> None:
+    """Until the page of that name shows what it is about, with live values and nothing still being read."""
     page.wait_for_selector('.feed[data-state="live"]', state="attached")
-    page.wait_for_selector("main")
+    page.wait_for_selector(MARKS.get(name, ANY_MARK), state="attached")
     expect(page.locator(READING)).to_have_count(0)
 
 
@@ -169,7 +172,7 @@ class Shooting:
             _speak(page, look.language)
             for name, address in known.items():
                 page.goto(address)
-                settle(page)
+                settle(page, name)
                 self._write(page, name, look)
             page.context.close()
 
