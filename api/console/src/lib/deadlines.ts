@@ -28,6 +28,12 @@ export function deadlines(orders: readonly Order[]): Deadline[] {
     .sort((a, b) => (a.target ?? Infinity) - (b.target ?? Infinity));
 }
 
+/** Used part of the limit at `now`, 0…1 and more; a clock that counts only some hours is as the server last said. */
+export function used(clock: OrderClock, now: number): number {
+  const limit = Math.max(1, clock.elapsed_s + clock.remaining_s);
+  return clock.unit === "wall_minutes" ? 1 - left(clock, now) / 1000 / limit : clock.elapsed_s / limit;
+}
+
 /** What is left of a clock at `now` (ms, negative when late), counting on from the server's figure. */
 export function left(clock: OrderClock, now: number): number {
   if (clock.state === "paused" || clock.stopped_at || !clock.target) return clock.remaining_s * 1000;
