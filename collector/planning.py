@@ -1,28 +1,24 @@
 """Keeps the table of what is due: a tick computes, compares, judges evidence and writes what changed."""
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Protocol, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from collector.domain.days import local_date, midnight, weekday_working
-from collector.domain.evidence import Trace, Verdict, VerdictKind, judge
-from collector.domain.intervals import (
-    Due,
-    DueState,
-    Frame,
-    MeterPath,
-    MeterReading,
-    running_meter,
-    state_of,
-)
-from collector.domain.plans import Completion, Owed, owed
+from collector.domain.days import local_date, weekday_working
+from collector.domain.evidence import Look, Verdict, confirmed
+from collector.domain.intervals import DAY_MS, DueState, Frame
+from collector.domain.looks import LATE_MS, Looked, Window, look_from, stood, window
+from collector.domain.meters import NO_PATH, MeterPath
+from collector.domain.plans import Completion, Owed, owed, still_open
+from collector.looking import Looking, Offload, StoreAwayError
+from collector.metering import Metering
+from collector.occurrences import Judged, finished, row_data, row_events, row_id, settled
 from collector.ports import (
     Ask,
     Asks,
@@ -35,23 +31,11 @@ from collector.ports import (
 )
 from config.clock import Clock
 from config.plant import Plant
-from config.standards import Evidence, Meter, Plan, Ran
+from config.standards import Meter, Plan, Ran
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
-HOUR_MS = 3_600_000
-JUDGE_EVERY_MS = 60_000
-"""An open occurrence's readings are looked at no oftener than this."""
-ON_THE_WAY_MS = 30_000
-"""Readings of the moment of a claim may still be on their way to the store for so long."""
-ORDER_AHEAD_MS = 7 * 24 * HOUR_MS
-"""An occurrence wants an order a week before its due day ends, or at once when its window is shorter."""
-
-
-class Offload(Protocol):
-    """Runs blocking work beside the loop (or inline where there is no thread)."""
-
-    def __call__(self, work: Callable[[], T]) -> Awaitable[T]: ...
+READINGS = "readings"
+"""Who did it, where nobody said so."""
 
 
 @dataclass(slots=True)
@@ -63,8 +47,17 @@ class _Kept:
     frame: Frame
     completions: list[Completion] = field(default_factory=list)
     rows: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    judged: dict[str, int] = field(default_factory=dict)
-    """Due's key to when its readings were last looked at, UTC ms."""
+    looked: dict[str, Looked] = field(default_factory=dict)
+    """By due's key."""
+    path: MeterPath = NO_PATH
+    live: list[Owed] = field(default_factory=list)
+    """What is owed, less the rows that only a new completion can change."""
+    live_of: tuple[object, ...] = ()
+    """What `live` was made from."""
+
+    @property
+    def by_readings(self) -> bool:
+        return self.plan.duty.closes == "by_readings"
 
 
 class Planning:
@@ -81,8 +74,8 @@ class Planning:
         self._plants = plants
         self._decisions = decisions
         self._asks = asks
-        self._store = store
-        self._offload = offload
+        self._looking = Looking(store, offload)
+        self._metering = Metering(decisions, self._looking)
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._asked = 0
 
@@ -92,6 +85,7 @@ class Planning:
         """Take up the ledger's rows and completions; the first start fixes each site's first day."""
         self._asked = self._decisions.cursor("planning-asks")
         for plant in self._plants:
+            self._metering.restore(plant.site)
             zone = ZoneInfo(plant.time_zone)
             first = self._first_day(plant, zone, now)
             for plan in plant.plans.values():
@@ -119,7 +113,9 @@ class Planning:
         kept = _Kept(plan, plant, frame)
         for event in self._decisions.history("occurrence", plant.site, plan.id):
             if event.kind == "completed":
-                kept.completions.append(Completion(event.at, event.by, event.key))
+                span = event.data.get("span")
+                shown = (int(span[0]), int(span[1])) if span else None
+                kept.completions.append(Completion(event.at, event.by, event.key, shown))
         return kept
 
     # --- tick ------------------------------------------------------------------------------
@@ -154,12 +150,17 @@ class Planning:
         return False
 
     async def tick(self, now: int) -> None:
-        """Compute what is due up to now + a week, take asks, judge evidence, write what changed."""
+        """Compute what is due up to now + a week, take asks, judge evidence, write what changed.
+
+        Raises:
+            Unavailable: the ledger is away; or the store is, said after all that can do without it was done.
+        """
         if not self._kept:
             self.restore(now)
         self.take_asks(now)
-        for kept in self._kept.values():
-            await self._tick_plan(kept, now)
+        away = [error for k in self._kept.values() if (error := await self._tick_plan(k, now))]
+        if away:
+            raise away[0]
 
     def take_asks(self, now: int) -> None:
         """Apply what people said was done; each ask has one outcome."""
@@ -177,210 +178,164 @@ class Planning:
         )
         if kept is None:
             return "unknown_occurrence"
+        done = Completion(int(ask.data.get("done_at") or ask.at), ask.by, f"ask:{ask.id}")
+        if any(known.id == _completion_key(kept.plan, done) for known in kept.completions):
+            return ""
         if kept.rows[ask.subject]["state"] == DueState.DONE:
             return "already_done"
-        at = int(ask.data.get("done_at") or ask.at)
-        if at > now:
+        if done.at > now:
             return "in_the_future"
-        self._keep_completion(kept, Completion(at, ask.by, f"ask:{ask.id}"), str(ask.data.get("note", "")))  # fmt: skip
+        note = str(ask.data.get("note", ""))
+        self._keep_completion(kept, done, {"note": note} if note else {})
         return ""
 
-    def _keep_completion(self, kept: _Kept, completion: Completion, note: str = "") -> None:
+    def _keep_completion(self, kept: _Kept, done: Completion, data: Mapping[str, Any]) -> None:
         event = LedgerEvent(
-            "occurrence", kept.plan.site, kept.plan.id, "completed", completion.at,
-            key=f"{kept.plan.site}:{kept.plan.id}:{completion.id}", by=completion.by,
-            data={"note": note} if note else {},
+            "occurrence", kept.plan.site, kept.plan.id, "completed", done.at,
+            key=_completion_key(kept.plan, done), by=done.by, data=data,
         )  # fmt: skip
-        if self._decisions.append([event], []):
-            kept.completions.append(Completion(completion.at, completion.by, event.key))
+        self._decisions.append([event], [])
+        if all(known.id != event.key for known in kept.completions):
+            kept.completions.append(Completion(done.at, done.by, event.key, done.span))
 
-    async def _tick_plan(self, kept: _Kept, now: int) -> None:
-        path = await self._meter(kept, now)
-        rows = self._owed(kept, now, path)
-        verdicts: dict[str, Verdict | None] = {}
-        for row in rows:
-            verdict = await self._verdict(kept, row, now)
-            verdicts[row.due.key] = verdict
-            if self._closes(kept, row, verdict) and verdict is not None and verdict.span:
-                self._keep_completion(kept, Completion(verdict.span[1], "readings", row.due.key))
-        rows = self._owed(kept, now, path)
-        self._write(kept, rows, verdicts, now)
+    # --- one plan --------------------------------------------------------------------------
 
-    def _owed(self, kept: _Kept, now: int, path: MeterPath | None) -> list[Owed]:
-        return owed(kept.plan.duty.every, kept.frame, now, kept.completions, path)
+    async def _tick_plan(self, kept: _Kept, now: int) -> StoreAwayError | None:
+        """Whether the store was missed. What readings close waits for it; of others only the verdict does."""
+        judged: dict[str, Judged] = {}
+        missed = None
+        try:
+            await self._read_meter(kept, now)
+            await self._look_at_all(kept, now, judged)
+        except StoreAwayError as error:
+            missed = error
+            if kept.by_readings or isinstance(kept.plan.duty.every, Meter):
+                return missed
+        self._write(kept, judged, now)
+        return missed
+
+    async def _read_meter(self, kept: _Kept, now: int) -> None:
+        served = sorted(c.at for c in kept.completions)
+        kept.path = await self._metering.read(kept.plan, kept.plant, kept.frame, served, now)
+
+    def _live(self, kept: _Kept, now: int) -> list[Owed]:
+        """What is owed, folded anew when the day, a completion or the meter is new."""
+        made_of = (local_date(now, kept.frame.zone), len(kept.completions), kept.path.steps)
+        if kept.live_of != made_of:
+            every = kept.plan.duty.every
+            kept.live = owed(every, kept.frame, now, kept.completions, kept.path)
+            kept.live_of = made_of
+        return kept.live
+
+    # --- evidence --------------------------------------------------------------------------
+
+    async def _look_at_all(self, kept: _Kept, now: int, judged: dict[str, Judged]) -> None:
+        """A verdict for each row that needs one; a completion that readings show may open the next."""
+        looking = kept.plan.duty.evidence is not None
+        while looking:
+            looking = False
+            rows = self._live(kept, now)
+            open_ = still_open(kept.plan.duty.every, rows, now)
+            for row in rows:
+                owing = row.due.key in open_
+                if await self._look_at(kept, row, now, judged, owing=owing):
+                    looking = True
+                    break
+
+    async def _look_at(
+        self, kept: _Kept, row: Owed, now: int, judged: dict[str, Judged], *, owing: bool
+    ) -> bool:
+        """Whether the readings showed a completion that was not known."""
+        key = row.due.key
+        if row.done is not None and row.done.span is not None:
+            judged[key] = Judged(confirmed(row.done.span), final=True)
+            return False
+        seen = window(row, now, kept.frame.zone, by_readings=kept.by_readings)
+        start = self._look_from(kept, row, seen, now, owing=owing) if key not in judged else None
+        if seen is None or start is None:
+            return False
+        late = owing and kept.by_readings and not seen.claimed
+        looks = _looks(seen, start, now, _taken(kept, row, judged), late=late)
+        verdict = await self._verdict(kept, looks)
+        if verdict is not None and verdict.span and kept.by_readings and row.done is None:
+            self._keep_sighting(kept, verdict.span)
+            return True
+        kept.looked[key] = _looked(seen, start, kept.looked.get(key), now)
+        if verdict is not None:
+            judged[key] = Judged(verdict, seen.final or verdict.span is not None)
+        return False
 
     @staticmethod
-    def _closes(kept: _Kept, row: Owed, verdict: Verdict | None) -> bool:
-        return (
-            kept.plan.duty.closes == "by_readings"
-            and row.done is None
-            and verdict is not None
-            and verdict.kind is VerdictKind.CONFIRMED
-        )
+    def _look_from(
+        kept: _Kept, row: Owed, seen: Window | None, now: int, *, owing: bool
+    ) -> int | None:
+        before = kept.rows.get(row_id(kept.plan, row.due), {})
+        closable = kept.by_readings and row.done is None and owing
+        if seen is None or (settled(before, claimed=row.done is not None) and not closable):
+            return None
+        brief = isinstance(kept.plan.duty.evidence, Ran)
+        return look_from(row, seen, kept.looked.get(row.due.key), now, brief=brief)
 
-    # --- readings --------------------------------------------------------------------------
+    async def _verdict(self, kept: _Kept, looks: Sequence[Look]) -> Verdict | None:
+        """What the first look says, unless a later one confirms."""
+        said: Verdict | None = None
+        for look in looks:
+            verdict = await self._looking.verdict(kept.plan, kept.plant, look)
+            if verdict is not None and verdict.span:
+                return verdict
+            said = said or verdict
+        return said
 
-    async def _meter(self, kept: _Kept, now: int) -> MeterPath | None:
-        every = kept.plan.duty.every
-        if not isinstance(every, Meter):
-            return None
-        point = kept.plant.points.get(f"{kept.plan.asset}/{every.point}")
-        if point is None:
-            return MeterPath(())
-        start = midnight(kept.frame.start, kept.frame.zone)
-        buckets = await self._offload(
-            lambda: self._store.buckets(kept.plan.site, point.id, start, now, HOUR_MS)
-        )
-        readings = [
-            MeterReading(min(at + HOUR_MS, now), last)
-            for at, last in zip(buckets.time.tolist(), buckets.last.tolist(), strict=True)
-            if last == last
-        ]
-        return running_meter(readings, rolls_over_at=point.rolls_over_at, hours=point.unit == "h")
-
-    async def _verdict(self, kept: _Kept, row: Owed, now: int) -> Verdict | None:
-        evidence, due = kept.plan.duty.evidence, row.due
-        if evidence is None or due.early_at is None or now < due.early_at:
-            return None
-        before = kept.rows.get(_id(kept.plan, due), {})
-        if before.get("verdict") == VerdictKind.CONFIRMED or _settled(before, row):
-            return None
-        if not _may_judge(kept, row, now):
-            return None
-        kept.judged[due.key] = now
-        end = min(now, due.late_at or now)
-        traces = [await self._trace(kept, path, due.early_at, end) for path in _paths(evidence)]
-        return judge(
-            evidence, traces, (due.early_at, end), claimed=row.done is not None,
-            over=due.late_at is not None and now >= due.late_at,
-            bad_share_max=kept.plan.duty.bad_share_max,
-        )  # fmt: skip
-
-    async def _trace(self, kept: _Kept, path: str, start: int, end: int) -> Trace | None:
-        point = kept.plant.points.get(f"{kept.plan.asset}/{path}")
-        if point is None:
-            return None
-        silence = round(point.longest_silence_s * 1000)
-        raw = await self._offload(
-            lambda: self._store.raw(kept.plan.site, point.id, start - silence, end)
-        )
-        return Trace(raw.time, raw.value, raw.quality, silence)
+    def _keep_sighting(self, kept: _Kept, span: tuple[int, int]) -> None:
+        done = Completion(span[1], READINGS, f"{READINGS}:{span[0]}", span)
+        self._keep_completion(kept, done, {"span": list(span)})
 
     # --- rows ------------------------------------------------------------------------------
 
-    def _write(
-        self, kept: _Kept, rows: Sequence[Owed], verdicts: Mapping[str, Verdict | None], now: int
-    ) -> None:
+    def _write(self, kept: _Kept, judged: Mapping[str, Judged], now: int) -> None:
         events: list[LedgerEvent] = []
         changed: list[LedgerRow] = []
+        rows = self._live(kept, now)
+        open_ = still_open(kept.plan.duty.every, rows, now)
+        live: list[Owed] = []
         for row in rows:
-            id = _id(kept.plan, row.due)
-            before = kept.rows.get(id)
-            data = _data(kept, row, verdicts.get(row.due.key), before, now)
-            if data["state"] == DueState.FUTURE and before is None:
+            key, id = row.due.key, row_id(kept.plan, row.due)
+            old = kept.rows.get(id, {})
+            data = row_data(kept.plan, kept.frame, row, judged.get(key), old, (now, key in open_))
+            if not finished(data):
+                live.append(row)
+            if data == old or (data["state"] == DueState.FUTURE and not old):
                 continue
-            if before == data:
-                continue
-            events += _events(kept.plan.site, id, before, data, now)
+            events += row_events(kept.plan.site, id, old, data, now)
             changed.append(LedgerRow("occurrence", kept.plan.site, id, data["open"], data))
-            kept.rows[id] = data
-        if events or changed:
+        if changed:
             self._decisions.append(events, changed)
+        kept.rows |= {row.id: row.data for row in changed}
+        kept.live = live
 
 
-def _paths(evidence: Evidence) -> tuple[str, ...]:
-    return (evidence.point,) if isinstance(evidence, Ran) else evidence.points
+def _completion_key(plan: Plan, done: Completion) -> str:
+    return f"{plan.site}:{plan.id}:{done.id}"
 
 
-def _may_judge(kept: _Kept, row: Owed, now: int) -> bool:
-    """Not again within a minute, and not while a claim's own readings may be on their way."""
-    if row.done is not None and now < row.done.at + ON_THE_WAY_MS:
-        return False
-    last = kept.judged.get(row.due.key)
-    return last is None or now - last >= JUDGE_EVERY_MS
+def _looks(seen: Window, start: int, now: int, taken: Sequence[int], *, late: bool) -> list[Look]:
+    """The window; and what followed it, where readings may still close what was missed (`late`)."""
+    over = seen.ended and not seen.claimed
+    looks = [Look(start, seen.end, seen.claimed, over, now - LATE_MS, taken)]
+    if over and late:
+        looks.append(Look(max(seen.end, now - LATE_MS - DAY_MS), now, taken=taken))
+    return looks
 
 
-def _settled(before: Mapping[str, Any], row: Owed) -> bool:
-    """A verdict that neither a claim nor the end of the window can change any more."""
-    return bool(before.get("verdict")) and before.get("claimed") == (row.done is not None)
+def _taken(kept: _Kept, row: Owed, judged: Mapping[str, Judged]) -> list[int]:
+    """Instants at which the evidence was seen for other occurrences: once seen, it counts once."""
+    own = row_id(kept.plan, row.due)
+    spans = [data.get("verdict_span") for id, data in kept.rows.items() if id != own]
+    spans += [j.verdict.span for key, j in judged.items() if key != row.due.key]
+    closed = [c.at for c in kept.completions if c.by == READINGS]
+    return closed + [int(span[1]) for span in spans if span]
 
 
-def _id(plan: Plan, due: Due) -> str:
-    """Readable and safe in a URL: standard.duty~asset~what it is for."""
-    return f"{plan.duty.standard}.{plan.duty.id}~{plan.asset}~{due.key}".replace("/", ".").replace(":", "-")  # fmt: skip
-
-
-def _data(
-    kept: _Kept, row: Owed, verdict: Verdict | None, before: Mapping[str, Any] | None, now: int
-) -> dict[str, Any]:
-    due, duty = row.due, kept.plan.duty
-    state = state_of(due, done=row.done is not None, now=now, zone=kept.frame.zone)
-    old = before or {}
-    data: dict[str, Any] = {
-        "plan": kept.plan.id, "duty": duty.id, "standard": duty.standard, "asset": kept.plan.asset,
-        "name": dict(duty.name), "key": due.key, "source": list(duty.source),
-        "early": _iso(due.early), "due": _iso(due.due), "late": _iso(due.late),
-        "early_at": due.early_at, "due_at": due.due_at, "late_at": due.late_at,
-        "state": str(state), "open": state not in (DueState.DONE, DueState.MISSED),
-        "statutory": duty.statutory, "evidence": duty.evidence is not None,
-        "done_at": row.done.at if row.done else None, "done_by": row.done.by if row.done else None,
-        "too_late": row.too_late, "claimed": row.done is not None, "mark": due.mark,
-        "wants_order": bool(old.get("wants_order")) or _wants_order(due, state, now),
-    }  # fmt: skip
-    fresh = _verdict_data(verdict) if verdict else {}
-    kept_verdict = {k: old.get(k) for k in ("verdict", "verdict_span", "verdict_seen_s", "verdict_unknown_share")}  # fmt: skip
-    return data | (fresh or kept_verdict)
-
-
-def _iso(day: date | None) -> str | None:
-    return day.isoformat() if day else None
-
-
-def _verdict_data(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "verdict": str(verdict.kind),
-        "verdict_span": list(verdict.span) if verdict.span else None,
-        "verdict_seen_s": verdict.seen_s,
-        "verdict_unknown_share": round(verdict.unknown_share, 4),
-    }
-
-
-def _wants_order(due: Due, state: DueState, now: int) -> bool:
-    if state is DueState.LATE:
-        return True
-    if state is not DueState.DUE or due.by_clock:
-        return False
-    return due.due_at is not None and now >= due.due_at - ORDER_AHEAD_MS
-
-
-def _events(
-    site: str, id: str, before: Mapping[str, Any] | None, data: Mapping[str, Any], now: int
-) -> list[LedgerEvent]:
-    """One event per change of state, of verdict, and the wish for an order; each has its natural key."""
-    old = before or {}
-    changes = [
-        (str(data["state"]), old.get("state") != data["state"]),
-        (f"verdict_{data['verdict']}", bool(data["verdict"]) and old.get("verdict") != data["verdict"]),
-        ("wants_order", data["wants_order"] and not old.get("wants_order")),
-    ]  # fmt: skip
-    digest = hashlib.sha256(repr(data["done_at"]).encode()).hexdigest()[:6]
-    return [
-        LedgerEvent(
-            "occurrence",
-            site,
-            id,
-            kind,
-            _instant(kind, data, now),
-            key=f"{site}:{id}:{kind}:{digest}",
-            data=dict(data),
-        )
-        for kind, happened in changes
-        if happened
-    ]
-
-
-def _instant(kind: str, data: Mapping[str, Any], now: int) -> int:
-    """The instant of the rule where there is one, else now."""
-    at = {"due": "early_at", "late": "due_at", "missed": "late_at", "done": "done_at"}.get(kind)
-    value = data.get(at) if at else None
-    return int(value) if value is not None else now
+def _looked(seen: Window, start: int, last: Looked | None, now: int) -> Looked:
+    whole_at = now if start == seen.start or last is None else last.whole_at
+    return Looked(now, whole_at, stood(seen))

@@ -297,10 +297,11 @@ class LedgerEvent:
 class LedgerRow:
     """The current row of one alarm or occurrence: a fold of its events.
 
-    `rule` rows are how a rule stands, kept by alarming for its own restart.
+    `rule` rows are how a rule stands, kept by alarming for its own restart; `meter` rows (by plan)
+    are a running meter up to where no late reading can come any more, kept by planning.
     """
 
-    stream: Literal["alarm", "occurrence", "rule"]
+    stream: Literal["alarm", "occurrence", "rule", "meter"]
     site: str
     id: str
     open: bool

@@ -1,13 +1,13 @@
 """What the readings say of a duty: confirmed, contradicted, absent, or not observable."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
-from config.standards import ChangedOver, Evidence, Ran
+from config.standards import Evidence, Ran
 from edge.readings import BAD, Codes, Floats, Ints
 
 
@@ -52,93 +52,163 @@ class Verdict:
     unknown_share: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The evidence seen once: it was fulfilled at `done`, whenever it is looked at; `end` as seen so far (UTC ms)."""
+
+    start: int
+    done: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is asked of the readings: start ≤ t < end (UTC ms) in which the work counts.
+
+    `claimed`: a person says that it was done; `over`: the hard limit has passed. Readings from
+    `awaited_from` on may still come. `taken`: instants at which it was seen for other occurrences.
+    """
+
+    start: int
+    end: int
+    claimed: bool = False
+    over: bool = False
+    awaited_from: int | None = None
+    taken: Collection[int] = ()
+
+
+def reach(evidence: Evidence) -> int:
+    """So long before a window must be known as well, to tell a run that was long enough before it (ms)."""
+    return _need(evidence) + 1 if isinstance(evidence, Ran) else 0
+
+
+def _need(evidence: Evidence) -> int:
+    return round(evidence.for_at_least_s * 1000) if isinstance(evidence, Ran) else 0
+
+
 def stretches(trace: Trace, value: float, start: int, end: int) -> list[Stretch]:
     """The window cut into what is known of it; a value holds until the next reading or its longest silence."""
-    rows = [s for s in _pieces(trace, value, start, end) if s.start < s.end]
-    joined: list[Stretch] = []
-    for row in rows:
-        if joined and joined[-1].at_value is row.at_value:
-            joined[-1] = Stretch(joined[-1].start, row.end, row.at_value)
-        else:
-            joined.append(row)
-    return joined
-
-
-def _pieces(trace: Trace, value: float, start: int, end: int) -> Iterator[Stretch]:
-    reached = start
     usable = (trace.quality < BAD) & np.isfinite(trace.value)
-    nexts = np.append(trace.time, end)[1:]
-    for at, following, number, known in zip(
-        trace.time.tolist(), nexts.tolist(), trace.value.tolist(), usable.tolist(), strict=True
-    ):
-        begin, stop = max(at, start), min(following, at + trace.longest_silence, end)
-        if begin >= end:
-            break
-        if begin > reached:
-            yield Stretch(reached, begin, None)
-        yield Stretch(begin, max(begin, stop), number == value if known else None)
-        reached = max(reached, begin, stop)
-    yield Stretch(reached, end, None)
+    known = np.where(usable, (trace.value == value).astype(np.int64), -1)
+    stops = np.minimum(trace.time + trace.longest_silence, np.append(trace.time, end)[1:])
+    edges = np.append(start, np.column_stack([trace.time, stops]).ravel()).clip(start, end)
+    states = np.append(-1, np.column_stack([known, np.full_like(known, -1)]).ravel())
+    lasting = np.append(edges[1:], end) > edges
+    edges, states = edges[lasting], states[lasting]
+    begins = np.append(True, states[1:] != states[:-1]) if len(states) else lasting[:0]
+    starts, kinds = edges[begins].tolist(), states[begins].tolist()
+    ends = [*starts[1:], end]
+    return [
+        Stretch(a, b, None if kind < 0 else kind == 1)
+        for a, b, kind in zip(starts, ends, kinds, strict=False)
+    ]
 
 
 def judge(
-    evidence: Evidence,
-    traces: Sequence[Trace | None],
-    window: tuple[int, int],
-    *,
-    claimed: bool,
-    over: bool,
-    bad_share_max: float,
+    evidence: Evidence, traces: Sequence[Trace | None], look: Look, *, bad_share_max: float
 ) -> Verdict | None:
-    """The verdict for a window (UTC ms) seen so far; None while it may still come.
+    """The verdict for a window seen so far; None while it may still come.
 
-    `traces` stand in the order of the evidence's points, None where there is no such point. `claimed`:
-    a person says that it was done; `over`: the hard limit has passed.
+    `traces` stand in the order of the evidence's points, None where there is no such point; they
+    begin `reach` and their silence before the window.
     """
+    settling = look.claimed or look.over
     if any(trace is None for trace in traces):
-        return Verdict(VerdictKind.NOT_OBSERVABLE, unknown_share=1.0) if claimed or over else None
+        return Verdict(VerdictKind.NOT_OBSERVABLE, unknown_share=1.0) if settling else None
     known = [trace for trace in traces if trace is not None]
-    start, end = window
-    seen = [stretches(trace, float(evidence.value), start, end) for trace in known]
-    best = _ran(evidence, seen[0]) if isinstance(evidence, Ran) else _changed(evidence, seen)
-    if best is not None:
-        return Verdict(VerdictKind.CONFIRMED, best, (best[1] - best[0]) / 1000)
-    if not (claimed or over):
-        return None
-    share = max(_unknown_share(rows, start, end) for rows in seen)
-    longest = max((s.end - s.start for rows in seen for s in rows if s.at_value), default=0) / 1000
-    if share > bad_share_max:
-        return Verdict(VerdictKind.NOT_OBSERVABLE, None, longest, share)
-    kind = VerdictKind.CONTRADICTED if claimed else VerdictKind.ABSENT
-    return Verdict(kind, None, longest, share)
+    begin = look.start - reach(evidence)
+    seen = [stretches(trace, float(evidence.value), begin, look.end) for trace in known]
+    found = next((s for s in _sightings(evidence, seen, look) if not _taken(s, look)), None)
+    if found is not None:
+        return confirmed((found.start, found.done))
+    return _unseen(evidence, known, seen, look, bad_share_max) if settling else None
 
 
-def _ran(evidence: Ran, rows: Sequence[Stretch]) -> tuple[int, int] | None:
-    """The first stretch at the value that is long enough; lost data break it."""
-    need = evidence.for_at_least_s * 1000
-    for row in rows:
-        if row.at_value and row.end - row.start >= need:
-            return row.start, row.end
-    return None
+def confirmed(span: tuple[int, int]) -> Verdict:
+    """The readings show it, in this span (UTC ms)."""
+    return Verdict(VerdictKind.CONFIRMED, span, (span[1] - span[0]) / 1000)
 
 
-def _changed(evidence: ChangedOver, seen: Sequence[Sequence[Stretch]]) -> tuple[int, int] | None:
-    """Each point was at the value within the window, and at least one is seen to begin there."""
-    firsts = [next((r for r in rows if r.at_value), None) for rows in seen]
-    begun = [_begins(rows) for rows in seen]
-    if any(first is None for first in firsts) or all(b is None for b in begun):
-        return None
-    starts = [first.start for first in firsts if first is not None]
-    changes = [b for b in begun if b is not None]
-    return min([*starts, *changes]), max([*starts, *changes])
+def _taken(sighting: Sighting, look: Look) -> bool:
+    return any(sighting.start < at <= sighting.end for at in look.taken)
 
 
-def _begins(rows: Sequence[Stretch]) -> int | None:
-    """The first instant at which the point is seen to go from another value to this one."""
-    for before, row in itertools.pairwise(rows):
-        if row.at_value and before.at_value is False:
-            return row.start
-    return None
+def _unseen(
+    evidence: Evidence, traces: Sequence[Trace], seen: Sequence[Sequence[Stretch]], look: Look,
+    bad_share_max: float,
+) -> Verdict:  # fmt: skip
+    """Why it is not confirmed. While a hole in which it may have happened can still be filled, nobody is accused."""
+    inside = [_clipped(rows, look.start, look.end) for rows in seen]
+    share = max(_unknown_share(rows, look.start, look.end) for rows in inside)
+    longest = max((s.end - s.start for rows in inside for s in rows if s.at_value), default=0)
+    hole = max(_awaited(trace, look) for trace in traces)
+    kind = VerdictKind.CONTRADICTED if look.claimed else VerdictKind.ABSENT
+    if share > bad_share_max or (hole and hole + longest >= _need(evidence)):
+        kind = VerdictKind.NOT_OBSERVABLE
+    return Verdict(kind, None, longest / 1000, share)
+
+
+def _awaited(trace: Trace, look: Look) -> int:
+    """The longest part of the window (ms) that nothing was heard of, not even that it is bad, and that may still come."""
+    if look.awaited_from is None:
+        return 0
+    first = max(look.start, look.awaited_from)
+    begins = np.append(first, trace.time + trace.longest_silence).clip(first, None)
+    ends = np.append(trace.time, look.end).clip(None, look.end)
+    return max(0, int((ends - begins).max()))
+
+
+def _sightings(
+    evidence: Evidence, seen: Sequence[Sequence[Stretch]], look: Look
+) -> Iterator[Sighting]:
+    """Each time the evidence was fulfilled within the window, in order."""
+    if isinstance(evidence, Ran):
+        found = _runs(seen[0], _need(evidence))
+    else:
+        found = _changes(seen, look.start)
+    return (s for s in found if look.start <= s.done < look.end)
+
+
+def _runs(rows: Sequence[Stretch], need: int) -> Iterator[Sighting]:
+    """Runs that were seen for long enough on end; lost data break what is seen, but do not make two runs of one."""
+    for running, group in itertools.groupby(
+        (row for row in rows if row.at_value is not None), key=lambda row: row.at_value
+    ):
+        parts = list(group)
+        long = next((row for row in parts if row.end - row.start >= need), None)
+        if running and long is not None:
+            yield Sighting(long.start, long.start + need, parts[-1].end)
+
+
+def _changes(seen: Sequence[Sequence[Stretch]], start: int) -> Iterator[Sighting]:
+    """Each point was at the value since `start`, and at least one is seen to begin there; then again from there."""
+    while True:
+        firsts = [_at_value(rows, start) for rows in seen]
+        begun = [at for rows in seen for at in _beginnings(rows) if at > start]
+        starts = [at for at in firsts if at is not None]
+        if len(starts) < len(firsts) or not begun:
+            return
+        done = max(*starts, min(begun))
+        yield Sighting(min(starts), done, done)
+        start = done
+
+
+def _at_value(rows: Sequence[Stretch], start: int) -> int | None:
+    """The first instant from `start` on at which the point was at the value."""
+    return next((max(r.start, start) for r in rows if r.at_value and r.end > start), None)
+
+
+def _beginnings(rows: Sequence[Stretch]) -> list[int]:
+    """Instants at which the point is seen to go from another value to this one."""
+    return [
+        row.start
+        for before, row in itertools.pairwise(rows)
+        if row.at_value and before.at_value is False
+    ]
+
+
+def _clipped(rows: Sequence[Stretch], start: int, end: int) -> list[Stretch]:
+    return [Stretch(max(r.start, start), r.end, r.at_value) for r in rows if start < r.end <= end]
 
 
 def _unknown_share(rows: Sequence[Stretch], start: int, end: int) -> float:

@@ -19,7 +19,7 @@ from collector.domain.days import (
     roll_near,
     tolerance_days,
 )
-from config.standards import Fixed, MaxGap, Meter, PerPeriod
+from config.standards import Fixed, MaxGap, PerPeriod
 
 DAY_MS = 86_400_000
 COMING_DAYS = 7
@@ -207,116 +207,6 @@ def _clock_slots(day: date, times: int, zone: ZoneInfo) -> Iterator[Due]:
         late = midnight(day + ONE_DAY, zone)
         name = day.isoformat()
         yield Due(f"{name}/{j}", day, day, day, begin, end, late, True, name)
-
-
-# --- meter -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class MeterReading:
-    """A usable reading of a counter: UTC ms, its value."""
-
-    at: int
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class MeterPath:
-    """The running meter: instants with its growing value; `flagged` are drops and leaps left out."""
-
-    steps: tuple[MeterReading, ...]
-    flagged: tuple[int, ...] = ()
-
-
-def running_meter(
-    readings: Sequence[MeterReading], *, rolls_over_at: float | None, hours: bool
-) -> MeterPath:
-    """Start at the first reading, grow by differences; a rollover adds the range (rule 21).
-
-    `hours`: the meter counts hours of elapsed time, so it cannot grow faster than the clock.
-    """
-    steps: list[MeterReading] = []
-    flagged: list[int] = []
-    total = last = 0.0
-    for reading in readings:
-        if not steps:
-            total = last = reading.value
-            steps.append(reading)
-            continue
-        elapsed_h = (reading.at - steps[-1].at) / 3_600_000
-        growth = _growth(reading.value - last, elapsed_h, rolls_over_at, hours)
-        last = reading.value
-        if growth is None:
-            flagged.append(reading.at)
-            continue
-        total += growth
-        steps.append(MeterReading(reading.at, total))
-    return MeterPath(tuple(steps), tuple(flagged))
-
-
-HOUR_SLACK = 0.1
-"""A meter of hours shows tenths: it may seem to outrun the clock by one."""
-
-
-def _growth(
-    difference: float, elapsed_h: float, rolls_over_at: float | None, hours: bool
-) -> float | None:
-    possible = elapsed_h + HOUR_SLACK if hours else None
-    if difference >= 0:
-        return difference if possible is None or difference <= possible else None
-    if rolls_over_at is None:
-        return None
-    grown = difference + rolls_over_at
-    limit = possible if possible is not None else rolls_over_at / 2
-    return grown if 0 <= grown <= limit else None
-
-
-def meter_dues(
-    interval: Meter, path: MeterPath, serviced: Sequence[int], zone: ZoneInfo
-) -> Iterator[Due]:
-    """Passed marks and the next one (rule 21); `serviced` are instants of services, in order."""
-    if not path.steps:
-        return
-    first = path.steps[0].value
-    if interval.floating:
-        yield from _floating_marks(interval, path, serviced, zone)
-        return
-    mark = (first // interval.every + 1) * interval.every
-    while True:
-        due = _mark(interval, path, mark, zone)
-        yield due
-        if due.due_at is None:
-            return
-        mark += interval.every
-
-
-def _floating_marks(
-    interval: Meter, path: MeterPath, serviced: Sequence[int], zone: ZoneInfo
-) -> Iterator[Due]:
-    base = path.steps[0].value
-    last = local_date(path.steps[0].at, zone)
-    for at in serviced:
-        if local_date(at, zone) > last:
-            yield _mark(interval, path, base + interval.every, zone)
-            base, last = _value_at(path, at), local_date(at, zone)
-    yield _mark(interval, path, base + interval.every, zone)
-
-
-def _value_at(path: MeterPath, at: int) -> float:
-    return max((s.value for s in path.steps if s.at <= at), default=path.steps[0].value)
-
-
-def _mark(interval: Meter, path: MeterPath, mark: float, zone: ZoneInfo) -> Due:
-    opened = next((s.at for s in path.steps if s.value >= mark - interval.tolerance), None)
-    reached = next((s.at for s in path.steps if s.value >= mark), None)
-    missed = next((s.at for s in path.steps if s.value > mark + interval.tolerance), None)
-    due = local_date(reached, zone) if reached is not None else None
-    due_at = midnight(due + ONE_DAY, zone) if due is not None else None
-    early = local_date(opened, zone) if opened is not None else None
-    return Due(
-        key=f"mark:{mark:g}", early=early, due=due, late=None,
-        early_at=opened, due_at=due_at, late_at=missed, mark=mark,
-    )  # fmt: skip
 
 
 # --- states and figures ------------------------------------------------------------------------

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from collector.domain.evidence import Stretch, Trace, Verdict, VerdictKind, judge, stretches
+from collector.domain.evidence import (
+    Look,
+    Stretch,
+    Trace,
+    Verdict,
+    VerdictKind,
+    judge,
+    stretches,
+)
 from config.standards import ChangedOver, Ran
 
 S, MIN = 1_000, 60_000
@@ -59,12 +67,12 @@ WINDOW = (0, 1800 * S)
 def verdict(
     evidence: Ran | ChangedOver, *traces: Trace | None, claimed: bool = False, over: bool = False
 ) -> Verdict | None:
-    return judge(evidence, traces, WINDOW, claimed=claimed, over=over, bad_share_max=0.2)
+    return judge(evidence, traces, Look(*WINDOW, claimed, over), bad_share_max=0.2)
 
 
 def test_a_run_that_is_long_enough_confirms_with_its_span() -> None:
     found = verdict(RAN, running(300, 1020))
-    assert found == Verdict(VerdictKind.CONFIRMED, (300 * S, 1020 * S), 720.0)
+    assert found == Verdict(VerdictKind.CONFIRMED, (300 * S, 900 * S), 600.0)
 
 
 def test_two_short_runs_are_no_long_one() -> None:
@@ -129,6 +137,6 @@ def test_a_run_that_began_unseen_is_no_beginning() -> None:
 
 
 def test_an_empty_window_shows_nothing() -> None:
-    found = judge(RAN, [running(0, 1800)], (500, 500), claimed=True, over=False, bad_share_max=0.2)
+    found = judge(RAN, [running(0, 1800)], Look(500, 500, claimed=True), bad_share_max=0.2)
     assert found is not None
     assert found.kind is VerdictKind.NOT_OBSERVABLE

@@ -20,19 +20,15 @@ from collector.domain.intervals import (
     Due,
     DueState,
     Frame,
-    MeterPath,
-    MeterReading,
     compliance,
     fixed_dues,
     gap_dues,
     largest_gap,
-    meter_dues,
     period_dues,
     period_of,
-    running_meter,
     state_of,
 )
-from config.standards import Fixed, MaxGap, Meter, Period, PerPeriod
+from config.standards import Fixed, MaxGap, Period, PerPeriod
 
 UTC_ZONE, SHANGHAI, BERLIN = ZoneInfo("UTC"), ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 HOUR = 3_600_000
@@ -332,66 +328,6 @@ def test_slots_tile_their_period(unit: str, times: int, day: date) -> None:
     for one, two in pairwise(made):
         assert one.due is not None
         assert two.early == one.due + timedelta(days=1)
-
-
-# --- meter
-
-
-def readings(*rows: tuple[float, float]) -> list[MeterReading]:
-    return [MeterReading(round(hour * HOUR), value) for hour, value in rows]
-
-
-def test_a_meter_grows_by_differences_over_a_rollover() -> None:
-    path = running_meter(
-        readings((0, 65530), (10, 65535), (20, 4)), rolls_over_at=65536, hours=False
-    )
-    assert [step.value for step in path.steps] == [65530, 65535, 65540]
-    assert path.flagged == ()
-
-
-def test_a_drop_without_a_known_range_is_flagged_and_left_out() -> None:
-    path = running_meter(readings((0, 100), (1, 20), (2, 30)), rolls_over_at=None, hours=False)
-    assert [step.value for step in path.steps] == [100, 110]
-    assert path.flagged == (HOUR,)
-
-
-def test_a_drop_of_more_than_half_the_range_is_no_rollover() -> None:
-    assert running_meter(
-        readings((0, 30_000), (1, 10)), rolls_over_at=65536, hours=False
-    ).flagged == (HOUR,)
-
-
-def test_run_hours_do_not_outrun_the_clock() -> None:
-    path = running_meter(
-        readings((0, 100), (1, 101), (2, 150), (3, 151)), rolls_over_at=None, hours=True
-    )
-    assert [step.value for step in path.steps] == [100, 101, 102]
-    assert path.flagged == (2 * HOUR,)
-
-
-def test_an_hours_meter_rolls_over_within_the_elapsed_time() -> None:
-    path = running_meter(readings((0, 9_999), (2, 0.5)), rolls_over_at=10_000, hours=True)
-    assert path.steps[-1].value == pytest.approx(10_000.5)
-    assert running_meter(readings((0, 5_000), (2, 1)), rolls_over_at=10_000, hours=True).flagged
-
-
-def test_passed_marks_and_the_next_one_are_owed() -> None:
-    path = MeterPath(tuple(readings((0, 950), (24, 1_010), (48, 1_120), (72, 2_005))))
-    made = list(meter_dues(Meter("run_hours", 1_000, tolerance=100), path, [], UTC_ZONE))
-    assert [(d.key, d.early_at, str(d.due), d.late_at) for d in made] == [
-        ("mark:1000", 0, "1970-01-02", 48 * HOUR),
-        ("mark:2000", 72 * HOUR, "1970-01-04", None),
-        ("mark:3000", None, "None", None),
-    ]
-    assert list(meter_dues(Meter("run_hours", 1_000), MeterPath(()), [], UTC_ZONE)) == []
-
-
-def test_a_floating_meter_counts_from_the_last_service() -> None:
-    path = MeterPath(tuple(readings((0, 100), (24, 300), (48, 700))))
-    made = list(
-        meter_dues(Meter("h", 500, floating=True), path, [0, 30 * HOUR, 31 * HOUR], UTC_ZONE)
-    )
-    assert [d.mark for d in made] == [600, 800]
 
 
 # --- states and figures

@@ -1,75 +1,21 @@
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from collector.adapters.memory_ledger import MemoryAsks, MemoryDecisions
-from collector.adapters.memory_store import MemoryStore
-from collector.planning import Planning
-from collector.ports import Ask, LedgerRow, SeriesKey, StoreBatch
-from collector.projecting import inline
+from collector.ports import LedgerRow
 from config.clock import SteppedClock
 from config.load import LIBRARY, load_plant
 from config.plant import Plant
+from tests.unit.collector.planners import DAY, HOUR, MIN, PATROL, SITE, START, TRIAL, World, at
 from tests.waiting import until
-
-MIN, HOUR, DAY = 60_000, 3_600_000, 86_400_000
-SITE = "riverside"
-
-
-def at(text: str) -> int:
-    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
-
-
-START = at("2026-03-02T00:00:00")
-TRIAL, PATROL, SERVICE = "generator-trial-run", "pump-house-patrol", "elevator-service"
 
 
 @pytest.fixture(scope="module")
 def plant() -> Plant:
     return load_plant(LIBRARY / "plants" / "riverside")
-
-
-class World:
-    """A planner over twins, whose store is written by hand."""
-
-    def __init__(self, plant: Plant) -> None:
-        self.plant = plant
-        self.decisions, self.asks, self.store = MemoryDecisions(), MemoryAsks(), MemoryStore()
-        self.position = 0
-        self.planning = self.another()
-
-    def another(self) -> Planning:
-        return Planning([self.plant], self.decisions, self.asks, self.store, inline)
-
-    def rows(self, duty: str, asset: str = "") -> list[LedgerRow]:
-        found = self.decisions.rows("occurrence", SITE)
-        return [r for r in found if r.data["duty"] == duty and asset in ("", r.data["asset"])]
-
-    def one(self, duty: str, asset: str = "") -> LedgerRow:
-        return min(self.rows(duty, asset), key=lambda row: str(row.data["due"]))
-
-    def write(
-        self, point: str, start: int, end: int, value: float | None, step: int = 30_000
-    ) -> None:
-        times = np.arange(start, end, step, dtype=np.int64)
-        number = np.nan if value is None else value
-        self.position += 1
-        batch = StoreBatch(
-            [SeriesKey(SITE, point, "", "flag")], np.zeros(len(times), np.int64), times,
-            np.full(len(times), number), np.full(len(times), 65 if value is None else 0, np.uint8),
-        )  # fmt: skip
-        self.store.write([batch], self.position)
-
-    async def say_done(self, row: LedgerRow, now: int, ask: str = "1", **data: int) -> str | None:
-        self.asks.ask(Ask(ask, SITE, "done", row.id, "li", now, data))
-        await self.planning.tick(now)
-        outcome = self.asks.outcome(ask)
-        assert outcome is not None
-        return None if outcome.accepted else outcome.reason
 
 
 @pytest.fixture
@@ -173,7 +119,7 @@ async def test_readings_alone_complete_a_duty_that_says_so(world: World) -> None
         "confirmed",
         "readings",
     )
-    assert row.data["verdict_span"] == [START + HOUR, START + HOUR + 12 * MIN]
+    assert row.data["verdict_span"] == [START + HOUR, START + HOUR + 10 * MIN]
 
 
 async def test_a_claim_that_readings_deny_is_contradicted(world: World) -> None:

@@ -2,7 +2,8 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from collector.domain.days import weekday_working
-from collector.domain.intervals import Frame, MeterPath, MeterReading
+from collector.domain.intervals import Frame
+from collector.domain.meters import MeterPath, MeterReading
 from collector.domain.plans import Completion, Owed, counting, owed
 from config.standards import Fixed, MaxGap, Meter, Period, PerPeriod
 
