@@ -27,8 +27,9 @@ from config.plant import Device, Line, Plant
 from config.profile import Table
 from edge.agent import Agent
 from edge.camera_reader import LADDER, CameraReader, Climb, Step
+from edge.device_messages import DeviceMessage
 from edge.modbus_reader import LinkDown, ModbusReader, NoAnswer, Refused
-from edge.mqtt_reader import DeviceMessage, FeedDown, MqttDeviceReader
+from edge.mqtt_reader import FeedDown, MqttDeviceReader
 from edge.outbox import Outbox
 from edge.ports import LinkLost, PointReader
 from simulators.estate import Estate
@@ -99,10 +100,13 @@ class EstateFeed:
 
     def take(self) -> list[DeviceMessage]:
         """What was published since the last call."""
-        now = self._clock.now()
+        now, at = self._clock.now(), self._clock.monotonic()
         self._estate.advance(now)
         said = self._estate.publications(now, self._line)
-        return [DeviceMessage(topic, payload, retained=False, received_ms=now) for topic, payload in said]  # fmt: skip
+        return [
+            DeviceMessage(topic, payload, retained=False, received_ms=now, received_s=at)
+            for topic, payload in said
+        ]
 
     async def close(self) -> None:
         """Nothing is kept open."""

@@ -12,7 +12,7 @@ from config.clock import Clock
 from config.plant import Plant, Point
 from config.profile import JsonPath
 from edge.deadbands import Deadbands
-from edge.outbox import Outbox
+from edge.outbox import Dropped, Outbox
 from edge.outbox_file import OutboxRefused
 from edge.poller import Poller
 from edge.ports import Connect, LinkLost, PointReader, PointReading
@@ -23,8 +23,10 @@ log = logging.getLogger(__name__)
 
 FLUSH_S: Final = 0.25
 FLUSH_READINGS: Final = 500
-PENDING_MAX: Final = 100_000
-"""Readings kept in memory while the disk refuses them."""
+BATCH_READINGS_MAX: Final = 5_000
+"""A batch holds no more, however long the disk refused: about 100 KB."""
+PENDING_READINGS_MAX: Final = 100_000
+"""Readings kept in memory while the disk refuses them, urgent ones and others so many each."""
 BACKOFF_S: Final = 1.0
 BACKOFF_S_MAX: Final = 30.0
 DIAGNOSTICS_S: Final = 60.0
@@ -32,11 +34,13 @@ DIAGNOSTICS_S: Final = 60.0
 
 @dataclass(slots=True)
 class AgentStats:
-    """Counted since the start. `overflowed` are readings that neither disk nor memory took."""
+    """Counted since the start. `overflowed` are readings that neither disk nor memory took, urgent
+    ones among them; an agent says of itself how many, with what its outbox dropped.
+    """
 
     flushes: int = 0
     refused: int = 0
-    overflowed: int = 0
+    overflowed: Dropped = field(default_factory=Dropped)
 
 
 @dataclass(slots=True)
@@ -104,26 +108,31 @@ class Agent:
 
     def flush(self) -> None:
         """Make batches of what is pending; what the disk refuses stays pending, within a bound."""
-        if not self._pending and not self._urgent:
-            return
         try:
-            self.outbox.keep(
-                self._pending,
-                self.clock.now(),
-                monotonic=self.clock.monotonic(),
-                urgent=self._urgent,
-            )
+            while self._pending or self._urgent:
+                self._flush_some()
         except OutboxRefused as error:
             self._refused(error)
-            excess = max(0, len(self._pending) - PENDING_MAX)
-            del self._pending[:excess]
-            self.stats.overflowed += excess
+            self._bound()
             self._made.set()
-            return
+
+    def _flush_some(self) -> None:
+        pending, urgent = (
+            self._pending[:BATCH_READINGS_MAX],
+            self._urgent[:BATCH_READINGS_MAX],
+        )
+        self.outbox.keep(pending, self.clock.now(), monotonic=self.clock.monotonic(), urgent=urgent)
+        del self._pending[: len(pending)], self._urgent[: len(urgent)]
         self.stats.flushes += 1
-        self._pending.clear()
-        self._urgent.clear()
         self._wake.set()
+
+    def _bound(self) -> None:
+        """Let the oldest go of what memory may not hold."""
+        for waiting in (self._pending, self._urgent):
+            if excess := waiting[: max(0, len(waiting) - PENDING_READINGS_MAX)]:
+                del waiting[: len(excess)]
+                gone = Dropped(len(excess), excess[0].time, excess[-1].time)
+                self.stats.overflowed = self.stats.overflowed.joined(gone)
 
     async def _flushing(self) -> None:
         while True:
@@ -139,9 +148,9 @@ class Agent:
                 self.diagnose()
 
     def diagnose(self) -> None:
-        """Say of the outbox how much had to be dropped for want of room, and of which span."""
+        """Say how much outbox and memory had to drop for want of room, and of which span."""
         now = self.clock.now()
-        dropped = self.outbox.dropped
+        dropped = self.outbox.dropped.joined(self.stats.overflowed)
         values = (float(dropped.readings), dropped.first / 1000, dropped.last / 1000)
         own = _own_points(self.id)
         if dropped.readings:

@@ -14,8 +14,8 @@ from edge.readings import topic
 
 KEEP_ALIVE_S: Final = 20
 CONNECT_S_MAX: Final = 10.0
-INBOX_MAX: Final = 1000
-"""Marks and requests kept unread; older ones go first: a newer mark says all that they say."""
+INBOX_MESSAGES_MAX: Final = 1000
+"""Marks and requests kept unread; older ones go first, counted: a newer mark says all that they say."""
 DOWN: Final = ("committed", "request")
 
 
@@ -51,7 +51,8 @@ class PahoConnection:
         self._client = client
         self._where = where
         self._name = name
-        self._inbox: deque[tuple[str, bytes]] = deque(maxlen=INBOX_MAX)
+        self._inbox: deque[tuple[str, bytes]] = deque(maxlen=INBOX_MESSAGES_MAX)
+        self.dropped_messages = 0
         self._news = asyncio.Event()
         self._lost = ""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -131,6 +132,7 @@ class PahoConnection:
             self._subscribed.set_result(None)
 
     def _take(self, what: str, payload: bytes) -> None:
+        self.dropped_messages += len(self._inbox) == INBOX_MESSAGES_MAX
         self._inbox.append((what, payload))
         self._news.set()
 

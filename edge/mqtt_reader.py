@@ -14,29 +14,22 @@ from paho.mqtt.reasoncodes import ReasonCode
 from config.clock import Clock
 from config.plant import Device, Line, Point
 from config.profile import JsonPath
-from edge.payloads import Stamp, readings_of
+from edge.device_messages import DeviceMessage, Latest, Waiting
+from edge.payloads import PAYLOAD_BYTES_MAX, Stamp, readings_of
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
 
 log = logging.getLogger(__name__)
 
-WAITING_MAX: Final = 100_000
-"""Messages and readings that may wait for the next read; beyond it the oldest are dropped."""
+WAITING_READINGS_MAX: Final = 20_000
+"""Readings of one point that may wait for the next read; beyond it the oldest go, counted."""
+SAME_INSTANT_MS: Final = 1_000
+"""A reading this little behind the last one came just after it; further behind the clock was set."""
 NO_ANSWER: Final = QUALITIES["no_answer"]
 
 
 class FeedDown(Exception):
     """The devices' broker is not reachable or refuses us."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceMessage:
-    """One message as it came; `received_ms` by our clock."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    received_ms: int
 
 
 class DeviceFeed(Protocol):
@@ -61,14 +54,18 @@ class DeviceFeed(Protocol):
 
 @dataclass(slots=True)
 class _Heard:
-    """What is known of one point: its readings not yet handed on, and its last sign of life."""
+    """What is known of one point: its readings not yet handed on, and its last sign of life.
+
+    Silence is counted in monotonic seconds: a wall clock that is set makes no device silent.
+    """
 
     point: Point
     unit: str
-    since_ms: int
+    since_s: float
     last: PointReading | None = None
-    told_silent_ms: int | None = None
-    waiting: deque[PointReading] = field(default_factory=lambda: deque(maxlen=WAITING_MAX))
+    told_silent_s: float | None = None
+    waiting: deque[PointReading] = field(default_factory=deque)
+    dropped_readings: int = 0
 
 
 class MqttDeviceReader:
@@ -86,8 +83,8 @@ class MqttDeviceReader:
         self._clock = clock
         self._points: dict[str, _Heard] = {}
         self._by_filter: dict[str, list[_Heard]] = {}
-        self._latest: dict[str, DeviceMessage] = {}
-        self._silent: dict[str, int] = {}
+        self._latest = Latest()
+        self._silent: dict[str, float] = {}
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         self._register(device, points)
@@ -104,45 +101,52 @@ class MqttDeviceReader:
     async def close(self) -> None:
         await self._feed.close()
 
+    @property
+    def dropped_readings(self) -> int:
+        """Readings that were not handed on, because too many came between two reads."""
+        return sum(heard.dropped_readings for heard in self._points.values())
+
     def _register(self, device: Device, points: Sequence[Point]) -> None:
         """Listen for points not seen before; what was last heard on their topic counts for them."""
         for point in points:
             if point.id in self._points or not isinstance(point.source, JsonPath):
                 continue
-            heard = _Heard(point, device.unit, self._clock.now())
+            heard = _Heard(point, device.unit, self._clock.monotonic())
             self._points[point.id] = heard
             topic_filter = point.source.topic.replace("{unit}", device.unit)
             self._by_filter.setdefault(topic_filter, []).append(heard)
-            for topic, message in self._latest.items():
-                if matches(topic_filter, topic):
+            for message in self._latest.all():
+                if matches(topic_filter, message.topic):
                     _take_in(heard, message)
 
     def _hear(self, message: DeviceMessage) -> None:
-        last = self._latest.get(message.topic)
-        if message.retained and last is not None and last.payload == message.payload:
+        if message.retained and self._latest.repeats(message):
             return
-        if len(self._latest) < WAITING_MAX or last is not None:
-            self._latest[message.topic] = message
+        self._latest.keep(message)
         for topic_filter, points in self._by_filter.items():
             if matches(topic_filter, message.topic):
                 for heard in points:
                     _take_in(heard, message)
 
     def _hand_on(self, device: Device, points: Sequence[_Heard]) -> list[PointReading]:
-        now = self._clock.now()
+        now, at = self._clock.now(), self._clock.monotonic()
         readings = [reading for heard in points for reading in _emptied(heard)]
-        silent = [heard for heard in points if _is_silent(heard, now)]
-        readings += [reading for heard in silent for reading in _silence(heard, now)]
-        self._note(device, silent=len(silent) == len(points) > 0, now=now)
+        silent = [heard for heard in points if _is_silent(heard, at)]
+        readings += [
+            PointReading(heard.point.id, None, NO_ANSWER, now)
+            for heard in silent
+            if _must_be_told(heard, at)
+        ]
+        self._note(device, silent=len(silent) == len(points) > 0, at=at)
         return readings
 
-    def _note(self, device: Device, *, silent: bool, now: int) -> None:
+    def _note(self, device: Device, *, silent: bool, at: float) -> None:
         """One line when a device falls silent, one when it speaks again."""
         if silent and device.id not in self._silent:
-            self._silent[device.id] = now
+            self._silent[device.id] = at
             log.warning("device %s lost: silent", device.id)
         elif not silent and device.id in self._silent:
-            seconds = (now - self._silent.pop(device.id)) / 1000
+            seconds = at - self._silent.pop(device.id)
             log.warning("device %s back after %.1f s", device.id, seconds)
 
 
@@ -164,36 +168,50 @@ def _take_in(heard: _Heard, message: DeviceMessage) -> None:
 
 
 def _keep(heard: _Heard, reading: PointReading, stamp: Stamp, message: DeviceMessage) -> None:
-    """Add one reading unless it repeats the last; without the device's time each has its own instant."""
+    """Add one reading unless it repeats the last; without the device's time each has its own instant.
+
+    A retained reading is as old as the device says that it is.
+    """
     last = heard.last
     if stamp.by_device and last is not None:
         if (last.time, last.value, last.quality) == (reading.time, reading.value, reading.quality):
             return
-    elif last is not None and reading.time <= last.time:
+    elif last is not None and 0 <= last.time - reading.time < SAME_INSTANT_MS:
         reading = replace(reading, time=last.time + 1)
     if message.retained and not stamp.by_device and not reading.quality:
         reading = replace(reading, quality=QUALITIES["stale_source"])
     heard.last = reading
-    alive_ms = min(reading.time, message.received_ms) if message.retained else message.received_ms
-    heard.since_ms = max(heard.since_ms, alive_ms)
+    age_ms = max(0, message.received_ms - reading.time) if message.retained else 0
+    heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
+    _wait(heard, reading)
+
+
+def _wait(heard: _Heard, reading: PointReading) -> None:
     heard.waiting.append(reading)
+    if len(heard.waiting) > WAITING_READINGS_MAX:
+        heard.waiting.popleft()
+        if not heard.dropped_readings:
+            log.warning("point %s says more than is read: the oldest go, counted", heard.point.id)
+        heard.dropped_readings += 1
 
 
 def _emptied(heard: _Heard) -> Iterable[PointReading]:
     while heard.waiting:
-        heard.told_silent_ms = None
+        heard.told_silent_s = None
         yield heard.waiting.popleft()
 
 
-def _is_silent(heard: _Heard, now: int) -> bool:
-    return now - heard.since_ms > heard.point.longest_silence_s * 1000
+def _is_silent(heard: _Heard, at: float) -> bool:
+    return at - heard.since_s > heard.point.longest_silence_s
 
 
-def _silence(heard: _Heard, now: int) -> Iterable[PointReading]:
-    told = heard.told_silent_ms
-    if told is None or now - told >= heard.point.period_s * 1000:
-        heard.told_silent_ms = now
-        yield PointReading(heard.point.id, None, NO_ANSWER, now)
+def _must_be_told(heard: _Heard, at: float) -> bool:
+    """Once a period that it is silent."""
+    told = heard.told_silent_s
+    if told is not None and at - told < heard.point.period_s:
+        return False
+    heard.told_silent_s = at
+    return True
 
 
 # --- paho ------------------------------------------------------------------------------------------
@@ -212,7 +230,8 @@ class PahoFeed:
         self._client: paho.Client | None = None
         self._filters: frozenset[str] = frozenset()
         self._down = ""
-        self._messages: deque[DeviceMessage] = deque(maxlen=WAITING_MAX)
+        self._told_dropped = False
+        self.waiting = Waiting()
 
     async def open(self, filters: frozenset[str]) -> None:
         if self._client is not None and self._down:
@@ -224,7 +243,13 @@ class PahoFeed:
             await self._subscribe(filters)
 
     def take(self) -> list[DeviceMessage]:
-        return [self._messages.popleft() for _ in range(len(self._messages))]
+        if self.waiting.dropped_messages and not self._told_dropped:
+            self._told_dropped = True
+            log.warning(
+                "devices of line %s publish more than is read: the oldest go, counted",
+                self._line.id,
+            )
+        return self.waiting.take()
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -284,8 +309,16 @@ class PahoFeed:
             topic = message.topic
         except UnicodeDecodeError:
             return
-        self._messages.append(
-            DeviceMessage(topic, bytes(message.payload), message.retain, self._clock.now())
+        self.waiting.add(
+            DeviceMessage(
+                topic,
+                bytes(
+                    message.payload[: PAYLOAD_BYTES_MAX + 1]
+                ),  # one too many is seen to be too long
+                bool(message.retain),
+                self._clock.now(),
+                self._clock.monotonic(),
+            )
         )
 
 

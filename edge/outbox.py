@@ -34,10 +34,13 @@ class OutboxLimits:
     """What the outbox may hold: beyond it the oldest that is neither numbered nor urgent goes.
 
     `days_max` are days of work: a clock that is set, or a time switched off, makes nothing old.
+    `counts_max` bounds the counts, one per lane and hour: more than a year of three lanes. Those go
+    that were begun first, for a wrong clock may name any hour.
     """
 
     mb_max: float = 256.0
     days_max: float = 7.0
+    counts_max: int = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,11 @@ class Dropped:
     readings: int = 0
     first: int = 0
     last: int = 0
+
+    def joined(self, other: "Dropped") -> "Dropped":
+        """Both together: the span from the first to the last of either."""
+        first = min((one.first for one in (self, other) if one.readings), default=0)
+        return Dropped(self.readings + other.readings, first, max(self.last, other.last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +203,12 @@ class Outbox:
             return
         ran = self._ran(now, monotonic)
         self._thin(now, ran)
-        self._durably(now, lambda db: _insert(db, made, ran))
+
+        def work(db: sqlite3.Connection) -> None:
+            _insert(db, made, ran)
+            db.execute(_FORGET_HOURS, (self._limits.counts_max,))
+
+        self._durably(now, work)
         self.batches += len(made)
         self._bytes += sum(len(columns) + ROW_BYTES for _, _, _, columns, _ in made)
 
@@ -374,6 +387,9 @@ _WAITING: Final[dict[Lane, str]] = {
     " WHERE seq IS NULL AND urgent = 0 AND ran <= ?1 ORDER BY ran, id LIMIT ?2",
 }
 """By lane, what waits for it: made before or after ?1 (ms at work), at most ?2."""
+_FORGET_HOURS: Final = (
+    "DELETE FROM counts WHERE rowid <= (SELECT rowid FROM counts ORDER BY rowid DESC LIMIT 1) - ?"
+)
 _LAST_MADE: Final = "SELECT ran, made + shift FROM batches ORDER BY id DESC LIMIT 1"
 _SHIFT: Final = "UPDATE batches SET shift = shift + ? WHERE ran >= ?"
 
@@ -423,7 +439,7 @@ def _size(db: sqlite3.Connection, where: str, values: Sequence[object]) -> tuple
 
 
 def _add(db: sqlite3.Connection, at: int, lane: str, counts: tuple[int, int, int]) -> None:
-    """Count (made, sent, thinned) readings in the hour of `at`; hours beyond their keeping go."""
+    """Count (made, sent, thinned) readings in the hour of `at`."""
     hour = at - at % HOUR_MS
     db.execute(
         "INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT (hour, lane) DO UPDATE SET"

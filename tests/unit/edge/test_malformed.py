@@ -12,8 +12,9 @@ import pytest
 
 from config.clock import SteppedClock
 from config.profile import JsonPath
+from edge.device_messages import DeviceMessage
 from edge.modbus_reader import Garbled, parse_answer
-from edge.mqtt_reader import DeviceMessage, MqttDeviceReader
+from edge.mqtt_reader import MqttDeviceReader
 from edge.outbox import Outbox
 from edge.ports import PointReading
 from edge.readings import CONTRACT, QUALITY_NAMES, Birth, Committed, Reply, decode, encode
@@ -244,7 +245,7 @@ async def test_what_a_device_says_wrong_is_a_reason_and_the_next_message_a_value
     reader = MqttDeviceReader(feed, SteppedClock(START_MS))
     await reader.read(its, only)
     right = b'{"values":{"v":2},"ts":%d}' % (START_MS + 5)
-    feed.waiting = [DeviceMessage("d/u", p, False, START_MS) for p in (payload, right)]
+    feed.waiting = [DeviceMessage("d/u", p, False, START_MS, 0.0) for p in (payload, right)]
     *wrong, last = (await reader.read(its, only)).readings
     assert (last.value, QUALITY_NAMES[last.quality], last.time) == (2.0, "good", START_MS + 5)
     assert [QUALITY_NAMES[r.quality] for r in wrong] == [expected] * (expected != NOTHING)

@@ -9,7 +9,8 @@ import pytest
 from config.clock import SteppedClock
 from config.plant import Device, Point
 from config.profile import JsonPath
-from edge.mqtt_reader import DeviceMessage, FeedDown, MqttDeviceReader, matches
+from edge.device_messages import DeviceMessage
+from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader, matches
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES
 
@@ -43,10 +44,12 @@ class Feed:
         self.closed += 1
 
     def say(
-        self, topic: str, payload: str | bytes, *, retained: bool = False, at: int = START
-    ) -> None:
+        self, topic: str, payload: str | bytes, *, retained: bool = False, at: int = START,
+        monotonic: float | None = None,
+    ) -> None:  # fmt: skip
         raw = payload.encode() if isinstance(payload, str) else payload
-        self.messages.append(DeviceMessage(topic, raw, retained, at))
+        second = (at - START) / 1000 if monotonic is None else monotonic
+        self.messages.append(DeviceMessage(topic, raw, retained, at, second))
 
 
 def point(path: tuple[str | int, ...], name: str = "p", **source: Any) -> Point:
@@ -197,3 +200,77 @@ FILTERS = [
 @pytest.mark.parametrize(("topic_filter", "topic", "covered"), FILTERS)
 def test_filters_cover_topics_as_mqtt_says(topic_filter: str, topic: str, covered: bool) -> None:
     assert matches(topic_filter, topic) is covered
+
+
+HOUR_MS = 3_600_000
+
+
+class SetClock(SteppedClock):
+    """A wall clock that can be set: how far ahead of the true time it is."""
+
+    ahead_ms = 0
+
+    def now(self) -> int:
+        return super().now() + self.ahead_ms
+
+
+async def test_a_clock_set_forward_makes_no_device_silent() -> None:
+    feed, clock = Feed(), SetClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    only = [point(("v",))]
+    feed.say("devices/u-1", '{"v":1}')
+    await reader.read(DEVICE, only)
+    clock.ahead_ms = HOUR_MS
+    await clock.advance(5)
+    assert (await reader.read(DEVICE, only)).readings == []
+
+
+async def test_a_clock_set_forward_and_back_hides_no_silent_device() -> None:
+    feed, clock = Feed(), SetClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    only = [point(("v",))]
+    feed.say("devices/u-1", '{"v":1}', at=START + HOUR_MS, monotonic=0.0)
+    await reader.read(DEVICE, only)
+    await clock.advance(61)
+    assert [r.quality for r in (await reader.read(DEVICE, only)).readings] == [
+        QUALITIES["no_answer"]
+    ]
+
+
+async def test_a_clock_set_back_takes_the_readings_with_it() -> None:
+    feed, clock = Feed(), SetClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    only = [point(("v",))]
+    feed.say("devices/u-1", '{"v":1}', at=START + HOUR_MS, monotonic=0.0)
+    feed.say("devices/u-1", '{"v":2}', at=START + 1_000)
+    feed.say("devices/u-1", '{"v":3}', at=START + 1_000)
+    times = [r.time for r in (await reader.read(DEVICE, only)).readings]
+    assert times == [START + HOUR_MS, START + 1_000, START + 1_001]
+
+
+async def test_a_retained_message_is_as_old_as_its_device_says() -> None:
+    feed, clock = Feed(), SetClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    only = [point(("v",), time_path=("ts",))]
+    await reader.read(DEVICE, only)
+    await clock.advance(59)
+    payload = json.dumps({"v": 1, "ts": START + 50_000})
+    feed.say("devices/u-1", payload, retained=True, at=clock.now())
+    assert [r.value for r in (await reader.read(DEVICE, only)).readings] == [1.0]
+    await clock.advance(50)
+    assert (await reader.read(DEVICE, only)).readings == []
+    await clock.advance(2)
+    assert len((await reader.read(DEVICE, only)).readings) == 1
+
+
+async def test_readings_beyond_what_may_wait_are_counted() -> None:
+    feed, clock = Feed(), SteppedClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    only = [point(("[*]", "v"))]
+    await reader.read(DEVICE, only)
+    entries = json.dumps([{"v": n} for n in range(WAITING_READINGS_MAX // 2 + 5)])
+    feed.say("devices/u-1", entries)
+    feed.say("devices/u-1", entries)
+    readings = (await reader.read(DEVICE, only)).readings
+    assert (len(readings), reader.dropped_readings) == (WAITING_READINGS_MAX, 10)
+    assert readings[0].value == 10.0

@@ -199,3 +199,10 @@ def test_the_file_can_be_opened_by_sqlite_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "o.outbox") as db:
         assert db.execute("SELECT sum(made) FROM counts").fetchone() == (1,)
     db.close()
+
+
+def test_counts_beyond_their_keeping_are_forgotten_the_first_begun_first() -> None:
+    box = outbox_at(":memory:", limits=OutboxLimits(counts_max=3))
+    for hour in (500_000, 1, 2, 3, 4):
+        box.keep([reading(1.0)], hour * 3_600_000, monotonic=0.0)
+    assert [count.hour // 3_600_000 for count in box.counts()] == [2, 3, 4]

@@ -1,0 +1,92 @@
+"""What devices published: held between arrival and reading, bounded in number and bytes, counted when it goes."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+WAITING_MESSAGES_MAX: Final = 100_000
+WAITING_BYTES_MAX: Final = 64_000_000
+LATEST_TOPICS_MAX: Final = 20_000
+LATEST_BYTES_MAX: Final = 32_000_000
+MESSAGE_BYTES: Final = 300
+"""What a message takes in memory beside its payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMessage:
+    """One message as it came: `received_ms` by the wall clock (UTC ms), `received_s` by the monotonic."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    received_ms: int
+    received_s: float
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return len(self.payload) + len(self.topic) + MESSAGE_BYTES
+
+
+class Waiting:
+    """Messages in order of arrival; beyond the bounds the oldest go. One thread may add, another take."""
+
+    def __init__(
+        self, messages_max: int = WAITING_MESSAGES_MAX, bytes_max: int = WAITING_BYTES_MAX
+    ) -> None:
+        self.dropped_messages = 0
+        """Since the start."""
+        self._bounds = (messages_max, bytes_max)
+        self._messages: deque[DeviceMessage] = deque()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, message: DeviceMessage) -> None:
+        """Put it last."""
+        with self._lock:
+            self._messages.append(message)
+            self._bytes += message.size
+            while len(self._messages) > self._bounds[0] or self._bytes > self._bounds[1]:
+                self._bytes -= self._messages.popleft().size
+                self.dropped_messages += 1
+
+    def take(self) -> list[DeviceMessage]:
+        """All of them; none are left."""
+        with self._lock:
+            found = list(self._messages)
+            self._messages.clear()
+            self._bytes = 0
+        return found
+
+
+class Latest:
+    """The last message of each topic. What is beyond the bounds is not remembered, only counted."""
+
+    def __init__(
+        self, topics_max: int = LATEST_TOPICS_MAX, bytes_max: int = LATEST_BYTES_MAX
+    ) -> None:
+        self.forgotten_messages = 0
+        """Since the start."""
+        self._bounds = (topics_max, bytes_max)
+        self._messages: dict[str, DeviceMessage] = {}
+        self._bytes = 0
+
+    def repeats(self, message: DeviceMessage) -> bool:
+        """Whether this payload was the last of its topic."""
+        last = self._messages.get(message.topic)
+        return last is not None and last.payload == message.payload
+
+    def keep(self, message: DeviceMessage) -> None:
+        """Remember it instead of the last of its topic."""
+        last = self._messages.pop(message.topic, None)
+        self._bytes -= last.size if last else 0
+        if len(self._messages) >= self._bounds[0] or self._bytes + message.size > self._bounds[1]:
+            self.forgotten_messages += 1
+            return
+        self._messages[message.topic] = message
+        self._bytes += message.size
+
+    def all(self) -> list[DeviceMessage]:
+        """What is remembered."""
+        return list(self._messages.values())

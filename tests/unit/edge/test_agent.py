@@ -1,0 +1,108 @@
+"""An agent whose disk refuses: what memory holds, what it lets go, and that it says so."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from config.clock import SteppedClock
+from config.plant import Plant
+from edge.agent import BATCH_READINGS_MAX, PENDING_READINGS_MAX, Agent
+from edge.outbox import Dropped, Outbox
+from edge.ports import LinkLost, PointReading, PublisherContext
+from edge.readings import decode_batch
+from tests.unit.edge.rows import START_MS, device, line, plant, register_point
+
+
+def site() -> Plant:
+    points = [
+        register_point("flow", 0, longest_silence_s=1.0),
+        register_point("trip", 1, longest_silence_s=1.0, lane="event"),
+    ]
+    return plant([line()], [device()], points)
+
+
+def nowhere(will: bytes) -> PublisherContext:
+    raise LinkLost("no broker")
+
+
+@pytest.fixture
+def agent() -> Agent:
+    clock, rng = SteppedClock(), np.random.default_rng(1)
+    outbox = Outbox(":memory:", now=clock.now(), rng=rng)
+    return Agent(site(), "e", {}, outbox, nowhere, clock, rng)
+
+
+def refuse(agent: Agent, *, refuses: bool) -> None:
+    """SQLite itself says that the disk is full."""
+    pages = agent.outbox._file.db.execute("PRAGMA page_count").fetchone()[0]
+    agent.outbox._file.db.execute(f"PRAGMA max_page_count = {pages if refuses else 2**30}")
+
+
+def fill(agent: Agent) -> None:
+    """Until nothing more fits."""
+    while not agent.stats.refused:
+        agent.take(readings("trip", 0, 200))
+
+
+def readings(name: str, first: int, count: int) -> list[PointReading]:
+    return [
+        PointReading(f"a/{name}", float(n), 0, START_MS + n) for n in range(first, first + count)
+    ]
+
+
+def in_memory(agent: Agent) -> int:
+    return len(agent._urgent) + len(agent._pending)
+
+
+@pytest.mark.parametrize("name", ["trip", "flow"])
+def test_memory_is_bounded_while_the_disk_refuses_and_what_goes_is_counted(
+    agent: Agent, name: str
+) -> None:
+    refuse(agent, refuses=True)
+    fill(agent)
+    before = in_memory(agent)
+    for first in range(1_000, 1_000 + PENDING_READINGS_MAX + 5_000, 5_000):
+        agent.take(readings(name, first, 5_000))
+    agent.flush()
+    came = before + PENDING_READINGS_MAX + 5_000
+    assert in_memory(agent) <= PENDING_READINGS_MAX + before
+    lost = agent.stats.overflowed
+    assert lost.readings == came - in_memory(agent) > 0
+    assert START_MS <= lost.first <= lost.last
+
+
+def test_what_memory_held_is_kept_in_batches_of_bounded_size_once_the_disk_takes_it(
+    agent: Agent,
+) -> None:
+    refuse(agent, refuses=True)
+    fill(agent)
+    held = agent.outbox.batches
+    agent.take(readings("flow", 1_000, 3 * BATCH_READINGS_MAX))
+    refuse(agent, refuses=False)
+    agent.flush()
+    assert in_memory(agent) == 0
+    agent.outbox.number("data", START_MS, 0.0)
+    sizes, after = [], 0
+    while found := agent.outbox.numbered("data", after):
+        sizes.append(len(decode_batch(agent.outbox.payload(found, START_MS)).i))
+        after = found.seq
+    assert (sum(sizes), max(sizes)) == (3 * BATCH_READINGS_MAX, BATCH_READINGS_MAX)
+    assert agent.outbox.batches > held
+
+
+def test_what_memory_let_go_is_told_with_what_the_outbox_dropped(agent: Agent) -> None:
+    agent.outbox.dropped = Dropped(5, START_MS + 10_000, START_MS + 20_000)
+    agent.stats.overflowed = Dropped(2, START_MS + 1_000, START_MS + 2_000)
+    agent.diagnose()
+    agent.outbox.number("event", START_MS, 0.0)
+    found = agent.outbox.numbered("event", 0)
+    assert found is not None
+    batch = decode_batch(agent.outbox.payload(found, START_MS))
+    assert batch.v == [7.0, (START_MS + 1_000) / 1000, (START_MS + 20_000) / 1000]
+
+
+def test_nothing_dropped_leaves_the_span_of_what_was() -> None:
+    some = Dropped(3, 10, 20)
+    assert Dropped().joined(some) == some.joined(Dropped()) == some
+    assert some.joined(replace(some, first=5)) == Dropped(6, 5, 20)
