@@ -195,10 +195,15 @@ class ModbusText(Strict):
 
 
 class MqttText(Strict):
-    """Where an MQTT device speaks; `{unit}` is the device's own name."""
+    """Where an MQTT device speaks; `{unit}` is the device's own name.
+
+    `time` and `error` are paths into a message: when it was measured, and what stands there only when
+    the device has no values.
+    """
 
     topic: Annotated[str, StringConstraints(min_length=1, pattern=r"^[^#+\x00]+$")]
     time: str = ""
+    error: str = ""
 
 
 class PartText(Strict):
@@ -274,7 +279,7 @@ class PlantFile(Strict):
     site: Id
     name: Names
     time_zone: str
-    calendar: str = "cn"
+    calendar: Literal["cn", "none"] = "cn"
     standards: list[Id] = []
     plans_start: Day | None = None
     seasons: dict[Id, Season] = {}

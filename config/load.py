@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config.checking import silence_mistake, silence_s
 from config.duties import make_plans
 from config.files import (
     AlarmsFile,
@@ -59,6 +60,10 @@ class _Files:
             if path.is_file():
                 return path
         return None
+
+    def shown_profile(self, name: str) -> str:
+        path = self.find("profiles", name)
+        return self.shown(path) if path else f"profiles/{name}.toml"
 
     def names(self, kind: str) -> list[str]:
         return [
@@ -323,19 +328,26 @@ class _Builder:
         if id in self.points:
             self.wrong(f"devices.{key}", f"{id} is already read from {self.points[id].device}")
             return
-        classes = POLL_S | self.text.poll
-        if row.poll not in classes:
-            self.mistakes.unknown(
-                f"profiles/{device.profile}.toml", f"points.{row.id}.poll", row.poll, list(classes)
-            )
+        period_s = self._period_s(device, row)
         self.points[id] = Point(
             id=id, asset=asset, device=device.id, name=row.name, kind=row.kind, unit=row.unit,
             source=row.source, decimals=row.decimals, range=row.range, expected=row.expected,
             states=row.states, rolls_over_at=row.rolls_over_at, poll=row.poll,
-            period_s=classes.get(row.poll, 10.0), deadband=row.deadband,
-            deadband_percent=row.deadband_percent, longest_silence_s=row.longest_silence_s,
+            period_s=period_s, deadband=row.deadband,
+            deadband_percent=row.deadband_percent, longest_silence_s=silence_s(row, period_s),
             lane=row.lane, brick_class=row.brick_class,
         )  # fmt: skip
+
+    def _period_s(self, device: Device, row: ProfilePoint) -> float:
+        """How often the point is read; its silence must be longer."""
+        shown, path = self.files.shown_profile(device.profile), f"points.{row.id}"
+        classes = POLL_S | self.text.poll
+        if row.poll not in classes:
+            self.mistakes.unknown(shown, f"{path}.poll", row.poll, list(classes))
+        period_s = classes.get(row.poll, POLL_S["normal"])
+        if message := silence_mistake(row, period_s):
+            self.mistakes.add(shown, f"{path}.longest_silence", message)
+        return period_s
 
     def _rules(self) -> dict[str, Rule]:
         rules: dict[str, Rule] = {}
@@ -357,7 +369,7 @@ class _Builder:
         file = self.files.texts.get(device.profile)
         if file is None:
             return
-        shown = f"profiles/{device.profile}.toml"
+        shown = self.files.shown_profile(device.profile)
         for key, text in file.rules.items():
             part, dot, own = text.on.rpartition(".")
             path = f"{device.asset}/{part}-*/{own}" if dot else f"{device.asset}/{own}"

@@ -42,9 +42,9 @@ class Mistakes:
         self.add(file, path, f"{value!r} is unknown; allowed: {names}")
 
     def raise_if_any(self) -> None:
-        """Raise `ConfigErrors` with everything collected."""
+        """Raise `ConfigErrors` with everything collected, the same of several devices once."""
         if self.rows:
-            raise ConfigErrors(self.rows)
+            raise ConfigErrors(tuple(dict.fromkeys(self.rows)))
 
 
 def _cut(text: str, letters: int) -> str:

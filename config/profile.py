@@ -32,7 +32,7 @@ class Register:
     Orders may also be written out in full (AB, BA, ABCDEFGH, GHEFCDAB …). `bit` is set for a field
     of `bit_width` bits of a word (0 = least significant; a byte of a word has 8; signed types extend
     the field's sign). value = raw × scale + offset.
-    `no_data` are raw unsigned numbers, after the order, before scaling.
+    `no_data` are raw unsigned numbers, after the order, before scaling (a file may say them signed).
     """
 
     table: Table
@@ -89,7 +89,8 @@ class ProfilePoint:
     """One point of a profile, parts and named bits already made separate points.
 
     `part` is the path below the device's asset ("" or "pump-1"); the point's id is unique in it.
-    Ranges are in `unit`. `poll` names a poll class of the plant. Times in seconds.
+    Ranges are in `unit`. `poll` names a poll class of the plant, by which the
+    longest silence goes where it is None. Times in seconds.
     """
 
     id: str
@@ -106,7 +107,7 @@ class ProfilePoint:
     poll: str = "normal"
     deadband: float = 0.0
     deadband_percent: float = 0.0
-    longest_silence_s: float = 60.0
+    longest_silence_s: float | None = None
     lane: Lane = "data"
     brick_class: str = ""
 

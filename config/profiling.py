@@ -1,14 +1,25 @@
 """Turns one profile file into its rows: parts multiplied, named bits made points of their own."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from config.checking import (
+    BIT_TABLES,
+    LAST_ADDRESS,
+    Context,
+    check_bits,
+    check_file,
+    check_register,
+    check_text,
+    is_whole,
+    make_limits,
+    sentinels,
+    table_of,
+    words_of,
+)
 from config.files import BitText, PartText, PointText, ProfileFile
 from config.mistakes import Mistakes
 from config.profile import (
-    WORDS,
     JsonPath,
-    ModbusLimits,
     Names,
     Profile,
     ProfilePoint,
@@ -25,25 +36,15 @@ ORDERS: Mapping[int, tuple[str, ...]] = {
     4: ("ABCD", "CDAB", "BADC", "DCBA", "ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"),
 }
 """Registers of a value to the orders it may have."""
-SILENCE_OF_POLL_S = {"fast": 60.0, "normal": 60.0, "slow": 300.0, "hourly": 10800.0}
-
-
-@dataclass(frozen=True, slots=True)
-class _Context:
-    file: ProfileFile
-    shown: str
-    units: Mapping[str, str]
-    mistakes: Mistakes
-
-    def wrong(self, key: str, message: str) -> None:
-        self.mistakes.add(self.shown, f"points.{key}" if key else "", message)
 
 
 def make_profile(
     file: ProfileFile, shown: str, units: Mapping[str, str], mistakes: Mistakes
 ) -> Profile:
     """Rows of one profile; mistakes of meaning are added to `mistakes`."""
-    context = _Context(file, shown, units, mistakes)
+    limits = make_limits(file.modbus, shown, mistakes)
+    context = Context(file, shown, units, mistakes, limits)
+    check_file(context)
     points: list[ProfilePoint] = []
     for key, text in file.points.items():
         points.extend(_points(context, key, text))
@@ -63,35 +64,11 @@ def make_profile(
     return Profile(
         id=file.profile, version=file.version, name=file.name.table(), protocol=file.protocol,
         asset_class=file.class_, points=tuple(points), parts=parts, part_class=classes,
-        limits=_limits(file), rules=rules,
+        limits=limits, rules=rules,
     )  # fmt: skip
 
 
-def _limits(file: ProfileFile) -> ModbusLimits:
-    modbus = file.modbus
-    return ModbusLimits(
-        max_words=modbus.max_words,
-        max_bits=modbus.max_bits,
-        pause_s=modbus.pause,
-        forbidden=tuple(_span(text) for text in modbus.forbidden),
-        together=tuple(_span(text) for text in modbus.together),
-    )
-
-
-def _span(text: str) -> tuple[Table, int, int]:
-    table, _, numbers = text.partition(":")
-    first, _, last = numbers.partition("-")
-    return _table(table), int(first), int(last or first)
-
-
-def _table(text: str) -> Table:
-    tables: dict[str, Table] = {
-        "holding": "holding", "input": "input", "coil": "coil", "discrete": "discrete",
-    }  # fmt: skip
-    return tables[text]
-
-
-def _points(context: _Context, key: str, text: PointText) -> Iterator[ProfilePoint]:
+def _points(context: Context, key: str, text: PointText) -> Iterator[ProfilePoint]:
     part_name, dot, own = key.rpartition(".")
     part = context.file.parts.get(part_name)
     if dot and part is None:
@@ -99,7 +76,7 @@ def _points(context: _Context, key: str, text: PointText) -> Iterator[ProfilePoi
             context.shown, f"points.{key}", part_name, list(context.file.parts)
         )
         return
-    _check_text(context, key, text)
+    check_text(context, key, text)
     for n in range(1, (part.count if part else 1) + 1):
         where = f"{part_name}-{n}" if part else ""
         source = _source(context, key, text, part, n)
@@ -111,35 +88,13 @@ def _points(context: _Context, key: str, text: PointText) -> Iterator[ProfilePoi
             yield _point(text, own, where, source)
 
 
-def _check_text(context: _Context, key: str, text: PointText) -> None:
-    if text.unit not in context.units:
-        context.mistakes.unknown(
-            context.shown, f"points.{key}.unit", text.unit, [u for u in context.units if u]
-        )
-    for name, span in (("range", text.range), ("expected", text.expected)):
-        if span and span[0] >= span[1]:
-            context.wrong(f"{key}.{name}", f"{span} does not go from low to high")
-    if text.kind == "state" and not text.names:
-        context.wrong(f"{key}.names", "is missing: a state names its values")
-    if text.kind == "flags" and not text.bits:
-        context.wrong(f"{key}.bits", "is missing: flags name their bits")
-    for number in text.names:
-        if not _is_whole(number):
-            context.wrong(f"{key}.names", f"{number!r} is not a whole number")
-
-
-def _is_whole(number: str) -> bool:
-    digits = number.removeprefix("-")
-    return digits.isdecimal() and len(digits) <= 16
-
-
 def _is_small(number: str) -> bool:
     """A register's address or a bit, or too large for one: its bounds are checked elsewhere."""
     return number.isdecimal() and len(number) <= 9
 
 
 def _source(
-    context: _Context, key: str, text: PointText, part: PartText | None, n: int
+    context: Context, key: str, text: PointText, part: PartText | None, n: int
 ) -> Source | None:
     if context.file.protocol == "camera":
         if text.rung is None:
@@ -154,7 +109,7 @@ def _source(
     return _register(context, key, text, (n - 1) * (part.stride if part else 0))
 
 
-def _json_path(context: _Context, key: str, text: PointText, n: int) -> JsonPath | None:
+def _json_path(context: Context, key: str, text: PointText, n: int) -> JsonPath | None:
     mqtt = context.file.mqtt
     if mqtt is None:
         context.wrong("", "[mqtt] is missing: an MQTT device has a topic")
@@ -165,7 +120,8 @@ def _json_path(context: _Context, key: str, text: PointText, n: int) -> JsonPath
         scale=text.scale,
         offset=text.offset,
         values=dict(text.values) if text.values is not None else None,
-        time_path=_steps(mqtt.time) if mqtt.time else (),
+        time_path=_steps(mqtt.time),
+        error_path=_steps(mqtt.error),
     )
 
 
@@ -173,40 +129,55 @@ def _steps(path: str) -> tuple[str | int, ...]:
     return tuple(int(step) if _is_small(step) else step for step in path.split(".") if step)
 
 
-def _register(context: _Context, key: str, text: PointText, shift: int) -> Register | None:
+def _register(context: Context, key: str, text: PointText, shift: int) -> Register | None:
+    place, words = _place(context, key, text), words_of(context, key, text)
+    if place is None or words is None:
+        return None
+    table, first, bit = place[0], place[1] + shift, place[2]
+    if not _fits(context, key, text, bit, words, first):
+        return None
+    order = text.order or (context.file.modbus.order if words > 1 else "ABCD")
+    if table in BIT_TABLES:
+        register = Register(table, first, "bit", order)
+    else:
+        register = Register(
+            table, first, text.type, order, text.scale, text.offset, int(bit) if bit else None,
+            words=words, no_data=sentinels(context, key, text, bit), scale_from=text.scale_from,
+        )  # fmt: skip
+    check_register(context, key, register)
+    return register
+
+
+def _place(context: Context, key: str, text: PointText) -> tuple[Table, int, str] | None:
+    """Table, address as written and bit ("" for a whole value)."""
     table, _, place = (text.at or "").partition(":")
     address, _, bit = place.partition(".")
     if table not in ("holding", "input", "coil", "discrete") or not _is_small(address) or (bit and not _is_small(bit)):  # fmt: skip
         context.wrong(f"{key}.at", f"{text.at!r} is not of the form table:address[.bit]; tables: holding, input, coil, discrete")  # fmt: skip
         return None
-    words = text.words or WORDS.get(text.type, 0)
-    if not words:
-        context.wrong(f"{key}.words", "is missing: a string says how many registers it takes")
-        return None
+    check_bits(context, key, text, bit)
+    return table_of(table), int(address), bit
+
+
+def _fits(context: Context, key: str, text: PointText, bit: str, words: int, first: int) -> bool:
+    """Whether order, address and bit are such as a value of so many registers can have."""
     order = text.order or (context.file.modbus.order if words > 1 else "ABCD")
     if text.type != "string" and order not in ORDERS.get(words, ()):
         context.mistakes.unknown(context.shown, f"points.{key}.order", order, ORDERS.get(words, ()))
-        return None
-    first = int(address) + shift
-    if first + words - 1 > 65535:
-        context.wrong(f"{key}.at", f"{first} is not in 0..{65536 - words}")
-        return None
-    if bit and not 0 <= int(bit) < 16 * words:
+    elif first + words - 1 > LAST_ADDRESS:
+        context.wrong(f"{key}.at", f"{first} is not in 0..{LAST_ADDRESS + 1 - words}")
+    elif bit and int(bit) >= 16 * words:
         context.wrong(f"{key}.at", f"bit {bit} is not in 0..{16 * words - 1}")
-        return None
-    if table in ("coil", "discrete"):
-        return Register(_table(table), first, "bit", order)
-    return Register(
-        _table(table), first, text.type, order, text.scale, text.offset,
-        int(bit) if bit else None, words=words, no_data=tuple(text.no_data), scale_from=text.scale_from,
-    )  # fmt: skip
+    else:
+        return True
+    return False
 
 
 def _point(text: PointText, own: str, part: str, source: Source) -> ProfilePoint:
     states = {
         int(number): StateName(state.id, state.table())
         for number, state in text.names.items()
-        if _is_whole(number)
+        if is_whole(number)
     }
     decimals = text.decimals if text.decimals is not None else _decimals(text)
     return ProfilePoint(
@@ -215,7 +186,7 @@ def _point(text: PointText, own: str, part: str, source: Source) -> ProfilePoint
         unit=text.unit, source=source, decimals=decimals,
         range=_pair(text.range), expected=_pair(text.expected), states=states,
         rolls_over_at=text.rolls_over_at, poll=text.poll, deadband=text.deadband,
-        deadband_percent=text.deadband_percent, longest_silence_s=_silence(text),
+        deadband_percent=text.deadband_percent, longest_silence_s=text.longest_silence,
         lane=text.lane, brick_class=text.class_,
     )  # fmt: skip
 
@@ -228,18 +199,12 @@ def _decimals(text: PointText) -> int:
     return min(9, max(0, len(f"{text.scale:.9f}".rstrip("0").partition(".")[2])))
 
 
-def _silence(text: PointText) -> float:
-    if text.longest_silence is not None:
-        return text.longest_silence
-    return SILENCE_OF_POLL_S.get(text.poll, 60.0)
-
-
 def _pair(span: Sequence[float] | None) -> tuple[float, float] | None:
     return (float(span[0]), float(span[1])) if span else None
 
 
 def _bits(
-    context: _Context, key: str, text: PointText, part: str, source: Source
+    context: Context, key: str, text: PointText, part: str, source: Source
 ) -> Iterator[ProfilePoint]:
     if not isinstance(source, Register):
         context.wrong(key, "flags need a register; give each JSON member a point of kind flag")
@@ -255,7 +220,7 @@ def _bits(
         )  # fmt: skip
         yield ProfilePoint(
             id=bit.id, part=part, name=_bit_names(bit), kind="flag", unit="", source=register,
-            decimals=0, poll=text.poll, longest_silence_s=_silence(text),
+            decimals=0, poll=text.poll, longest_silence_s=text.longest_silence,
             lane="event" if "event" in (bit.lane, text.lane) else "data",
         )  # fmt: skip
 
@@ -266,7 +231,7 @@ def _bit_names(bit: BitText) -> Names:
     return {"en": english} | ({"zh": bit.zh} if bit.zh else {})
 
 
-def _check_unique(context: _Context, points: Sequence[ProfilePoint]) -> None:
+def _check_unique(context: Context, points: Sequence[ProfilePoint]) -> None:
     seen: set[tuple[str, str]] = set()
     for point in points:
         if (point.part, point.id) in seen:
@@ -274,7 +239,7 @@ def _check_unique(context: _Context, points: Sequence[ProfilePoint]) -> None:
         seen.add((point.part, point.id))
 
 
-def _check_scale_from(context: _Context) -> None:
+def _check_scale_from(context: Context) -> None:
     for key, text in context.file.points.items():
         if text.scale_from is not None and text.scale_from not in context.file.points:
             context.mistakes.unknown(

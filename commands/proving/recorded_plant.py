@@ -22,8 +22,9 @@ COLUMNS_MAX = 61
 STEP_S_MIN = 0.01
 """Rows that follow each other faster than this cannot all be read by Modbus: the speed is lowered."""
 POLLS_A_ROW = 2
-SILENCE = "2s"
-"""So short that every reading is sent, changed or not: every row is to be found again."""
+SHORTEST_SILENCE_MS = 2001.0
+"""Beside one and a half periods the shortest that a point may have: every reading is sent, changed or
+not, and every row is found again."""
 AGENTS: Mapping[By, str] = {"modbus": "edge-modbus", "mqtt": "edge-mqtt"}
 
 
@@ -96,6 +97,16 @@ def _names(part: Part) -> list[str]:
     return [f"column_{number}" for number in range(1, count + 1)]
 
 
+def _period_ms(part: Part) -> float:
+    return 1000 * max(step_s(part.recording) / part.speed, STEP_S_MIN) / POLLS_A_ROW
+
+
+def _pace(part: Part) -> str:
+    """Poll class and silence of each of its points."""
+    silence_ms = SHORTEST_SILENCE_MS + 1.5 * _period_ms(part)
+    return f'longest_silence = "{silence_ms:.3f}ms"\npoll = "{part.id}"'
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
@@ -111,8 +122,7 @@ def write_plant(folder: Path, parts: Sequence[Part]) -> None:
 def _plant(parts: Sequence[Part]) -> Iterator[str]:
     yield f'site = "{SITE}"\nname = {{ en = "Recordings", zh = "录制数据" }}\ntime_zone = "UTC"\n\n[poll]'
     for part in parts:
-        period_s = max(step_s(part.recording) / part.speed, STEP_S_MIN) / POLLS_A_ROW
-        yield f'{part.id} = "{period_s * 1000:.3f}ms"'
+        yield f'{part.id} = "{_period_ms(part):.3f}ms"'
     for part in parts:
         kind = "tcp" if part.by == "modbus" else "mqtt"
         unit = "1" if part.by == "modbus" else f'"{part.id}"'
@@ -128,8 +138,7 @@ def _adapted(part: Part) -> str:
     text = re.sub(r"(?m)^(longest_silence|deadband|deadband_percent|poll) *=.*\n", "", text)
     text = re.sub(r"(?m)^profile *=.*$", f'profile = "{part.id}"', text)
     text = re.sub(r'(?m)^topic *= *"devices/[^/]+/', f'topic = "devices/{SITE}/', text)
-    pace = f'longest_silence = "{SILENCE}"\npoll = "{part.id}"'
-    return re.sub(r"(?m)^\[points\.[^\]]+\]$", lambda found: f"{found[0]}\n{pace}", text)
+    return re.sub(r"(?m)^\[points\.[^\]]+\]$", lambda found: f"{found[0]}\n{_pace(part)}", text)
 
 
 def _made(part: Part) -> Iterator[str]:
@@ -152,7 +161,7 @@ def _made(part: Part) -> Iterator[str]:
 
 def _point(part: Part, id: str, name: str, where: str) -> Iterator[str]:
     yield f"\n[points.{id}]\nname = {{ en = {_text(name)} }}\n{where}"
-    yield f'decimals = 4\nlongest_silence = "{SILENCE}"\npoll = "{part.id}"'
+    yield f"decimals = 4\n{_pace(part)}"
 
 
 def _text(words: str) -> str:

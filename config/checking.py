@@ -1,0 +1,242 @@
+"""What in a profile cannot be: keys that nothing uses, values that no register holds, ranges that no request may read."""
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from config.files import ModbusText, PointText, ProfileFile
+from config.mistakes import Mistakes
+from config.profile import WORDS, JsonPath, ModbusLimits, ProfilePoint, Register, Table
+
+Span = tuple[Table, int, int]
+"""Table, first and last address, inclusive."""
+
+UNUSED: Mapping[str, Set[str]] = {
+    "modbus": {"rung", "values"},
+    "mqtt": {"rung", "type", "order", "words", "scale_from", "bits", "no_data"},
+    "camera": {"at", "type", "order", "words", "scale", "offset", "scale_from", "values", "bits", "no_data"},
+    "coil": {"rung", "values", "order", "words", "scale", "offset", "scale_from", "bits", "no_data"},
+}  # fmt: skip
+"""Protocol, or `coil` for a table of bits, to the keys of a point that mean nothing there."""
+BIT_TABLES = ("coil", "discrete")
+BIT_TYPES = ("u16", "u32", "u64", "bit")
+"""Types of which single bits can be taken."""
+LAST_ADDRESS = 65535
+SILENCE_OF_POLL_S = {"slow": 300.0, "hourly": 10_800.0}
+SILENCE_S = 60.0
+SILENCE_PERIODS = 3
+ON_THE_WAY_S = 2.0
+"""From a read until somebody looks at it: an unchanged value is repeated that much earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The file of a profile, what it allows in a request, and where its mistakes go."""
+
+    file: ProfileFile
+    shown: str
+    units: Mapping[str, str]
+    mistakes: Mistakes
+    limits: ModbusLimits
+
+    def wrong(self, key: str, message: str) -> None:
+        self.mistakes.add(self.shown, f"points.{key}" if key else "", message)
+
+
+def make_limits(modbus: ModbusText, shown: str, mistakes: Mistakes) -> ModbusLimits:
+    """What one request may hold; ranges that are none are mistakes and left out."""
+    return ModbusLimits(
+        max_words=modbus.max_words,
+        max_bits=modbus.max_bits,
+        pause_s=modbus.pause,
+        forbidden=tuple(_spans("forbidden", modbus.forbidden, shown, mistakes)),
+        together=tuple(_spans("together", modbus.together, shown, mistakes)),
+    )
+
+
+def _spans(key: str, texts: Sequence[str], shown: str, mistakes: Mistakes) -> Iterator[Span]:
+    for text in texts:
+        name, _, numbers = text.partition(":")
+        first, _, last = numbers.partition("-")
+        span = table_of(name), int(first), int(last or first)
+        if span[1] > span[2]:
+            mistakes.add(shown, f"modbus.{key}", f"{text!r} does not go from low to high")
+        elif span[2] > LAST_ADDRESS:
+            mistakes.add(shown, f"modbus.{key}", f"{text!r} is not in 0..{LAST_ADDRESS}")
+        else:
+            yield span
+
+
+def table_of(text: str) -> Table:
+    """The table of that name."""
+    tables: dict[str, Table] = {
+        "holding": "holding", "input": "input", "coil": "coil", "discrete": "discrete",
+    }  # fmt: skip
+    return tables[text]
+
+
+# --- what is written at a point ----------------------------------------------------------------
+
+
+def check_text(context: Context, key: str, text: PointText) -> None:
+    """Mistakes of meaning in a point, wherever it stands."""
+    if text.unit not in context.units:
+        context.mistakes.unknown(
+            context.shown, f"points.{key}.unit", text.unit, [u for u in context.units if u]
+        )
+    for name, span in (("range", text.range), ("expected", text.expected)):
+        if span and span[0] >= span[1]:
+            context.wrong(f"{key}.{name}", f"{span} does not go from low to high")
+    if text.scale == 0:
+        context.wrong(f"{key}.scale", "is 0: every value would be the offset; allowed: all others")
+    _check_kind(context, key, text)
+    _check_used(context, key, text)
+
+
+def _check_kind(context: Context, key: str, text: PointText) -> None:
+    if text.kind == "state" and not text.names:
+        context.wrong(f"{key}.names", "is missing: a state names its values")
+    if text.kind == "flags" and not text.bits:
+        context.wrong(f"{key}.bits", "is missing: flags name their bits")
+    if text.kind != "flags" and text.bits:
+        context.wrong(f"{key}.bits", f"is not used by a {text.kind}; allowed: with kind = 'flags'")
+    for number in text.names:
+        if not is_whole(number):
+            context.wrong(f"{key}.names", f"{number!r} is not a whole number")
+
+
+def _check_used(context: Context, key: str, text: PointText) -> None:
+    """Every key that is given is looked at, by the protocol or the table."""
+    of_bits = context.file.protocol == "modbus" and (text.at or "").startswith(BIT_TABLES)
+    where = "coil" if of_bits else context.file.protocol
+    unused = UNUSED[where] | ({"type"} if of_bits and text.type != "bit" else set())
+    allowed = ", ".join(sorted(set(PointText.model_fields) - unused)).replace("class_", "class")
+    for name in sorted(text.model_fields_set & unused):
+        whose = "a single bit" if of_bits else f"a point of protocol {where}"
+        context.wrong(f"{key}.{name}", f"is not used by {whose}; allowed: {allowed}")
+
+
+def is_whole(number: str) -> bool:
+    """A whole number, of either sign, that a float can hold."""
+    digits = number.removeprefix("-")
+    return digits.isdecimal() and len(digits) <= 16
+
+
+def check_file(context: Context) -> None:
+    """The table of another protocol, and ranges that can never come in one request."""
+    for name in sorted(context.file.model_fields_set & ({"modbus", "mqtt"} - {context.file.protocol})):  # fmt: skip
+        context.mistakes.add(
+            context.shown, name, f"is not used by protocol {context.file.protocol}; leave it out"
+        )
+    for span in context.limits.together:
+        _check_readable(context, "modbus.together", span)
+
+
+# --- what stands in a register -----------------------------------------------------------------
+
+
+def words_of(context: Context, key: str, text: PointText) -> int | None:
+    """How many registers the value takes; None where that cannot be."""
+    wanted = WORDS.get(text.type)
+    if wanted is None and text.words is None:
+        context.wrong(f"{key}.words", "is missing: a string says how many registers it takes")
+    if wanted is not None and text.words not in (None, wanted):
+        context.wrong(f"{key}.words", f"{text.words} is not what {text.type} takes; allowed: {wanted}")  # fmt: skip
+        return None
+    return wanted or text.words
+
+
+def check_bits(context: Context, key: str, text: PointText, bit: str) -> None:
+    """Bits are taken of a word that has them, and said in one place."""
+    if text.kind == "flags" and (bit or (text.at or "").startswith(BIT_TABLES)):
+        context.wrong(f"{key}.at", f"{text.at!r} is one bit: flags stand in a word; allowed: holding:N, input:N")  # fmt: skip
+    if (bit or text.kind == "flags") and text.type not in BIT_TYPES:
+        context.wrong(f"{key}.type", f"{text.type!r} has no bits to take; allowed: {', '.join(BIT_TYPES)}")  # fmt: skip
+
+
+def sentinels(context: Context, key: str, text: PointText, bit: str) -> tuple[int, ...]:
+    """`no_data` as raw unsigned numbers; signed types say theirs either way."""
+    if text.no_data and (bit or text.kind == "flags" or text.type in ("string", "bit")):
+        context.wrong(f"{key}.no_data", "is compared with whole numbers: a bit or a text has none; leave it out")  # fmt: skip
+        return ()
+    size = 1 << 16 * WORDS.get(text.type, 1)
+    # TOML's whole numbers end at 63 bits: the upper half of 64 can only be said as if signed
+    low = -size // 2 if text.type in ("i16", "i32", "i64", "u64") else 0
+    for number in text.no_data:
+        if not low <= number < size:
+            context.wrong(f"{key}.no_data", f"{number} never stands in {text.type}; allowed: {low}..{size - 1}{_hint(text)}")  # fmt: skip
+    return tuple(number % size for number in text.no_data)
+
+
+def _hint(text: PointText) -> str:
+    floats = text.type in ("f32", "f64")
+    return ", its bits as a whole number (NaN of f32 = 2143289344)" if floats else ""
+
+
+# --- what a request may read -------------------------------------------------------------------
+
+
+def check_register(context: Context, key: str, register: Register) -> None:
+    """The value can be read: not forbidden, and not longer than a request."""
+    count = 1 if register.table in BIT_TABLES else register.words
+    span = register.table, register.address, register.address + count - 1
+    _check_readable(context, f"points.{key}.at", span)
+
+
+def _check_readable(context: Context, path: str, span: Span) -> None:
+    limits, table = context.limits, span[0]
+    whole = _grown(span, limits.together)
+    for other in limits.forbidden:
+        if _overlap(whole, other):
+            context.mistakes.add(
+                context.shown, path, f"{_said(whole)} touches {_said(other)}, which is forbidden"
+            )
+    name = "max_bits" if table in BIT_TABLES else "max_words"
+    longest = limits.max_bits if table in BIT_TABLES else limits.max_words
+    count = whole[2] - whole[1] + 1
+    if count > longest:
+        context.mistakes.add(
+            context.shown, path,
+            f"{_said(whole)} must come in one request of {count}; allowed: {name} = {longest}",
+        )  # fmt: skip
+
+
+def _grown(span: Span, together: Sequence[Span]) -> Span:
+    """The span with every range that must be read with it, directly or through another."""
+    for _ in together:
+        for other in together:
+            if _overlap(span, other):
+                span = span[0], min(span[1], other[1]), max(span[2], other[2])
+    return span
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[0] == other[0] and one[1] <= other[2] and other[1] <= one[2]
+
+
+def _said(span: Span) -> str:
+    return f"{span[0]}:{span[1]}" + (f"-{span[2]}" if span[2] > span[1] else "")
+
+
+# --- how long a point may be silent ------------------------------------------------------------
+
+
+def silence_s(point: ProfilePoint, period_s: float) -> float:
+    """The longest silence as stated, else as its poll class has it, several periods at least."""
+    if point.longest_silence_s is not None:
+        return point.longest_silence_s
+    usual = SILENCE_OF_POLL_S.get(point.poll, SILENCE_S)
+    return max(usual, SILENCE_PERIODS * period_s)
+
+
+def silence_mistake(point: ProfilePoint, period_s: float) -> str:
+    """Why the next reading may come after the silence has begun; "" where it cannot.
+
+    Devices that send by themselves are not polled.
+    """
+    silence, least = silence_s(point, period_s), 1.5 * period_s + ON_THE_WAY_S
+    if silence >= least or isinstance(point.source, JsonPath):
+        return ""
+    return (
+        f"{silence:g} s ends before the next reading is sure to be there; allowed: {least:g} s or more "
+        f"(1.5 x {period_s:g} s of poll {point.poll} + {ON_THE_WAY_S:g} s on the way)"
+    )
