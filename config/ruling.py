@@ -2,7 +2,7 @@
 
 import fnmatch
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -17,6 +17,11 @@ SIDES: tuple[tuple[str, Literal["high", "low"]], ...] = (
     ("low", "low"),
     ("low_low", "low"),
 )
+LIMIT_KEYS = frozenset({*dict(SIDES), "deadband"})
+USED: Mapping[str, frozenset[str]] = {
+    "limit": LIMIT_KEYS, "state": frozenset({"abnormal"}), "silent": frozenset(),
+}  # fmt: skip
+"""Kind of rule to the keys that say what is abnormal."""
 
 
 def targets(
@@ -58,7 +63,7 @@ def _row(site: str, id: str, text: RuleText, point: Point) -> Rule:
         id=id, site=site, asset=point.asset, point=point.id,
         name=text.name.table() if text.name else fallback,
         kind=text.kind, alarm_class=text.class_, priority=text.priority,
-        levels=tuple(_levels(text)), deadband=text.deadband,
+        levels=tuple(_by_key(text).values()), deadband=text.deadband,
         abnormal_states=_states(text, point), silent_after_s=text.silent_after,
         on_delay_s=text.on_delay, off_delay_s=text.off_delay, latch=text.latch,
         work_order=WorkOrderPolicy(
@@ -72,13 +77,15 @@ def _row(site: str, id: str, text: RuleText, point: Point) -> Rule:
     return replace(rule, version=hashlib.sha256(repr(rule).encode()).hexdigest()[:12])
 
 
-def _levels(text: RuleText) -> Iterator[Level]:
+def _by_key(text: RuleText) -> dict[str, Level]:
+    levels: dict[str, Level] = {}
     for key, side in SIDES:
         given: float | LevelText | None = getattr(text, key)
         if isinstance(given, LevelText):
-            yield Level(side, given.limit, given.priority)
+            levels[key] = Level(side, given.limit, given.priority)
         elif given is not None:
-            yield Level(side, given, text.priority)
+            levels[key] = Level(side, given, text.priority)
+    return levels
 
 
 def _states(text: RuleText, point: Point) -> tuple[int, ...]:
@@ -100,24 +107,81 @@ def check_rule(
     """Mistakes of meaning in one rule."""
     if not found:
         mistakes.add(shown, f"{path}.on", f"{text.on!r} names no point of this plant")
+    for key in sorted(text.model_fields_set & (LIMIT_KEYS | {"abnormal"}) - USED[text.kind]):
+        used = ", ".join(sorted(USED[text.kind])) or "none of its kind"
+        mistakes.add(shown, f"{path}.{key}", f"is not used by a {text.kind} rule; allowed: {used}")
     if text.kind == "limit":
         _check_limits(text, shown, path, mistakes)
     for _, point in found:
-        if text.kind == "limit" and point.kind in ("state", "flag"):
-            mistakes.add(
-                shown, f"{path}.on", f"{point.id} is a {point.kind}: a limit needs a number"
-            )
-        ids = [state.id for state in point.states.values()]
-        for given in text.abnormal:
-            if isinstance(given, str) and given not in ids:
-                mistakes.unknown(shown, f"{path}.abnormal", given, ids)
+        for key, message in (*UNFIT[text.kind](text, point), *_unfit_silence(text, point)):
+            mistakes.add(shown, f"{path}.{key}" if key else path, message)
 
 
 def _check_limits(text: RuleText, shown: str, path: str, mistakes: Mistakes) -> None:
-    levels = list(_levels(text))
-    if not levels:
+    limits = {key: level.limit for key, level in _by_key(text).items()}
+    if not limits:
         mistakes.add(shown, path, "a limit rule needs high_high, high, low or low_low")
-    lows = [level.limit for level in levels if level.side == "low"]
-    highs = [level.limit for level in levels if level.side == "high"]
+    for outer, inner, sign, word in (("high_high", "high", 1, "above"), ("low_low", "low", -1, "below")):  # fmt: skip
+        if outer in limits and inner in limits and sign * limits[outer] <= sign * limits[inner]:
+            mistakes.add(shown, f"{path}.{outer}", f"{limits[outer]:g} is not {word} {inner} = {limits[inner]:g}")  # fmt: skip
+    lows = [limits[key] for key in ("low", "low_low") if key in limits]
+    highs = [limits[key] for key in ("high", "high_high") if key in limits]
     if lows and highs and max(lows) + text.deadband >= min(highs) - text.deadband:
         mistakes.add(shown, path, "low and high limits with their deadband overlap")
+
+
+def _unfit_limit(text: RuleText, point: Point) -> Iterator[tuple[str, str]]:
+    """Limits on what is no number, and those that good values never pass or never come back from."""
+    if point.kind in ("state", "flag"):
+        yield "on", f"{point.id} is a {point.kind}: a limit needs a number"
+        return
+    if point.range is None:
+        return
+    lowest, highest = point.range
+    for key, level in _by_key(text).items():
+        back = level.limit + (text.deadband if level.side == "low" else -text.deadband)
+        beyond = level.limit < highest if level.side == "high" else level.limit > lowest
+        if not (beyond and lowest < back < highest):
+            yield (
+                key,
+                (
+                    f"{level.limit:g} with deadband {text.deadband:g} is never passed, or never left again: "
+                    f"allowed: inside {point.id}'s range, {lowest:g} to {highest:g}"
+                ),
+            )
+
+
+def _unfit_state(text: RuleText, point: Point) -> Iterator[tuple[str, str]]:
+    """A state rule on a number, without the abnormal states, or with some that the point never has."""
+    if point.kind not in ("state", "flag"):
+        yield "on", f"{point.id} is a {point.kind}: a state rule needs a state or a flag"
+        return
+    numbers = set(point.states) or {0, 1}
+    ids = {state.id for state in point.states.values()}
+    allowed = ", ".join(f"{n} ({s.id})" for n, s in point.states.items()) or "0, 1"
+    if point.kind == "state" and not text.abnormal:
+        yield "abnormal", f"is missing: which states of {point.id} are; allowed: {allowed}"
+    for given in text.abnormal:
+        if given not in (numbers if isinstance(given, int) else ids):
+            yield "abnormal", f"{given!r} is unknown; allowed: {allowed}"
+
+
+def _unfit_silence(text: RuleText, point: Point) -> Iterator[tuple[str, str]]:
+    if text.silent_after is not None and text.silent_after < point.longest_silence_s:
+        yield (
+            "silent_after",
+            (
+                f"{text.silent_after:g} s is less than {point.id} may rest unchanged; "
+                f"allowed: its longest silence, {point.longest_silence_s:g} s, or more"
+            ),
+        )
+
+
+def _unfit_nothing(_text: RuleText, _point: Point) -> Iterator[tuple[str, str]]:
+    return iter(())
+
+
+UNFIT: Mapping[str, Callable[[RuleText, Point], Iterator[tuple[str, str]]]] = {
+    "limit": _unfit_limit, "state": _unfit_state, "silent": _unfit_nothing,
+}  # fmt: skip
+"""Kind of rule to what is wrong with it on a point: key and message."""
