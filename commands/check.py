@@ -12,6 +12,7 @@ from config.plant import Device, Plant, Secret
 from config.profile import Register
 from config.rules import has_rationale
 from config.settings import Settings, SettingsError, read_secret, read_settings
+from config.standards import ChangedOver, Meter, Plan, Ran
 from edge.registers import LinkCost, plan_reads
 
 EXAMPLE = "check config/plants/riverside"
@@ -44,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     for name in found["missing_secrets"]:
         print(f"  secret {name} is missing: write it to {settings.secrets / name}")
+    for row in found["not_observable"]:
+        print(f"  plan {row['plan']} is not observable: there is no point {row['point']}")
     if found["rules_without_rationale"]:
         print(
             f"  {len(found['rules_without_rationale'])} rules say no cause, consequence and action"
@@ -60,6 +63,7 @@ def _found(plant: Plant, settings: Settings) -> dict[str, Any]:
         "plans": len(plant.plans),
         "reads": [row for device in plant.devices.values() for row in _reads(plant, device)],
         "missing_secrets": _missing(plant, settings),
+        "not_observable": [row for plan in plant.plans.values() for row in _unseen(plant, plan)],
         "rules_without_rationale": [r.id for r in plant.rules.values() if not has_rationale(r)],
     }
 
@@ -79,6 +83,18 @@ def _reads(plant: Plant, device: Device) -> list[dict[str, object]]:
             }
         )  # fmt: skip
     return rows
+
+
+def _unseen(plant: Plant, plan: Plan) -> list[dict[str, str]]:
+    """Points that the plan's meter or evidence looks at and its asset has not."""
+    duty = plan.duty
+    paths = [duty.every.point] if isinstance(duty.every, Meter) else []
+    if isinstance(duty.evidence, Ran):
+        paths.append(duty.evidence.point)
+    if isinstance(duty.evidence, ChangedOver):
+        paths += duty.evidence.points
+    points = (f"{plan.asset}/{path}" for path in paths)
+    return [{"plan": plan.id, "point": point} for point in points if point not in plant.points]
 
 
 def _missing(plant: Plant, settings: Settings) -> list[str]:

@@ -52,6 +52,25 @@ def test_a_sound_plant_shows_its_reads(capsys: pytest.CaptureFixture[str]) -> No
     found = json.loads(said(capsys))
     assert found["points"] >= 170
     assert found["missing_secrets"] == ["cameras"]
+    assert found["not_observable"] == []
+
+
+def test_a_plan_that_no_point_shows_is_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = tmp_path / "plants" / "x"
+    (site / "standards").mkdir(parents=True)
+    (site / "plant.toml").write_bytes((RIVERSIDE / "plant.toml").read_bytes())
+    text = (RIVERSIDE.parents[1] / "standards" / "grade-3.toml").read_text(encoding="utf-8")
+    text = text.replace('meter = "run_hours"', 'meter = "odometer"').replace('"run"', '"runs"')
+    (site / "standards" / "grade-3.toml").write_text(text, encoding="utf-8")
+    assert main.main(["check", str(site)]) == main.DONE
+    shown = said(capsys)
+    assert shown.count("is not observable") == 5
+    assert (
+        "plan grade-3/generator-trial-run@generator is not observable: there is no point generator/runs"
+        in shown
+    )
 
 
 def test_a_wrong_plant_is_wrong_use_with_every_mistake(

@@ -7,7 +7,10 @@ import pytest
 
 from config.load import LIBRARY, load_plant, load_profile
 from config.mistakes import ConfigErrors
-from config.profile import Register
+from config.profile import JsonPath, Register
+from edge.readings import QUALITIES
+from edge.registers import decode
+from simulators.layout import encode
 
 RIVERSIDE = LIBRARY / "plants" / "riverside"
 PROFILES = sorted((LIBRARY / "profiles").glob("*.toml"))
@@ -242,3 +245,38 @@ def test_rules_of_the_plant_stand_beside_those_of_the_profiles(library: Path) ->
     plant = load_plant(library / "plants" / "riverside", library=library)
     assert [r for r in plant.rules if r.startswith("warm@")] == [f"warm@{a}-booster/pump-{n}" for a in "ab" for n in (1, 2)]  # fmt: skip
     assert plant.rules["any@a-booster/pump-1"].abnormal_states == (3,)
+
+
+@pytest.mark.parametrize("written", [32768, -32768])
+def test_a_sentinel_is_said_signed_or_as_the_raw_word(library: Path, written: int) -> None:
+    spoil(library, BOOSTER, "no_data = [32768]", f"no_data = [{written}]")
+    plant = load_plant(library / "plants" / "riverside", library=library)
+    point = plant.points["a-booster/suction_pressure"]
+    assert isinstance(point.source, Register)
+    assert encode(point.source, None) == (0x8000,)
+    assert decode(point, [0x8000]) == (None, QUALITIES["sensor_fault"])
+    assert decode(point, [0x8001])[1] != QUALITIES["sensor_fault"]
+
+
+def test_a_slower_poll_class_lengthens_the_silence_that_nobody_stated(library: Path) -> None:
+    spoil(library, PLANT, 'calendar = "cn"', 'calendar = "none"\npoll = { fast = "5min" }')
+    plant = load_plant(library / "plants" / "riverside", library=library)
+    silences = {p.longest_silence_s for p in plant.points.values() if p.poll == "fast"}
+    assert silences == {900.0}
+    assert plant.points["a-booster/run_hours_total"].longest_silence_s == 300.0
+
+
+def test_an_mqtt_device_says_where_its_refusal_stands(library: Path) -> None:
+    spoil(library, "profiles/sump-pit.toml", 'time = "ts"', 'time = "ts"\nerror = "fault.text"')
+    plant = load_plant(library / "plants" / "riverside", library=library)
+    source = plant.points["sump-pit/level_m"].source
+    assert isinstance(source, JsonPath)
+    assert source.error_path == ("fault", "text")
+
+
+def test_what_a_plan_cannot_see_is_allowed(library: Path) -> None:
+    spoil(library, DUTIES, 'meter = "run_hours"', 'meter = "odometer"')
+    spoil(library, DUTIES, 'ran = "run"', 'ran = "runs"')
+    plant = load_plant(library / "plants" / "riverside", library=library)
+    assert "grade-3/pump-hours@a-booster/pump-1" in plant.plans
+    assert "grade-3/generator-trial-run@generator" in plant.plans

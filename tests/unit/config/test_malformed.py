@@ -10,6 +10,11 @@ from tests.unit.config.test_load import ALARMS, BOOSTER, DUTIES, PLANT, library,
 
 __all__ = ["library"]
 
+PIT, BENCH, CAMERA = (
+    "profiles/sump-pit.toml",
+    "profiles/skab-pump.toml",
+    "profiles/rtsp-camera.toml",
+)
 NINES = "9" * 5000
 DEEP = ".".join(["a"] * 2000)
 
@@ -99,6 +104,61 @@ SPOILED = [
     ("a duty of many times", DUTIES, "times = 2", "times = 1000000", "less than or equal to 48"),
     ("a gap of a million days", DUTIES, '"15 days"', '"1000000 days"', "longer than 100 years"),
     ("a grid from year 9999", DUTIES, "anchor = 2026-01-05", "anchor = 9999-12-31", "1900 to 2199"),
+    ("a calendar of another world", PLANT, 'calendar = "cn"', 'calendar = "mars"', "is not one of 'cn' or 'none'"),
+    ("a scale of 0", BOOSTER, "scale = 0.01", "scale = 0.0", "points.discharge_pressure.scale: is 0"),
+    ("one word for a u32", BOOSTER, 'type = "u32"', 'type = "u32"\nwords = 1', "allowed: 2"),
+    ("a bit of a signed word", BOOSTER, 'at = "holding:8"', 'at = "holding:8"\ntype = "i16"', "has no bits to take; allowed: u16"),
+    ("flags in a coil", BOOSTER, 'at = "holding:8"', 'at = "coil:8"', "flags stand in a word; allowed: holding:N"),
+    ("bits of a state", BOOSTER, 'at = "holding:5"', 'at = "holding:5"\nbits = { 0 = "x" }', "allowed: with kind = 'flags'"),
+    ("a scale of a discrete input", ALARMS, 'at = "discrete:0"', 'at = "discrete:0"\nscale = 0.1', "is not used by a single bit; allowed: at, class,"),
+    ("a float in a discrete input", ALARMS, 'at = "discrete:0"', 'at = "discrete:0"\ntype = "f32"', "is not used by a single bit"),
+    ("a register's type by MQTT", PIT, 'at = "temp"', 'at = "temp"\ntype = "i16"', "is not used by a point of protocol mqtt; allowed:"),
+    ("Modbus limits of an MQTT device", PIT, "[mqtt]", "[modbus]\n[mqtt]", "modbus: is not used by protocol mqtt"),
+    ("a sentinel below a signed word", BOOSTER, "no_data = [32768]", "no_data = [-32769]", "allowed: -32768..65535"),
+    ("a sentinel beyond a word", BOOSTER, "no_data = [65535]", "no_data = [65536]", "allowed: 0..65535"),
+    ("a negative sentinel of an unsigned word", BOOSTER, "no_data = [65535]", "no_data = [-1]", "-1 never stands in u16"),
+    ("a negative sentinel of a float", BENCH, "no_data = [2143289344]", "no_data = [-9999]", "NaN of f32 = 2143289344"),
+    ("a sentinel of a bit", BOOSTER, 'at = "holding:8"', 'at = "holding:8"\nno_data = [65535]', "a bit or a text has none"),
+    ("registers together backwards", BOOSTER, '"holding:0-3"', '"holding:20-3"', "modbus.together: 'holding:20-3' does not go from low to high"),
+    ("registers together beyond the end", BOOSTER, '"holding:0-3"', '"holding:65530-65536"', "is not in 0..65535"),
+    ("more together than a request has", BOOSTER, '"holding:0-3"', '"holding:0-64"', "in one request of 65; allowed: max_words = 64"),
+    ("together with a forbidden one", BOOSTER, '"holding:0-3"', '"holding:190-200"', "modbus.together: holding:190-200 touches holding:200-219"),
+    ("more together by a chain", BOOSTER, '["holding:0-3"]', '["holding:0-40", "holding:40-70"]', "holding:0-70 must come in one request of 71"),
+    ("a forbidden point", BOOSTER, '"holding:200-219"', '"holding:4"', "points.set_pressure.at: holding:4 touches holding:4, which is forbidden"),
+    ("everything forbidden", BOOSTER, '"holding:200-219"', '"holding:0-65535"', "points.pump.state.at: holding:62 touches holding:0-65535"),
+    ("forbidden backwards", BOOSTER, '"holding:200-219"', '"holding:219-200"', "modbus.forbidden: 'holding:219-200' does not go"),
+    ("a value longer than a request", BOOSTER, "max_words = 64", "max_words = 1", "allowed: max_words = 1"),
+    ("a silence shorter than a poll", BOOSTER, 'poll = "fast"', 'poll = "slow"\nlongest_silence = "60s"', "60 s ends before the next reading is sure to be there; allowed: 92 s or more (1.5 x 60 s of poll slow + 2 s"),
+    ("a silence of one poll and no more", CAMERA, 'rung = "tcp"', 'rung = "tcp"\nlongest_silence = "16s"', "allowed: 17 s or more"),
+    ("a rule silent before an unchanged value is sent", BOOSTER, 'kind = "silent"', 'kind = "silent"\nsilent_after = "20s"', "allowed: its longest silence, 60 s, or more"),
+    ("an enumeration without its abnormal states", BOOSTER, 'abnormal = ["tripped"]', "", "allowed: 0 (stopped), 1 (running), 2 (tripped), 3 (manual)"),
+    ("a state 99", BOOSTER, 'abnormal = ["tripped"]', "abnormal = [99]", "abnormal: 99 is unknown; allowed: 0 (stopped)"),
+    ("a flag that is 2", CAMERA, "abnormal = [0]", "abnormal = [2]", "abnormal: 2 is unknown; allowed: 0, 1"),
+    ("a state rule on a number", BOOSTER, 'on = "pump.state"', 'on = "pump.current"', "a state rule needs a state or a flag"),
+    ("a state rule with a limit", BOOSTER, 'abnormal = ["tripped"]', 'abnormal = ["tripped"]\nhigh = 1', "is not used by a state rule; allowed: abnormal"),
+    ("a silent rule with a deadband", BOOSTER, 'kind = "silent"', 'kind = "silent"\ndeadband = 1', "is not used by a silent rule"),
+    ("high above high_high", BOOSTER, "high = 85", "high = 105", "high_high: 100 is not above high = 105"),
+    ("low below low_low", BOOSTER, "low = 2.5", "low = 1.0", "low_low: 1.5 is not below low = 1"),
+    ("a limit that is never passed", BOOSTER, "high = 7.1", "high = 50", "inside a-booster/pump-1/vibration's range, 0 to 50"),
+    ("a low limit below the range", BOOSTER, "limit = 1.5,", "limit = 0,", "low_low: 0 with deadband 0.2 is never passed"),
+    ("a limit that is never left again", BOOSTER, "deadband = 0.5\non_delay", "deadband = 7.5\non_delay", "or never left again"),
+    ("a gap of a day and a half", DUTIES, '"15 days"', '"36h"', "max_gap of 1.5 days: due dates count whole days"),
+    ("a gap of 15.9 days", DUTIES, '"15 days"', '"15.9 days"', "max_gap of 15.9 days"),
+    ("a tolerance of hours", DUTIES, "anchor = 2026-01-05 }", 'anchor = 2026-01-05 }\ntolerance = "6h"', "tolerance of 0.25 days"),
+    ("a tolerance that nothing uses", DUTIES, "times = 2 }", 'times = 2 }\ntolerance = "1 day"', "tolerance: is not used by per_period; allowed: with fixed and max_gap"),
+    ("hours between the times of a day", DUTIES, "times = 2 }", 'times = 2, min_spacing = "6h" }', "min_spacing is not used by duties of each day"),
+    ("hours between the times of a year", DUTIES, 'per_period = "year", times = 2 }', 'per_period = "year", times = 2, min_spacing = "36h" }', "min_spacing of 1.5 days"),
+    ("times that cannot be so far apart", DUTIES, 'per_period = "year", times = 2 }', 'per_period = "year", times = 3, min_spacing = "200 days" }', "allowed: min_spacing up to 182 days"),
+    ("40 times in a month", DUTIES, 'per_period = "month" }', 'per_period = "month", times = 40 }', "shortest month has days; allowed: 1..28"),
+    ("an anchor of a period", DUTIES, 'per_period = "week" }', 'per_period = "week", anchor = 2026-01-05, floating = true }', "per_period does not use anchor, floating; allowed: per_period, min_spacing, times"),
+    ("times of a gap", DUTIES, '"15 days" }', '"15 days", times = 2 }', "max_gap does not use times; allowed: max_gap"),
+    ("closed by readings of nothing", DUTIES, 'source = ["M039"]', 'closes = "by_readings"\nsource = ["M039"]', "closes: by_readings needs evidence"),
+    ("evidence by a number", DUTIES, 'ran = "pump_1"', 'ran = "level_m"', "is a measurement: evidence needs a state or a flag"),
+    ("evidence by a state that is none", DUTIES, '"pump-2/state"] }', '"pump-2/state"], is = 9 }', "9 is not a state of a-booster/pump-1/state; allowed: 0 (stopped)"),
+    ("evidence by a flag that is 5", DUTIES, 'ran = "pump_1"', 'is = 5, ran = "pump_1"', "allowed: 0, 1"),
+    ("a duration of a changeover", DUTIES, '"pump-2/state"] }', '"pump-2/state"], for_at_least = "1min" }', "changed_over does not use for_at_least"),
+    ("a changeover of unlike states", DUTIES, '"pump-2/state"] }', '"mode"], is = "manual" }', "'manual' is not the same number in each"),
+    ("a state for a meter", DUTIES, 'meter = "run_hours"', 'meter = "state"', "a meter needs a counter or a measurement"),
     ("a source twice as long", DUTIES, '"M039"', '"M039039"', "not of the form"),
 ]  # fmt: skip
 
@@ -112,6 +172,12 @@ def test_what_cannot_be_right_is_named_and_what_is_allowed_said(
     assert any(said in m for m in found), found
     assert all(m.startswith(("plants/", "profiles/", "standards/")) for m in found), found
     assert all(len(m) < 2300 for m in found)
+
+
+def test_a_mistake_of_a_profile_that_two_devices_have_is_told_once(library: Path) -> None:
+    spoil(library, BOOSTER, 'abnormal = ["tripped"]', "abnormal = [99]\nhigh = 1")
+    found = mistakes(library)
+    assert len(found) == len(set(found)) == 2
 
 
 FILES: dict[str, bytes] = {
