@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+from api.aside import Aside, Waiting
 from api.desk.clocks import DEFAULT_POLICY, HOUR, Policy
 from api.desk.work_orders import (
     ENDED,
@@ -16,7 +17,7 @@ from api.desk.work_orders import (
     WorkOrder,
 )
 from api.looking import Look, Proving, look
-from api.ordering import Change, Draft, Kept, Ordering, cause_row
+from api.ordering import ATTEMPTS, Change, Draft, Kept, Ordering, cause_row
 from api.ports import Conflict, Desk
 from collector.ports import Ask, Asks, Decisions, LedgerEvent, LiveView, Unavailable
 from config.clock import Clock
@@ -60,6 +61,8 @@ class Following:
         self._asks = asks
         self._orders = ordering or Ordering(plants, desk, clock)
         self._proving = proving or Proving(plants)
+        self._aside = Aside(desk, decisions)
+        self._lost: dict[str, int] = {}
         self._window_ms = policy.repeat_window_h * HOUR
 
     def tick(self, now: int) -> None:
@@ -98,12 +101,21 @@ class Following:
         return {site: look(self._live, site, now) for site in self._plants}
 
     def _step(self, seen: Mapping[str, Look]) -> None:
+        for kept in self._aside.waiting():
+            self._patiently(f"event {kept.seq}", lambda kept=kept: self._once_more(kept))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+        self._patiently("the cursor", self._follow)
+        for site, view in seen.items():
+            self._watch(site, view)
+
+    def _patiently(self, name: str, call: Callable[[], None]) -> None:
+        """Do it; somebody who was quicker only puts it off, and is reported once if that repeats."""
         try:
-            self._follow()
-            for site, view in seen.items():
-                self._watch(site, view)
+            call()
+            self._lost.pop(name, None)
         except Conflict as error:
-            log.info("somebody was quicker, next time: %s", error)
+            lost = self._lost[name] = self._lost.get(name, 0) + 1
+            level = logging.ERROR if lost == ATTEMPTS else logging.INFO
+            log.log(level, "somebody was quicker with %s, next time (%d): %s", name, lost, error)
 
     # --- what is new ---------------------------------------------------------------------------
 
@@ -111,14 +123,31 @@ class Following:
         position = self._desk.cursor(CURSOR)
         while events := self._decisions.since(position, PAGE):
             for event in events:
-                self._take(event)
+                self._take_or_leave(event)
             position = events[-1].seq
             self._desk.append([], [], {CURSOR: position})
 
-    def _take(self, event: LedgerEvent) -> None:
+    def _take_or_leave(self, event: LedgerEvent) -> None:
+        """Take an event; one that conflicts each time anew waits aside, and others go on."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._take(event, Change(event.site, cursors={CURSOR: event.seq}))
+                return
+            except Conflict as error:
+                log.info("somebody was quicker with event %d: %s", event.seq, error)
+                if attempt == ATTEMPTS:
+                    self._aside.put(event, str(error), {CURSOR: event.seq})
+
+    def _once_more(self, kept: Waiting) -> None:
+        change = Change(kept.event.site, rows=[kept.done])
+        self._take(kept.event, change)
+        if not change.events:
+            self._desk.append([], change.rows)
+        log.info("event %d is taken after all", kept.seq)
+
+    def _take(self, event: LedgerEvent, change: Change) -> None:
         if event.site not in self._plants:
             return
-        change = Change(event.site, cursors={CURSOR: event.seq})
         if event.stream == "alarm" and event.kind == "annunciated":
             self._alarm(event, change)
         elif event.stream == "occurrence":
@@ -132,8 +161,9 @@ class Following:
             return
         priority = str(event.data.get("priority") or rule.priority)
         cause = f"alarm:{event.subject}"
+        fault_class = rule.work_order.fault_class
         caused = self._orders.caused(event.site, cause)
-        last = caused or self._orders.last_of(event.site, rule.asset, rule.work_order.fault_class)
+        last = self._orders.of_fault(event.site, cause, rule.asset, fault_class)
         if last is None or not (caused or self._goes_on(last.order, event.at)):
             draft = self._fault(event, rule, priority)
             self._orders.begin(change, draft, at=event.at, by=READINGS)
@@ -142,7 +172,7 @@ class Following:
             change.rows.append(cause_row(event.site, cause, last.order.number))
         news = _joining(last, event, rule, priority)
         if news:
-            change.add(last, news)
+            self._orders.add(change, last, news)
 
     def _rule_of(self, event: LedgerEvent) -> Rule | None:
         row = self._decisions.row("alarm", event.site, event.subject)
@@ -195,7 +225,8 @@ class Following:
         faults = [k for k in completed if k.order.kind == "fault"]
         self._proving.observe([k.order for k in faults], site, seen)
         for kept in faults:
-            self._close_if_proved(kept, seen)
+            name = f"order {kept.order.number} of {site}"
+            self._patiently(name, lambda kept=kept: self._close_if_proved(kept, seen))  # type: ignore[misc]  # mypy cannot infer a lambda's default
         for kept in completed:
             if kept.order.kind in INSPECTIONS and kept.order.occurrence:
                 self._ask_done(kept.order, seen.now)

@@ -10,6 +10,7 @@ from api.desk.work_orders import (
     UNDONE,
     Event,
     Refusal,
+    State,
     WorkOrder,
     apply,
     from_data,
@@ -136,6 +137,29 @@ class Ordering:
         row = self._desk.row(FAULT, site, fault_key(asset, fault_class))
         return self.surviving(self.find(site, row.data["order"])) if row else None
 
+    def holder(self, site: str, asset: str, fault_class: str) -> Kept | None:
+        """The open order that holds that asset and fault class; no other may be opened beside it."""
+        last = self._desk.row(FAULT, site, fault_key(asset, fault_class))
+        pointed = [self.find(site, last.data["order"])] if last else []
+        known = (k for k in pointed if _holds(k.order, asset, fault_class))
+        others = (k for k in self.list(site, open_only=True) if _holds(k.order, asset, fault_class))
+        return next(known, None) or next(others, None)
+
+    def of_fault(self, site: str, cause: str, asset: str, fault_class: str) -> Kept | None:
+        """The order that an alarm of that fault concerns: its own one, or the one that is open.
+
+        One that has ended gives way to the open order that holds its fault, so that no two are open;
+        a cancelled one stays what it is for its own alarm.
+        """
+        caused = self.caused(site, cause)
+        if caused and (caused.order.open or caused.order.state is State.CANCELLED):
+            return caused
+        held = self.holder(site, asset, fault_class)
+        last = held or caused or self.last_of(site, asset, fault_class)
+        if last is None or last.order.open:
+            return last
+        return self.holder(site, last.order.asset, last.order.fault_class) or last
+
     def surviving(self, kept: Kept) -> Kept:
         """The order at the end of the chain of merges."""
         while kept.order.merged_into:
@@ -172,14 +196,24 @@ class Ordering:
         if draft.cause:
             change.rows.append(cause_row(draft.site, draft.cause, number))
         if kept.order.fault_class:
-            change.rows.append(self._fault_row(kept.order))
+            change.rows += self._fault_row(kept.order)
         return kept
 
-    def _fault_row(self, order: WorkOrder) -> DeskRow:
+    def add(self, change: Change, kept: Kept, events: Sequence[Event]) -> Kept:
+        """Let these events happen to an order; one that is opened again is the last of its fault."""
+        then = change.add(kept, events)
+        if then.order.fault_class and any(e.kind == "reopen" for e in events):
+            change.rows += self._fault_row(then.order)
+        return then
+
+    def _fault_row(self, order: WorkOrder) -> Sequence[DeskRow]:
+        """What makes the order the last of its fault; nothing if it is."""
         key = fault_key(order.asset, order.fault_class)
         old = self._desk.row(FAULT, order.site, key)
+        if old and old.data["order"] == order.number:
+            return []
         version = old.version + 1 if old else 1
-        return DeskRow(FAULT, order.site, key, True, {"order": order.number}, version)
+        return [DeskRow(FAULT, order.site, key, True, {"order": order.number}, version)]
 
     def create(self, draft: Draft, by: str) -> Kept:
         """A person's order; the same cause (idempotency key) gives the same order again."""
@@ -206,14 +240,25 @@ class Ordering:
         refusal = refuse(kept.order, name, by=actor.name, roles=actor.roles, said=said)
         if refusal is not None:
             raise _problem(kept.order, name, refusal)
+        if name == "reopen":
+            self._check_alone(kept.order)
         now = max(self._clock.now(), kept.order.updated_at)
         change = Change(kept.order.site)
         event = Event(name, now, actor.name, {k: v for k, v in said.items() if v})
-        moved = change.add(kept, [*_priority(kept.order, said, now, actor.name), event])
+        moved = self.add(change, kept, [*_priority(kept.order, said, now, actor.name), event])
         if name == "merge":
             self._merge(change, kept.order, said["into"], Event(name, now, actor.name, {}))
         self.keep(change)
         return moved
+
+    def _check_alone(self, order: WorkOrder) -> None:
+        """Refuse to open an order beside the open one of the same fault."""
+        held = self.holder(order.site, order.asset, order.fault_class)
+        if order.fault_class and held and held.order.number != order.number:
+            other = held.order.number
+            raise Problem(
+                "refused", f"{other} is open for this fault", reason="fault_is_open", order=other
+            )
 
     def _merge(self, change: Change, order: WorkOrder, into: str, event: Event) -> None:
         other = self.find(order.site, into)
@@ -236,6 +281,10 @@ class Ordering:
 def cause_row(site: str, cause: str, number: str) -> DeskRow:
     """The row that ties a cause to its order for ever: it exists once."""
     return DeskRow(CAUSE, site, cause, True, {"order": number}, 1)
+
+
+def _holds(order: WorkOrder, asset: str, fault_class: str) -> bool:
+    return order.open and (order.asset, order.fault_class) == (asset, fault_class)
 
 
 def _priority(order: WorkOrder, said: Mapping[str, str], now: int, by: str) -> list[Event]:

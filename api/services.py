@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from api.aside import count_waiting
 from api.auth import ArgonHasher
 from api.feed import Feed, Serials
 from api.following import CURSOR
@@ -124,6 +125,15 @@ class Services:
     def first_start_link(self) -> str | None:
         """The path that makes the first admin, valid once and for 24 h; None once anybody exists."""
         return self.people.first_start_link()
+
+    def dependencies(self) -> dict[str, Health]:
+        """Whether everything needed works, and whether the desk could take all that was decided."""
+        try:
+            waiting = count_waiting(self.desk)
+        except Unavailable:
+            return dict(self.health())
+        detail = f"{waiting} events of the ledger are set aside, see the log" if waiting else ""
+        return {**self.health(), "following": Health(not waiting, detail)}
 
     def plant(self, site: str) -> Plant:
         """The site's plant.

@@ -44,7 +44,7 @@ async def health_live() -> Response:
 @open_router.get("/health/ready", response_model=dict[str, Any])
 async def health_ready(caller: MaybeCaller, services: Given) -> Response:
     """Whether everything needed works; details for those who are signed in."""
-    health = await services.offload(services.health)
+    health = await services.offload(services.dependencies)
     ok = all(h.ok for h in health.values())
     body: dict[str, Any] = {"ok": ok}
     if caller is not None:

@@ -1,13 +1,15 @@
 """The follower: one fault one order, whatever flaps, is killed or comes late; readings close it."""
 
 import asyncio
+from logging import WARNING
 
 import pytest
 
+from api.aside import count_waiting
 from api.desk.work_orders import READINGS, Event, State, fold, from_data
 from api.following import CURSOR
 from api.ordering import ORDER
-from api.ports import DeskEvent, DeskRow
+from api.ports import Conflict, DeskEvent, DeskRow
 from api.problems import Problem
 from collector.ports import LedgerEvent, Unavailable
 from tests.unit.api.desks import BOSS, HIGH, LOW, TO_COMPLETED, TRIP, DeskSite
@@ -385,6 +387,122 @@ def test_an_order_is_merged_neither_into_itself_nor_into_one_that_is_done(
     assert refused.value.extras["reason"] == "not_mergeable"
 
 
+# --- two orders of one fault ---------------------------------------------------------------------
+
+
+async def _two_orders_the_older_one_open_again(site: DeskSite) -> None:
+    await completed(site)
+    await site.wait(6)
+    await site.clock.advance(25 * HOUR)
+    site.alarm("2")
+    site.tick()
+    older, newer = site.orders()
+    site.read()
+    site.stands(HIGH, "NORMAL")
+    site.work(newer)
+    await site.wait(6)
+    site.work(older, ("reopen",))
+
+
+async def test_an_alarm_joins_the_open_order_also_when_a_newer_one_is_closed(
+    site: DeskSite,
+) -> None:
+    await _two_orders_the_older_one_open_again(site)
+    site.alarm("3")
+    site.alarm("4", TRIP)
+    site.tick()
+    orders = [k.order for k in site.orders()]
+    assert [o.state for o in orders] == [State.REPORTED, State.CLOSED, State.REPORTED]
+    assert orders[0].alarms == ("1", "3")
+    assert orders[2].alarms == ("4",)
+
+
+async def test_what_was_opened_again_is_the_last_of_its_fault(site: DeskSite) -> None:
+    await _two_orders_the_older_one_open_again(site)
+    last = site.ordering.last_of(SITE, "a-booster", "pressure")
+    assert last is not None
+    assert last.order.number == "202511-0001"
+
+
+async def test_the_alarm_of_a_closed_order_joins_the_open_one_of_its_fault(site: DeskSite) -> None:
+    await _two_orders_the_older_one_open_again(site)
+    site.alarm("2", at=site.clock.now() + 1)
+    site.tick()
+    assert [k.order.state for k in site.orders()] == [State.REPORTED, State.CLOSED]
+    assert site.orders()[0].order.alarms == ("1", "2")
+
+
+async def test_an_order_is_not_opened_again_beside_the_open_one_of_its_fault(
+    site: DeskSite,
+) -> None:
+    await _two_orders_the_older_one_open_again(site)
+    with pytest.raises(Problem) as refused:
+        site.work(site.orders()[1], ("reopen",))
+    assert refused.value.extras == {"reason": "fault_is_open", "order": "202511-0001"}
+
+
+async def test_a_survivor_that_ended_gives_way_to_the_open_order_of_its_own_fault(
+    site: DeskSite,
+) -> None:
+    site.alarm("1", HIGH)
+    site.alarm("2", TRIP)
+    site.tick()
+    pressure, trip = site.orders()
+    site.work(pressure, ("merge",), into=trip.order.number)
+    site.work(site.orders()[1], (*TO_COMPLETED, "verify", "close"))
+    await site.clock.advance(25 * HOUR)
+    site.alarm("3", TRIP)
+    site.tick()
+    site.alarm("1", HIGH)
+    site.tick()
+    states = [k.order.state for k in site.orders()]
+    assert states == [State.MERGED, State.CLOSED, State.REPORTED]
+    assert site.orders()[2].order.alarms == ("3", "1")
+
+
+def conflicting(site: DeskSite, word: str) -> None:
+    """Every append that concerns an order of these words conflicts from now on."""
+    append = site.desk.append
+
+    def refusing(events: list[DeskEvent], *more: object) -> list[DeskEvent]:
+        if any(word in str(e.data) for e in events):
+            raise Conflict("held by another")
+        return append(events, *more)  # type: ignore[arg-type]  # handed on
+
+    site.desk.append = refusing  # type: ignore[method-assign,assignment]  # the fault
+
+
+async def test_an_event_in_endless_conflict_is_set_aside_and_all_others_go_on(
+    site: DeskSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    await completed(site)
+    append = site.desk.append
+    conflicting(site, TRIP)
+    site.alarm("2", TRIP)
+    site.alarm("3", HIGH, at=START - 1)
+    await site.wait(6)
+    assert site.order().order.alarms == ("1", "3")
+    assert site.order().order.state is State.CLOSED
+    assert [r.levelname for r in caplog.records if r.levelno >= WARNING].count("ERROR") == 2
+    assert count_waiting(site.desk) == 1
+    site.desk.append = append  # type: ignore[method-assign]  # the conflict ends
+    site.tick()
+    site.tick()
+    assert [k.order.alarms for k in site.orders()] == [("1", "3"), ("2",)]
+    assert count_waiting(site.desk) == 0
+
+
+def test_an_event_set_aside_that_nothing_is_left_of_waits_no_more(site: DeskSite) -> None:
+    append = site.desk.append
+    conflicting(site, TRIP)
+    site.alarm("1", TRIP)
+    site.tick()
+    site.desk.append = append  # type: ignore[method-assign]  # the conflict ends
+    del site.plant.rules[TRIP]  # type: ignore[attr-defined]  # the plant is edited
+    site.another_follower().tick(START)
+    assert (site.orders(), count_waiting(site.desk)) == ([], 0)
+
+
 # --- inspections ---------------------------------------------------------------------------------
 
 
@@ -520,7 +638,9 @@ def test_a_number_taken_by_somebody_else_at_the_same_time_is_tried_again(site: D
     def racing(events: list[DeskEvent], rows: list[DeskRow], *more: object) -> list[DeskEvent]:
         if not once:
             once.append(1)
-            other = DeskRow(ORDER, SITE, "202511-0001", True, dict(rows[0].data))
+            other = DeskRow(
+                ORDER, SITE, "202511-0001", True, {**rows[0].data, "fault_class": "other"}
+            )
             append([], [other])
         return append(events, rows, *more)  # type: ignore[arg-type]  # handed on
 

@@ -7,8 +7,9 @@ import httpx
 import numpy as np
 import pytest
 
+from api.aside import ASIDE
 from api.ordering import Ordering
-from api.ports import Conflict
+from api.ports import Conflict, DeskRow
 from api.services import Figure, Health, ask_id
 from collector.ports import Outcome, SeriesKey, StoreBatch, Unavailable
 from tests.unit.api.desks import HIGH, LOW, TRIP
@@ -629,6 +630,17 @@ async def test_health_tells_details_to_those_who_are_signed_in(web: Web) -> None
         assert told["dependencies"]["broker"] == {"ok": False, "detail": "refused"}
         health["broker"] = Health(True)
         assert (await nobody.get("/api/v1/health/ready")).status_code == 200
+
+
+async def test_an_event_that_the_desk_could_not_take_is_a_row_of_health(web: Web) -> None:
+    async with web.as_role("viewer") as viewer:
+        told = (await viewer.get("/api/v1/health/ready")).json()
+        assert told["dependencies"]["following"] == {"ok": True, "detail": ""}
+        web.site.desk.append([], [DeskRow(ASIDE, SITE, "7", True, {"seq": 7})])
+        told = await viewer.get("/api/v1/health/ready")
+    assert told.status_code == 503
+    row = told.json()["dependencies"]["following"]
+    assert row == {"ok": False, "detail": "1 events of the ledger are set aside, see the log"}
 
 
 async def test_figures_for_prometheus(web: Web, admin: httpx.AsyncClient) -> None:
