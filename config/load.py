@@ -65,6 +65,11 @@ class _Files:
         path = self.find("profiles", name)
         return self.shown(path) if path else f"profiles/{name}.toml"
 
+    def hash(self, kind: str, name: str) -> str:
+        """Of the text of a file; empty if there is none."""
+        path = self.find(kind, name)
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path else ""
+
     def names(self, kind: str) -> list[str]:
         return [
             p.stem for root in (self.folder, self.library) for p in (root / kind).glob("*.toml")
@@ -178,7 +183,7 @@ class _Builder:
             agents=tuple(sorted({line.agent for line in lines.values()})),
             lines=lines, devices=devices, profiles=self.profiles, assets=self.assets,
             points=self.points, rules=rules, plans=plans, poll_classes=POLL_S | text.poll,
-            hash=hash,
+            hash=hash, profile_hashes={p: self.files.hash("profiles", p) for p in self.profiles},
         )  # fmt: skip
 
     def _check_plain(self) -> None:

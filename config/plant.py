@@ -131,6 +131,8 @@ class Plant:
     poll_classes: Mapping[str, float]
     """Poll class to its period in seconds."""
     hash: str = ""
+    profile_hashes: Mapping[str, str] = field(default_factory=dict)
+    """Profile to the hash of its file: the library's profiles are not of the plant's folder."""
 
     def points_of(self, asset: str) -> tuple[Point, ...]:
         """Points of one asset, in the order of its profile."""

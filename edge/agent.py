@@ -211,13 +211,14 @@ class Agent:
             clock=self.clock,
             connection=self.outbox.connect(self.clock.now()),
             wake=self._wake,
-            describe=self._birth,
+            describe=self.birth,
             on_answer=self._answered,
             refused=self._refused,
             stats=self.session_stats,
         )
 
-    def _birth(self, connection: int) -> Birth:
+    def birth(self, connection: int) -> Birth:
+        """Who speaks on this connection and of what."""
         return Birth(
             contract=CONTRACT,
             connection=connection,
@@ -225,8 +226,14 @@ class Agent:
             version=self.version,
             plant_hash=self.plant.hash,
             points=list(self.outbox.points),
+            profile_hashes=self._profile_hashes(),
             facts={point: fact for poller in self.pollers for point, fact in poller.facts.items()},
         )
+
+    def _profile_hashes(self) -> dict[str, str]:
+        """Of the profiles that this agent's devices have."""
+        used = {device.profile for device in self.plant.devices_of(self.id)}
+        return {name: hash for name, hash in self.plant.profile_hashes.items() if name in used}
 
     def _answered(self) -> None:
         """The collector is there: the next reading of every point is news, whatever its deadband."""

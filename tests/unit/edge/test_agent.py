@@ -1,11 +1,14 @@
 """An agent whose disk refuses: what memory holds, what it lets go, and that it says so."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from config.clock import SteppedClock
+from config.load import LIBRARY, load_plant
 from config.plant import Plant
 from edge.agent import BATCH_READINGS_MAX, PENDING_READINGS_MAX, Agent
 from edge.outbox import Dropped, Outbox
@@ -106,3 +109,30 @@ def test_nothing_dropped_leaves_the_span_of_what_was() -> None:
     some = Dropped(3, 10, 20)
     assert Dropped().joined(some) == some.joined(Dropped()) == some
     assert some.joined(replace(some, first=5)) == Dropped(6, 5, 20)
+
+
+def library_plant(tmp_path: Path, comment: str) -> Plant:
+    """The demo plant over a library of its own, of which one profile says something more."""
+    library = tmp_path / "config"
+    shutil.copytree(LIBRARY, library, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    profile = library / "profiles" / "booster-duo.toml"
+    profile.write_text(profile.read_text(encoding="utf-8") + comment, encoding="utf-8")
+    return load_plant(library / "plants" / "riverside", library=library)
+
+
+def test_a_birth_shows_which_profiles_an_agent_runs(tmp_path: Path) -> None:
+    births = []
+    for folder, comment in (("a", ""), ("b", "# another text\n")):
+        its = library_plant(tmp_path / folder, comment)
+        clock, rng = SteppedClock(), np.random.default_rng(1)
+        for name in its.agents:
+            outbox = Outbox(":memory:", now=clock.now(), rng=rng)
+            births.append(Agent(its, name, {}, outbox, nowhere, clock, rng).birth(1))
+            used = {device.profile for device in its.devices_of(name)}
+            assert set(births[-1].profile_hashes) == used
+    half = len(births) // 2
+    changed = [
+        {p for p, hash in old.profile_hashes.items() if new.profile_hashes[p] != hash}
+        for old, new in zip(births[:half], births[half:], strict=True)
+    ]
+    assert set().union(*changed) == {"booster-duo"}
