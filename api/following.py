@@ -222,7 +222,7 @@ class Following:
         completed = [
             k for k in self._orders.list(site, open_only=True) if k.order.state is State.COMPLETED
         ]
-        faults = [k for k in completed if k.order.kind == "fault"]
+        faults = [k for k in completed if k.order.wants_proof]
         self._proving.observe([k.order for k in faults], site, seen)
         for kept in faults:
             name = f"order {kept.order.number} of {site}"
@@ -272,21 +272,23 @@ def _closing(at: int, data: Mapping[str, Any]) -> list[Event]:
 
 
 def _evidence(order: WorkOrder, event: LedgerEvent, row: Mapping[str, Any]) -> list[Event]:
-    """What an occurrence's completion and verdict do to its order.
+    """What an occurrence's completion and verdict do to its order, or to the one that took it up.
 
     A verdict alone completes nothing: where readings may, the planner has completed the occurrence.
+    Nor does it close another's order, or one whose alarms must be proved gone.
     """
     if order.state in ENDED or not row.get("done_at"):
         return []
     at = max(event.at, order.updated_at)
     said = {"verdict": row.get("verdict"), "span": row.get("verdict_span")}
+    own, confirmed = order.occurrence == event.subject, row.get("verdict") == "confirmed"
     news = []
-    if order.state in UNDONE:
+    if own and order.state in UNDONE:
         news.append(Event("complete", at, str(row.get("done_by") or READINGS), {}))
-    if row.get("verdict") == "confirmed":
+    if own and confirmed and not order.wants_proof:
         return [*news, *_closing(at, said)[order.state is State.VERIFIED :]]
-    if event.kind == "verdict_contradicted":
-        news.append(Event("evidence", at, READINGS, said))
+    if confirmed or event.kind == "verdict_contradicted":
+        news.append(Event("evidence", at, READINGS, {**said, "occurrence": event.subject}))
     return news
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from api.desk.clocks import ClockView, clocks
-from api.desk.work_orders import MOVES, WorkOrder, legal_moves, refuse
+from api.desk.work_orders import MOVES, WorkOrder, legal_moves, refuse, roles_of
 from api.looking import Look, Proving
 from api.ordering import Kept
 from api.people import Caller
@@ -55,8 +55,8 @@ def _clock(clock: ClockView) -> ClockRow:
 
 
 def _proof(order: WorkOrder, seen: Look, proving: Proving) -> ProofRow | None:
-    """Fault orders that are open; a closed one's proof stands in its events."""
-    if order.kind != "fault" or not order.open:
+    """Open orders that want one; a closed one's proof stands in its events."""
+    if not order.wants_proof or not order.open:
         return None
     proof = proving.proof(order, seen)
     return {
@@ -85,7 +85,7 @@ def _move(order: WorkOrder, name: str, caller: Caller) -> MoveRow:
     return {
         "move": name,
         "to": str(row.target),
-        "roles": list(row.roles),
+        "roles": list(roles_of(order, row)),
         "needs": list(row.needs),
         "allowed": refusal is None,
         "why_not": refusal.reason if refusal else None,

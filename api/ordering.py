@@ -264,6 +264,8 @@ class Ordering:
         other = self.find(order.site, into)
         if other.order.number == order.number or other.order.state not in UNDONE:
             raise Problem("refused", f"{into} cannot take it up", reason="not_mergeable")
+        if order.wants_proof and other.order.kind != "fault":
+            raise Problem("refused", f"{into} is no fault", reason="fault_into_other_kind")
         data = {"from": order.number, "started_at": str(start_of(order.marks))}
         joined = [{"alarm": a} for a in order.alarms] + [{"rule": r} for r in order.rules]
         said = [Event("joined", event.at, event.by, {**j, "from": order.number}) for j in joined]

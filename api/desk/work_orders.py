@@ -161,6 +161,11 @@ class WorkOrder:
         """Whether somebody still has to do something about it."""
         return self.state not in ENDED
 
+    @property
+    def wants_proof(self) -> bool:
+        """Whether readings, or a supervisor's reason, must say that a fault is gone."""
+        return self.kind == "fault" or bool(self.alarms or self.rules)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -321,15 +326,20 @@ def refuse(
 
 
 def _not_theirs(order: WorkOrder, row: Move, by: str, roles: Sequence[str]) -> str:
-    if not set(roles) & set(row.roles):
+    if not set(roles) & set(roles_of(order, row)):
         return "role_missing"
     others = row.name in OWN_WORK and order.assignee not in ("", by)
     return "not_assignee" if others and not set(roles) & set(SUPERVISORS) else ""
 
 
+def roles_of(order: WorkOrder, row: Move) -> tuple[str, ...]:
+    """Roles that may make the move of this order: without readings only supervisors say it is proved."""
+    return SUPERVISORS if row.name == "verify" and order.wants_proof else row.roles
+
+
 def _missing(order: WorkOrder, row: Move, said: Mapping[str, str]) -> str:
     for argument in row.needs:
-        if row.name == "verify" and order.kind != "fault":
+        if row.name == "verify" and not order.wants_proof:
             continue
         if not said.get(argument, "").strip():
             return f"{argument}_missing"

@@ -8,7 +8,7 @@ import pytest
 from api.aside import count_waiting
 from api.desk.work_orders import READINGS, Event, State, fold, from_data
 from api.following import CURSOR
-from api.ordering import ORDER
+from api.ordering import ORDER, Change
 from api.ports import Conflict, DeskEvent, DeskRow
 from api.problems import Problem
 from collector.ports import LedgerEvent, Unavailable
@@ -501,6 +501,55 @@ def test_an_event_set_aside_that_nothing_is_left_of_waits_no_more(site: DeskSite
     del site.plant.rules[TRIP]  # type: ignore[attr-defined]  # the plant is edited
     site.another_follower().tick(START)
     assert (site.orders(), count_waiting(site.desk)) == ([], 0)
+
+
+# --- merging -------------------------------------------------------------------------------------
+
+DONE = {"done_at": START, "done_by": "wang", "state": "done"}
+
+
+def test_a_fault_is_not_merged_into_what_is_no_fault(site: DeskSite) -> None:
+    site.occurrence("o", "wants_order")
+    site.alarm("1")
+    site.tick()
+    inspection, fault = site.orders()
+    with pytest.raises(Problem) as refused:
+        site.work(fault, ("merge",), into=inspection.order.number)
+    assert refused.value.extras["reason"] == "fault_into_other_kind"
+
+
+@pytest.mark.parametrize("verdict", ["confirmed", "contradicted"])
+def test_an_inspection_that_a_fault_took_up_neither_completes_nor_closes_it(
+    site: DeskSite, verdict: str
+) -> None:
+    site.occurrence("o", "wants_order")
+    site.alarm("1")
+    site.tick()
+    inspection, fault = site.orders()
+    site.work(inspection, ("merge",), into=fault.order.number)
+    site.occurrence("o", f"verdict_{verdict}", open=False, verdict=verdict, **DONE)
+    site.tick()
+    assert site.orders()[1].order.state is State.REPORTED
+    evidence = site.ordering.history(SITE, fault.order.number)[-1]
+    assert (evidence.kind, evidence.data["verdict"]) == ("evidence", verdict)
+
+
+async def test_an_inspection_that_holds_an_alarm_is_closed_by_its_readings_only(
+    site: DeskSite,
+) -> None:
+    site.occurrence("o", "wants_order")
+    site.tick()
+    change = Change(SITE)
+    held = {"alarm": "1", "rule": HIGH}
+    change.add(site.order(), [Event("joined", START, "li", held)])
+    site.ordering.keep(change)
+    site.read()
+    site.stands(HIGH, "NORMAL")
+    site.occurrence("o", "done", open=False, verdict="confirmed", **DONE)
+    site.tick()
+    assert site.order().order.state is State.COMPLETED
+    await site.wait(5)
+    assert site.order().order.state is State.CLOSED
 
 
 # --- inspections ---------------------------------------------------------------------------------

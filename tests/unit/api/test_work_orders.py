@@ -95,7 +95,7 @@ def test_an_unknown_move_names_the_legal_ones() -> None:
     assert (refusal.reason, refusal.legal) == ("unknown_move", ("triage", "cancel", "merge"))
 
 
-MAY = {
+MAY: dict[str, set[str]] = {
     "triage": {"operator", "planner"},
     "dispatch": {"operator", "planner"},
     "accept": {"technician"},
@@ -105,7 +105,7 @@ MAY = {
     "pause": {"technician"},
     "resume": {"technician"},
     "complete": {"technician"},
-    "verify": {"planner"},
+    "verify": set(),
     "close": {"planner"},
     "reopen": {"operator", "planner"},
     "cancel": {"planner"},
@@ -157,9 +157,29 @@ def test_what_a_move_needs_must_be_said(name: str, missing: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "fault"])
-def test_only_a_fault_is_verified_against_its_readings_with_a_reason(kind: str) -> None:
-    one = order("completed", kind)
+def test_what_has_no_alarm_and_is_no_fault_is_verified_without_a_reason(kind: str) -> None:
+    one = from_data({**to_data(order("completed", kind)), "alarms": [], "rules": []})
     assert refuse(one, "verify", by="p", roles=("planner",), said={}) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_order_with_alarms_is_verified_by_a_supervisor_with_a_reason(kind: str) -> None:
+    one = order("completed", kind)
+
+    def reason(role: str, **said: str) -> str | None:
+        refusal = refuse(one, "verify", by="p", roles=(role,), said=said)
+        return refusal.reason if refusal else None
+
+    assert reason("planner", reason="looks well") == "role_missing"
+    for role in SUPERVISORS:
+        assert reason(role, reason=" \t\n ") == "reason_missing"
+        assert reason(role, reason="looked at it") is None
+
+
+def test_a_fault_that_a_person_reported_wants_a_supervisors_reason_too() -> None:
+    one = from_data({**to_data(order("completed")), "alarms": [], "rules": []})
+    assert refuse(one, "verify", by="p", roles=("planner",), said=SAID) is not None
+    assert refuse(one, "verify", by="p", roles=("manager",), said=SAID) is None
 
 
 def test_readings_complete_inspections_from_any_state_of_work_and_faults_from_none() -> None:
