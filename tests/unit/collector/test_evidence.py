@@ -140,3 +140,47 @@ def test_an_empty_window_shows_nothing() -> None:
     found = judge(RAN, [running(0, 1800)], Look(500, 500, claimed=True), bad_share_max=0.2)
     assert found is not None
     assert found.kind is VerdictKind.NOT_OBSERVABLE
+
+
+def test_again_from_where_it_was_seen_the_pumps_change_over_once_more() -> None:
+    one, two = running(0, 600), running(600, 1200)
+    back = trace(*[(t, 1.0 if t < 600 or t >= 1200 else 0.0) for t in range(0, 1800, 30)])
+    look = Look(*WINDOW, taken=[600 * S])
+    assert judge(BOTH, [one, two], look, bad_share_max=0.2) is None
+    found = judge(BOTH, [back, two], look, bad_share_max=0.2)
+    assert found is not None
+    assert found.span == (600 * S, 1200 * S)
+
+
+def test_a_run_seen_for_another_or_before_the_window_is_none_for_this_one() -> None:
+    look = Look(0, 1800 * S, over=True, taken=[900 * S])
+    found = judge(RAN, [running(300, 1020)], look, bad_share_max=0.2)
+    assert found is not None
+    assert found.kind is VerdictKind.ABSENT
+    assert judge(RAN, [running(0, 1800)], Look(1200 * S, 1800 * S), bad_share_max=0.2) is None
+
+
+def test_a_run_with_a_hole_in_it_is_one() -> None:
+    broken = trace(*[(t, 1.0) for t in range(30, 1800, 30) if not 700 < t < 1000], (1790, 0.0))
+    look = Look(*WINDOW, taken=[630 * S])
+    assert judge(RAN, [broken], look, bad_share_max=0.5) is None
+
+
+HOLES = [("may come", 0, VerdictKind.NOT_OBSERVABLE), ("came too late", 1800, VerdictKind.CONTRADICTED)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "since", "kind"), HOLES, ids=[h[0] for h in HOLES])
+def test_nobody_is_accused_while_a_hole_may_still_be_filled(
+    name: str, since: int, kind: VerdictKind
+) -> None:
+    look = Look(*WINDOW, claimed=True, awaited_from=since * S)
+    found = judge(RAN, [running(0, 300, until=1000)], look, bad_share_max=0.6)
+    assert found is not None
+    assert found.kind is kind
+
+
+def test_a_long_window_is_judged_at_once() -> None:
+    time = np.arange(0, 400_000 * 20 * S, 20 * S, dtype=np.int64)
+    zeros = np.zeros(len(time))
+    long = Trace(time, zeros, zeros.astype(np.uint8), 60 * S)
+    assert len(stretches(long, 1, 0, int(time[-1]))) == 1

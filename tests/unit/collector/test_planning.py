@@ -49,18 +49,20 @@ async def test_running_twice_or_on_two_machines_writes_nothing_new(world: World)
 
 async def test_a_week_of_outage_gives_the_same_rows_as_a_week_of_ticks(plant: Plant) -> None:
     steady, late = World(plant), World(plant)
-    await steady.planning.tick(START)
-    await late.planning.tick(START)
+    for world in (steady, late):
+        await world.planning.tick(START)
+        world.write("generator/run", START, START + 3 * DAY, 0)
+        world.write("generator/run", START + 3 * DAY, START + 3 * DAY + 25 * MIN, 1)
+        world.write("generator/run", START + 3 * DAY + 25 * MIN, START + 8 * DAY, 0)
     for hour in range(0, 8 * 24, 6):
         await steady.planning.tick(START + hour * HOUR)
     end = START + 8 * DAY
     await steady.planning.tick(end)
     await late.another().tick(end)
-    rows = [
-        {r.id: r.data["state"] for r in w.decisions.rows("occurrence", SITE)}
-        for w in (steady, late)
-    ]
+    shown = ("state", "open", "verdict", "verdict_span", "done_at", "done_by", "too_late")
+    rows = [{d["plan"] + d["key"]: [d[name] for name in shown] for d in w.data()} for w in (steady, late)]  # fmt: skip
     assert rows[0] == rows[1]
+    assert [row[2] for row in rows[0].values() if row[5] == "readings"] == ["confirmed"]
 
 
 async def test_states_move_with_the_days_and_each_change_is_one_event(world: World) -> None:
@@ -141,13 +143,22 @@ async def test_a_claim_without_readings_is_not_observable(world: World) -> None:
     assert world.one(TRIAL).data["verdict"] == "not_observable"
 
 
-async def test_a_window_that_passed_unseen_is_absent_or_not_observable(world: World) -> None:
-    begin = at("2026-03-31T10:00:00")
-    await world.planning.tick(begin)
-    world.write("generator/run", at("2026-03-30T16:00:00"), at("2026-03-31T16:00:00"), 0)
+SEEN = [
+    ("at rest all the time", "2026-03-30T16:00:00", "absent"),
+    ("a quarter not seen", "2026-03-30T22:00:00", "not_observable"),
+    ("never seen", "2026-03-31T16:00:00", "not_observable"),
+]
+
+
+@pytest.mark.parametrize(("name", "first", "verdict"), SEEN, ids=[s[0] for s in SEEN])
+async def test_a_window_that_passed_unseen_is_absent_or_not_observable(
+    world: World, name: str, first: str, verdict: str
+) -> None:
+    await world.planning.tick(at("2026-03-31T10:00:00"))
+    world.write("generator/run", at(first), at("2026-03-31T16:00:00"), 0)
     await world.planning.tick(at("2026-03-31T16:30:00"))
     row = next(r for r in world.rows(TRIAL) if r.data["key"].startswith("2026-03"))
-    assert (row.data["state"], row.data["verdict"]) == ("missed", "absent")
+    assert (row.data["state"], row.data["verdict"]) == ("missed", verdict)
 
 
 async def test_a_week_before_its_due_day_an_occurrence_wants_an_order_once(world: World) -> None:
@@ -167,13 +178,21 @@ async def test_a_week_before_its_due_day_an_occurrence_wants_an_order_once(world
 async def test_run_hours_make_marks_due(world: World) -> None:
     await world.planning.tick(START)
     point = "a-booster/pump-1/run_hours"
-    for hour in range(0, 30):
-        world.write(point, START + hour * HOUR, START + hour * HOUR + 1, 1_980.0 + hour, 1)
-    await world.planning.tick(START + 31 * HOUR)
-    marks = {
-        row.data["mark"]: row.data["state"] for row in world.rows("pump-hours", "a-booster/pump-1")
-    }
-    assert marks[2_000] in ("due", "late")
+    for minute in range(7, 30 * 60, 13):
+        begin = START + minute * MIN
+        world.write(point, begin, begin + 1, 1_980.0 + round(minute / 60, 1), 1)
+    shown = []
+    for hour in (10, 21, 31):
+        await world.planning.tick(START + hour * HOUR)
+        (row,) = [d for d in world.data() if d["asset"] == "a-booster/pump-1" and d["mark"]]
+        shown.append((row["mark"], row["due"], row["state"]))
+    assert shown == [
+        (2_000, None, "due"),
+        (2_000, "2026-03-03", "due"),
+        (2_000, "2026-03-03", "due"),
+    ]
+    await world.planning.tick(at("2026-03-03T16:00:00"))
+    assert [d["state"] for d in world.data() if d["mark"] == 2_000] == ["late"]
 
 
 async def test_a_store_that_is_away_is_waited_for_and_said_once(

@@ -1,11 +1,13 @@
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from collector.domain.days import weekday_working
 from collector.domain.intervals import Frame
 from collector.domain.meters import MeterPath, MeterReading
-from collector.domain.plans import Completion, Owed, counting, owed
-from config.standards import Fixed, MaxGap, Meter, Period, PerPeriod
+from collector.domain.plans import Completion, Owed, counting, owed, still_open
+from config.standards import Fixed, Interval, MaxGap, Meter, Period, PerPeriod
 
 ZONE = ZoneInfo("UTC")
 
@@ -125,7 +127,23 @@ def test_a_floating_meter_starts_again_at_each_service() -> None:
 
 
 def test_a_meter_without_readings_owes_nothing() -> None:
-    assert owed(Meter("h", 500), frame("2026-01-01"), at("2026-01-21"), []) == []
+    for floating in (False, True):
+        every = Meter("h", 500, floating=floating)
+        assert owed(every, frame("2026-01-01"), at("2026-01-21"), done("2026-01-02")) == []
+
+
+OPEN = [
+    ("a fixed one missed, until the next opens", FORTNIGHT, "2026-01-22", ["2026-01-19"]),
+    ("before its window opens again", FORTNIGHT, "2026-01-19", ["2026-01-19"]),
+    ("never more than, until it is done", MaxGap(5), "2026-03-01", ["2026-01-06"]),
+    ("a slot, up to the end of its period", PerPeriod("week", 2), "2026-01-09", ["2026-W02/1", "2026-W02/2", "2026-W03/1"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "interval", "day", "keys"), OPEN, ids=[o[0] for o in OPEN])
+def test_what_is_still_open(name: str, interval: Interval, day: str, keys: list[str]) -> None:
+    rows = owed(interval, frame("2026-01-01"), at(day), [])
+    assert sorted(still_open(interval, rows, at(day)))[: len(keys)] == keys
 
 
 def test_a_period_whose_slots_roll_keeps_its_names() -> None:
