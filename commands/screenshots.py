@@ -20,7 +20,7 @@ SITE_MINUTES = 16.0
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument("--out", default="screenshots", help="folder of the pictures (default ./screenshots)")  # fmt: skip
-    parser.add_argument("--speed", type=float, default=20.0, help="run the site faster than the clock (default 20)")  # fmt: skip
+    parser.add_argument("--speed", type=float, default=10.0, help="run the site faster than the clock (default 10)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of the estate and its faults")
 
 
