@@ -45,6 +45,10 @@ class Caller:
         """Whether the site is in this caller's scope."""
         return "*" in self.sites or site in self.sites
 
+    def covers(self, sites: Sequence[str]) -> bool:
+        """Whether a grant for these sites lies in this caller's scope; one for none is `*`'s to give."""
+        return "*" in self.sites or (bool(sites) and set(sites) <= set(self.sites))
+
 
 class Lockout:
     """Counts failures per name: after `failures_max` it is locked for `locked_s` real seconds.
@@ -197,6 +201,20 @@ class People:
             return None
         return _caller(row.data)
 
+    def token_sites(self, id: str) -> list[str]:
+        """The scope of a token in use.
+
+        Raises:
+            Problem: `not-found`.
+        """
+        return list(self._token(id).data["sites"])
+
+    def _token(self, id: str) -> DeskRow:
+        row = self._desk.row(TOKEN, "", id)
+        if row is None or not row.open:
+            raise Problem("not-found", "there is no such token")
+        return row
+
     def tokens(self) -> list[Mapping[str, Any]]:
         """Tokens in use, without their secrets."""
         rows = self._desk.rows(TOKEN, open_only=True)
@@ -208,9 +226,7 @@ class People:
         Raises:
             Problem: `not-found`.
         """
-        row = self._desk.row(TOKEN, "", id)
-        if row is None or not row.open:
-            raise Problem("not-found", "there is no such token")
+        row = self._token(id)
         gone = DeskRow(TOKEN, "", id, False, row.data, row.version + 1)
         self._desk.append([self._event(row.data["name"], "token_revoked", by, id)], [gone])
 
@@ -257,17 +273,26 @@ class People:
         return f"/setup?link={link}"
 
     def close(self, name: str, by: str) -> None:
-        """End an account and with it its sessions; the last administrator's stays.
+        """End an account and with it its sessions; the last administrator of all sites stays.
 
         Raises:
             Problem: `not-found`, or `refused` with `last_admin`.
         """
         row = self._member(name)
         admins = [r for r in self._desk.rows(PERSON, open_only=True) if "admin" in r.data["roles"]]
-        if [r.id for r in admins] == [name]:
+        whole = [r for r in admins if "*" in r.data["sites"]]
+        if [r.id for r in whole or admins] == [name]:
             raise Problem("refused", "somebody must be left", reason="last_admin")
         gone = DeskRow(PERSON, "", name, False, row.data, row.version + 1)
         self._desk.append([self._event(name, "closed", by, name)], [gone])
+
+    def sites_of(self, name: str) -> list[str]:
+        """The scope of a person who has an account.
+
+        Raises:
+            Problem: `not-found`.
+        """
+        return list(self._member(name).data["sites"])
 
     def _member(self, name: str) -> DeskRow:
         row = self._desk.row(PERSON, "", name)

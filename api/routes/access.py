@@ -1,11 +1,11 @@
 """Who may ask what: every route but the named few wants a caller, a role and a site in scope."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from hmac import compare_digest
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from fastapi.responses import Response
 
 from api.desk.work_orders import OPERATOR, PLANNER, SUPERVISORS, TECHNICIAN, VIEWER
@@ -94,7 +94,15 @@ async def _admin(caller: SignedIn) -> Caller:
     return caller
 
 
+async def _whole(caller: SignedIn) -> Caller:
+    if "*" not in caller.sites:
+        raise Problem("role-missing", "this is of all sites", reason="scope_missing")
+    return caller
+
+
 Anyone = SignedIn
+Whole = Annotated[Caller, Depends(_whole)]
+"""Who may see what is of all sites together."""
 Operator = Annotated[Caller, Depends(_need(OPERATOR))]
 Doer = Annotated[Caller, Depends(_need(TECHNICIAN, PLANNER))]
 Writer = Annotated[Caller, Depends(_need(OPERATOR, PLANNER))]
@@ -115,3 +123,43 @@ async def plant_in_scope(site: str, caller: SignedIn, services: Given) -> Plant:
 
 
 Site = Annotated[Plant, Depends(plant_in_scope)]
+
+
+def check_grant(caller: Caller, sites: Sequence[str]) -> None:
+    """Refuse to give more than the caller has.
+
+    Raises:
+        Problem: `role-missing` with `scope_missing`.
+    """
+    if not caller.covers(sites):
+        raise Problem("role-missing", "these sites are not yours to give", reason="scope_missing")
+
+
+Named = Annotated[str, Path(max_length=64, pattern=TEXT)]
+TokenId = Annotated[str, Path(max_length=40, pattern="^[0-9a-f]+$")]
+
+
+async def person_in_scope(name: Named, caller: Admin, services: Given) -> str:
+    """The name of a person whom the caller administers; one outside the scope is not there.
+
+    Raises:
+        Problem: `not-found`.
+    """
+    if not caller.covers(await services.offload(lambda: services.people.sites_of(name))):
+        raise Problem("not-found", "there is no such person")
+    return name
+
+
+async def token_in_scope(id: TokenId, caller: Admin, services: Given) -> str:
+    """The id of a token that the caller administers; one outside the scope is not there.
+
+    Raises:
+        Problem: `not-found`.
+    """
+    if not caller.covers(await services.offload(lambda: services.people.token_sites(id))):
+        raise Problem("not-found", "there is no such token")
+    return id
+
+
+PersonInScope = Annotated[str, Depends(person_in_scope)]
+TokenInScope = Annotated[str, Depends(token_in_scope)]

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from api.routes.access import Anyone, Given, MaybeCaller, Site, json
+from api.routes.access import Anyone, Given, MaybeCaller, Site, Whole, json
 from api.services import Figure
 
 router = APIRouter()
@@ -43,18 +43,21 @@ async def health_live() -> Response:
 
 @open_router.get("/health/ready", response_model=dict[str, Any])
 async def health_ready(caller: MaybeCaller, services: Given) -> Response:
-    """Whether everything needed works; details for those who are signed in."""
+    """Whether everything needed works; which part for those who are signed in, why for scope `*`."""
     health = await services.offload(services.dependencies)
     ok = all(h.ok for h in health.values())
     body: dict[str, Any] = {"ok": ok}
     if caller is not None:
-        body["dependencies"] = {n: {"ok": h.ok, "detail": h.detail} for n, h in health.items()}
+        whole = "*" in caller.sites
+        body["dependencies"] = {
+            n: {"ok": h.ok, "detail": h.detail if whole else ""} for n, h in health.items()
+        }
     return json(body, 200 if ok else 503)
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(_caller: Anyone, services: Given) -> Response:
-    """Figures in Prometheus' text format."""
+async def metrics(_caller: Whole, services: Given) -> Response:
+    """Figures of all sites in Prometheus' text format; the caller's scope is `*`."""
     registry = CollectorRegistry()
     registry.register(_Figures(await services.offload(services.figures)))
     return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
@@ -73,8 +76,8 @@ async def quarantine(plant: Site, services: Given) -> Response:
 
 
 @router.get("/delivery", response_model=dict[str, Any])
-async def delivery(_caller: Anyone, services: Given) -> Response:
-    """What was made, sent, journalled and stored."""
+async def delivery(_caller: Whole, services: Given) -> Response:
+    """What was made, sent, journalled and stored at all sites; the caller's scope is `*`."""
     return json(await services.offload(services.delivery))
 
 

@@ -1,12 +1,20 @@
-"""People and API tokens, for administrators."""
+"""People and API tokens, for administrators: each gives, sees and ends what lies in his own scope."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from api.routes.access import TEXT, Admin, Given, json
+from api.routes.access import (
+    TEXT,
+    Admin,
+    Given,
+    PersonInScope,
+    TokenInScope,
+    check_grant,
+    json,
+)
 from api.routes.session import STRICT, Word
 
 router = APIRouter()
@@ -33,14 +41,16 @@ class NewToken(BaseModel):
 
 
 @router.get("/people", response_model=list[dict[str, Any]])
-async def people(_caller: Admin, services: Given) -> Response:
-    """Everyone who has an account."""
-    return json(await services.offload(services.people.everybody))
+async def people(caller: Admin, services: Given) -> Response:
+    """Everyone in the caller's scope who has or had an account."""
+    everybody = await services.offload(services.people.everybody)
+    return json([p for p in everybody if caller.covers(p["sites"])])
 
 
 @router.post("/people", response_model=dict[str, Any], status_code=201)
 async def add_person(caller: Admin, services: Given, body: NewPerson) -> Response:
     """Add a person; the answer holds the one-time link unless a password was given."""
+    check_grant(caller, body.sites)
     link = await services.offload(
         lambda: services.people.add(
             body.name, body.roles, body.sites, by=caller.name, password=body.password
@@ -49,32 +59,31 @@ async def add_person(caller: Admin, services: Given, body: NewPerson) -> Respons
     return json({"name": body.name, "link": link}, 201)
 
 
-Named = Annotated[str, Path(max_length=64, pattern=TEXT)]
-
-
 @router.post("/people/{name}/link", response_model=dict[str, str], status_code=201)
-async def new_link(caller: Admin, services: Given, name: Named) -> Response:
+async def new_link(caller: Admin, services: Given, name: PersonInScope) -> Response:
     """A one-time link by which a person chooses a new password."""
     link = await services.offload(lambda: services.people.new_link(name, caller.name))
     return json({"name": name, "link": link}, 201)
 
 
 @router.delete("/people/{name}", status_code=204)
-async def close_account(caller: Admin, services: Given, name: Named) -> Response:
+async def close_account(caller: Admin, services: Given, name: PersonInScope) -> Response:
     """End an account and its sessions."""
     await services.offload(lambda: services.people.close(name, caller.name))
     return Response(status_code=204)
 
 
 @router.get("/tokens", response_model=list[dict[str, Any]])
-async def tokens(_caller: Admin, services: Given) -> Response:
-    """Tokens in use, without their secrets."""
-    return json(await services.offload(services.people.tokens))
+async def tokens(caller: Admin, services: Given) -> Response:
+    """Tokens in use in the caller's scope, without their secrets."""
+    rows = await services.offload(services.people.tokens)
+    return json([t for t in rows if caller.covers(t["sites"])])
 
 
 @router.post("/tokens", response_model=dict[str, str], status_code=201)
 async def make_token(caller: Admin, services: Given, body: NewToken) -> Response:
     """Make a token; its secret is shown this once."""
+    check_grant(caller, body.sites)
     token = await services.offload(
         lambda: services.people.make_token(body.name, body.roles, body.sites, caller.name)
     )
@@ -82,9 +91,7 @@ async def make_token(caller: Admin, services: Given, body: NewToken) -> Response
 
 
 @router.delete("/tokens/{id}", status_code=204)
-async def revoke_token(
-    caller: Admin, services: Given, id: Annotated[str, Path(max_length=40, pattern="^[0-9a-f]+$")]
-) -> Response:
+async def revoke_token(caller: Admin, services: Given, id: TokenInScope) -> Response:
     """End a token."""
     await services.offload(lambda: services.people.revoke(id, caller.name))
     return Response(status_code=204)

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Route
 
+from api.services import Health
 from tests.unit.api.web import ROLES, Web
 
 SUPERVISORS = {"supervisor", "manager", "admin"}
@@ -113,3 +114,82 @@ async def test_a_foreign_site_is_not_there_even_for_its_admin(method: str, path:
         elsewhere = await client.request(method, filled(path, "nowhere"))
     assert (reply.status_code, elsewhere.status_code) == (404, 404)
     assert reply.json() == elsewhere.json()
+
+
+# --- scopes beside the sites' own routes ---------------------------------------------------------
+
+WHOLE = ("/delivery", "/metrics")
+GRANT = {"name": "sun", "roles": ["admin"]}
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("path", WHOLE)
+async def test_what_is_of_all_sites_is_for_the_scope_of_all(path: str, role: str) -> None:
+    async with WEB.as_role(role, sites=("riverside", "hillside")) as client:
+        reply = await client.get(f"/api/v1{path}")
+    assert (reply.status_code, reply.json()["reason"]) == (403, "scope_missing")
+
+
+async def test_health_names_no_other_sites_agents() -> None:
+    web = Web()
+    web.services.health = lambda: {"agents": Health(False, "not heard: hillside/agent-1")}
+    async with web.as_role("viewer", sites=("riverside",)) as client:
+        told = await client.get("/api/v1/health/ready")
+    assert told.json()["dependencies"]["agents"] == {"ok": False, "detail": ""}
+
+
+@pytest.mark.parametrize("path", ["/people", "/tokens"])
+@pytest.mark.parametrize(
+    ("has", "gives", "status"),
+    [
+        (("riverside",), ["riverside"], 201),
+        (("riverside",), ["hillside"], 403),
+        (("riverside",), ["riverside", "hillside"], 403),
+        (("riverside",), ["*"], 403),
+        (("riverside",), None, 403),
+        (("riverside",), [], 403),
+        (("riverside", "hillside"), ["hillside"], 201),
+        (("*",), ["*"], 201),
+        (("*",), [], 201),
+    ],
+)
+async def test_an_admin_gives_what_lies_in_his_own_scope(
+    path: str, has: tuple[str, ...], gives: list[str] | None, status: int
+) -> None:
+    web = Web()
+    body = GRANT if gives is None else {**GRANT, "sites": gives}
+    async with web.as_role("admin", sites=has) as client:
+        assert (await client.post(f"/api/v1{path}", json=body)).status_code == status
+    assert len(web.services.people.everybody()) == (status == 201 and path == "/people")
+
+
+@pytest.mark.parametrize("theirs", [("hillside",), ("*",), ("riverside", "hillside"), ()], ids=str)
+async def test_people_and_tokens_of_other_scopes_are_not_there(theirs: tuple[str, ...]) -> None:
+    web = Web()
+    people = web.services.people
+    people.add("li", ["viewer"], theirs, by="test")
+    id = people.make_token("t", ["viewer"], theirs, "test").split("_")[1]
+    async with web.as_role("admin", sites=("riverside",)) as client:
+        replies = [
+            await client.post("/api/v1/people/li/link"),
+            await client.delete("/api/v1/people/li"),
+            await client.delete(f"/api/v1/tokens/{id}"),
+        ]
+        assert (await client.get("/api/v1/people")).json() == []
+        assert id not in (await client.get("/api/v1/tokens")).text
+    assert [r.status_code for r in replies] == [404, 404, 404]
+    assert people.sites_of("li") == people.token_sites(id) == list(theirs)
+
+
+async def test_an_admin_of_a_site_keeps_its_people_and_tokens() -> None:
+    web = Web()
+    async with web.as_role("admin", sites=("riverside",)) as client:
+        body = {**GRANT, "sites": ["riverside"]}
+        await client.post("/api/v1/people", json=body)
+        token = (await client.post("/api/v1/tokens", json=body)).json()
+        assert [p["name"] for p in (await client.get("/api/v1/people")).json()] == ["sun"]
+        assert token["id"] in (await client.get("/api/v1/tokens")).text
+        await client.post("/api/v1/people", json={**body, "name": "li"})
+        assert (await client.post("/api/v1/people/sun/link")).status_code == 201
+        assert (await client.delete("/api/v1/people/sun")).status_code == 204
+        assert (await client.delete(f"/api/v1/tokens/{token['id']}")).status_code == 204

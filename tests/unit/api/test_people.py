@@ -252,6 +252,14 @@ def test_an_account_that_is_closed_ends_its_sessions(office: Office) -> None:
     assert [p["active"] for p in office.people.everybody()] == [False, True]
 
 
+def test_the_last_admin_of_all_sites_stays_also_beside_one_of_a_site(office: Office) -> None:
+    office.people.add("wang", ["admin"], ["*"], by="cli")
+    office.people.add("li", ["admin"], ["riverside"], by="cli")
+    with refused("refused"):
+        office.people.close("wang", "li")
+    office.people.close("li", "wang")
+
+
 def test_a_forgotten_password_is_chosen_anew_by_a_link(office: Office) -> None:
     office.people.add("li", ["viewer"], ["*"], by="cli", password=PASSWORD)
     link = link_of(office.people.new_link("li", "wang"))
