@@ -1,5 +1,6 @@
 """Who may speak to the broker and to the API of one installation: names, and secrets made at first start."""
 
+import contextlib
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,8 +35,16 @@ def password(user: str, settings: Settings) -> str:
         SettingsError: it is nowhere.
     """
     if settings.broker_password_file:
-        return Path(settings.broker_password_file).read_text(encoding="utf-8").strip()
+        return told_in("STEWARD_BROKER_PASSWORD_FILE", settings.broker_password_file)
     return read_secret(Secret(secret_name(user)), secrets_folder(settings))
+
+
+def told_in(variable: str, path: str) -> str:
+    """What the file holds that a variable names. Raises `SettingsError`."""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{variable}: {path} cannot be read: {error}") from error
 
 
 def secret_name(user: str) -> str:
@@ -55,12 +64,18 @@ def broker_users(plants: Iterable[Plant]) -> list[str]:
 def make_secrets(plants: Iterable[Plant], settings: Settings) -> Mapping[str, str]:
     """Make what is missing, each random; returns broker user to password."""
     folder = secrets_folder(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    private_folder(folder)
     users = broker_users(plants)
     for user in users:
         make_secret(folder / secret_name(user))
     return {user: password(user, settings) for user in users}
+
+
+def private_folder(path: Path) -> None:
+    """A folder that only its owner enters; one that belongs to somebody else stays as it is."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(PermissionError):
+        path.chmod(0o700)
 
 
 def make_secret(path: Path) -> None:
@@ -73,6 +88,7 @@ def write_secret(path: Path, text: str) -> None:
     """Keep a secret in a file that only its owner may read, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
     part.touch(mode=0o600)
     part.write_text(text + "\n", encoding="utf-8")
     part.replace(path)

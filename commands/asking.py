@@ -7,11 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from commands.access import token_of
+from commands.local_http import open_local
 from config.settings import Settings, SettingsError
+
+SHOWN_BYTES = 300
 
 
 class ServerAway(Exception):
     """No server runs on this data folder, or it cannot be reached; the message says what to do."""
+
+
+class Refused(Exception):
+    """The server answers and does not do what was asked; the message is its reason."""
 
 
 def ask(
@@ -20,7 +27,8 @@ def ask(
     """One call to `/api/v1/<path>`; the answer's JSON.
 
     Raises:
-        ServerAway: nobody answers, or the token is not known.
+        ServerAway: nobody answers, the server fails, or the token is not known.
+        Refused: what was asked is wrong.
     """
     base = f"http://{settings.http_host}:{settings.http_port}/api/v1"
     try:
@@ -31,9 +39,22 @@ def ask(
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(f"{base}/{path}", data, headers, method=method or None)  # noqa: S310  # our own server
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # our own server
+        with open_local(request, 30) as answer:
             return json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
-        raise ServerAway(f"{base}/{path} answers {error.code}: {error.read()[:300].decode(errors='replace')}") from error  # fmt: skip
+        said = _reason(error.read())
+        if error.code in (401, 403) or error.code >= 500:
+            raise ServerAway(f"{base}/{path} answers {error.code}: {said}") from error
+        raise Refused(said) from error
     except (OSError, ValueError) as error:
         raise ServerAway(f"no server answers at {base} ({error}). Start it, or set STEWARD_HTTP_PORT and STEWARD_DATA as it was started with") from error  # fmt: skip
+
+
+def _reason(body: bytes) -> str:
+    """A problem's own words: what the API says of it, else how the answer begins."""
+    try:
+        problem = json.loads(body)
+        words = [str(problem[name]) for name in ("title", "detail") if problem.get(name)]
+    except (ValueError, AttributeError):
+        words = []
+    return ": ".join(words) or body[:SHOWN_BYTES].decode(errors="replace")

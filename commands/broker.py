@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from amqtt.broker import Broker
+from amqtt.errors import BrokerError
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from collector.ports import Unavailable
 from commands.access import make_secrets, write_secret
 from commands.broker_topics import Rights, rights_of
 from commands.serving import plant_of, run_until_asked, start_logging
@@ -45,7 +47,7 @@ def write_passwords(path: Path, users: Mapping[str, str]) -> None:
 
 
 async def run_broker(host: str, port: int, password_file: Path, rights: Rights) -> None:
-    """Serve until cancelled. Raises OSError when the port is taken."""
+    """Serve until cancelled. Raises `Unavailable` when the port is taken."""
     broker = Broker(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}", "max_connections": 2000}},
@@ -56,7 +58,10 @@ async def run_broker(host: str, port: int, password_file: Path, rights: Rights) 
             },
         }
     )  # fmt: skip
-    await broker.start()
+    try:
+        await broker.start()
+    except BrokerError as error:
+        raise Unavailable(f"the broker cannot listen at {host}:{port} ({error.__cause__ or error}): end what listens there, or set STEWARD_BROKER_PORT") from error  # fmt: skip
     try:
         await asyncio.get_running_loop().create_future()
     finally:

@@ -67,6 +67,8 @@ def outbox_counts(data: Path) -> dict[str, OutboxCount]:
 def _outbox(path: Path) -> OutboxCount:
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
     try:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'counts'").fetchone():
+            return OutboxCount(0, 0, 0, 0)  # its agent has only just begun it
         made, sent = db.execute("SELECT coalesce(sum(made), 0), coalesce(sum(sent), 0) FROM counts").fetchone()  # fmt: skip
         held = db.execute("SELECT count(*) FROM batches").fetchone()[0]
         dropped = db.execute("SELECT value FROM meta WHERE name = 'dropped_readings'").fetchone()

@@ -14,12 +14,12 @@ from commands.access import make_secret, secrets_folder, token_of, write_secret
 from commands.delivering import outbox_counts, whole_report
 from commands.installation import READY_S_MAX, ROOT, Installation, Stop, port_or_free
 from commands.part_servers import free_port
+from commands.settling import NotSettled, settle
 from config.files import duration_s
 from config.load import load_plant
 
 PLANT = ROOT / "config" / "plants" / "riverside"
 EXAMPLE = "demo --for 120s --speed 10 --json"
-QUIET_S_MAX = 20.0
 VERDICTS = ("confirmed", "contradicted", "absent", "not_observable")
 
 
@@ -40,7 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when it ran and stopped as asked; 3 when it could not start."""
+    """0 when it ran and stopped as asked; 1 when a reading was lost or doubled; 3 when it could not start."""
     seconds = _seconds(arguments.for_)
     if arguments.speed <= 0:
         print(f"steward demo: --speed {arguments.speed:g} is not above 0", file=sys.stderr)
@@ -56,10 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.token_file:
             write_secret(Path(arguments.token_file), token_of("owner", demo.settings))
         demo.watch(stop, seconds)
-        if seconds is not None and not stop.asked:
-            report = {"first_live_value_s": first_live_s, **quiet_report(demo)}
-            print(json.dumps(report, ensure_ascii=False) if arguments.json else _told(report))
-        return 0
+        if seconds is None or stop.asked:
+            return 0
+        report = {"first_live_value_s": first_live_s, **quiet_report(demo)}
+        print(json.dumps(report, ensure_ascii=False) if arguments.json else _told(report))
+        return 0 if proven(report["readings"]) else 1
 
 
 def _seconds(text: str) -> float | None:
@@ -145,15 +146,17 @@ def _wait_for_life(demo: Installation, stop: Stop) -> float | None:
 def quiet_report(demo: Installation) -> dict[str, Any]:
     """Stop reading devices, let everything arrive, and count."""
     (plant,) = demo.plants.values()
-    deadline = time.monotonic() + QUIET_S_MAX
-    while True:
-        found = report(demo, plant.site)
-        readings = found["readings"]
-        if (
-            not readings["held_batches"] and not readings["waiting_for_store"]
-        ) or time.monotonic() > deadline:
-            return found
-        time.sleep(0.2)
+    demo.say("nothing is read any more; what was made is let arrive")
+    try:
+        settle(demo, lambda: None)
+    except NotSettled as error:
+        demo.say(f"the report is not final: {error}")
+    return report(demo, plant.site)
+
+
+def proven(readings: Mapping[str, int | None]) -> bool:
+    """Whether a report says of every reading that it is there once."""
+    return readings["lost"] == 0 and readings["doubled"] == 0
 
 
 def report(demo: Installation, site: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from commands.access import device_user, password, token_of
+from commands.local_http import open_local
 from commands.serving import plant_of, run_until_asked, start_logging
 from commands.virtual import NEXT_MOVE
 from config.clock import Clock
@@ -118,7 +119,7 @@ class Technician:
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"{base}/{path}", data=data, headers=headers)  # noqa: S310  # our own server
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # our own server
+            with open_local(request, 10) as answer:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             log.info("technician: %s %s: %s", path, error.code, error.read()[:200])

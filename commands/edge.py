@@ -1,7 +1,10 @@
 """`steward edge PLANT AGENT`: one edge agent, reading its lines and sending until the collector has it."""
 
 import argparse
+import asyncio
+import contextlib
 import sys
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -19,12 +22,14 @@ from edge.outbox import Outbox
 from edge.ports import PointReader
 
 EXAMPLE = "edge config/plants/riverside edge-a"
+DRAIN_LOOK_S = 0.1
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument("plant", help="folder of the plant")
     parser.add_argument("agent", help="which of its agents this is")
+    parser.add_argument("--drain", action="store_true", help="read nothing: send what the outbox still holds, and end")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,16 +40,33 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.agent not in plant.agents:
         print(f"steward edge: {plant.site} has no agent {arguments.agent!r}; there are {', '.join(plant.agents)}", file=sys.stderr)  # fmt: skip
         return 2
+    if arguments.drain:
+        return run_until_asked(drain(build_agent(plant, arguments.agent, settings, lines=())))
     return run_until_asked(build_agent(plant, arguments.agent, settings).run())
 
 
-def build_agent(plant: Plant, agent_id: str, settings: Settings) -> Agent:
-    """One agent with real readers, outbox and broker connection."""
+async def drain(agent: Agent) -> None:
+    """Run the agent until its outbox is empty."""
+    running = asyncio.create_task(agent.run())
+    try:
+        while agent.outbox.batches and not running.done():
+            await asyncio.wait([running], timeout=DRAIN_LOOK_S)
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+def build_agent(
+    plant: Plant, agent_id: str, settings: Settings, lines: Iterable[Line] | None = None
+) -> Agent:
+    """One agent with real outbox and broker connection, and a real reader for each of its lines or of `lines`."""
     clock = settings.clock()
     rng = np.random.default_rng()
     path = settings.data / "edge" / f"{plant.site}.{agent_id}.outbox"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [line for line in plant.lines.values() if line.agent == agent_id]
+    if lines is None:
+        lines = [line for line in plant.lines.values() if line.agent == agent_id]
     user = edge_user(plant.site, agent_id)
     return Agent(
         plant=plant,

@@ -4,9 +4,9 @@ import argparse
 import socket
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
+from commands.local_http import open_local
 from commands.serving import plant_of
 from config.settings import Settings, read_settings
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _server(settings: Settings) -> str:
     url = f"http://{HOST}:{settings.http_port}/api/v1/health/live"
     try:
-        urllib.request.urlopen(url, timeout=ANSWER_S_MAX).close()  # our own server
+        open_local(url, ANSWER_S_MAX).close()
     except OSError as error:
         return f"{url}: {error}"
     return ""

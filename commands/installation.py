@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import secrets
 import signal
 import socket
 import sys
@@ -9,11 +11,14 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from commands.access import make_secrets, secrets_folder, token_of
+from commands.access import make_secrets, private_folder, secrets_folder, token_of
+from commands.local_http import open_local
 from commands.part_servers import free_port
+from commands.serving import RUN_HEADER, when_asked
 from commands.supervising import Child, Children
 from config.plant import Plant
 from config.settings import Settings, environment_with
@@ -23,13 +28,13 @@ READY_S_MAX = 60.0
 
 
 class Stop:
-    """Set by Ctrl-C or SIGTERM."""
+    """Set by Ctrl-C, SIGTERM, or the end of the terminal."""
 
     def __init__(self, *, install: bool = True) -> None:
         self.asked = False
         if not install:
             return
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in when_asked():
             signal.signal(number, self._ask)
 
     def _ask(self, *_: object) -> None:
@@ -51,6 +56,8 @@ class Installation:
     broker_port: int = field(default_factory=free_port)
     origin_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     started: float = field(default_factory=time.monotonic)
+    run_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    """By this its server is told from another that holds the port."""
 
     @property
     def url(self) -> str:
@@ -66,11 +73,12 @@ class Installation:
 
     def say(self, text: str) -> None:
         """Progress for people, on standard error."""
-        print(f"{self.who}: {text}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(f"{self.who}: {text}", file=sys.stderr, flush=True)
 
     def prepare(self) -> None:
         """Make the data folder, its secrets, and say where lines stand in this run."""
-        self.data.mkdir(parents=True, exist_ok=True)
+        private_folder(self.data)
         make_secrets(self.plants.values(), self.settings)
         own = {
             line.id: f"127.0.0.1:{self.broker_port}"
@@ -102,18 +110,24 @@ class Installation:
 
     def run(self, name: str, *words: str, broker_port: int = 0) -> Child:
         """One more process: a command of ours with this installation's settings."""
-        child = Child(
+        child = self.child(name, *words, broker_port=broker_port)
+        self.by_name[name] = self.children.start(child)
+        return child
+
+    def child(self, name: str, *words: str, broker_port: int = 0) -> Child:
+        """A process like that, which is neither started nor kept alive."""
+        return Child(
             name,
             [sys.executable, str(ROOT / "steward.py"), *words],
             self.environment(broker_port or self.broker_port),
             self.data / "logs" / f"{name}.log",
         )
-        self.by_name[name] = self.children.start(child)
-        return child
 
     def environment(self, broker_port: int) -> dict[str, str]:
         """What every process is told."""
         return environment_with(
+            STEWARD_PARENT=str(os.getpid()),
+            STEWARD_RUN=self.run_id,
             STEWARD_DATA=str(self.data),
             STEWARD_SECRETS=str(self.settings.secrets),
             STEWARD_BROKER_PORT=str(broker_port),
@@ -127,11 +141,18 @@ class Installation:
         while not stop.asked and time.monotonic() - self.started < READY_S_MAX:
             if not self.by_name["server"].pid:
                 return self.failed("server")
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{self.url}/api/v1/health/live", timeout=2).close()  # noqa: S310  # our own
+            if self._answers():
                 return True
             time.sleep(0.1)
         return False if stop.asked else self.failed("server")
+
+    def _answers(self) -> bool:
+        """Whether the API answers, and it is this installation's."""
+        try:
+            with open_local(f"{self.url}/api/v1/health/live", 2) as answer:
+                return answer.headers.get(RUN_HEADER) == self.run_id
+        except (OSError, HTTPException):
+            return False
 
     def failed(self, name: str) -> bool:
         """Say how a process ended; False."""
@@ -167,18 +188,25 @@ class Installation:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"{self.url}/api/v1/{path}", data=data, headers=headers)  # noqa: S310  # our own
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # our own server
+        with open_local(request, 10) as answer:
             return json.loads(answer.read())
 
 
 def port_or_free(wanted: int, say: Callable[[str], None]) -> int:
     """The wanted port, or a free one where it is taken, saying so."""
+    if is_free(wanted):
+        return wanted
+    port = free_port()
+    say(f"port {wanted} is taken (another demo?); using {port}")
+    return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted))
+            probe.bind(("127.0.0.1", port))
         except OSError:
-            port = free_port()
-            say(f"port {wanted} is taken (another demo?); using {port}")
-            return port
-    return wanted
+            return False
+    return True

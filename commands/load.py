@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from collector.adapters import mqtt_frames as mqtt
+from collector.ports import Unavailable
 from edge.readings import WINDOW, Birth, Committed, PointRow, Readings, encode, encode_batch, topic
 
 SITE: Final = "load"
@@ -254,9 +255,8 @@ async def _main(options: argparse.Namespace) -> None:
     print(json.dumps({"seconds": round(seconds, 3), "readings_per_s": round(rate), **report}))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Publish a load and say how long it took until everything was committed."""
-    parser = argparse.ArgumentParser(prog="steward load", description=__doc__)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
     parser.add_argument("--shape", choices=SHAPES, default="natural")
     parser.add_argument("--payload", choices=PAYLOADS, default="batches", help="lines: InfluxDB's")
     parser.add_argument("--readings", type=int, default=READINGS)
@@ -269,8 +269,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--wait", action="store_true", help="wait for a line on stdin before sending"
     )
-    asyncio.run(_main(parser.parse_args(argv)))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Publish a load and say how long it took until everything was committed. Raises `Unavailable`."""
+    try:
+        asyncio.run(_main(options))
+    except OSError as error:
+        raise Unavailable(f"no broker takes the load at {options.host}:{options.port} ({error}): start one, or name it with --host and --port") from error  # fmt: skip
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The load alone, without the other commands."""
+    parser = argparse.ArgumentParser(prog="steward load", description=__doc__)
+    add(parser)
+    return run(parser.parse_args(argv))
 
 
 if __name__ == "__main__":

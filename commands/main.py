@@ -6,6 +6,9 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from collector.ports import Unavailable
+from commands.asking import Refused
+from commands.supervising import MEND
 from config.mistakes import ConfigErrors
 from config.settings import SettingsError
 
@@ -56,8 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(module.run(arguments))
     except (ConfigErrors, SettingsError) as error:
         print(f"{error}\n", file=sys.stderr)
-        print("steward: mend the lines above and start again", file=sys.stderr)
+        print(f"{MEND} the lines above and start again", file=sys.stderr)
         return WRONG_USE
+    except Refused as error:
+        print(f"steward {words[0]}: {error}", file=sys.stderr)
+        return WRONG_USE
+    except Unavailable as error:
+        print(f"steward {words[0]}: {error}", file=sys.stderr)
+        return UNAVAILABLE
     except KeyboardInterrupt:
         return 130
 

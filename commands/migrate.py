@@ -1,16 +1,17 @@
 """Bring a ledger to the newest shape: the collector's branch and the desk's, in one transaction."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 import api.adapters
 import collector.adapters
 from collector.adapters.ledger_sql import open_ledger
+from collector.ports import Unavailable
 from config.settings import read_settings
 
 EXAMPLE = "migrate"
@@ -25,11 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0 when the ledger has the newest shape, 3 when it cannot be reached."""
     settings = read_settings()
     url = arguments.url or settings.ledger or f"sqlite:///{settings.data / 'ledger.db'}"
-    try:
-        migrate(url)
-    except OperationalError as error:
-        print(f"steward migrate: the ledger cannot be reached: {error.orig}", file=sys.stderr)
-        return 3
+    migrate(url)
     print("the ledger has the newest shape")
     return 0
 
@@ -38,9 +35,18 @@ def migrate(url: str) -> None:
     """Make or upgrade every table of the ledger at `url`; does nothing when it is up to date.
 
     Raises:
-        sqlalchemy.exc.OperationalError: the database cannot be reached.
+        Unavailable: the database cannot be reached.
     """
     engine = open_ledger(url)
+    try:
+        _upgrade(engine)
+    except OperationalError as error:
+        raise Unavailable(f"the ledger cannot be reached: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
+def _upgrade(engine: Engine) -> None:
     config = Config()
     home = _migrations(collector.adapters.__file__)
     config.set_main_option("script_location", str(home).replace("%", "%%"))
@@ -51,7 +57,6 @@ def migrate(url: str) -> None:
     with engine.execution_options(writing=True).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "heads")
-    engine.dispose()
 
 
 def _migrations(package: str | None) -> Path:

@@ -5,8 +5,6 @@ import asyncio
 import contextlib
 import json
 import math
-import signal
-import sqlite3
 import sys
 import tempfile
 import time
@@ -24,7 +22,7 @@ from commands.installation import Installation, Stop
 from commands.part_servers import free_port
 from commands.proving.recorded_plant import SITE, WAYS, By, Part, part_of, player_of, write_plant
 from commands.proving.rows import Comparison, compare
-from commands.supervising import Child
+from commands.settling import NotSettled, settle
 from config.clock import ScaledClock
 from config.load import load_plant
 from edge.readings import QUALITIES
@@ -35,9 +33,8 @@ from simulators.replay import NotARecording, Player, Recording, ReplayModbus, re
 EXAMPLE = "simulate replay recording.csv --speed 20"
 WHO = "steward simulate replay"
 STARTING_S_MAX = 60.0
-SETTLING_S_MAX = 60.0
-FLUSHED_MS = 1000
-"""By then what was read is in the outbox."""
+FLUSHED_S = 1.0
+"""By then what was published last has reached the edge."""
 TOLD_EVERY_S = 10.0
 LOOK_S = 0.2
 EVER = 2**60
@@ -236,18 +233,12 @@ class _Run:
             raise NotPlayed(late)
 
     async def _settled(self, site: Installation) -> None:
-        """Everything that was made is journalled, then the edges end, then all of it is stored."""
-        end_ms = self.clock.now() + FLUSHED_MS
-        deadline = time.monotonic() + SETTLING_S_MAX
-        while self.clock.now() < end_ms or _held(site.data, end_ms):
-            self._look(site, deadline, "the outboxes were not emptied")
-            await asyncio.sleep(LOOK_S)
-        for name, child in site.by_name.items():
-            if name.startswith(f"{SITE}."):
-                await asyncio.to_thread(_end, child)
-        while (await asyncio.to_thread(site.call, "delivery"))["readings"]["waiting_for_store"]:
-            self._look(site, deadline, "the store did not take everything")
-            await asyncio.sleep(LOOK_S)
+        """The edges end, what they hold is sent, and all of it is stored."""
+        await asyncio.sleep(FLUSHED_S)
+        try:
+            await asyncio.to_thread(settle, site, lambda: self._look(site, math.inf, ""))
+        except NotSettled as error:
+            raise NotPlayed(str(error)) from error
 
     def _compared(self, site: Installation, delivery: Mapping[str, Any]) -> Outcome:
         store = DuckDbStore(site.data / "store")
@@ -256,14 +247,6 @@ class _Run:
         finally:
             store.close()
         return Outcome(self.parts, found, delivery)
-
-
-def _end(child: Child) -> None:
-    """End a process for good."""
-    child.signal(signal.SIGTERM)
-    if child.process is not None:
-        child.process.wait()
-        child.process = None
 
 
 def _raw_of(store: DuckDbStore) -> Callable[[str], Raw]:
@@ -290,12 +273,3 @@ async def _publishing(
     finally:
         for device in devices.values():
             await device.close()
-
-
-def _held(data: Path, until_ms: int) -> int:
-    """Batches made before an instant that an outbox still holds."""
-    held = 0
-    for path in (data / "edge").glob("*.outbox"):
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
-            held += db.execute("SELECT count(*) FROM batches WHERE made <= ?", (until_ms,)).fetchone()[0]  # fmt: skip
-    return held

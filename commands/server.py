@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,10 +27,17 @@ from collector.live import LiveTable
 from collector.planning import Planning
 from collector.ports import ReadingStore, Unavailable
 from collector.projecting import Projecting
-from commands.access import SERVER, owner_token_file, password
+from commands.access import (
+    SERVER,
+    owner_token_file,
+    password,
+    private_folder,
+    told_in,
+    write_secret,
+)
 from commands.delivering import delivery_report
 from commands.migrate import migrate
-from commands.serving import plant_of, run_until_asked, start_logging
+from commands.serving import RUN_HEADER, parent, plant_of, run_id, run_until_asked, start_logging
 from config.clock import Clock
 from config.plant import Plant
 from config.settings import Settings, SettingsError, read_settings
@@ -40,6 +48,7 @@ STALE_STATE_MS = 30_000
 QUARANTINE_BYTES_SHOWN = 200
 LOOP_WAITS_S_MAX = 0.2
 """What runs in the loop waits for another writer of the ledger no longer, and tries again."""
+BACKLOG = 2048
 CLOSE_AFTER_MS = 2 * 3_600_000
 KEEP_RAW_MS = 90 * 24 * 3_600_000
 """Raw readings are kept for 90 days."""
@@ -76,9 +85,7 @@ def open_store(settings: Settings) -> ReadingStore:
         return DuckDbStore(settings.data / "store")
     if not settings.influx_token_file:
         raise SettingsError("STEWARD_INFLUX_TOKEN_FILE is missing: the file that holds InfluxDB's token")  # fmt: skip
-    from pathlib import Path  # only this branch reads a file
-
-    token = Path(settings.influx_token_file).read_text(encoding="utf-8").strip()
+    token = told_in("STEWARD_INFLUX_TOKEN_FILE", settings.influx_token_file)
     return InfluxStore(settings.influx_url, token, settings.influx_org, settings.influx_bucket)
 
 
@@ -132,7 +139,7 @@ class Server:
 
 def build(plants: Sequence[Plant], settings: Settings) -> Server:
     """Open everything and bring it to where it stood; raises what says who must do what."""
-    settings.data.mkdir(parents=True, exist_ok=True)
+    private_folder(settings.data)
     clock = settings.clock()
     url = ledger_url(settings)
     migrate(url)
@@ -278,24 +285,50 @@ async def running(server: Server) -> AsyncIterator[list[asyncio.Task[None]]]:
         server.asks.close()
 
 
-async def serve(plants: Sequence[Plant], settings: Settings) -> None:
-    """Run collector and API until cancelled."""
-    server = build(plants, settings)
-    link = server.services.first_start_link()
-    if link is not None:
-        address = f"{settings.address}{link}"
-        (settings.data / "first-start-link").write_text(address + "\n", encoding="utf-8")
-        (settings.data / "first-start-link").chmod(0o600)
+def keep_first_start_link(link: str | None, settings: Settings) -> None:
+    """Write it where its owner alone reads it, or take an old one away once somebody exists.
+
+    It is also printed, unless a parent watches over this process: then what is printed is a log.
+    """
+    path = settings.data / "first-start-link"
+    if link is None:
+        path.unlink(missing_ok=True)
+        return
+    address = f"{settings.address}{link}"
+    write_secret(path, address)
+    if not parent():
         print(f"first start: make the first administrator at {address}", file=sys.stderr, flush=True)  # fmt: skip
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The socket on which people and commands are answered. Raises `Unavailable`."""
+    where = (settings.http_host, settings.http_port)
+    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
+    try:
+        return socket.create_server(where, family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Unavailable(f"nobody can be answered at {where[0]}:{where[1]} ({error}): end what listens there, or set STEWARD_HTTP_PORT") from error  # fmt: skip
+
+
+async def serve(plants: Sequence[Plant], settings: Settings) -> None:
+    """Run collector and API until cancelled. Raises `Unavailable` when the port is taken."""
+    with listen(settings) as listening:
+        await _serve(plants, settings, listening)
+
+
+async def _serve(plants: Sequence[Plant], settings: Settings, listening: socket.socket) -> None:
+    server = build(plants, settings)
+    keep_first_start_link(server.services.first_start_link(), settings)
     owner_token_file(settings, server.services)
     web = uvicorn.Server(
         uvicorn.Config(
             build_app(server.services), host=settings.http_host, port=settings.http_port,
             log_level="warning", access_log=False, timeout_graceful_shutdown=1,
+            headers=[(RUN_HEADER, run_id())] if run_id() else [],
         )
     )  # fmt: skip
     async with running(server) as loops:
-        serving = asyncio.create_task(web._serve())  # noqa: SLF001  # `serve` would take the signals
+        serving = asyncio.create_task(web._serve([listening]))  # noqa: SLF001  # `serve` would take the signals
         try:
             done, _ = await asyncio.wait({serving, *loops}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

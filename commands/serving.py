@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -15,6 +16,10 @@ from config.load import load_plant
 from config.plant import Plant
 from config.settings import Settings
 
+PARENT_LOOK_S = 0.5
+RUN_HEADER = "steward-run"
+"""In every answer of a server that a parent watches over: the run that it belongs to."""
+
 
 def start_logging(level: str) -> None:
     """One line an event, with UTC time."""
@@ -25,19 +30,47 @@ def start_logging(level: str) -> None:
         logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
+def when_asked() -> tuple[signal.Signals, ...]:
+    """The signals that ask a process to end; the terminal's end is none for what runs under nohup."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT, *(() if ignored else (signal.SIGHUP,)))
+
+
+def parent() -> int:
+    """The process that watches over this one, 0 when it was started by hand or by a container."""
+    return int(os.environ.get("STEWARD_PARENT") or 0)
+
+
+def run_id() -> str:
+    """Which run this process belongs to, empty when started by hand."""
+    return os.environ.get("STEWARD_RUN", "")
+
+
 def run_until_asked(main: Coroutine[Any, Any, None]) -> int:
-    """Run `main`; SIGTERM and SIGINT cancel it. 0 when it ended by itself or was asked to."""
+    """Run `main`; signals and its parent's end cancel it. 0 when it ended by itself or was asked to."""
 
     async def guarded() -> None:
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(main)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in when_asked():
             loop.add_signal_handler(number, task.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        watching = asyncio.create_task(_orphaned(parent(), task))
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        finally:
+            watching.cancel()
 
     asyncio.run(guarded())
     return 0
+
+
+async def _orphaned(parent_id: int, task: asyncio.Future[None]) -> None:
+    """Cancel the task when the parent has ended, however it did."""
+    while parent_id and os.getppid() == parent_id:  # noqa: ASYNC110  # no event tells of it
+        await asyncio.sleep(PARENT_LOOK_S)
+    if parent_id:
+        task.cancel()
 
 
 def endpoints(settings: Settings) -> dict[str, str]:

@@ -30,8 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     devices.add_argument("--seed", type=int, default=1)
     devices.add_argument("--host", default="127.0.0.1", help="address that the devices listen on")
     devices.add_argument("--faults", action="store_true", help="let a few honest faults happen")
-    loading = parts.add_parser("load", help="publish pre-encoded batches", add_help=False)
-    loading.add_argument("options", nargs=argparse.REMAINDER, help="see: simulate load --help")
+    load.add(parts.add_parser("load", help="publish pre-encoded batches"))
     playing = parts.add_parser(
         "replay", help="play recordings as devices, through edge, broker and store"
     )
@@ -45,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.plant, arguments.seed, faults=arguments.faults, host=arguments.host
         )
     if arguments.what == "load":
-        return load.main(arguments.options)
+        return load.run(arguments)
     if arguments.what == "replay":
         return replaying.run(arguments)
     return _run_scenarios(arguments)

@@ -11,6 +11,10 @@ from pathlib import Path
 
 RESTART_S_MIN = 0.5
 RESTART_S_MAX = 10.0
+RESTART_WRONG_S = 60.0
+WRONG_USE = 2
+"""The exit code of a process that cannot work until somebody mends what it was told."""
+MEND = "steward: mend"
 QUIET_S = 30.0
 """A process that lived this long is restarted without delay."""
 
@@ -28,10 +32,16 @@ class Child:
     started: float = 0.0
     restart_at: float = 0.0
     wait_s: float = RESTART_S_MIN
+    told: str = ""
+    """Of what it said that somebody must mend, so that it is repeated once only."""
+    _begins: int = 0
 
     def start(self) -> None:
         """Start it; its output goes to its log."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.touch(mode=0o600)
+        self.log.chmod(0o600)
+        self._begins = self.log.stat().st_size
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 list(self.command), env=dict(self.environment), stdout=out, stderr=out,
@@ -57,15 +67,48 @@ class Child:
             return ""
         now = time.monotonic()
         if not self.restart_at:
-            self.deaths += 1
-            self.wait_s = RESTART_S_MIN if now - self.started > QUIET_S else min(2 * self.wait_s, RESTART_S_MAX)  # fmt: skip
-            self.restart_at = now + self.wait_s
-            return f"{self.name} ended with {self.process.returncode}; again in {self.wait_s:.1f} s (log: {self.log})"  # fmt: skip
+            self.restart_at = now + self._pause(now, self.process.returncode)
+            return self._ended(self.process.returncode)
         if now >= self.restart_at:
             self.restart_at = 0.0
             self.start()
-            return f"{self.name} runs again"
+            return "" if self.told else f"{self.name} runs again"
         return ""
+
+    def _pause(self, now: float, code: int) -> float:
+        """How long to wait before it starts again: long where it said that somebody must mend a file."""
+        self.deaths += 1
+        if code == WRONG_USE:
+            self.wait_s = RESTART_WRONG_S
+        elif now - self.started > QUIET_S:
+            self.wait_s = RESTART_S_MIN
+        else:
+            self.wait_s = min(2 * self.wait_s, RESTART_S_MAX)
+        return self.wait_s
+
+    def _ended(self, code: int) -> str:
+        """How it ended, in words; nothing when it ends as it did before for want of the same thing."""
+        said = self._last_words() if code == WRONG_USE else ""
+        if said and said == self.told:
+            return ""
+        self.told = said
+        why = f": {said}" if said else ""
+        return f"{self.name} ended with {code}{why}; again in {self.wait_s:.1f} s (log: {self.log})"
+
+    def _last_words(self) -> str:
+        text = self.log.read_bytes()[self._begins :].decode(errors="replace")
+        lines = [line for line in text.splitlines() if line and not line.startswith(MEND)]
+        return lines[-1] if lines else ""
+
+    def end(self, patience_s: float) -> None:
+        """End it for good: asked, then killed; nobody starts it again."""
+        self.signal(signal.SIGTERM)
+        if self.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(patience_s)
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal if it still runs."""

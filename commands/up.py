@@ -5,7 +5,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from commands.installation import Installation, Stop
+from commands.installation import Installation, Stop, is_free
 from config.load import load_plant
 from config.settings import read_settings
 
@@ -25,6 +25,9 @@ def run(arguments: argparse.Namespace) -> int:
     plants = {str(Path(folder).resolve()): load_plant(Path(folder)) for folder in arguments.plant}
     data = Path(arguments.data or settings.data).resolve()
     site = Installation(plants, data, arguments.port or settings.http_port, who="steward up")
+    if not is_free(site.port):
+        print(f"steward up: port {site.port} is taken: end what listens there, perhaps another Steward, or name a free one with --port", file=sys.stderr)  # fmt: skip
+        return 3
     with contextlib.ExitStack() as stack:
         stop = Stop()
         site.prepare()

@@ -1,0 +1,132 @@
+"""What is not there ends a command with 3, what is wrong with 2, each in words of what to do."""
+
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from commands import main
+from commands.access import write_secret
+from commands.supervising import RESTART_WRONG_S, Child
+from config.settings import environment_with
+
+ROOT = Path(__file__).parents[3]
+RIVERSIDE = str(ROOT / "config" / "plants" / "riverside")
+PROBLEMS = {
+    "bogus": (422, b'{"title": "Not valid", "detail": "there is no role bogus"}'),
+    "taken": (409, b'{"title": "Changed meanwhile", "detail": "there is somebody of that name"}'),
+    "broken": (500, b"oh"),
+}
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STEWARD_DATA", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch, data: Path) -> Iterator[None]:
+    """A server that has a problem with everybody, by the name asked for."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            status, body = next(said for name, said in PROBLEMS.items() if name in asked)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    write_secret(data / "secrets" / "token-owner", "known")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("STEWARD_HTTP_PORT", str(server.server_address[1]))
+        yield
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("refusing")
+def test_what_the_server_refuses_is_wrong_use_in_its_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.main(["user", "add", "li", "--roles", "bogus"]) == main.WRONG_USE
+    assert capsys.readouterr().err == "steward user: Not valid: there is no role bogus\n"
+    assert main.main(["user", "add", "taken"]) == main.WRONG_USE
+    assert "somebody of that name" in capsys.readouterr().err
+    assert main.main(["token", "create", "broken"]) == main.UNAVAILABLE
+    assert "answers 500: oh" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "variable"), [("server", "STEWARD_HTTP_PORT"), ("broker", "STEWARD_BROKER_PORT")])  # fmt: skip
+def test_a_port_that_is_taken_is_unavailable(
+    command: str,
+    variable: str,
+    taken: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, str(taken))
+    assert main.main([command, RIVERSIDE]) == main.UNAVAILABLE
+    said = capsys.readouterr().err
+    assert f"127.0.0.1:{taken}" in said
+    assert f"or set {variable}" in said
+
+
+def test_a_load_without_a_broker_is_unavailable(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["simulate", "load", "--port", "1", "--readings", "60"]
+    assert main.main(words) == main.UNAVAILABLE
+    assert "no broker takes the load at 127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_a_database_that_is_away_is_unavailable(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEWARD_LEDGER", f"sqlite:///{data / 'no' / 'ledger.db'}")
+    monkeypatch.setenv("STEWARD_HTTP_PORT", str(free()))
+    assert main.main(["server", RIVERSIDE]) == main.UNAVAILABLE
+    assert "the ledger cannot be reached" in capsys.readouterr().err
+
+
+def test_a_password_file_that_is_missing_is_named(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEWARD_BROKER_PASSWORD_FILE", str(data / "none"))
+    assert main.main(["edge", RIVERSIDE, "edge-a"]) == main.WRONG_USE
+    assert "STEWARD_BROKER_PASSWORD_FILE" in capsys.readouterr().err
+
+
+def free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_a_process_that_wants_something_mended_says_so_once(tmp_path: Path) -> None:
+    code = "import sys; print('secret x is missing\\n\\nsteward: mend the lines above', file=sys.stderr); sys.exit(2)"
+    one = Child("edge", [sys.executable, "-c", code], environment_with(), tmp_path / "edge.log")
+    one.start()
+    assert one.process is not None
+    one.process.wait(20)
+    assert "ended with 2: secret x is missing; again in 60.0 s" in one.look()
+    assert one.wait_s == RESTART_WRONG_S
+    one.restart_at = 1.0
+    assert one.look() == ""
+    one.process.wait(20)
+    assert one.look() == ""
+    assert one.deaths == 2

@@ -1,0 +1,187 @@
+"""Processes of one installation: who may read what they write, whom they answer to, and how they end."""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from commands import main
+from commands.access import private_folder, write_secret
+from commands.delivering import OutboxCount, outbox_counts
+from commands.demo import proven
+from commands.installation import Installation
+from commands.local_http import open_local
+from commands.server import keep_first_start_link
+from commands.serving import RUN_HEADER
+from commands.supervising import Child
+from config.settings import Settings, environment_with
+
+ROOT = Path(__file__).parents[3]
+RIVERSIDE = str(ROOT / "config" / "plants" / "riverside")
+FOREVER = (
+    "import asyncio, sys\n"
+    "from commands.serving import run_until_asked\n"
+    "async def main():\n"
+    "    print('ready', flush=True)\n"
+    "    await asyncio.Event().wait()\n"
+    "sys.exit(run_until_asked(main()))\n"
+)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@contextmanager
+def answering(**headers: str) -> Iterator[int]:
+    """A server that answers everything with 200; yields its port."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+# --- what lies on the disk
+
+
+def test_a_watched_server_tells_the_first_link_to_its_file_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(data=tmp_path)
+    keep_first_start_link("/setup?link=by-hand", settings)
+    assert "by-hand" in capsys.readouterr().err
+    monkeypatch.setenv("STEWARD_PARENT", str(os.getpid()))
+    keep_first_start_link("/setup?link=watched", settings)
+    shown = capsys.readouterr()
+    assert "watched" not in shown.out + shown.err
+    path = tmp_path / "first-start-link"
+    assert path.read_text(encoding="utf-8") == "http://127.0.0.1:8080/setup?link=watched\n"
+    assert mode(path) == 0o600
+
+
+def test_a_link_ends_with_the_first_administrator(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    site = Installation({}, tmp_path, 8080)
+    keep_first_start_link("/setup?link=once", settings)
+    assert site.address().endswith("link=once")
+    keep_first_start_link(None, settings)
+    assert site.address() == "http://127.0.0.1:8080"
+    keep_first_start_link(None, settings)
+
+
+def test_nobody_else_reads_data_and_logs(tmp_path: Path) -> None:
+    data = tmp_path / "a" / "data"
+    data.mkdir(parents=True, mode=0o755)
+    private_folder(data)
+    assert mode(data) == 0o700
+    log = data / "logs" / "child.log"
+    log.parent.mkdir()
+    log.touch(mode=0o644)
+    child = Child("child", [sys.executable, "-c", ""], environment_with(), log)
+    child.start()
+    assert mode(log) == 0o600
+    child.end(10)
+    assert child.look() == ""
+
+
+def test_a_secret_is_no_moment_readable_by_others(tmp_path: Path) -> None:
+    (tmp_path / "secret.part").touch(mode=0o644)
+    write_secret(tmp_path / "secret", "said")
+    assert mode(tmp_path / "secret") == 0o600
+
+
+# --- whose server it is
+
+
+def test_up_refuses_a_port_that_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        words = ["up", RIVERSIDE, "--data", str(tmp_path), "--port", str(port)]
+        assert main.main(words) == main.UNAVAILABLE
+    assert f"port {port} is taken" in capsys.readouterr().err
+
+
+def test_another_server_on_the_port_is_not_taken_for_ours(tmp_path: Path) -> None:
+    site = Installation({}, tmp_path, 0)
+    with answering() as site.port:
+        assert not site._answers()
+    with answering(**{RUN_HEADER: "another"}) as site.port:
+        assert not site._answers()
+    with answering(**{RUN_HEADER: site.run_id}) as site.port:
+        assert site._answers()
+
+
+def test_local_calls_go_past_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with answering() as port, open_local(f"http://127.0.0.1:{port}/", 5) as answer:
+        assert answer.status == 200
+
+
+# --- how they end
+
+
+def said_ready(process: subprocess.Popen[str]) -> bool:
+    assert process.stdout is not None
+    return process.stdout.readline() == "ready\n"
+
+
+def test_the_end_of_the_terminal_ends_a_process_well() -> None:
+    with subprocess.Popen([sys.executable, "-c", FOREVER], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # fmt: skip
+        assert said_ready(process)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(20) == 0
+
+
+def test_a_process_ends_when_its_parent_was_killed() -> None:
+    parent = (
+        "import os, subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', sys.argv[1]], env={**os.environ, 'STEWARD_PARENT': str(os.getpid())}).wait()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent, FOREVER], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # fmt: skip
+        assert said_ready(process)
+        process.kill()
+        assert process.stdout is not None
+        readable, _, _ = select.select([process.stdout], [], [], 20)
+        assert readable, "the child still holds its end of the pipe"
+        assert process.stdout.read() == ""
+
+
+# --- what a report proves
+
+
+def test_an_outbox_that_was_only_just_begun_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "edge").mkdir()
+    (tmp_path / "edge" / "x.a.outbox").touch()
+    assert outbox_counts(tmp_path) == {"x.a": OutboxCount(0, 0, 0, 0)}
+
+
+@pytest.mark.parametrize(("lost", "doubled", "yes"), [(0, 0, True), (1, 0, False), (0, 1, False), (None, 0, False), (0, None, False)])  # fmt: skip
+def test_a_report_proves_only_what_it_counted(
+    lost: int | None, doubled: int | None, *, yes: bool
+) -> None:
+    assert proven({"lost": lost, "doubled": doubled}) is yes
