@@ -176,7 +176,7 @@ async def test_a_week_without_the_planner_gives_what_a_week_with_it_gives(plant:
     for world in (steady, late):
         await world.planning.tick(START)
         ran(world, START, START + 3 * DAY, START + 3 * DAY + 25 * MIN, START + 9 * DAY)
-    for minute in range(0, 8 * 24 * 60, 7):
+    for minute in range(0, 8 * 24 * 60, 29):
         await steady.planning.tick(START + minute * MIN)
     await steady.planning.tick(START + 8 * DAY)
     await late.another().tick(START + 8 * DAY)
