@@ -152,7 +152,7 @@ class People:
         secret, now = secrets.token_urlsafe(32), self._clock.now()
         data = {
             "person": name, "csrf": secrets.token_urlsafe(24),
-            "created": now, "expires": now + SESSION_MS,
+            "created": now, "expires": now + SESSION_MS, "password": row.version if row else 0,
         }  # fmt: skip
         row = DeskRow(SESSION, "", digest(secret), True, data)
         self._desk.append([self._event(name, "signed_in", name, row.id)], [row])
@@ -168,12 +168,15 @@ class People:
         self._desk.append([self._event(name, "signed_out", name, row.id)], [ended])
 
     def by_session(self, secret: str) -> Caller | None:
-        """Whose session it is, None if there is none (any more)."""
+        """Whose session it is, None if there is none (any more). A new password ends those before it."""
         row = self._desk.row(SESSION, "", digest(secret))
         if row is None or not row.open or row.data["expires"] <= self._clock.now():
             return None
         person = self._desk.row(PERSON, "", row.data["person"])
-        if person is None or not person.open:
+        password = self._desk.row(PASSWORD, "", row.data["person"])
+        if person is None or not person.open or password is None:
+            return None
+        if row.data.get("password") != password.version:
             return None
         return _caller(person.data, csrf=row.data["csrf"], session=row.id)
 
@@ -261,15 +264,16 @@ class People:
         return f"/setup?link={link}" if link else None
 
     def new_link(self, name: str, by: str) -> str:
-        """A one-time link by which a person chooses a new password.
+        """A one-time link by which a person chooses a new password; it ends the earlier ones.
 
         Raises:
             Problem: `not-found`.
+            Conflict: another was made or used at the same time.
         """
         self._member(name)
         link = secrets.token_urlsafe(32)
         event = self._event(name, "link_made", by, digest(link))
-        self._desk.append([event], [self._link(link, name)])
+        self._desk.append([event], [*self._ended_links(name), self._link(link, name)])
         return f"/setup?link={link}"
 
     def close(self, name: str, by: str) -> None:
@@ -307,12 +311,8 @@ class People:
         """
         if self._desk.rows(PERSON, limit=1):
             return None
-        old = [
-            DeskRow(LINK, "", r.id, False, r.data, r.version + 1)
-            for r in self._desk.rows(LINK, open_only=True)
-        ]
         link = secrets.token_urlsafe(32)
-        self._desk.append([], [*old, self._link(link, "")])
+        self._desk.append([], [*self._ended_links(""), self._link(link, "")])
         return f"/setup?link={link}"
 
     def link_person(self, link: str) -> str | None:
@@ -325,6 +325,8 @@ class People:
     def set_up(self, link: str, name: str, password: str) -> None:
         """Use a link: the first one makes the first admin, an invitation sets its password.
 
+        Sessions and unused links of that person end with it.
+
         Raises:
             Problem: `link-used`, `invalid`.
         """
@@ -334,9 +336,9 @@ class People:
         if whose and whose != name:
             raise Problem("invalid", "the link was made for somebody else")
         check_password(password)
-        row = self._desk.row(LINK, "", digest(link))
-        version = row.version + 1 if row else 1
-        rows = [DeskRow(LINK, "", digest(link), False, row.data if row else {}, version)]
+        rows = self._ended_links(whose)
+        if digest(link) not in {row.id for row in rows}:
+            raise Problem("link-used")
         if not whose:
             rows.append(self._person(name, ["admin"], ["*"]))
         rows.append(self._password(name, password))
@@ -368,6 +370,14 @@ class People:
     def _link(self, link: str, person: str) -> DeskRow:
         data = {"person": person, "expires": self._clock.now() + LINK_MS}
         return DeskRow(LINK, "", digest(link), True, data)
+
+    def _ended_links(self, person: str) -> list[DeskRow]:
+        """Rows that end every unused link of a person (empty: the first admin's)."""
+        return [
+            DeskRow(LINK, "", r.id, False, r.data, r.version + 1)
+            for r in self._desk.rows(LINK, open_only=True)
+            if r.data["person"] == person
+        ]
 
     def _event(self, subject: str, kind: str, by: str, key: str) -> DeskEvent:
         return DeskEvent(

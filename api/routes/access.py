@@ -35,25 +35,27 @@ def services_of(request: Request) -> Services:
 Given = Annotated[Services, Depends(services_of)]
 
 
+async def known_caller(request: Request, services: Services) -> Caller | None:
+    """Whose token or session the request carries now; None if it ended or there is none."""
+    people, header = services.people, request.headers.get("authorization", "")
+    if header:
+        scheme, _, token = header.partition(" ")
+        right = scheme.lower() == "bearer"
+        return await services.offload(lambda: people.by_token(token.strip())) if right else None
+    cookie = request.cookies.get(COOKIE, "")
+    return await services.offload(lambda: people.by_session(cookie)) if cookie else None
+
+
 async def maybe_caller(request: Request, services: Given) -> Caller | None:
     """The caller by token or session, None if there is none. A session's changes need its CSRF word.
 
     Raises:
         Problem: `csrf`, or `not-signed-in` for a token that is not right.
     """
-    header = request.headers.get("authorization", "")
-    if header:
-        scheme, _, token = header.partition(" ")
-        people = services.people
-        caller = await services.offload(lambda: people.by_token(token.strip()))
-        if scheme.lower() != "bearer" or caller is None:
-            raise Problem("not-signed-in")
-        return caller
-    cookie = request.cookies.get(COOKIE, "")
-    if not cookie:
-        return None
-    caller = await services.offload(lambda: services.people.by_session(cookie))
-    if caller is not None and request.method not in SAFE:
+    caller = await known_caller(request, services)
+    if caller is None and request.headers.get("authorization", ""):
+        raise Problem("not-signed-in")
+    if caller is not None and caller.session and request.method not in SAFE:
         word = request.headers.get("x-csrf", "")
         if not compare_digest(word.encode(), caller.csrf.encode()):
             raise Problem("csrf")

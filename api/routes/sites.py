@@ -7,10 +7,8 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from api import history as histories
-from api.feed import Feed
-from api.people import Caller
 from api.problems import Problem
-from api.routes.access import COOKIE, ID, Anyone, Given, Site, json
+from api.routes.access import ID, Anyone, Given, Site, json, known_caller
 from api.services import Services
 from api.shapes import BucketHistory, Live, Overview, RawHistory, SiteDetail, SiteRow
 from api.site_views import live_columns, overview, site_detail, site_row
@@ -63,35 +61,34 @@ async def live(
 @site_router.get("/live/stream", response_class=StreamingResponse)
 async def live_stream(
     plant: Site,
-    caller: Anyone,
     services: Given,
     request: Request,
     last_event_id: Annotated[str, Header(max_length=40)] = "",
 ) -> Response:
     """Server-sent events: snapshot or changes since `Last-Event-ID`, then changes, serials, beats."""
-    frames = _while_valid(services.feeds[plant.site], last_event_id, caller, services, request)
+    frames = _while_valid(plant.site, last_event_id, services, request)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
 
 
 async def _while_valid(
-    feed: Feed, last_event_id: str, caller: Caller, services: Services, request: Request
+    site: str, last_event_id: str, services: Services, request: Request
 ) -> AsyncIterator[bytes]:
-    """Frames until the session ends: looked at again every `FRAMES_PER_CHECK` frames."""
-    cookie, count = request.cookies.get(COOKIE, ""), 0
-    frames = feed.listen(last_event_id)
+    """Frames until session or token ends: looked at again every `FRAMES_PER_CHECK` frames."""
+    count, frames = 0, services.feeds[site].listen(last_event_id)
     try:
         async for frame in frames:
             yield frame
             count += 1
-            if caller.session and count % FRAMES_PER_CHECK == 0 and await _ended(services, cookie):
+            if count % FRAMES_PER_CHECK == 0 and await _ended(site, services, request):
                 return
     finally:
         await frames.aclose()  # type: ignore[attr-defined]  # an async generator has it
 
 
-async def _ended(services: Services, cookie: str) -> bool:
-    return await services.offload(lambda: services.people.by_session(cookie)) is None
+async def _ended(site: str, services: Services, request: Request) -> bool:
+    caller = await known_caller(request, services)
+    return caller is None or not caller.may_see(site)
 
 
 @site_router.get("/history", response_model=RawHistory | BucketHistory)

@@ -227,6 +227,24 @@ async def test_the_stream_ends_with_the_session(monkeypatch: pytest.MonkeyPatch)
     assert (status, len(bodies)) == (200, 1)
 
 
+async def test_the_stream_ends_with_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    web = Web()
+    monkeypatch.setattr("api.routes.sites.FRAMES_PER_CHECK", 1)
+    people = web.services.people
+    wall = people.make_token("wall", ["viewer"], ["*"], "test")
+    by_token, calls = people.by_token, []
+
+    def revoking(token: str) -> Caller | None:
+        calls.append(1)
+        if len(calls) == 2:
+            people.revoke(wall.split("_")[1], "wang")
+        return by_token(token)
+
+    people.by_token = revoking  # type: ignore[method-assign]  # it is revoked after the first look
+    status, bodies = await stream(web, [(b"authorization", b"Bearer " + wall.encode())])
+    assert (status, len(bodies), len(calls)) == (200, 1, 2)
+
+
 async def test_the_feeds_end_with_the_application() -> None:
     web = Web()
     feed = web.services.feeds[SITE]

@@ -282,3 +282,34 @@ def test_a_desk_that_is_in_conflict_keeps_nobody(office: Office) -> None:
 
 def test_a_hash_that_cannot_be_read_opens_nothing() -> None:
     assert not CHEAP.verify("not a hash", PASSWORD)
+
+
+def test_a_new_password_ends_the_sessions_before_it(office: Office) -> None:
+    office.people.add("li", ["viewer"], ["*"], by="cli", password=PASSWORD)
+    office.people.add("wang", ["admin"], ["*"], by="cli", password=PASSWORD)
+    old, others = office.people.sign_in("li", PASSWORD), office.people.sign_in("wang", PASSWORD)
+    link = link_of(office.people.new_link("li", "wang"))
+    assert office.people.by_session(old) is not None
+    office.people.set_up(link, "li", "another password")
+    assert office.people.by_session(old) is None
+    assert office.people.by_session(others) is not None
+    assert office.people.by_session(office.people.sign_in("li", "another password")) is not None
+
+
+def test_a_new_link_ends_the_earlier_ones_of_the_same_person_only(office: Office) -> None:
+    first = link_of(office.people.add("li", ["viewer"], ["*"], by="cli"))
+    others = link_of(office.people.add("wang", ["viewer"], ["*"], by="cli"))
+    second = link_of(office.people.new_link("li", "cli"))
+    assert office.people.link_person(first) is None
+    with refused("link-used"):
+        office.people.set_up(first, "li", PASSWORD)
+    assert [office.people.link_person(link) for link in (second, others)] == ["li", "wang"]
+
+
+def test_a_link_that_is_used_ends_the_unused_ones(office: Office) -> None:
+    office.people.add("li", ["viewer"], ["*"], by="cli")
+    first, second = "first link", "second link"
+    office.desk.append([], [office.people._link(secret, "li") for secret in (first, second)])
+    office.people.set_up(second, "li", PASSWORD)
+    with refused("link-used"):
+        office.people.set_up(first, "li", "another password")
