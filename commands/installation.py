@@ -55,6 +55,8 @@ class Installation:
     by_name: dict[str, Child] = field(default_factory=dict)
     broker_port: int = field(default_factory=free_port)
     origin_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    start_ms: int = 0
+    """What its clock says at the origin; 0: the wall's time."""
     started: float = field(default_factory=time.monotonic)
     run_id: str = field(default_factory=lambda: secrets.token_hex(8))
     """By this its server is told from another that holds the port."""
@@ -134,6 +136,7 @@ class Installation:
             STEWARD_HTTP_PORT=str(self.port),
             STEWARD_CLOCK_ORIGIN_MS=str(self.origin_ms),
             STEWARD_CLOCK_FACTOR=str(self.speed),
+            STEWARD_CLOCK_START_MS=str(self.start_ms),
         )
 
     def wait_for_server(self, stop: Stop) -> bool:

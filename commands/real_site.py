@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,8 +30,9 @@ from simulators.serving import Access, serving
 from simulators.verdict import History, judge
 
 SPEED = 10.0
-SETTLING_S = 30.0
-"""Seconds of the run's clock before the scenario begins: every line has been read once."""
+LOOK_S = 0.1
+READY_S_MAX = 90.0
+"""Real seconds within which every device must have been read once."""
 
 
 class Cut:
@@ -109,6 +111,19 @@ class RealSite:
             stack.push_async_callback(_end, technician)
             yield
 
+    async def every_device_read(self) -> None:
+        """Until each device has given a usable value. Raises RuntimeError naming those that did not."""
+        deadline = time.monotonic() + READY_S_MAX
+        while silent := await asyncio.to_thread(self._silent):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no value came from {', '.join(sorted(silent))}")
+            await asyncio.sleep(LOOK_S)
+
+    def _silent(self) -> set[str]:
+        live = ask(self.site.settings, f"sites/{self.plant.site}/live")
+        usable = {p for p, value in zip(live["points"], live["value"], strict=True) if value is not None}  # fmt: skip
+        return {id for id, device in self.plant.devices.items() if not usable & {p.id for p in self.plant.points.values() if p.device == id}}  # fmt: skip
+
     def _access(self) -> Access:
         settings = self.site.settings
         users = {line.id: device_user(self.plant.site, line.id) for line in self.plant.lines.values() if line.kind == "mqtt"}  # fmt: skip
@@ -162,25 +177,20 @@ async def _end(task: asyncio.Task[Any]) -> None:
 
 
 def run_real(scenario: Scenario, plant: Plant, seed: int | None = None) -> Verdict:
-    """Play it to its end, ten times faster than the clock."""
-    del plant
+    """Play it to its end, ten times faster than the clock, at the time that it names."""
     used = scenario.seed if seed is None else seed
+    start_ms = scenario.start_ms(plant.time_zone)
     with tempfile.TemporaryDirectory(prefix="steward-real-") as folder:
-        history = asyncio.run(_play(scenario, Path(folder), used))
+        history = asyncio.run(_play(scenario, start_ms, Path(folder), used))
     return Verdict(scenario.name, used, judge(scenario, history))
 
 
-async def _play(scenario: Scenario, data: Path, seed: int) -> History:
-    ports = {line.id: f"127.0.0.1:{free_port()}" for line in load_plant(PLANT).lines.values() if line.kind != "mqtt"}  # fmt: skip
-    plain = load_plant(PLANT)
-    site = Installation({str(PLANT): plain}, data, free_port(), SPEED, "steward simulate", ports)
-    broker = {line.id: f"127.0.0.1:{site.broker_port}" for line in plain.lines.values() if line.kind == "mqtt"}  # fmt: skip
-    plant = load_plant(PLANT, endpoints={**ports, **broker})
-    clock = ScaledClock(origin_ms=site.origin_ms, factor=SPEED)
-    real = RealSite(site, plant, Estate(plant, seed), clock)
+async def _play(scenario: Scenario, start_ms: int, data: Path, seed: int) -> History:
+    real = _real_site(data, seed, start_ms)
+    clock, plant = real.clock, real.plant
     async with real.running():
-        begin = clock.monotonic() + SETTLING_S
-        start_ms = clock.now() + round(SETTLING_S * 1000)
+        await real.every_device_read()
+        begin, began_ms = clock.monotonic(), clock.now()
         for action in scenario.actions:
             await clock.sleep_until(begin + action.t)
             await real.act(action)
@@ -189,6 +199,16 @@ async def _play(scenario: Scenario, data: Path, seed: int) -> History:
     decisions, desk = SqlDecisions(engine), SqlDesk(engine)
     ordering = Ordering({plant.site: plant}, desk, clock)
     try:
-        return history_of(plant, decisions, desk, ordering, start_ms)
+        return history_of(plant, decisions, desk, ordering, began_ms)
     finally:
         decisions.close()
+
+
+def _real_site(data: Path, seed: int, first_ms: int) -> RealSite:
+    plain = load_plant(PLANT)
+    ports = {line.id: f"127.0.0.1:{free_port()}" for line in plain.lines.values() if line.kind != "mqtt"}  # fmt: skip
+    site = Installation({str(PLANT): plain}, data, free_port(), SPEED, "steward simulate", ports, start_ms=first_ms)  # fmt: skip
+    broker = {line.id: f"127.0.0.1:{site.broker_port}" for line in plain.lines.values() if line.kind == "mqtt"}  # fmt: skip
+    plant = load_plant(PLANT, endpoints={**ports, **broker})
+    clock = ScaledClock(origin_ms=site.origin_ms, factor=SPEED, start_ms=first_ms)
+    return RealSite(site, plant, Estate(plant, seed), clock)

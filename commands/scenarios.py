@@ -1,6 +1,6 @@
 """Runs one scenario over a virtual site and holds what followed against what must follow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from commands.virtual import VirtualSite
 from config.clock import VirtualClock, VirtualLoop, run_virtual
 from config.plant import Plant
 from simulators.scenario import Action, Scenario
-from simulators.verdict import History, Row, judge, passed
+from simulators.verdict import Event, History, Row, judge, passed
 
 PLANTS = Path(__file__).parent.parent / "config" / "plants"
 
@@ -69,13 +69,20 @@ async def _act(site: VirtualSite, action: Action) -> None:
 def history_of(
     plant: Plant, decisions: Decisions, desk: Desk, ordering: Ordering, start: int
 ) -> History:
-    """What ledger and desk say happened since `start` (UTC ms)."""
+    """What ledger and desk say happened since `start` (UTC ms); what began before it is left out."""
     events = decisions.since(0, 1_000_000)
     return History(
-        alarms=tuple(_alarms(plant, events, start)),
-        orders=tuple(_orders(plant, desk, ordering, start)),
+        alarms=_begun_since(_alarms(plant, events, start), "alarm"),
+        orders=_begun_since(_orders(plant, desk, ordering, start), "order"),
         occurrences=tuple(_occurrences(events, start)),
     )
+
+
+def _begun_since(events: Iterable[Event], id: str) -> tuple[Event, ...]:
+    """Without the whole story of each alarm or order whose first event lies before the start."""
+    told = tuple(events)
+    before = {event[id] for event in told if event["t"] < 0}
+    return tuple(event for event in told if event[id] not in before)
 
 
 def _alarms(plant: Plant, events: Sequence[LedgerEvent], start: int) -> Iterator[dict[str, Any]]:

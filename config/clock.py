@@ -28,19 +28,20 @@ class Clock(Protocol):
 class ScaledClock:
     """Wall time times a factor from an origin; factor 1 is real time.
 
-    Every process given the same `origin_ms` (wall UTC ms at which both times agree) and `factor`
-    tells the same time.
+    Every process given the same `origin_ms` (wall UTC ms), `factor` and `start_ms` (what this clock
+    says at the origin; the wall's own time if 0) tells the same time.
     """
 
-    def __init__(self, *, origin_ms: int = 0, factor: float = 1.0) -> None:
+    def __init__(self, *, origin_ms: int = 0, factor: float = 1.0, start_ms: int = 0) -> None:
         if factor <= 0:
             raise ValueError(f"factor must be above 0, got {factor}")
         self._origin_ms = origin_ms
+        self._start_ms = start_ms or origin_ms
         self.factor = factor
 
     def now(self) -> int:
         wall = time.time_ns() // 1_000_000
-        return self._origin_ms + round((wall - self._origin_ms) * self.factor)
+        return self._start_ms + round((wall - self._origin_ms) * self.factor)
 
     def monotonic(self) -> float:
         return _steady_s() * self.factor

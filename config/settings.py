@@ -19,7 +19,7 @@ class Settings:
     """What every Steward process may be told by `STEWARD_<NAME>` variables.
 
     `store` is `duckdb` or `influxdb`; `ledger` an SQLAlchemy URL or empty for SQLite in `data`.
-    `clock_origin_ms` and `clock_factor` are the same for all processes of one run.
+    `clock_origin_ms`, `clock_factor` and `clock_start_ms` are the same for all processes of one run.
     """
 
     data: Path = Path("steward-data")
@@ -37,6 +37,7 @@ class Settings:
     influx_token_file: str = ""
     clock_origin_ms: int = 0
     clock_factor: float = 1.0
+    clock_start_ms: int = 0
     secrets: Path = field(default_factory=lambda: Path("secrets"))
     log_level: str = "INFO"
 
@@ -48,7 +49,9 @@ class Settings:
 
     def clock(self) -> ScaledClock:
         """The clock that all processes of this run share."""
-        return ScaledClock(origin_ms=self.clock_origin_ms, factor=self.clock_factor)
+        return ScaledClock(
+            origin_ms=self.clock_origin_ms, factor=self.clock_factor, start_ms=self.clock_start_ms
+        )
 
 
 KNOWN = frozenset(f"STEWARD_{f.name.upper()}" for f in fields(Settings))
@@ -58,6 +61,7 @@ BOUNDS = {
     "http_port": (1, 65_535),
     "broker_port": (1, 65_535),
     "clock_origin_ms": (0, 4_102_444_800_000),
+    "clock_start_ms": (0, 4_102_444_800_000),
 }
 """Setting to the lowest and highest whole number that it may be; the clock's end is the year 2100."""
 CHOICES = {"store": ("duckdb", "influxdb"), "log_level": ("DEBUG", "INFO", "WARNING", "ERROR")}

@@ -52,6 +52,7 @@ def judge(scenario: Scenario, history: History) -> tuple[Row, ...]:
         rows.append(_other_alarms(scenario.expected, history))
     if scenario.no_other_orders:
         rows.append(_other_orders(scenario.expected, history))
+        rows.append(_nothing_contradicted(scenario.expected, history))
     return tuple(rows)
 
 
@@ -164,6 +165,14 @@ def _other_orders(expected: Iterable[Expected], history: History) -> Row:
     names = [one.cause for one in expected if isinstance(one, OrderExpected)]
     opened = [e for e in history.orders if e["kind"] == "opened" and e.get("order_kind") == "fault"]
     return _nothing_else("work orders", names, opened)
+
+
+def _nothing_contradicted(expected: Iterable[Expected], history: History) -> Row:
+    """No claim is called untrue but those that must be; other verdicts come from the time of year."""
+    named = {(one.duty, one.asset) for one in expected if isinstance(one, OccurrenceExpected)}
+    others = [e for e in history.occurrences if e["verdict"] == "contradicted" and (e["duty"], e["asset"]) not in named]  # fmt: skip
+    told = [f"{e['duty']} of {e['asset']}" for e in others]
+    return Row("no other claim contradicted", "nothing", ", ".join(told) or "nothing", not others)
 
 
 def _nothing_else(what: str, names: Sequence[str], events: Iterable[Event]) -> Row:

@@ -85,6 +85,15 @@ def test_an_expectation_is_held_against_what_followed(
     assert row.seen
 
 
+def test_nothing_else_means_that_no_other_claim_is_contradicted() -> None:
+    def seen(verdict: str) -> History:
+        return History(occurrences=[{"t": 5, "duty": "patrol", "asset": "pit", "verdict": verdict}])
+
+    assert passed(judge(scenario(alone=True), seen("confirmed")))
+    *_, row = judge(scenario(alone=True), seen("contradicted"))
+    assert (row.ok, row.seen) == (False, "patrol of pit")
+
+
 def test_nothing_else_means_no_other_alarm_and_no_other_fault_order() -> None:
     wanted = scenario(AlarmExpected(TRIPPED), OrderExpected(TRIPPED), alone=True)
     planned = order(5, "opened", order="W7", order_kind="inspection", rule="lubricate", asset="a-booster")  # fmt: skip
@@ -92,7 +101,7 @@ def test_nothing_else_means_no_other_alarm_and_no_other_fault_order() -> None:
     more = History([*TRIP, alarm(20, "raised", **OTHER)], [*DONE, order(21, "opened", **OTHER)])
     rows = judge(wanted, more)
     assert not passed(rows)
-    assert [row.ok for row in rows] == [True, True, False, False]
+    assert [row.ok for row in rows] == [True, True, False, False, True]
     assert "low-pressure@a-booster of a-booster 20.0 s" in rows[2].seen
 
 
