@@ -79,6 +79,7 @@ def build_agent(
         ),
         clock=clock,
         rng=rng,
+        pace=settings.clock_factor,
     )  # fmt: skip
 
 

@@ -58,6 +58,8 @@ class Agent:
     clock: Clock
     rng: np.random.Generator
     version: str = "0.1.0"
+    pace: float = 1.0
+    """How much faster its clock runs than the wires to the broker: what it waits there is in real time."""
     stats: AgentStats = field(default_factory=AgentStats)
     session_stats: SessionStats = field(default_factory=SessionStats)
     pollers: list[Poller] = field(init=False)
@@ -207,6 +209,7 @@ class Agent:
     def _session(self) -> Session:
         return Session(
             agent=self.id,
+            pace=self.pace,
             outbox=self.outbox,
             clock=self.clock,
             connection=self.outbox.connect(self.clock.now()),

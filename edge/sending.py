@@ -9,7 +9,7 @@ from edge.outbox import Outbox
 from edge.readings import LANES, Committed, Lane
 
 RESEND_AFTER_S: Final = 2.0
-RESEND_S_MAX: Final = 16.0
+DOUBLINGS_MAX: Final = 3
 REPEAT_S_MIN: Final = 1.0
 """A lane is not sent again oftener than this because its mark came again."""
 STUCK_AFTER_S: Final = 60.0
@@ -39,7 +39,12 @@ class _Flight:
     tried: float = 0.0
     since: float | None = None
     repeated: float = float("-inf")
-    wait_s: float = RESEND_AFTER_S
+    waits: int = 0
+    """How often it was sent again in vain: each time it waits twice as long, up to a bound."""
+
+    @property
+    def wait_s(self) -> float:
+        return RESEND_AFTER_S * 2.0 ** min(self.waits, DOUBLINGS_MAX)
 
 
 @dataclass(slots=True)
@@ -48,6 +53,7 @@ class Sending:
 
     outbox: Outbox
     connection: int
+    pace: float = 1.0
     answered: bool = False
     heard: float = float("-inf")
     """When the collector itself was last heard (monotonic seconds): by a mark with the number of this
@@ -97,13 +103,13 @@ class Sending:
         for lane, flight in self._flights.items():
             if self.outbox.mark(lane) != before[lane]:
                 flight.tried = monotonic
-                flight.wait_s = RESEND_AFTER_S
+                flight.waits = 0
                 flight.since = monotonic if self._flying(lane) else None
 
     def _repeat(self, monotonic: float) -> None:
         for lane, flight in self._flights.items():
-            flight.wait_s = RESEND_AFTER_S
-            if monotonic - flight.repeated >= REPEAT_S_MIN and self._flying(lane):
+            flight.waits = 0
+            if monotonic - flight.repeated >= REPEAT_S_MIN * self.pace and self._flying(lane):
                 flight.repeated = flight.tried = monotonic
                 flight.sent = 0
 
@@ -119,9 +125,9 @@ class Sending:
         if not self.answered or self.epoch != self.outbox.epoch:
             return None
         for lane, flight in self._flights.items():
-            if self._flying(lane) and monotonic - flight.tried >= flight.wait_s:
+            if self._flying(lane) and monotonic - flight.tried >= flight.wait_s * self.pace:
                 flight.sent, flight.tried = 0, monotonic
-                flight.wait_s = min(2 * flight.wait_s, RESEND_S_MAX)
+                flight.waits += 1
             payload = self._next_of(lane, flight, monotonic, now)
             if payload is not None:
                 return lane, payload

@@ -69,6 +69,7 @@ class Session:
     on_answer: Callable[[], None]
     refused: Callable[[OutboxRefused], None]
     stats: SessionStats
+    pace: float = 1.0
     answered: bool = False
     """Whether the collector has answered any birth of this connection."""
     _sending: Sending = field(init=False)
@@ -82,7 +83,7 @@ class Session:
     _warned: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        self._sending = Sending(self.outbox, self.connection)
+        self._sending = Sending(self.outbox, self.connection, pace=self.pace)
 
     async def run(self, publisher: Publisher) -> None:
         """Speak until the link is lost (`LinkLost` in a group) or the agent is stopped."""
