@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from api.desk.clocks import ClockView, clocks
+from api.desk.clocks import PAUSE_REASONS, ClockView, clocks
 from api.desk.work_orders import MOVES, WorkOrder, legal_moves, refuse, roles_of
 from api.looking import Look, Proving
 from api.ordering import Kept
@@ -82,7 +82,7 @@ def _move(order: WorkOrder, name: str, caller: Caller) -> MoveRow:
     row = MOVES[name]
     said = dict.fromkeys(row.needs, "said")
     refusal = refuse(order, name, by=caller.name, roles=caller.roles, said=said)
-    return {
+    told: MoveRow = {
         "move": name,
         "to": str(row.target),
         "roles": list(roles_of(order, row)),
@@ -90,6 +90,7 @@ def _move(order: WorkOrder, name: str, caller: Caller) -> MoveRow:
         "allowed": refusal is None,
         "why_not": refusal.reason if refusal else None,
     }
+    return {**told, "reasons": list(PAUSE_REASONS)} if name == "pause" else told
 
 
 def _event(event: DeskEvent) -> OrderEvent:

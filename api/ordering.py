@@ -300,6 +300,9 @@ def _problem(order: WorkOrder, name: str, refusal: Refusal) -> Problem:
     legal = list(refusal.legal)
     if refusal.reason == "role_missing":
         return Problem("role-missing", f"{name} is not yours to make", reason="role_missing")
+    if refusal.reason == "priority_not_yours":
+        detail = "planners change a priority, and operators when they triage"
+        return Problem("role-missing", detail, reason=refusal.reason)
     if refusal.reason in ("illegal_move", "unknown_move"):
         detail = (
             f"{name} is not possible from {order.state}; possible: {', '.join(legal) or 'none'}"

@@ -290,6 +290,11 @@ class People:
         gone = DeskRow(PERSON, "", name, False, row.data, row.version + 1)
         self._desk.append([self._event(name, "closed", by, name)], [gone])
 
+    def works_at(self, name: str, site: str) -> bool:
+        """Whether the person has an account and the site."""
+        row = self._desk.row(PERSON, "", name)
+        return row is not None and row.open and _caller(row.data).may_see(site)
+
     def sites_of(self, name: str) -> list[str]:
         """The scope of a person who has an account.
 

@@ -1,6 +1,6 @@
 """What HTTP says, as types: the views return them and openapi.json is made from them."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
@@ -368,7 +368,10 @@ class Order(TypedDict):
 
 
 class MoveRow(TypedDict):
-    """A move that the order's state allows, and whether it is the caller's to make."""
+    """A move that the order's state allows, and whether it is the caller's to make.
+
+    `reasons`, of a pause only, are those that stop the clocks; any other may be said as well.
+    """
 
     move: str
     to: str
@@ -376,6 +379,7 @@ class MoveRow(TypedDict):
     needs: list[str]
     allowed: bool
     why_not: str | None
+    reasons: NotRequired[list[str]]
 
 
 class OrderEvent(TypedDict):

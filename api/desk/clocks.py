@@ -30,7 +30,7 @@ class Mark:
 class Policy:
     """Limits in wall minutes per clock kind and priority. A warning is due at `warn_percent`.
 
-    `pause_reasons` are those that stop a clock; None: every reason does. `repeat_window_h` is
+    `pause_reasons` are those that stop a clock (rules-time 23); None: every reason does. `repeat_window_h` is
     counted from completion (rules-time 26).
     """
 
@@ -41,12 +41,22 @@ class Policy:
     pause_reasons: frozenset[str] | None = None
 
 
+PAUSE_REASONS = (
+    "waiting_for_part",
+    "access_refused",
+    "waiting_for_third_party",
+    "waiting_for_permit",
+    "unsafe_weather",
+)
+"""What the one who works cannot change; a pause for anything else is a pause all the same."""
+
 DEFAULT_POLICY = Policy(
-    version="wall-1",
+    version="wall-2",
     limits={
         "respond": {"critical": 15, "high": 30, "medium": 120, "low": 480},
         "resolve": {"critical": 240, "high": 480, "medium": 1440, "low": 4320},
     },
+    pause_reasons=frozenset(PAUSE_REASONS),
 )
 
 
@@ -141,7 +151,9 @@ def _feed(run: _Run, mark: Mark, stops: tuple[str, ...], policy: Policy) -> None
 
 
 def _accepted(reason: str, policy: Policy) -> bool:
-    return policy.pause_reasons is None or reason in policy.pause_reasons
+    """Whether the reason stops a clock; one that is written as words counts like its name."""
+    name = "_".join(reason.casefold().split())
+    return policy.pause_reasons is None or name in policy.pause_reasons
 
 
 def _end_pause(run: _Run, at: int) -> None:

@@ -312,7 +312,8 @@ def refuse(
 ) -> Refusal | None:
     """Why `by` may not make that move now, None if they may.
 
-    Reasons: `unknown_move`, `illegal_move`, `role_missing`, `not_assignee`, `<argument>_missing`.
+    Reasons: `unknown_move`, `illegal_move`, `role_missing`, `not_assignee`, `priority_not_yours`,
+    `<argument>_missing`.
     """
     legal = legal_moves(order)
     row = MOVES.get(name)
@@ -321,7 +322,7 @@ def refuse(
     if order.state not in sources(row, order.kind, by):
         return Refusal("illegal_move", legal)
     reason = "" if by == READINGS else _not_theirs(order, row, by, roles)
-    reason = reason or _missing(order, row, said)
+    reason = reason or _reprioritized(order, row, roles, said) or _missing(order, row, said)
     return Refusal(reason, legal) if reason else None
 
 
@@ -330,6 +331,16 @@ def _not_theirs(order: WorkOrder, row: Move, by: str, roles: Sequence[str]) -> s
         return "role_missing"
     others = row.name in OWN_WORK and order.assignee not in ("", by)
     return "not_assignee" if others and not set(roles) & set(SUPERVISORS) else ""
+
+
+def _reprioritized(
+    order: WorkOrder, row: Move, roles: Sequence[str], said: Mapping[str, str]
+) -> str:
+    """Deadlines move with the priority: planners change it, and operators when they triage."""
+    if said.get("priority", "") in ("", order.priority):
+        return ""
+    may = {PLANNER, *SUPERVISORS} | ({OPERATOR} if row.name == "triage" else set())
+    return "" if may & set(roles) else "priority_not_yours"
 
 
 def roles_of(order: WorkOrder, row: Move) -> tuple[str, ...]:

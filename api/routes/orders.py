@@ -140,6 +140,7 @@ async def move(
     """Make a move; an illegal one is refused with the legal ones, a stale one with 412."""
     said = {k: v for k, v in body.model_dump(exclude={"move"}).items() if v}
     actor = Actor(caller.name, caller.roles)
+    await _check_assignee(services, plant.site, caller, body.assignee or "")
     kept = await services.offload(lambda: services.ordering.find(plant.site, number))
     _check_match(kept, if_match)
     try:
@@ -147,6 +148,15 @@ async def move(
     except Conflict as error:
         raise Problem("stale" if if_match else "conflict") from error
     return json(_view(services, moved), headers=_tag(moved))
+
+
+async def _check_assignee(services: Services, site: str, caller: Caller, name: str) -> None:
+    """Refuse to give work to nobody: only to people of the site, or to oneself."""
+    if name in ("", caller.name):
+        return
+    if not await services.offload(lambda: services.people.works_at(name, site)):
+        detail = f"there is nobody {name} at this site"
+        raise Problem("invalid", detail, reason="assignee_unknown")
 
 
 def _check_match(kept: Kept, if_match: str) -> None:

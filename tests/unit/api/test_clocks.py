@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.desk.clocks import DEFAULT_POLICY, MINUTE, ClockView, Mark, Policy, clocks
+from api.desk.clocks import MINUTE, PAUSE_REASONS, ClockView, Mark, Policy, clocks
 
 H = 60
 POLICY = Policy(
@@ -211,10 +211,26 @@ def test_14_immediate_is_due_at_its_start() -> None:
     assert later.state == "breached"
 
 
-def test_every_reason_pauses_unless_the_policy_names_some() -> None:
+def test_every_reason_pauses_where_the_policy_names_none() -> None:
+    every = Policy("t", POLICY.limits)
     rows = marks(RAISED, ("pause", 60, "anything"))
-    assert clocks(rows, 100 * MINUTE)[1].state == "paused"
-    assert DEFAULT_POLICY.pause_reasons is None
+    assert clocks(rows, 100 * MINUTE, every)[1].state == "paused"
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        *((reason, "paused") for reason in PAUSE_REASONS),
+        ("Waiting  for part", "paused"),
+        ("lunch", "running"),
+        ("", "running"),
+    ],
+)
+def test_23_as_shipped_only_what_nobody_here_can_change_stops_a_clock(
+    reason: str, state: str
+) -> None:
+    rows = marks(RAISED, ("accept", 5), ("pause", 60, reason))
+    assert clocks(rows, 100 * MINUTE)[1].state == state
 
 
 def test_the_same_events_give_the_same_clocks_at_any_later_time_once_they_are_stopped() -> None:

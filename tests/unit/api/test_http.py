@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from api.aside import ASIDE
+from api.desk.clocks import PAUSE_REASONS
 from api.ordering import Ordering
 from api.ports import Conflict, DeskRow
 from api.services import Figure, Health, ask_id
@@ -542,7 +543,56 @@ async def test_an_illegal_move_is_refused_with_the_legal_ones(admin: httpx.Async
     assert (silent.status_code, silent.json()["reason"]) == (409, "reason_missing")
 
 
-async def test_a_move_on_a_stale_version_is_refused(admin: httpx.AsyncClient) -> None:
+async def test_a_technician_moves_no_deadline_by_a_priority(
+    web: Web, admin: httpx.AsyncClient
+) -> None:
+    await admin.post(f"{BASE}/orders", json={**NEW, "priority": "high"})
+    url = f"{BASE}/orders/202511-0001/moves"
+    await admin.post(url, json={"move": "triage"})
+    async with web.as_role("technician", name="li") as client:
+        await admin.post(url, json={"move": "dispatch", "assignee": "boss"})
+        reply = await client.post(
+            url, json={"move": "hand_over", "assignee": "li", "priority": "low"}
+        )
+    assert (reply.status_code, reply.json()["reason"]) == (403, "priority_not_yours")
+
+
+async def test_work_is_given_to_people_of_the_site_or_to_oneself(
+    web: Web, admin: httpx.AsyncClient
+) -> None:
+    people = web.services.people
+    people.add("li", ["technician"], ["hillside"], by="test")
+    people.add("wang", ["technician"], [SITE], by="test")
+    people.add("zhao", ["technician"], ["*"], by="test")
+    people.add("gone", ["technician"], ["*"], by="test")
+    people.close("gone", "test")
+    await admin.post(f"{BASE}/orders", json=NEW)
+    url = f"{BASE}/orders/202511-0001/moves"
+    await admin.post(url, json={"move": "triage"})
+    for nobody in ("li", "gone", "ghost", " wang", "readings"):
+        reply = await admin.post(url, json={"move": "dispatch", "assignee": nobody})
+        assert (reply.status_code, reply.json()["reason"]) == (422, "assignee_unknown")
+    for name in ("wang", "zhao", "boss"):
+        reply = await admin.post(url, json={"move": "dispatch", "assignee": name})
+        assert reply.json()["assignee"] == name
+
+
+async def test_a_pause_names_the_reasons_that_stop_the_clocks(
+    admin: httpx.AsyncClient,
+) -> None:
+    await admin.post(f"{BASE}/orders", json=NEW)
+    url = f"{BASE}/orders/202511-0001"
+    for move in ("triage", "dispatch", "accept", "depart", "arrive", "start"):
+        await admin.post(f"{url}/moves", json={"move": move, "assignee": "boss"})
+    moves = {m["move"]: m for m in (await admin.get(url)).json()["moves"]}
+    assert moves["pause"]["reasons"] == list(PAUSE_REASONS)
+    assert "reasons" not in moves["cancel"]
+    other = await admin.post(f"{url}/moves", json={"move": "pause", "reason": "lunch"})
+    assert (other.json()["state"], other.json()["clocks"][1]["state"]) == ("paused", "running")
+
+
+async def test_a_move_on_a_stale_version_is_refused(web: Web, admin: httpx.AsyncClient) -> None:
+    web.services.people.add("wang", ["technician"], [SITE], by="test")
     await admin.post(f"{BASE}/orders", json=NEW)
     url = f"{BASE}/orders/202511-0001/moves"
     body = {"move": "triage", "priority": "high"}

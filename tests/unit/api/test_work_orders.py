@@ -139,6 +139,27 @@ def test_work_is_done_by_whom_it_was_given_to_or_a_supervisor(
     assert (refusal.reason if refusal else None) == reason
 
 
+@pytest.mark.parametrize(
+    ("move", "state", "role", "reason"),
+    [
+        ("accept", "dispatched", "technician", "priority_not_yours"),
+        ("hand_over", "in_progress", "operator", "priority_not_yours"),
+        ("dispatch", "triaged", "operator", "priority_not_yours"),
+        ("triage", "reported", "operator", None),
+        ("dispatch", "triaged", "planner", None),
+        ("accept", "dispatched", "admin", None),
+    ],
+)
+def test_a_priority_is_changed_by_planners_and_at_triage(
+    move: str, state: str, role: str, reason: str | None
+) -> None:
+    said = {**SAID, "priority": "low"}
+    refusal = refuse(order(state), move, by="wang", roles=(role,), said=said)
+    assert (refusal.reason if refusal else None) == reason
+    same = {**SAID, "priority": "high"}
+    assert refuse(order(state), move, by="wang", roles=(role,), said=same) is None
+
+
 def test_work_that_is_nobodys_may_be_taken() -> None:
     one = order("dispatched", assignee="")
     assert refuse(one, "accept", by="li", roles=("technician",), said={}) is None
