@@ -29,6 +29,8 @@ Offload = Callable[[Callable[[], T]], Awaitable[T]]
 CURSOR = "following"
 PAGE = 500
 PERIOD_S = 1.0
+COLON = {"zh": "："}
+"""Between an asset and what is wrong with it, where a language writes it otherwise than `: `."""
 
 log = logging.getLogger(__name__)
 
@@ -296,4 +298,4 @@ def _title(plant: Plant, asset: str, name: Mapping[str, str]) -> dict[str, str]:
     """The asset's name and what is wrong or due with it, in every language that both have."""
     known = plant.assets.get(asset)
     languages = [tag for tag in name if known is None or tag in known.name]
-    return {tag: f"{known.name[tag]}: {name[tag]}" if known else name[tag] for tag in languages}
+    return {tag: f"{known.name[tag]}{COLON.get(tag, ': ')}{name[tag]}" if known else name[tag] for tag in languages}  # fmt: skip

@@ -35,7 +35,7 @@ def test_an_annunciated_alarm_becomes_one_fault_order(site: DeskSite) -> None:
     assert (order.asset, order.fault_class, order.priority) == ("a-booster", "pressure", "high")
     assert (order.alarm, order.rules, order.cause) == ("1", (HIGH,), "alarm:1")
     assert order.raised_at == START - 5000
-    assert order.title == {"en": "Booster A: Pressure high", "zh": "泵组A: 压力高"}
+    assert order.title == {"en": "Booster A: Pressure high", "zh": "泵组A：压力高"}
 
 
 def test_a_title_has_only_the_languages_that_both_names_have(site: DeskSite) -> None:
@@ -563,7 +563,7 @@ def test_an_occurrence_that_wants_an_order_gets_one_inspection(site: DeskSite) -
     site.tick()
     order = site.order().order
     assert (order.kind, order.occurrence, order.priority) == ("inspection", "o", "high")
-    assert order.title["zh"] == "泵组A: 试运行"
+    assert order.title["zh"] == "泵组A：试运行"
 
 
 def test_one_that_is_over_already_gets_none(site: DeskSite) -> None:

@@ -1,7 +1,7 @@
 /** The made-up API as a middleware of vite, with the headers that the real one sends. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connect, Plugin } from "vite";
-import { alarmEvents, alarms, columns, due, history, iso, makeMove, moves, orders, overview, plans, site, unknown } from "./world";
+import { alarmEvents, alarms, columns, counted, due, history, iso, makeMove, moves, orders, overview, plans, site, unknown } from "./world";
 
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -54,8 +54,8 @@ const routes: Route[] = [
     const reasons = [...(a.condition === "ABNORMAL" ? [{ id: "still_abnormal" }] : []), ...(a.latched ? [{ id: "latched" }] : []), ...(a.acknowledged ? [] : [{ id: "not_acknowledged" }])];
     return ok({ ...a, rule_detail: rule, why: { text: "", points: [point] }, why_not_cleared: reasons, events: alarmEvents(a) });
   })],
-  ["GET", /\/orders$/, ({ query }) => paged(orders.filter((o) => ["closed", "cancelled", "merged"].includes(o.state) === (query.get("state") === "closed") || query.get("state") === "all"))],
-  ["GET", /\/orders\/([\d-]+)$/, ({ match }) => find(orders, (o) => o.number === match[1], (o) => ok({ ...o, moves: moves(o, who !== "viewer") }))],
+  ["GET", /\/orders$/, ({ query }) => paged(orders.map(counted).filter((o) => ["closed", "cancelled", "merged"].includes(o.state) === (query.get("state") === "closed") || query.get("state") === "all"))],
+  ["GET", /\/orders\/([\d-]+)$/, ({ match }) => find(orders, (o) => o.number === match[1], (o) => ok({ ...counted(o), moves: moves(o, who !== "viewer") }))],
   ["POST", /\/orders\/([\d-]+)\/moves$/, ({ match, body: { move = "", ...said } }) => find(orders, (o) => o.number === match[1], (o) => {
     makeMove(o, move, said, who || "Chen Wei");
     tell("orders");

@@ -178,6 +178,19 @@ export const orders: Kept[] = [
   orderOf("0180", undefined, 2, 5 * HOUR, "Zhou Ke"),
 ];
 
+/** The order with its running clocks counted up to now. */
+export function counted<T extends Order>(order: T): T {
+  const now = Date.now();
+  const clocks = order.clocks.map((clock) => {
+    if (clock.stopped_at) return clock;
+    const elapsed_s = (now - Date.parse(clock.started_at)) / S;
+    const limit_s = clock.limit * 60;
+    const segments: [number, number][] = [[Date.parse(clock.started_at), now]];
+    return { ...clock, segments, elapsed_s, remaining_s: limit_s - elapsed_s, state: elapsed_s > limit_s ? "breached" as const : clock.state };
+  });
+  return { ...order, clocks };
+}
+
 /** Legal moves of an order, for somebody with all rights or none. */
 export function moves(order: Kept, all: boolean): Move[] {
   const row = (move: string, needs: string[] = []): Move => ({ move, to: "", roles: ["operator", "supervisor", "manager", "admin"], needs, allowed: all, why_not: all ? null : "role_missing" });
