@@ -94,21 +94,20 @@ class Installation:
         self.say(f"data in {self.data}, logs in {self.data / 'logs'}")
 
     def start(self, stop: Stop, *devices: str) -> bool:
-        """Start broker and server, then every agent; `devices` is a command that stands for the equipment.
+        """Start broker, server and every agent; `devices` is a command that stands for the equipment.
 
+        Agents do not wait for the server: what it takes to start is no silence of the equipment.
         False when asked to stop meanwhile, or when the server did not come up.
         """
         folders = list(self.plants)
         self.run("broker", "broker", *folders)
         if devices:
             self.run("devices", *devices)
-        self.run("server", "server", *folders)
-        if not self.wait_for_server(stop):
-            return False
         for folder, plant in self.plants.items():
             for agent in plant.agents:
                 self.run(f"{plant.site}.{agent}", "edge", folder, agent)
-        return True
+        self.run("server", "server", *folders)
+        return self.wait_for_server(stop)
 
     def run(self, name: str, *words: str, broker_port: int = 0) -> Child:
         """One more process: a command of ours with this installation's settings."""

@@ -84,9 +84,10 @@ describe("moves", () => {
     expect(nextMove(order({ state: "dispatched", moves: [move("dispatch")] }))).toBeNull();
   });
 
-  test("a fault is verified with a reason, an inspection without", () => {
+  test("what readings must prove is verified with a reason, anything else without", () => {
     const verify = move("verify", { needs: ["reason"] });
-    expect(asks(order(), verify)).toEqual(["reason"]);
-    expect(asks(order({ kind: "inspection" }), verify)).toEqual([]);
+    const proof = { needed_min: 5, healthy_since: null, ready_at: null, blocked_by: null };
+    expect(asks(order({ proof }), verify)).toEqual(["reason"]);
+    expect(asks(order(), verify)).toEqual([]);
   });
 });

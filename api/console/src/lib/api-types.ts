@@ -279,6 +279,8 @@ export interface Move {
   allowed: boolean;
   needs: string[];
   why_not: string | null;
+  /** Of a pause: what stops the clocks. */
+  reasons?: string[];
 }
 
 export interface OrderEvent {

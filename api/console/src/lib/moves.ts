@@ -24,8 +24,8 @@ export function nextMove(order: OrderDetail): Move | null {
   return all.find((m) => m.allowed) ?? all[0] ?? null;
 }
 
-/** What must be asked before a move is sent. Only a fault must be verified with a reason. */
+/** What must be asked before a move is sent. Only what readings must prove is verified with a reason. */
 export function asks(order: OrderDetail, move: Move): string[] {
-  if (move.move === "verify" && order.kind !== "fault") return [];
+  if (move.move === "verify" && order.proof === null) return [];
   return move.needs;
 }
