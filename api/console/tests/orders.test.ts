@@ -86,7 +86,7 @@ describe("moves", () => {
 
   test("what readings must prove is verified with a reason, anything else without", () => {
     const verify = move("verify", { needs: ["reason"] });
-    const proof = { needed_min: 5, healthy_since: null, ready_at: null, blocked_by: null };
+    const proof = { needed_s: 300, healthy_s: 0, since: null, reason: "waiting" as const };
     expect(asks(order({ proof }), verify)).toEqual(["reason"]);
     expect(asks(order(), verify)).toEqual([]);
   });
