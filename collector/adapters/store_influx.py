@@ -178,14 +178,16 @@ class InfluxStore:
     def buckets(self, site: str, point: str, start: int, end: int, width_ms: int) -> Buckets:
         if start >= end:
             return in_buckets(nothing(), width_ms)
-        field = field_of(site, point)
-        quality = self._windows(start, end, width_ms, field.name + QUALITY, field, {"count": "count", "worst": "max"})  # fmt: skip
+        field, span = field_of(site, point), self._from(start, end)
+        of_quality = f"{span} |> {_measured(MEASUREMENT, _only(field, field.name + QUALITY))}"
+        quality = self._windows(of_quality, width_ms, {"count": "count", "worst": "max"})
         time, count = quality.get("count", _column(None))
         worst = _aligned(time, *quality.get("worst", _column(None))).astype(np.uint8)
-        of = dict(zip(BUCKET_COLUMNS, BUCKET_COLUMNS, strict=True))
-        usable = bool(len(worst)) and int(worst.max()) >= BAD
-        columns = self._windows(start, end, width_ms, field.name, field, of, usable_only=usable)
-        aligned = {name: _aligned(time, *columns.get(name, _column(None))) for name in of}
+        of_value = f"{span} |> {_measured(MEASUREMENT, _only(field, field.name))}"
+        if len(worst) and int(worst.max()) >= BAD:
+            of_value = f"{span} |> {_measured(MEASUREMENT, _is(field))} |> {_usable(field.name)}"
+        columns = self._windows(of_value, width_ms, {name: name for name in BUCKET_COLUMNS})
+        aligned = {name: _aligned(time, *columns.get(name, _column(None))) for name in BUCKET_COLUMNS}  # fmt: skip
         return Buckets(
             time=time // width_ms * width_ms,  # the first window begins where the span does
             count=count.astype(np.int64),
@@ -194,23 +196,12 @@ class InfluxStore:
         )
 
     def _windows(
-        self, start: int, end: int, width_ms: int, name: str, field: Field, wanted: Mapping[str, str],
-        *, usable_only: bool = False,
-    ) -> dict[str, tuple[Ints, Floats]]:  # fmt: skip
-        """Start and value of each window, by result; `wanted` maps results to functions.
-
-        A value that a missing one replaced still stands beside its bad quality, since one field
-        cannot be deleted: `usable_only` joins each value with its quality first, which is slower.
-        """
-        one = Field(field.site, field.asset, "")
-        if usable_only:
-            both = f"{_measured(MEASUREMENT, _is(field))} |> {_usable(name)}"
-        else:
-            both = _measured(MEASUREMENT, f"{_is(one)} and r._field == {_text(name)}")
+        self, source: str, width_ms: int, wanted: Mapping[str, str]
+    ) -> dict[str, tuple[Ints, Floats]]:
+        """Start and value of each window, by result; `wanted` maps results to functions."""
         queries = (
-            f"{self._from(start, end)} |> {both}"
-            f' |> aggregateWindow(every: {width_ms}ms, fn: {function}, createEmpty: false, timeSrc: "_start")'
-            f' |> yield(name: "{result}")'
+            f"{source} |> aggregateWindow(every: {width_ms}ms, fn: {function}, createEmpty: false,"
+            f' timeSrc: "_start") |> yield(name: "{result}")'
             for result, function in wanted.items()
         )
         tables = self._tables("\n".join(queries), "result")
@@ -273,8 +264,17 @@ def _is(field: Field) -> str:
     return f"{place} and ({' or '.join(f'r._field == {_text(name)}' for name in names)})"
 
 
+def _only(field: Field, name: str) -> str:
+    """Condition for one field of an asset, by its own name."""
+    return f"{_is(Field(field.site, field.asset, ''))} and r._field == {_text(name)}"
+
+
 def _usable(name: str) -> str:
-    """Only values whose quality at the same time is not bad."""
+    """Only values whose quality at the same time is not bad.
+
+    A value that a missing one replaced still stands beside its bad quality, since one field cannot be
+    deleted. Joining them is slower, and done where there is anything bad in the span.
+    """
     value, quality = _text(name), _text(name + QUALITY)
     return (
         'pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")'
