@@ -125,12 +125,10 @@ class ModbusReader:
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         outcome = _Outcome()
-        asked = [point for point in points if not self._rests(device, point)]
-        outcome.bad |= {
-            point.id: (QUALITIES["device_refused"], self._clock.now())
-            for point in points
-            if point not in asked
-        }
+        resting = {point.id for point in points if self._rests(device, point)}
+        asked = [point for point in points if point.id not in resting]
+        refused = (QUALITIES["device_refused"], self._clock.now())
+        outcome.bad |= dict.fromkeys(resting, refused)
         try:
             await self._ask_all(device, asked, outcome)
         except NoAnswer as error:

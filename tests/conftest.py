@@ -5,6 +5,7 @@ import ipaddress
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +39,20 @@ def _is_local(host: str) -> bool:
 
 
 sys.addaudithook(_guard)
+
+
+HERE = Path(__file__).parent
+ALONE = HERE / "pipeline"
+"""Long ones, that share nothing: each may run in any worker."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs in one worker: a file, or all that share one running demo."""
+    for item in items:
+        place = item.path
+        if place.is_relative_to(HERE) and not place.is_relative_to(ALONE):
+            group = place.parent if place.parent == HERE / "console" else place
+            item.add_marker(pytest.mark.xdist_group(str(group.relative_to(HERE))))
 
 
 @pytest.fixture

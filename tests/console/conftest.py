@@ -49,6 +49,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
+RUNNING: list[Installation] = []
+
+
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """After the last test of this folder the demo ends, so that it slows no other test down."""
+    if RUNNING and (nextitem is None or not nextitem.path.is_relative_to(Path(__file__).parent)):
+        RUNNING.pop().children.stop()
+
+
 @pytest.fixture(scope="session")
 def program(part_programs: Callable[[str], Path]) -> Path:
     if not BUILT.exists():
@@ -73,6 +82,7 @@ def demo(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[In
         started = demo_command.start(running, Stop(install=False), technician=False)
         assert started is not None, "the demo did not come up; its last words are above"
         _some_alarms(running)
+        RUNNING.append(running)
         yield running
     finally:
         running.children.stop()
