@@ -52,6 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 RUNNING: list[Installation] = []
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
     """After the last test of this folder the demo ends, so that it slows no other test down."""
     if RUNNING and (nextitem is None or not nextitem.path.is_relative_to(Path(__file__).parent)):

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -177,12 +178,13 @@ def test_a_part_that_never_listens_is_given_up_and_killed(
         start_influxd(program, tmp_path / "store")
 
 
-def test_a_database_that_cannot_be_made_says_why(tmp_path: Path) -> None:
-    program = imitation(tmp_path, "postgres", "exit 0")
-    with pytest.raises(PartFailed, match="initdb is not beside"):
-        start_postgres(program)
-    imitation(tmp_path, "initdb", "echo no room on this disk >&2; exit 1")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    with pytest.raises(PartFailed, match="initdb failed: no room on this disk"):
-        start_postgres(program)
+def test_a_database_that_cannot_be_made_says_why() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        program = imitation(folder, "postgres", "exit 0")
+        with pytest.raises(PartFailed, match="initdb is not beside"):
+            start_postgres(program)
+        imitation(folder, "initdb", "echo no room on this disk >&2; exit 1")
+        folder.chmod(0o755)  # it runs as somebody else
+        with pytest.raises(PartFailed, match="initdb failed: no room on this disk"):
+            start_postgres(program)
