@@ -18,7 +18,7 @@ from simulators.layout import (
 )
 from tests.unit.simulators.plants import booster_points, holding, other_points, point
 
-GOLDEN = Path(__file__).parents[3].parent / "shared" / "data" / "golden" / "conversions.json"
+GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "conversions.json"
 
 CASES: list[tuple[str, Register, Value, tuple[int, ...]]] = [
     ("unsigned", holding(0, scale=0.01), 4.21, (421,)),
@@ -72,7 +72,6 @@ def test_a_value_becomes_the_words_of_the_data_sheet(
     assert span(register) == len(words)
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="golden vectors are not beside this checkout")
 def test_the_golden_conversions_are_encoded_back_to_their_words() -> None:
     done = 0
     for case in json.loads(GOLDEN.read_text(encoding="utf-8"))["conversions"]:

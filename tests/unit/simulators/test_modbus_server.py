@@ -14,7 +14,7 @@ from simulators.faults import Answer
 from simulators.modbus_server import ModbusServer
 from tests.waiting import until
 
-FRAMES = Path(__file__).parents[3].parent / "shared" / "data" / "golden" / "modbus_frames.json"
+FRAMES = Path(__file__).parents[2] / "data" / "golden" / "modbus_frames.json"
 
 
 class Scripted:
@@ -84,7 +84,6 @@ async def test_words_travel_big_endian_and_bits_first_in_the_lowest_place() -> N
         assert await line.ask(read(1, 0, 9)) == bytes.fromhex("0102cd01")
 
 
-@pytest.mark.skipif(not FRAMES.exists(), reason="golden frames are not beside this checkout")
 async def test_the_examples_of_the_specification_are_answered_to_the_byte() -> None:
     frames = {f["id"]: f for f in json.loads(FRAMES.read_text(encoding="utf-8"))["frames"]}
     endpoint = Scripted()
