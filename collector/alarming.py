@@ -32,7 +32,8 @@ from collector.domain.conditions import (
 from collector.groups import Group
 from collector.live import LiveTable
 from collector.ports import Ask, Asks, Decisions, RuleNow, Unavailable
-from collector.screening import FAR, Quiet, Screen
+from collector.quiet import Quiet, Stretch
+from collector.screening import FAR, Screen
 from config.clock import Clock
 from config.plant import Plant
 from edge.readings import Ints
@@ -194,36 +195,35 @@ class Alarming:
         return now - min((watch.silence for watch in self._watches), default=0)
 
     def _look(self, group: Group, time: Ints, overdue: int | None) -> None:
-        for row, samples in self._screen.lively(group, time, overdue):
+        for row, stretch in self._screen.lively(group, time, overdue):
             for index in self._screen.rules_of[row]:
-                self._take(index, row, samples)
-            self._settle(row, self._last_value(row, samples))
+                self._take(index, row, stretch)
+            self._settle(row, self._last_value(row, stretch))
 
-    def _take(self, index: int, row: int, samples: Sequence[tuple[Sample, bool]]) -> None:
+    def _take(self, index: int, row: int, stretch: Stretch) -> None:
         """Judge a row's readings by one rule; what its state makes quiet is passed over."""
         watch, state = self._watches[index], self._refreshed(index, row)
-        quiet, last, value = Quiet(watch), state.condition.last, math.nan
-        for sample, live in samples:
-            if live and quiet.covers(sample, last):
-                last = sample.time
-                continue
+        last, value, at = state.condition.last, math.nan, 0
+        while at < len(stretch):
+            sample, live = stretch.sample(at), bool(stretch.live[at])
             if last != state.condition.last:
                 state = replace(state, condition=replace(state.condition, last=last))
             step = on_sample(watch, state, sample, live=live)
             self._ledger.note(self._sites[index], step)
-            judged = live and (last is None or sample.time >= last)
-            value = _known(sample, (watch,)) if judged else value
-            state, last = step.state, step.state.condition.last
-            quiet = Quiet(watch, state.condition, value)
+            if live and (last is None or sample.time >= last):
+                value = _known(sample, (watch,))
+            state = step.state
+            at, last = Quiet(watch, state.condition, value).past(
+                stretch, at + 1, state.condition.last
+            )
         self._put(index, state)
 
-    def _last_value(self, row: int, samples: Sequence[tuple[Sample, bool]]) -> float | None:
+    def _last_value(self, row: int, stretch: Stretch) -> float | None:
         """The value that the row's rules judged last; None if there was no live reading."""
-        last = self._screen.last_of(row)
-        live = [s for s, is_live in samples if is_live and (last is None or s.time >= last)]
-        if not live:
+        sample = stretch.last_live(self._screen.last_of(row))
+        if sample is None:
             return None
-        return _known(live[-1], [self._watches[index] for index in self._screen.rules_of[row]])
+        return _known(sample, [self._watches[index] for index in self._screen.rules_of[row]])
 
     def _refreshed(self, index: int, row: int) -> RuleState:
         state = self._states[index]

@@ -172,7 +172,7 @@ class Columns:
 
         index = column(b.i for b in pile.batches)
         time = spread(b.t for b in pile.batches) + column(b.d for b in pile.batches)
-        value = np.array(list(chain.from_iterable(b.v for b in pile.batches)), np.float64)
+        value = _values(pile.batches, total)
         quality = np.frombuffer(b"".join([bytes(b.q) for b in pile.batches]), np.uint8).copy()
         unknown = (index < 0) | (index >= spread(t.size for t in pile.tables))
         if unknown.any():
@@ -210,6 +210,14 @@ class Columns:
             self._numbers = np.concatenate([self._numbers, np.zeros(more, np.int64)])
             self._retired = np.concatenate([self._retired, np.zeros(more, np.bool_)])
         return offset
+
+
+def _values(batches: Sequence[Batch], total: int) -> Floats:
+    """The values of all batches, NaN where there is none."""
+    try:
+        return np.fromiter(chain.from_iterable(b.v for b in batches), np.float64, total)
+    except TypeError:  # a None, which only the slower way can read
+        return np.array(list(chain.from_iterable(b.v for b in batches)), np.float64)
 
 
 def _correct(pile: _Pile, lengths: Ints, time: Ints, quality: Codes) -> int:

@@ -6,29 +6,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from collector.domain.conditions import (
-    IN_TEST,
-    ConditionState,
-    LevelState,
-    Sample,
-    Watch,
-    silence_at,
-)
+from collector.domain.conditions import IN_TEST, ConditionState, Watch, silence_at
 from collector.groups import Group
-from config.rules import Level
+from collector.quiet import BIG, EVERYTHING, Interval, Stretch, both, quiet_bands
 from edge.readings import Floats, Ints
 
 NEVER: Final = int(np.iinfo(np.int64).min)
 FAR: Final = int(np.iinfo(np.int64).max)
-BIG: Final = float(np.finfo(np.float64).max)
-"""An open end of a band: every finite value is within, the infinite ones are not."""
-
 USABLE, LOST, SINGLY = 0, 1, 2
 """What a quality means for the rules of a row: usable for all, for none, or they must be asked."""
-
-Interval = tuple[float, float]
-EVERYTHING: Final[Interval] = (-BIG, BIG)
-NOTHING: Final[Interval] = (np.inf, -np.inf)
 
 
 class Screen:
@@ -74,11 +60,10 @@ class Screen:
 
     def lively(
         self, group: Group, time: Ints, overdue: int | None = None
-    ) -> Iterator[tuple[int, list[tuple[Sample, bool]]]]:
-        """Rows where something may change, each with all its readings in order of source time.
+    ) -> Iterator[tuple[int, Stretch]]:
+        """Rows where something may change, each with all its readings in the group.
 
-        Each comes as the sample and whether it is live. Of equal source times only the last to arrive
-        is there (rules-alarms 10). Rows silent since before `overdue` are lively in any case.
+        Rows silent since before `overdue` are lively in any case.
         """
         row = group.row
         found = self._lively_rows(group, time, overdue)
@@ -90,7 +75,7 @@ class Screen:
         index = index[np.lexsort((group.time[index], row[index]))]
         ends = np.flatnonzero(np.diff(row[index])) + 1
         for part in np.split(index, ends):
-            yield int(row[part[0]]), _samples(group, time, part)
+            yield int(row[part[0]]), Stretch.of(group, time, part)
 
     def _lively_rows(self, group: Group, time: Ints, overdue: int | None) -> Ints:
         row, value = group.row, group.value
@@ -163,7 +148,7 @@ class Screen:
         for rule, state in zip(rules, states, strict=True):
             watch = self.watches[rule]
             own_fresh, own_stale = quiet_bands(watch, state, float(self._value[row]))
-            fresh, stale = _both(fresh, own_fresh), _both(stale, own_stale)
+            fresh, stale = both(fresh, own_fresh), both(stale, own_stale)
             dead = dead and _dead(watch, state)
             late_open = late_open or state.late is not None
             self._listen(rule, watch, state)
@@ -229,86 +214,12 @@ class Screen:
             self._patience[row] = max(self.watches[rule].silence for rule in rules)
 
 
-class Quiet:
-    """Which good readings of one row a rule may pass over, standing as it does; none without a state."""
-
-    __slots__ = ("_fresh", "_silence", "_stale")
-
-    def __init__(
-        self, watch: Watch, state: ConditionState | None = None, value: float = np.nan
-    ) -> None:
-        self._silence = watch.silence
-        self._fresh, self._stale = NOTHING, NOTHING
-        if state is not None:
-            self._fresh, self._stale = quiet_bands(watch, state, value)
-
-    def covers(self, sample: Sample, last: int | None) -> bool:
-        """Whether the reading changes nothing but when the point was last heard."""
-        if sample.quality or last is None or not 0 <= sample.time - last <= self._silence:
-            return False
-        stale = sample.received - sample.time > self._silence
-        low, high = self._stale if stale else self._fresh
-        return low <= sample.value <= high
-
-
-def _samples(group: Group, time: Ints, part: Ints) -> list[tuple[Sample, bool]]:
-    columns = zip(
-        time[part].tolist(),
-        group.value[part].tolist(),
-        group.quality[part].tolist(),
-        group.live[part].tolist(),
-        group.time[part].tolist(),
-        strict=True,
-    )
-    kept: dict[tuple[int, bool], tuple[Sample, bool]] = {}
-    for counted, value, quality, live, source in columns:
-        kept.pop((source, live), None)
-        kept[source, live] = (Sample(counted, value, quality, group.received), live)
-    return list(kept.values())
-
-
 def _dead(watch: Watch, state: ConditionState) -> bool:
     """Whether another unusable reading would change nothing."""
     if not watch.silent:
         return state.unknown
     level = state.levels[0]
     return level.active == (level.since is None)
-
-
-def quiet_bands(watch: Watch, state: ConditionState, value: float) -> tuple[Interval, Interval]:
-    """Usable values that change nothing as long as the rule stands so: fresh ones, and stale ones.
-
-    `value` is the last one judged, NaN without one. Stale is what was silent already on arrival.
-    """
-    if state.in_test:
-        return NOTHING, NOTHING
-    match watch.rule.kind:
-        case "silent":
-            level = state.levels[0]
-            heard = level.active == (level.since is not None)
-            return (EVERYTHING if heard else NOTHING), EVERYTHING
-        case "state":
-            band = NOTHING if np.isnan(value) else (value, value)
-        case "limit":
-            band = EVERYTHING
-            for written, at in zip(watch.rule.levels, state.levels, strict=True):
-                band = _both(band, _level_band(written, watch.rule.deadband, at))
-    return (NOTHING if state.unknown else band), band
-
-
-def _both(one: Interval, other: Interval) -> Interval:
-    return max(one[0], other[0]), min(one[1], other[1])
-
-
-def _level_band(level: Level, deadband: float, state: LevelState) -> Interval:
-    """Beyond the limit or this side of it, by whether a change is in progress."""
-    sign = 1.0 if level.side == "high" else -1.0
-    edge = sign * level.limit - (deadband if state.active else 0.0)
-    beyond = state.active == (state.since is None)
-    if state.since is not None:
-        edge = float(np.nextafter(edge, np.inf if beyond else -np.inf))
-    low, high = (edge, BIG) if beyond else (-BIG, edge)
-    return (low, high) if level.side == "high" else (-high, -low)
 
 
 def _calm_band(watch: Watch) -> Interval:

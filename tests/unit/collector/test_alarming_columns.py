@@ -64,6 +64,26 @@ def streams(draw: st.DrawFn) -> list[Heard]:
     return groups
 
 
+@st.composite
+def caught_up(draw: st.DrawFn) -> list[Heard]:
+    """A few groups in which points tell much at once, as after an outage: long even runs and what breaks them."""
+    now, groups = 0.0, []
+    for _ in range(draw(st.integers(1, 3))):
+        now += draw(st.sampled_from((10.0, 100.0, 400.0)))
+        said: list[Said] = []
+        for point in (LEVEL, FLOW, PUMP):
+            runs = draw(st.lists(st.tuples(
+                st.sampled_from(VALUES), st.integers(1, 150), st.sampled_from((0.1, 0.1, 1.0, 61.0)),
+                st.sampled_from(QUALITIES),
+            ), max_size=4))  # fmt: skip
+            time = now - draw(st.sampled_from((0.0, 5.0, 30.0, 90.0, 700.0)))
+            for value, count, step, quality in runs:
+                said += [Said(time + n * step, value, quality, point=point) for n in range(count)]
+                time += count * step
+        groups.append(Heard(now, tuple(said)))
+    return [heard for heard in groups if heard.said]
+
+
 @dataclass(slots=True)
 class OneByOne:
     """The same rules judged reading by reading, without arrays."""
@@ -131,6 +151,17 @@ def _plain(event: LedgerEvent | Event) -> tuple[str, ...]:
 @settings(max_examples=200, deadline=None)
 @given(streams())
 def test_columns_and_one_by_one_come_to_the_same(groups: list[Heard]) -> None:
+    compare(groups)
+
+
+@settings(max_examples=40, deadline=None)
+@given(caught_up())
+def test_long_stretches_and_one_by_one_come_to_the_same(groups: list[Heard]) -> None:
+    compare(groups)
+
+
+def compare(groups: list[Heard]) -> None:
+    """By columns and one by one: the same conditions, rows and events."""
     world, slow = play(groups), OneByOne()
     for heard in groups:
         slow.judge(heard)
