@@ -256,7 +256,7 @@ class Outbox:
     def number(self, lane: Lane, now: int, monotonic: float) -> int:
         """Give numbers to what waits for this lane, oldest first, up to the window; how many it gave."""
         room = self._marks[lane] + WINDOW - self._given[lane]
-        if room <= 0:
+        if room <= 0 or not self.batches:
             return 0
         young = self._ran(now, monotonic) - YOUNG_MS
         with self._guarded() as db:
@@ -278,6 +278,8 @@ class Outbox:
 
     def numbered(self, lane: Lane, after: int) -> Outgoing | None:
         """The first numbered batch of this lane behind `after`, None if there is none."""
+        if after >= self._given[lane]:
+            return None
         with self._guarded() as db:
             found = db.execute(_NUMBERED, (lane, after)).fetchone()
         return None if found is None else Outgoing(lane, *found)

@@ -98,25 +98,32 @@ def decode_text(point: Point, words: Sequence[int]) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _places(order: str, size: int) -> tuple[int, ...]:
-    """For each byte, most significant first, its place on the wire."""
+def _places(order: str, size: int) -> tuple[int, ...] | None:
+    """For each byte, most significant first, its place on the wire; None if all are in place."""
     if len(order) == size:
-        return tuple(order.index(letter) for letter in "ABCDEFGH"[:size])
-    words_swapped, bytes_swapped = _PATTERNS[order]
-    words = range(size // 2)
-    return tuple(
-        2 * word + (byte ^ bytes_swapped)
-        for word in (reversed(words) if words_swapped else words)
-        for byte in (0, 1)
-    )
+        places = tuple(order.index(letter) for letter in "ABCDEFGH"[:size])
+    else:
+        words_swapped, bytes_swapped = _PATTERNS[order]
+        words = range(size // 2)
+        places = tuple(
+            2 * word + (byte ^ bytes_swapped)
+            for word in (reversed(words) if words_swapped else words)
+            for byte in (0, 1)
+        )
+    return None if places == tuple(range(size)) else places
 
 
 def _significant_bytes(register: Register, words: Sequence[int]) -> bytes | None:
     """The bytes, most significant first; None if these cannot be the words of this register."""
-    if len(words) != width(register) or not all(0 <= word <= 0xFFFF for word in words):
+    size = width(register)
+    if len(words) != size:
         return None
-    wire = b"".join(word.to_bytes(2, "big") for word in words)
-    return bytes(wire[place] for place in _places(register.order, len(wire)))
+    try:
+        wire = struct.pack(f">{size}H", *words)
+    except struct.error:
+        return None
+    places = _places(register.order, len(wire))
+    return wire if places is None else bytes([wire[place] for place in places])
 
 
 def _unsigned(register: Register, words: Sequence[int]) -> int | None:

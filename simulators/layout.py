@@ -107,18 +107,20 @@ def _arrange(data: bytes, order: str) -> tuple[int, ...]:
     """Big-endian bytes as words in the order in which they travel (orders as in `Register`)."""
     if len(order) == len(data):
         data, order = bytes(data["ABCDEFGH".index(letter)] for letter in order), "ABCD"
-    pairs = [data[at : at + 2] for at in range(0, len(data), 2)]
+    words = struct.unpack(f">{len(data) // 2}H", data)
     if order in _REVERSED_WORDS:
-        pairs.reverse()
+        words = words[::-1]
     if order in _SWAPPED_BYTES:
-        pairs = [pair[::-1] for pair in pairs]
-    return tuple(int.from_bytes(pair, "big") for pair in pairs)
+        words = tuple(word >> 8 | (word & 0xFF) << 8 for word in words)
+    return words
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
     point: str
     register: Register
+    last: int
+    """Its last address."""
     exponent_of: str | None
     """Point that holds the decimal exponent."""
 
@@ -132,18 +134,20 @@ class Layout:
         self._cells: dict[Table, list[_Cell]] = {}
         for point in own:
             if isinstance(point.source, Register):
-                cell = _Cell(point.id, point.source, _named(own, point, point.source.scale_from))
-                self._cells.setdefault(point.source.table, []).append(cell)
+                at = point.source
+                last = at.address + span(at) - 1
+                cell = _Cell(point.id, at, last, _named(own, point, at.scale_from))
+                self._cells.setdefault(at.table, []).append(cell)
         for cells in self._cells.values():
             cells.sort(key=lambda cell: cell.register.address)
+        self._reaches: dict[Table, tuple[int, int]] = {
+            table: (cells[0].register.address, max(cell.last for cell in cells))
+            for table, cells in self._cells.items()
+        }
 
     def reach(self, table: Table) -> tuple[int, int] | None:
         """First and last address of a table, None if the device has none."""
-        cells = self._cells.get(table)
-        if not cells:
-            return None
-        last = max(cell.register.address + span(cell.register) - 1 for cell in cells)
-        return cells[0].register.address, last
+        return self._reaches.get(table)
 
     def read(
         self, table: Table, address: int, count: int, values: Mapping[str, Value]
@@ -179,7 +183,7 @@ class Layout:
         words = [0] * count
         for cell in self._cells[table]:
             start = cell.register.address - address
-            if start >= count or start + span(cell.register) <= 0:
+            if start >= count or cell.last < address:
                 continue
             exponent = _whole(values.get(cell.exponent_of)) if cell.exponent_of else 0
             made = encode(cell.register, values.get(cell.point), exponent)
