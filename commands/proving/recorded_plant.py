@@ -22,9 +22,9 @@ COLUMNS_MAX = 61
 STEP_S_MIN = 0.01
 """Rows that follow each other faster than this cannot all be read by Modbus: the speed is lowered."""
 POLLS_A_ROW = 2
-SHORTEST_SILENCE_MS = 2001.0
-"""Beside one and a half periods the shortest that a point may have: every reading is sent, changed or
-not, and every row is found again."""
+SHORTEST_SILENCE_MS = 2000.5
+"""Beside one and a half periods the shortest that a point may have, and less than a millisecond more:
+every reading that is a millisecond younger is sent, changed or not, and every row is found again."""
 AGENTS: Mapping[By, str] = {"modbus": "edge-modbus", "mqtt": "edge-mqtt"}
 
 
