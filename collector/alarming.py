@@ -228,6 +228,8 @@ class Alarming:
     def _refreshed(self, index: int, row: int) -> RuleState:
         state = self._states[index]
         last = self._screen.last_of(row)
+        if last == state.condition.last:
+            return state
         return replace(state, condition=replace(state.condition, last=last))
 
     # --- timers --------------------------------------------------------------------------------

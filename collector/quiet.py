@@ -13,7 +13,7 @@ from edge.readings import Codes, Floats, Ints
 
 BIG: Final = float(np.finfo(np.float64).max)
 """An open end of a band: every finite value is within, the infinite ones are not."""
-LOOKED_AT_FIRST: Final = 64
+LOOKED_AT_FIRST: Final = 512
 """Readings looked at together; eight times as many each time that all of them were quiet."""
 
 Interval = tuple[float, float]
@@ -44,8 +44,11 @@ class Stretch:
     @classmethod
     def of(cls, group: Group, time: Ints, part: Ints) -> Self:
         """The readings `part` of a group, which are in order of source time, equal ones of arrival."""
-        part = part[_last_of_equals(group.time[part], group.live[part])]
-        counted, quality, live = time[part], group.quality[part], group.live[part]
+        source, live = group.time[part], group.live[part]
+        if (source[1:] == source[:-1]).any():
+            part = part[_last_of_equals(source, live)]
+            live = group.live[part]
+        counted, quality = time[part], group.quality[part]
         gap = np.zeros_like(counted)
         np.subtract(counted[1:], counted[:-1], out=gap[1:])
         good = live & (quality == GOOD)
@@ -59,16 +62,14 @@ class Stretch:
 
     def last_live(self, since: int | None) -> Sample | None:
         """The last live reading, if it is not older than `since`."""
-        live = np.flatnonzero(self.live)
-        if not len(live) or (since is not None and self.time[live[-1]] < since):
+        at = len(self) - 1 if self.live[-1] else int(np.flatnonzero(self.live).max(initial=-1))
+        if at < 0 or (since is not None and self.time[at] < since):
             return None
-        return self.sample(int(live[-1]))
+        return self.sample(at)
 
 
 def _last_of_equals(source: Ints, live: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     kept = np.ones(len(source), np.bool_)
-    if not (source[1:] == source[:-1]).any():
-        return kept
     for index in (np.flatnonzero(live), np.flatnonzero(~live)):
         kept[index[:-1]] = source[index[1:]] != source[index[:-1]]
     return kept

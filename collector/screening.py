@@ -108,7 +108,10 @@ class Screen:
         quiet_live = np.where(code == LOST, self.dead[row], stale & (code == USABLE))
         if overdue is not None:
             quiet_live &= self.last[row] >= overdue
-        return np.unique(row[~np.where(past, quiet_past, quiet_live)])
+        self._flag[row[~np.where(past, quiet_past, quiet_live)]] = True
+        found = np.flatnonzero(self._flag)
+        self._flag[found] = False
+        return found
 
     def heard(self, group: Group, time: Ints) -> None:
         """Remember when each row last spoke; what is late or history does not count."""

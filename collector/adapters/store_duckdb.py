@@ -257,7 +257,7 @@ class DuckDbStore:
 
     def count(self) -> int:
         with self._connected() as connection, self._swapping:
-            hours = connection.execute(sql.OPEN_HOURS, [2**62]).fetchall()
+            hours = connection.execute(sql.OPEN_HOURS, [2**62]).fetchall() if self._files else []
             touched = {hour for (hour,) in hours}
             again = [file for hour, file in self._files.items() if hour in touched]
             alone = [file for hour, file in self._files.items() if hour not in touched]
