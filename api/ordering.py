@@ -22,6 +22,7 @@ from api.ports import Conflict, Desk, DeskEvent, DeskRow
 from api.problems import Problem
 from config.clock import Clock
 from config.plant import Plant
+from config.rules import PRIORITIES
 
 ORDER, CAUSE, FAULT = "order", "cause", "fault"
 """Streams: orders, what caused them (for ever), the last order of an (asset, fault class)."""
@@ -269,6 +270,8 @@ class Ordering:
         data = {"from": order.number, "started_at": str(start_of(order.marks))}
         joined = [{"alarm": a} for a in order.alarms] + [{"rule": r} for r in order.rules]
         said = [Event("joined", event.at, event.by, {**j, "from": order.number}) for j in joined]
+        if PRIORITIES.index(order.priority) < PRIORITIES.index(other.order.priority):
+            said.append(Event("priority", event.at, event.by, {"priority": order.priority}))
         change.add(other, [Event("merged_in", event.at, event.by, data), *said])
 
     def comment(self, kept: Kept, text: str, by: str) -> Kept:

@@ -135,6 +135,8 @@ def quiet_bands(watch: Watch, state: ConditionState, value: float) -> tuple[Inte
             return (EVERYTHING if heard else NOTHING), EVERYTHING
         case "state":
             band = NOTHING if np.isnan(value) else (value, value)
+            if state.unknown and (value in watch.rule.abnormal_states) != state.abnormal:
+                band = NOTHING  # silence dropped the delay that this value had begun
         case "limit":
             band = EVERYTHING
             for written, at in zip(watch.rule.levels, state.levels, strict=True):

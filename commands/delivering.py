@@ -1,6 +1,7 @@
 """The delivery report: what outboxes made, what the journal accepted, what the store holds."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +52,16 @@ def _sum(counts: Iterable[Counts]) -> Counts:
 
 @dataclass(frozen=True, slots=True)
 class OutboxCount:
-    """One agent's half: readings made, sent (given a number), dropped at the cap, still held."""
+    """One agent's half: readings made, sent (given a number), dropped at the cap, still held.
+
+    `since` is the first hour of its books (UTC ms), 0 while they are empty.
+    """
 
     made: int
     sent: int
     dropped: int
     held_batches: int
+    since: int = 0
 
 
 def outbox_counts(data: Path) -> dict[str, OutboxCount]:
@@ -69,29 +74,39 @@ def _outbox(path: Path) -> OutboxCount:
     try:
         if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'counts'").fetchone():
             return OutboxCount(0, 0, 0, 0)  # its agent has only just begun it
-        made, sent = db.execute("SELECT coalesce(sum(made), 0), coalesce(sum(sent), 0) FROM counts").fetchone()  # fmt: skip
+        made, sent, since = db.execute("SELECT coalesce(sum(made), 0), coalesce(sum(sent), 0), coalesce(min(hour), 0) FROM counts").fetchone()  # fmt: skip
         held = db.execute("SELECT count(*) FROM batches").fetchone()[0]
         dropped = db.execute("SELECT value FROM meta WHERE name = 'dropped_readings'").fetchone()
-        return OutboxCount(made, sent, dropped[0] if dropped else 0, held)
+        return OutboxCount(made, sent, dropped[0] if dropped else 0, held, since)
     finally:
         db.close()
 
 
 def whole_report(server: Mapping[str, Any], outboxes: Mapping[str, OutboxCount]) -> dict[str, Any]:
-    """Both halves joined: `lost` is what was made and is neither journalled, nor dropped, nor held."""
+    """Both halves joined.
+
+    `lost` is what agents made and is neither journalled, nor dropped, nor held; `doubled` what is
+    journalled beyond that. Both are None while batches are held, and `doubled` is None too where an
+    outbox's books begin later than the journal's. A batch that was set aside whole counts as lost:
+    nobody can read it.
+    """
     readings = dict(server["readings"])
-    made = sum(o.made for o in outboxes.values())
-    dropped = sum(o.dropped for o in outboxes.values())
     held = sum(o.held_batches for o in outboxes.values())
-    seen = readings["journalled"] + readings["quarantined"] + dropped
-    stored = readings["stored"]
+    journalled: Counter[str] = Counter()
+    since: dict[str, int] = {}
+    for row in server["rows"]:
+        name = f"{row['site']}.{row['agent']}"
+        journalled[name] += row["journalled"]
+        since[name] = min(since.get(name, row["hour"]), row["hour"])
+    over = {name: journalled[name] + o.dropped - o.made for name, o in outboxes.items()}
+    whole = all(o.since <= since.get(name, o.since) for name, o in outboxes.items())
     readings |= {
-        "made": made,
+        "made": sum(o.made for o in outboxes.values()),
         "sent": sum(o.sent for o in outboxes.values()),
-        "dropped_at_cap": dropped,
+        "dropped_at_cap": sum(o.dropped for o in outboxes.values()),
         "held_batches": held,
-        "lost": max(0, made - seen) if not held else None,
-        "doubled": None if stored is None else max(0, stored - readings["journalled"]),
+        "lost": None if held else sum(max(0, -one) for one in over.values()),
+        "doubled": None if held or not whole else sum(max(0, one) for one in over.values()),
     }
     agents = {
         name: {"made": o.made, "sent": o.sent, "dropped": o.dropped, "held_batches": o.held_batches}
@@ -103,3 +118,8 @@ def whole_report(server: Mapping[str, Any], outboxes: Mapping[str, OutboxCount])
         for name in lane:
             lane[name] += row[name]
     return {"readings": readings, "agents": agents, "lanes": lanes, "rows": server["rows"]}
+
+
+def proven(readings: Mapping[str, int | None]) -> bool:
+    """Whether a report says of every reading that it is there once."""
+    return readings["lost"] == 0 and readings["doubled"] == 0

@@ -17,7 +17,7 @@ from typing import Any
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.ports import Raw
 from commands.access import device_user, password
-from commands.delivering import outbox_counts, whole_report
+from commands.delivering import outbox_counts, proven, whole_report
 from commands.installation import Installation, Stop
 from commands.part_servers import free_port
 from commands.proving.recorded_plant import SITE, WAYS, By, Part, part_of, player_of, write_plant
@@ -108,8 +108,7 @@ class Outcome:
     @property
     def ok(self) -> bool:
         """Whether every part came through and nothing on the way was lost or doubled."""
-        readings = self.delivery["readings"]
-        return all(found.ok for found in self.found) and not (readings["lost"] or readings["doubled"])  # fmt: skip
+        return all(found.ok for found in self.found) and proven(self.delivery["readings"])
 
     def as_json(self) -> dict[str, Any]:
         """The whole outcome as one object."""

@@ -173,12 +173,14 @@ class ModbusReader:
         Which it may never have: each read goes on where the last one ended.
         """
         places = [(request.table, unit) for request in plan for unit in request.units]
+        tried = _Outcome()  # what is refused here says nothing of ranges
         for _ in range(min(TESTS_PER_READ, len(places))):
             table, unit = places[self._refusing[key] % len(places)]
             self._refusing[key] += 1
             small = ReadRequest(table, unit.first, unit.last - unit.first + 1, (unit,))
-            if await self._ask(device, small, outcome):
+            if await self._ask(device, small, tried):
                 return True
+            outcome.detail = tried.detail
         now = self._clock.now()
         for request in plan:
             self._refuse(request.points, now, outcome)

@@ -36,6 +36,8 @@ class History:
     """(rule, raised, returned) of each alarm."""
     order_causes: Sequence[str] = ()
     """The cause of each order."""
+    faults: Sequence[tuple[str, int, int | None]] = ()
+    """(asset and kind of fault, raised, ended) of each order of a fault; None while it is open."""
 
 
 def problems(history: History) -> list[str]:
@@ -92,11 +94,19 @@ def _of_decisions(history: History) -> Iterable[str]:
     orders = [cause for cause, count in Counter(history.order_causes).items() if count > 1]
     if orders:
         yield f"{len(orders)} causes have more than one order, first {orders[0]}"
-    by_rule: dict[str, list[tuple[int, int | None]]] = {}
-    for rule, raised, returned in history.occurrences:
-        by_rule.setdefault(rule, []).append((raised, returned))
-    for rule, rows in by_rule.items():
-        rows.sort(key=lambda row: row[0])
-        for (_, returned), (raised, _) in pairwise(rows):
-            if returned is None or returned > raised:
-                yield f"{rule}: raised again at {raised} before it had returned"
+    for rule, at in _overlapping(history.occurrences):
+        yield f"{rule}: raised again at {at} before it had returned"
+    for fault, at in _overlapping(history.faults):
+        yield f"{fault}: a second work order at {at} while the first was open"
+
+
+def _overlapping(rows: Iterable[tuple[str, int, int | None]]) -> Iterable[tuple[str, int]]:
+    """Of rows (name, begin, end or None): each name with where it began again before its end."""
+    spans: dict[str, list[tuple[int, int | None]]] = {}
+    for name, begin, end in rows:
+        spans.setdefault(name, []).append((begin, end))
+    for name, of_name in spans.items():
+        of_name.sort(key=lambda span: span[0])
+        for (_, end), (begin, _) in pairwise(of_name):
+            if end is None or end > begin:
+                yield name, begin

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from api.adapters.desk_sql import SqlDesk
+from api.desk.work_orders import from_data
 from api.ordering import ORDER
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.ledger_sql import SqlDecisions, open_ledger
@@ -220,8 +221,12 @@ def _with_decisions(site: Installation, where: str, history: History) -> History
         history.occurrences = [
             (row.data["rule"], row.data["raised_at"], row.data["returned_at"]) for row in alarms
         ]
-        history.order_causes = [
-            str(row.data["cause"]) for row in desk.rows(ORDER, where) if "cause" in row.data
+        orders = [from_data(row.data) for row in desk.rows(ORDER, where)]
+        history.order_causes = [order.cause for order in orders if order.cause]
+        history.faults = [
+            (f"{o.asset} {o.fault_class}", o.raised_at, None if o.open else o.updated_at)
+            for o in orders
+            if o.kind == "fault"
         ]
         return history
     finally:

@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 65
+FIRST_FAULT_S = 60
+"""The first fault comes after 40 s of the site's time (`simulators.day`), its order soon behind."""
 
 pytestmark = pytest.mark.system
 
@@ -75,6 +77,8 @@ def test_the_whole_chain_runs_untouched_and_reports_itself(tmp_path: Path) -> No
     assert report["alarms"]["raised"] >= 1
     orders = report["work_orders"]
     assert orders["closed_by_readings"] >= 1
+    assert orders["soonest_closed_by_readings_s"] <= 600 - FIRST_FAULT_S
+    assert orders["most_for_one_fault"] == 1
     assert report["occurrences"]["confirmed"] >= 1
     assert set(report["restarts"].values()) == {0}
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700

@@ -373,6 +373,17 @@ def test_a_fault_whose_order_was_merged_joins_the_survivor(site: DeskSite) -> No
     assert survivor.marks[-1].info == str(trip.order.raised_at)
 
 
+def test_a_merge_takes_no_urgent_fault_off_its_deadline(site: DeskSite) -> None:
+    """Whoever may merge may not thereby lower a priority: the survivor takes the more urgent one."""
+    site.alarm("1", TRIP)
+    site.alarm("2", HIGH)
+    site.tick()
+    trip, high = site.orders()
+    site.work(site.ordering.find(SITE, high.order.number), ("triage",), priority="low")
+    site.work(trip, ("merge",), into=high.order.number)
+    assert site.ordering.find(SITE, high.order.number).order.priority == trip.order.priority
+
+
 @pytest.mark.parametrize("into", ["202511-0001", "202511-0002"])
 def test_an_order_is_merged_neither_into_itself_nor_into_one_that_is_done(
     site: DeskSite, into: str

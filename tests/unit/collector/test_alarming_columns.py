@@ -29,6 +29,15 @@ RULES = (
     a_rule("picky", point=FLOW, tolerates=(), off_delay_s=4.0),
     a_rule("pump", point=PUMP, kind="state", levels=(), abnormal_states=(10, 20)),
     a_rule("slow", point=PUMP, kind="state", levels=(), abnormal_states=(5,), on_delay_s=7.0),
+    a_rule(
+        "patient",
+        point=PUMP,
+        kind="state",
+        levels=(),
+        abnormal_states=(5,),
+        on_delay_s=100.0,
+        off_delay_s=90.0,
+    ),
     a_rule("silent", kind="silent", levels=()),
     a_rule("quiet", point=FLOW, kind="silent", levels=(), silent_after_s=20.0, on_delay_s=6.0),
 )

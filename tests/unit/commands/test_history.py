@@ -52,6 +52,7 @@ PLANTED = [
     ("a reading stored twice", with_value([2_000.0, 2_000.0]), "stored more than once"),
     ("an alarm said twice", replace(sound(), annunciated=[("alarm", 5), ("alarm", 5)]), "made twice"),
     ("a second order", replace(sound(), order_causes=["alarm:1", "alarm:1"]), "more than one order"),
+    ("a second order for a fault that has one", replace(sound(), faults=[("pump trip", 5, 9), ("pump trip", 8, None)]), "a second work order at 8"),
     ("an alarm raised while it stands", replace(sound(), occurrences=[("rule", 5, 7), ("rule", 6, None)]), "raised again at 6"),
     ("an alarm raised before it returned", replace(sound(), occurrences=[("rule", 5, None), ("rule", 9, None)]), "raised again at 9"),
 ]  # fmt: skip

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from commands import main
 from commands.access import private_folder, write_secret
-from commands.delivering import OutboxCount, outbox_counts
-from commands.demo import proven
+from commands.delivering import OutboxCount, outbox_counts, proven, whole_report
 from commands.installation import Installation
 from commands.local_http import open_local
 from commands.server import keep_first_start_link
@@ -185,3 +185,41 @@ def test_a_report_proves_only_what_it_counted(
     lost: int | None, doubled: int | None, *, yes: bool
 ) -> None:
     assert proven({"lost": lost, "doubled": doubled}) is yes
+
+
+HOUR = 3_600_000
+
+
+def report_of(journalled: dict[str, int], *outboxes: tuple[str, OutboxCount], aside: int = 0) -> dict[str, Any]:  # fmt: skip
+    """What a report says when the journal holds so many readings of each agent."""
+    rows = [
+        {"site": "x", "agent": agent, "lane": "data", "hour": 5 * HOUR, "journalled": readings,
+         "set_aside": 0, "missing_batches": 0}
+        for agent, readings in journalled.items()
+    ]  # fmt: skip
+    total = sum(journalled.values())
+    server = {"rows": rows, "readings": {"journalled": total, "quarantined": aside, "stored": total - aside}}  # fmt: skip
+    readings: dict[str, Any] = whole_report(server, dict(outboxes))["readings"]
+    return readings
+
+
+def test_what_was_set_aside_hides_no_loss() -> None:
+    """Readings that are set aside singly are journalled with their batch: they do not count twice."""
+    said = report_of({"a": 950}, ("x.a", OutboxCount(1000, 1000, 0, 0, 5 * HOUR)), aside=50)
+    assert (said["lost"], said["doubled"]) == (50, 0)
+
+
+def test_a_batch_twice_is_seen_and_hides_no_loss_of_another_agent() -> None:
+    said = report_of(
+        {"a": 1050, "b": 950},
+        ("x.a", OutboxCount(1000, 1000, 0, 0, 5 * HOUR)),
+        ("x.b", OutboxCount(1010, 1000, 10, 0, 5 * HOUR)),
+    )
+    assert (said["lost"], said["doubled"]) == (50, 50)
+
+
+def test_what_is_held_or_older_than_the_books_is_not_known() -> None:
+    held = report_of({"a": 900}, ("x.a", OutboxCount(1000, 900, 0, 2, 5 * HOUR)))
+    assert (held["lost"], held["doubled"]) == (None, None)
+    young = report_of({"a": 1000}, ("x.a", OutboxCount(100, 100, 0, 0, 6 * HOUR)))
+    assert (young["lost"], young["doubled"]) == (0, None)
