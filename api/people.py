@@ -309,13 +309,15 @@ class People:
             raise Problem("not-found", "there is no such person")
         return row
 
-    def first_start_link(self) -> str | None:
-        """The path by which the first admin is made; None once anybody exists.
+    def first_start_link(self, kept: str = "") -> str | None:
+        """The path by which the first admin is made; None once anybody exists. Valid for 24 h and once.
 
-        Earlier links of this kind end with it. Valid for 24 h and once.
+        `kept` is the path that was given last: a restart does not end it. Another one ends all earlier.
         """
         if self._desk.rows(PERSON, limit=1):
             return None
+        if kept and self.link_person(kept.rpartition("=")[2]) == "":
+            return kept
         link = secrets.token_urlsafe(32)
         self._desk.append([], [*self._ended_links(""), self._link(link, "")])
         return f"/setup?link={link}"

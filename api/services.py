@@ -122,9 +122,12 @@ class Services:
             site: Feed(site, self.live, self.clock, self.wall, self.serials) for site in self.plants
         }
 
-    def first_start_link(self) -> str | None:
-        """The path that makes the first admin, valid once and for 24 h; None once anybody exists."""
-        return self.people.first_start_link()
+    def first_start_link(self, kept: str = "") -> str | None:
+        """The path that makes the first admin, valid once and for 24 h; None once anybody exists.
+
+        `kept`, the one given last, stays as long as it is valid.
+        """
+        return self.people.first_start_link(kept)
 
     def dependencies(self) -> dict[str, Health]:
         """Whether everything needed works, and whether the desk could take all that was decided."""

@@ -48,6 +48,7 @@ STALE_STATE_MS = 30_000
 QUARANTINE_BYTES_SHOWN = 200
 LOOP_WAITS_S_MAX = 0.2
 """What runs in the loop waits for another writer of the ledger no longer, and tries again."""
+FIRST_START_LINK = "first-start-link"
 BACKLOG = 2048
 CLOSE_AFTER_MS = 2 * 3_600_000
 KEEP_RAW_MS = 90 * 24 * 3_600_000
@@ -285,12 +286,21 @@ async def running(server: Server) -> AsyncIterator[list[asyncio.Task[None]]]:
         server.asks.close()
 
 
+def kept_first_start_link(settings: Settings) -> str:
+    """The path of the link that was given last, "" without one: people have its address on their screen."""
+    try:
+        address = (settings.data / FIRST_START_LINK).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    return f"/setup{address.strip().rpartition('/setup')[2]}"
+
+
 def keep_first_start_link(link: str | None, settings: Settings) -> None:
     """Write it where its owner alone reads it, or take an old one away once somebody exists.
 
     It is also printed, unless a parent watches over this process: then what is printed is a log.
     """
-    path = settings.data / "first-start-link"
+    path = settings.data / FIRST_START_LINK
     if link is None:
         path.unlink(missing_ok=True)
         return
@@ -318,7 +328,8 @@ async def serve(plants: Sequence[Plant], settings: Settings) -> None:
 
 async def _serve(plants: Sequence[Plant], settings: Settings, listening: socket.socket) -> None:
     server = build(plants, settings)
-    keep_first_start_link(server.services.first_start_link(), settings)
+    kept = kept_first_start_link(settings)
+    keep_first_start_link(server.services.first_start_link(kept), settings)
     owner_token_file(settings, server.services)
     web = uvicorn.Server(
         uvicorn.Config(

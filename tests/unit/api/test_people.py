@@ -67,6 +67,16 @@ def test_a_second_start_ends_the_first_ones_link(office: Office) -> None:
         office.people.set_up(first, "wang", PASSWORD)
 
 
+async def test_a_restart_keeps_the_first_link_while_it_is_valid(office: Office) -> None:
+    first = str(office.people.first_start_link())
+    assert office.people.first_start_link(first) == first
+    await office.clock.advance(LINK_MS / 1000)
+    later = str(office.people.first_start_link(first))
+    assert later != first
+    office.people.set_up(link_of(later), "wang", PASSWORD)
+    assert office.people.first_start_link(later) is None
+
+
 def test_a_first_start_link_makes_no_second_admin(office: Office) -> None:
     link = link_of(office.people.first_start_link())
     office.people.add("li", ["viewer"], ["*"], by="cli", password=PASSWORD)

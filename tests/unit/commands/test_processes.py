@@ -20,7 +20,7 @@ from commands.access import private_folder, write_secret
 from commands.delivering import OutboxCount, outbox_counts, proven, whole_report
 from commands.installation import Installation
 from commands.local_http import open_local
-from commands.server import keep_first_start_link
+from commands.server import keep_first_start_link, kept_first_start_link
 from commands.serving import RUN_HEADER
 from commands.supervising import Child
 from config.settings import Settings, environment_with
@@ -84,7 +84,9 @@ def test_a_watched_server_tells_the_first_link_to_its_file_only(
 def test_a_link_ends_with_the_first_administrator(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     site = Installation({}, tmp_path, 8080)
+    assert kept_first_start_link(settings) == ""
     keep_first_start_link("/setup?link=once", settings)
+    assert kept_first_start_link(settings) == "/setup?link=once"
     assert site.address().endswith("link=once")
     keep_first_start_link(None, settings)
     assert site.address() == "http://127.0.0.1:8080"
