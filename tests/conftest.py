@@ -61,6 +61,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture
+def unmeasured() -> Iterator[None]:
+    """Without coverage: it makes long runs of many seeds or hours four times as long; shorter ones show as much."""
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(tracer)
+
+
 @pytest.fixture(autouse=True)
 def _nobody_outside_is_spoken_to() -> Iterator[None]:
     _outside.clear()

@@ -16,6 +16,7 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("start", SEEDS[::10])
 def test_nothing_is_stuck_doubled_or_lost_beyond_what_was_thinned_and_counted(start: int) -> None:
     verdicts = [run_model(seed) for seed in range(start, start + 10)]

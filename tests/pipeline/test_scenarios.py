@@ -1,5 +1,3 @@
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -14,15 +12,6 @@ from simulators.scenario import FOLDER, read_scenario, scenarios
 @cache
 def riverside() -> Plant:
     return load_plant(PLANTS / "riverside")
-
-
-@pytest.fixture
-def unmeasured() -> Iterator[None]:
-    """Without coverage: it makes hours of virtual time three times as long, and shorter runs show as much."""
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    yield
-    sys.settrace(tracer)
 
 
 @pytest.mark.usefixtures("unmeasured")
