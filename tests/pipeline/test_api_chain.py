@@ -94,8 +94,11 @@ async def whole_chain(loop: VirtualLoop) -> None:
     async with served(loop) as (site, client):
         await seen(site, client, "/overview", 60, lambda o: o["totals"]["normal"] > 5)
         alarm = await told(site, client)
-        page = await seen(site, client, "/orders", 5, lambda o: o["items"])
-        (order,) = [o for o in page["items"] if o["alarm"] == alarm["id"]]
+
+        def mine(page: Any) -> list[Any]:
+            return [order for order in page["items"] if order["alarm"] == alarm["id"]]
+
+        (order,) = mine(await seen(site, client, "/orders", 5, mine))
         assert order["proof"]["reason"] == "abnormal"
         await repaired(site, client, order)
         path = f"/orders/{order['number']}"
