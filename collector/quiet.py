@@ -76,17 +76,13 @@ def _last_of_equals(source: Ints, live: npt.NDArray[np.bool_]) -> npt.NDArray[np
 
 
 class Quiet:
-    """Which good readings of one row a rule may pass over, standing as it does; none without a state."""
+    """Which good readings of one row a rule may pass over, standing as it does."""
 
     __slots__ = ("_fresh", "_silence", "_stale")
 
-    def __init__(
-        self, watch: Watch, state: ConditionState | None = None, value: float = np.nan
-    ) -> None:
+    def __init__(self, watch: Watch, state: ConditionState, value: float) -> None:
         self._silence = watch.silence
-        self._fresh, self._stale = NOTHING, NOTHING
-        if state is not None:
-            self._fresh, self._stale = quiet_bands(watch, state, value)
+        self._fresh, self._stale = quiet_bands(watch, state, value)
 
     def past(self, stretch: Stretch, at: int, last: int | None) -> tuple[int, int | None]:
         """Pass over readings from `at` on that change nothing but when the point was last heard.
