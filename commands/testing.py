@@ -12,8 +12,8 @@ from config.settings import environment_with, in_ci
 ROOT = Path(__file__).parent.parent
 PARTS = ("mosquitto", "mbpoll", "chromium", "postgres", "influxd")
 EXAMPLE = "test --only unit,real"
-WORKERS = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
-"""Two at a time, grouped by tests/conftest.py; each worker starts the real servers that its tests need."""
+WORKERS = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
+"""Two at a time, shared out by tests/conftest.py; each worker starts the real servers that its tests need."""
 PLACES = {
     "unit": ["tests/unit", "tests/contract", "tests/rules", "tests/golden"],
     "real": ["tests/system", "tests/contract"],

@@ -1,7 +1,9 @@
 """`steward prove kills`: kill -9 of edge, broker and server at random, then compare all that was left behind."""
 
 import argparse
+import contextlib
 import json
+import os
 import signal
 import sqlite3
 import sys
@@ -27,9 +29,8 @@ from commands.proving.history import AgentHistory, History, Key, problems
 from edge.readings import Birth, Malformed, decode, decode_batch
 
 QUIET_S_MAX = 60.0
-STARTING_S_MAX = 60.0
-HOUR_S = 3600.0
 ALL_TIME = 2**53
+WHOLE = "journal-whole"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,7 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def prove_kills(data: Path, seconds: float, kills: int, seed: int) -> dict[str, Any] | None:
     """One run; what it came to, None if the site did not come up."""
-    _wait_for_one_hour(seconds + STARTING_S_MAX + QUIET_S_MAX)
     site = prepare(data, free_port(), 1.0)
     stop = Stop(install=False)
     try:
@@ -75,16 +75,6 @@ def prove_kills(data: Path, seconds: float, kills: int, seed: int) -> dict[str, 
     }
 
 
-def _wait_for_one_hour(lasts_s: float) -> None:
-    """With each hour the journal begins a new file and lets the one go that everybody has read: a run
-    that must read the whole journal afterwards stays within one hour.
-    """
-    rest_s = HOUR_S - time.time() % HOUR_S
-    if rest_s < lasts_s < HOUR_S:
-        print(f"steward prove: waits {rest_s:.0f} s for the full hour, when the journal begins a new file", file=sys.stderr, flush=True)  # fmt: skip
-        time.sleep(rest_s)
-
-
 def _kill(
     site: Installation, seconds: float, kills: int, rng: np.random.Generator
 ) -> dict[str, int]:
@@ -97,6 +87,7 @@ def _kill(
         time.sleep(max(0.0, begun + at - time.monotonic()))
         name = victims[int(rng.integers(len(victims)))]
         site.by_name[name].restart()
+        keep_journal(site.data)
         killed[name] += 1
         print(f"steward prove: {at:5.1f} s: killed {name}", file=sys.stderr, flush=True)
     time.sleep(max(0.0, begun + seconds - time.monotonic()))
@@ -108,6 +99,7 @@ def _until_quiet(site: Installation) -> float:
     begun = time.monotonic()
     while time.monotonic() - begun <= QUIET_S_MAX:
         site.children.look()
+        keep_journal(site.data)
         try:
             lag = site.call("delivery")["readings"]["waiting_for_store"]
             if not lag and not any(_held(path) for path in _outboxes(site)):
@@ -141,6 +133,19 @@ def _end(site: Installation) -> None:
             child.signal(signal.SIGTERM)
     time.sleep(3.0)
     site.children.stop()
+    SqliteJournal(site.data / "journal").close()  # takes in what a killed server left in its WAL
+    keep_journal(site.data)
+
+
+def keep_journal(data: Path) -> None:
+    """Give each of the journal's files a second name: with a new hour the journal lets the one go that
+    everybody has read, and the proof reads all of it. What it had in its WAL is in it by then.
+    """
+    whole = data / WHOLE
+    whole.mkdir(exist_ok=True)
+    for path in (data / "journal").glob("journal-*.sqlite"):
+        with contextlib.suppress(FileExistsError, FileNotFoundError):  # kept already, or just gone
+            os.link(path, whole / path.name)
 
 
 # --- what was left behind
@@ -149,7 +154,7 @@ def _end(site: Installation) -> None:
 def read_history(site: Installation) -> History:
     """Read outboxes, journal, store and ledger of a site that does not run any more."""
     (plant,) = site.plants.values()
-    journal = SqliteJournal(site.data / "journal")
+    journal = SqliteJournal(site.data / WHOLE)
     entries = [entry for _, entry in journal.read_from(0, ALL_TIME)]
     journal.close()
     agents = {agent: _agent(site, plant.site, agent, entries) for agent in plant.agents}

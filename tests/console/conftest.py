@@ -103,6 +103,13 @@ def unacknowledged(running: Installation) -> list[dict[str, Any]]:
     return [dict(one) for one in found]
 
 
+@pytest.fixture
+def nobodys_alarm(demo: Installation) -> str:
+    """The page of an alarm that nobody has acknowledged, whatever the tests before this one did."""
+    _some_alarms(demo)
+    return f"/sites/riverside/alarms/{unacknowledged(demo)[0]['id']}"
+
+
 @pytest.fixture(scope="session")
 def signed_in(program: Path, demo: Installation) -> StorageState:
     """The first administrator, made by the link that the demo prints."""

@@ -67,9 +67,9 @@ def test_a_page_greys_within_five_seconds_of_losing_a_server_that_stands_still(
 
 
 def test_without_a_feed_nothing_can_be_acknowledged_or_moved(
-    visit: Visits, demo: Installation, pages: Mapping[str, str]
+    visit: Visits, demo: Installation, pages: Mapping[str, str], nobodys_alarm: str
 ) -> None:
-    alarm = visit.to(pages["alarm"])
+    alarm = visit.to(nobodys_alarm)
     order = visit.to(pages["order"])
     with frozen(demo, "server"):
         is_lost(alarm)

@@ -23,6 +23,7 @@ def test_what_must_follow_follows_and_nothing_else(name: str) -> None:
     ]
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_the_same_seed_gives_the_same_run() -> None:
     whole = read_scenario(FOLDER / "standby-takes-over.toml", riverside())
     scenario = replace(whole, lasts_s=40.0)
