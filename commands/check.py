@@ -3,17 +3,17 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from commands.serving import endpoints
 from config.load import load_plant
-from config.plant import Device, Plant, Secret
-from config.profile import Register
+from config.plant import Plant, Secret
 from config.rules import has_rationale
 from config.settings import Settings, SettingsError, read_secret, read_settings
 from config.standards import ChangedOver, Meter, Plan, Ran
-from edge.registers import LinkCost, plan_reads
+from edge.bus_time import FULL, TIGHT, Use, shares, table, uses_of
 
 EXAMPLE = "check config/plants/riverside"
 
@@ -25,24 +25,23 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when sound; 2 with every mistake, its file and path."""
+    """0 when sound; 2 with every mistake, its file and path, or where a line cannot keep its pace."""
     settings = read_settings()
     folder = Path(arguments.plant)
     if not folder.is_dir():
         print(f"steward check: {folder} is no folder; a plant is a folder with plant.toml in it", file=sys.stderr)  # fmt: skip
         return 2
     plant = load_plant(folder, endpoints=endpoints(settings))
-    found = _found(plant, settings)
+    uses = uses_of(plant)
+    found = _found(plant, settings, uses)
+    fits = all(share <= FULL for share in shares(uses).values())
     if arguments.json:
         print(json.dumps(found, ensure_ascii=False))
-        return 0
+        return 0 if fits else 2
     print(
-        f"{plant.site}: {found['devices']} devices, {found['points']} points, {found['rules']} rules, {found['plans']} plans; sound"
+        f"{plant.site}: {found['devices']} devices, {found['points']} points, {found['rules']} rules, {found['plans']} plans; {'sound' if fits else 'a line is too busy'}"
     )
-    for row in found["reads"]:
-        print(
-            f"  {row['device']:16} {row['poll']:8} every {row['period_s']:g} s: {row['requests']} requests, {row['registers']} registers or bits"
-        )
+    _say_reads(uses)
     for name in found["missing_secrets"]:
         print(f"  secret {name} is missing: write it to {settings.secrets / name}")
     for row in found["not_observable"]:
@@ -51,38 +50,43 @@ def run(arguments: argparse.Namespace) -> int:
         print(
             f"  {len(found['rules_without_rationale'])} rules say no cause, consequence and action"
         )
-    return 0
+    return 0 if fits else 2
 
 
-def _found(plant: Plant, settings: Settings) -> dict[str, Any]:
+def _found(plant: Plant, settings: Settings, uses: Sequence[Use]) -> dict[str, Any]:
     return {
         "site": plant.site,
         "devices": len(plant.devices),
         "points": len(plant.points),
         "rules": len(plant.rules),
         "plans": len(plant.plans),
-        "reads": [row for device in plant.devices.values() for row in _reads(plant, device)],
+        "reads": [_read(use) for use in uses],
+        "lines": dict(shares(uses)),
         "missing_secrets": _missing(plant, settings),
         "not_observable": [row for plan in plant.plans.values() for row in _unseen(plant, plan)],
         "rules_without_rationale": [r.id for r in plant.rules.values() if not has_rationale(r)],
     }
 
 
-def _reads(plant: Plant, device: Device) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    own = [
-        p for p in plant.points.values() if p.device == device.id and isinstance(p.source, Register)
-    ]
-    for poll in dict.fromkeys(p.poll for p in own):
-        points = [p for p in own if p.poll == poll]
-        requests = plan_reads(points, plant.limits_of(device.id), LinkCost())
-        rows.append(
-            {
-                "device": device.id, "poll": poll, "period_s": plant.poll_classes[poll],
-                "requests": len(requests), "registers": sum(r.count for r in requests),
-            }
-        )  # fmt: skip
-    return rows
+def _read(use: Use) -> dict[str, object]:
+    return {
+        "line": use.line, "device": use.device, "poll": use.poll, "period_s": use.period_s,
+        "requests": len(use.requests), "registers": use.registers, "holes": use.holes,
+        "cycle_s": use.cycle_s, "share": use.share, "unread": list(use.unread),
+    }  # fmt: skip
+
+
+def _say_reads(uses: Sequence[Use]) -> None:
+    """What is read of the lines, how long it takes, and what cannot be read."""
+    for row in table(uses) if uses else ():
+        print(row)
+    for line, share in shares(uses).items():
+        if share > TIGHT:
+            word = "CANNOT be read at this pace" if share > FULL else "is nearly full"
+            print(f"  line {line} {word}: {share:.0%} of its time is needed")
+    for use in uses:
+        for point in use.unread:
+            print(f"  point {point} is never read: {use.device}'s limits do not let a request hold it")  # fmt: skip
 
 
 def _unseen(plant: Plant, plan: Plan) -> list[dict[str, str]]:
@@ -105,7 +109,8 @@ def _missing(plant: Plant, settings: Settings) -> list[str]:
     for secret in dict.fromkeys(s for s in wanted if s is not None):
         if not _is_there(secret, settings):
             missing.append(secret.name)
-    return missing
+    keys = dict.fromkeys(line.tls.secret.name for line in plant.lines.values() if line.tls and line.tls.secret)  # fmt: skip
+    return missing + [name for name in keys if not (settings.secrets / name).is_file()]
 
 
 def _is_there(secret: Secret, settings: Settings) -> bool:

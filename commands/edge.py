@@ -5,17 +5,20 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from commands.access import edge_user, password, secrets_folder
 from commands.serving import plant_of, run_until_asked, start_logging
 from config.clock import Clock
-from config.plant import Line, Plant, Secret
+from config.plant import MODBUS_LINES, Line, Plant, Secret
 from config.settings import Settings, SettingsError, read_secret, read_settings
 from edge.agent import Agent
+from edge.bus_time import LineTooBusy, refuse_overload, uses_of
 from edge.camera_reader import CameraReader, RtspProbe
-from edge.modbus_reader import ModbusReader, PymodbusTransport
+from edge.modbus_reader import ModbusReader
+from edge.modbus_transport import PymodbusTransport
 from edge.mqtt_publisher import paho_connect
 from edge.mqtt_reader import MqttDeviceReader, PahoFeed
 from edge.outbox import Outbox
@@ -39,6 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     plant = plant_of(arguments.plant, settings)
     if arguments.agent not in plant.agents:
         print(f"steward edge: {plant.site} has no agent {arguments.agent!r}; there are {', '.join(plant.agents)}", file=sys.stderr)  # fmt: skip
+        return 2
+    try:
+        refuse_overload(uses_of(plant, own_lines(plant, arguments.agent)))
+    except LineTooBusy as error:
+        print(f"steward edge: {error}\n  Read less often, let a gateway or a second line take some devices, or raise the baud rate.", file=sys.stderr)  # fmt: skip
         return 2
     if arguments.drain:
         return run_until_asked(drain(build_agent(plant, arguments.agent, settings, lines=())))
@@ -66,7 +74,7 @@ def build_agent(
     path = settings.data / "edge" / f"{plant.site}.{agent_id}.outbox"
     path.parent.mkdir(parents=True, exist_ok=True)
     if lines is None:
-        lines = [line for line in plant.lines.values() if line.agent == agent_id]
+        lines = own_lines(plant, agent_id)
     user = edge_user(plant.site, agent_id)
     return Agent(
         plant=plant,
@@ -83,11 +91,18 @@ def build_agent(
     )  # fmt: skip
 
 
+def own_lines(plant: Plant, agent_id: str) -> list[Line]:
+    """The lines that an agent reads."""
+    return [line for line in plant.lines.values() if line.agent == agent_id]
+
+
 def _reader(plant: Plant, line: Line, settings: Settings, clock: Clock) -> PointReader:
     """The reader that a line's kind asks for."""
-    if line.kind == "tcp":
+    if line.kind in MODBUS_LINES:
         limits = {profile.id: profile.limits for profile in plant.profiles.values()}
-        return ModbusReader(PymodbusTransport(line), limits.__getitem__, clock)
+        key = line.tls.secret if line.tls else None
+        key_file = str(settings.secrets / key.name) if key else ""
+        return ModbusReader(PymodbusTransport(line, key_file), limits.__getitem__, clock, line)
     if line.kind == "mqtt":
         return MqttDeviceReader(_feed(plant, line, settings, clock), clock)
     devices = [d for d in plant.devices.values() if d.line == line.id]
@@ -100,10 +115,7 @@ def _feed(plant: Plant, line: Line, settings: Settings, clock: Clock) -> PahoFee
     if line.user:
         return PahoFeed(line, _secret(line.secret, settings), clock)
     user = edge_user(plant.site, line.agent)
-    own = Line(
-        line.id, line.agent, line.kind, line.host, line.port, line.timeout_s, line.backoff_s_max, user
-    )  # fmt: skip
-    return PahoFeed(own, password(user, settings), clock)
+    return PahoFeed(replace(line, user=user), password(user, settings), clock)
 
 
 def _secret(secret: Secret | None, settings: Settings) -> str:

@@ -28,7 +28,8 @@ from config.profile import Table
 from edge.agent import Agent
 from edge.camera_reader import LADDER, CameraReader, Climb, Step
 from edge.device_messages import DeviceMessage
-from edge.modbus_reader import LinkDown, ModbusReader, NoAnswer, Refused
+from edge.modbus_reader import ModbusReader
+from edge.modbus_transport import LinkDown, NoAnswer, Refused
 from edge.mqtt_reader import FeedDown, MqttDeviceReader
 from edge.outbox import Outbox
 from edge.ports import LinkLost, PointReader

@@ -237,12 +237,24 @@ class SecretText(Strict):
 
 
 class LineText(Strict):
-    """One line: exactly one of tcp, mqtt, rtsp."""
+    """One line: exactly one of tcp, tls, rtu, rtu_over_tcp, mqtt, rtsp."""
 
     agent: Id
     tcp: Endpoint | None = None
+    tls: Endpoint | None = None
+    rtu: Annotated[str, StringConstraints(pattern=r"^/[^\s]+$")] | None = None
+    rtu_over_tcp: Endpoint | None = None
     mqtt: Endpoint | None = None
     rtsp: Endpoint | None = None
+    round_trip: Annotated[Duration, Field(gt=0, le=60)] | None = None
+    baud: Annotated[int, Field(ge=300, le=4_000_000)] | None = None
+    parity: Literal["even", "odd", "none"] | None = None
+    stop_bits: Literal[1, 2] | None = None
+    turnaround: Annotated[Duration, Field(le=10)] | None = None
+    server_name: str | None = None
+    ca: str | None = None
+    certificate: str | None = None
+    key: SecretText | None = None
     timeout: Annotated[Duration, Field(gt=0)] = 1.0
     backoff_max: Duration = 30.0
     user: str = ""

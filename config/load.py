@@ -3,7 +3,7 @@
 import hashlib
 import re
 import zoneinfo
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from config.files import (
     SystemsFile,
     UnitsFile,
 )
+from config.lines import make_line
 from config.mistakes import ConfigErrors, Mistake, Mistakes
-from config.plant import Asset, Device, Line, Plant, Point, Secret, System
+from config.plant import MODBUS_LINES, Asset, Device, Line, LineKind, Plant, Point, Secret, System
 from config.profile import Profile, ProfilePoint
 from config.profiling import make_profile
 from config.reading import read_file
@@ -32,7 +33,10 @@ from config.standards import Plan
 LIBRARY = Path(__file__).parent
 """Where the profiles and standards that come with Steward stand."""
 POLL_S = {"fast": 1.0, "normal": 10.0, "slow": 60.0, "hourly": 3600.0}
-LINE_KIND = {"modbus": "tcp", "mqtt": "mqtt", "camera": "rtsp"}
+LINE_KINDS: Mapping[str, Sequence[LineKind]] = {
+    "modbus": MODBUS_LINES, "mqtt": ("mqtt",), "camera": ("rtsp",),
+}  # fmt: skip
+"""Protocol of a profile to the kinds of line that carry it."""
 
 __all__ = ["ConfigErrors", "Mistake", "load_plant", "load_profile"]
 
@@ -194,20 +198,10 @@ class _Builder:
                 self.wrong("locations", f"{path!r} is not of the form building/floor/room")
 
     def _line(self, key: str, line: LineText) -> Line:
-        given = [(kind, getattr(line, kind)) for kind in ("tcp", "mqtt", "rtsp")]
-        given = [(kind, value) for kind, value in given if value is not None]
-        if len(given) != 1:
-            self.wrong(f"lines.{key}", "needs exactly one of tcp, mqtt, rtsp")
-            given = [("tcp", "127.0.0.1:502")]
-        kind, endpoint = given[0]
-        host, _, port = self.endpoints.get(key, endpoint).rpartition(":")
-        if not 1 <= int(port) <= 65535:
-            self.wrong(f"lines.{key}.{kind}", f"port {port} is not in 1..65535")
-        return Line(
-            id=key, agent=line.agent, kind=kind, host=host.strip("[]"), port=int(port),
-            timeout_s=line.timeout, backoff_s_max=line.backoff_max, user=line.user,
-            secret=Secret(line.password.secret) if line.password else None,
-        )  # fmt: skip
+        return make_line(key, line, self.endpoints.get(key), self.files.folder, self._wrong_line)
+
+    def _wrong_line(self, path: str, message: str) -> None:
+        self.wrong(f"lines.{path}", message)
 
     def _own_assets(self) -> None:
         for key, asset in self.text.assets.items():
@@ -289,15 +283,16 @@ class _Builder:
         return self.profiles.get(text.profile)
 
     def _check_line(self, key: str, profile: Profile, line: Line) -> None:
-        wanted = LINE_KIND[profile.protocol]
-        if line.kind != wanted:
+        wanted = LINE_KINDS[profile.protocol]
+        if line.kind not in wanted:
             self.wrong(
-                f"devices.{key}.line", f"{line.id} is {line.kind}; {profile.id} needs {wanted}"
+                f"devices.{key}.line",
+                f"{line.id} is {line.kind}; {profile.id} needs {' or '.join(wanted)}",
             )
 
     def _check_unit(self, key: str, text: DeviceText, line: Line) -> None:
         unit = text.unit
-        if line.kind == "tcp" and not (isinstance(unit, int) and 1 <= unit <= 247):
+        if line.kind in MODBUS_LINES and not (isinstance(unit, int) and 1 <= unit <= 247):
             self.wrong(f"devices.{key}.unit", f"{unit!r} is not in 1..247")
         if line.kind == "mqtt" and not re.fullmatch(r"[A-Za-z0-9_.:-]+", str(unit)):
             self.wrong(f"devices.{key}.unit", f"{unit!r} is not a name for a topic")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from config.profile import (
     JsonPath,
@@ -25,23 +26,58 @@ class Secret:
     name: str
 
 
+LineKind = Literal["tcp", "tls", "rtu", "rtu_over_tcp", "mqtt", "rtsp"]
+ROUND_TRIP_S: Final = 0.01
+Parity = Literal["even", "odd", "none"]
+MODBUS_LINES: Final[tuple[LineKind, ...]] = ("tcp", "tls", "rtu", "rtu_over_tcp")
+
+
+@dataclass(frozen=True, slots=True)
+class Serial:
+    """How characters go over a serial bus; `turnaround_s` is what a device takes to begin its answer."""
+
+    baud: int = 9600
+    parity: Parity = "even"
+    stop_bits: int = 1
+    turnaround_s: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Whom to believe: `server_name` stands in the certificate, `ca` is the file of who signed it.
+
+    `certificate` and `secret` (the name of its key) are shown where the device asks who reads it.
+    """
+
+    server_name: str
+    ca: str
+    certificate: str = ""
+    secret: Secret | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A serial bus or endpoint shared by devices; one request in flight at a time.
 
-    `kind` is tcp (`host`, `port`), mqtt (a broker of devices: `host`, `port`, `user`, `secret`) or
-    rtsp (one camera each). Times in seconds.
+    `kind` is tcp or tls (`host`, `port`, `tls`), rtu (the serial port `path`, `serial`), rtu_over_tcp
+    (a gateway at `host`, `port` that passes frames on to the bus that `serial` describes), mqtt (a
+    broker of devices: `host`, `port`, `user`, `secret`) or rtsp (one camera each). `round_trip_s` is
+    what the network takes for a request and its answer. Times in seconds.
     """
 
     id: str
     agent: str
-    kind: str
+    kind: LineKind
     host: str = ""
     port: int = 0
     timeout_s: float = 1.0
     backoff_s_max: float = 30.0
     user: str = ""
     secret: Secret | None = None
+    path: str = ""
+    serial: Serial | None = None
+    tls: Tls | None = None
+    round_trip_s: float = ROUND_TRIP_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,15 @@
 """Reads Modbus devices: asks by plan, halves what is refused, and never sends anything but a read."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
-
-from pymodbus import ModbusException
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.pdu import DecodePDU, ModbusPDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
+from typing import Final
 
 from config.clock import Clock
 from config.plant import Device, Line, Point
-from config.profile import ModbusLimits, Table
+from config.profile import ModbusLimits
+from edge.bus_time import link_cost
+from edge.modbus_transport import Garbled, LinkDown, ModbusTransport, NoAnswer, Refused
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
 from edge.registers import (
@@ -43,45 +38,6 @@ TESTS_PER_READ: Final = 3
 PLANS_MAX: Final = 1000
 
 
-class Refused(Exception):
-    """The device answered with an exception code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"exception {code}")
-        self.code = code
-
-
-class NoAnswer(Exception):
-    """Nothing that answers this request came in time."""
-
-
-class Garbled(Exception):
-    """An answer to this request came and cannot be what was asked for."""
-
-
-class LinkDown(Exception):
-    """There is no connection to the line."""
-
-
-class ModbusTransport(Protocol):
-    """Carries one read at a time over one line."""
-
-    async def request(self, unit: int, table: Table, address: int, count: int) -> list[int]:
-        """`count` words (0..65535) or bits (0/1) from the zero-based `address` on.
-
-        Raises:
-            Refused: the device answered with an exception.
-            NoAnswer: no answer to this request in time; another may be tried.
-            Garbled: the answer does not fit the request; another may be tried.
-            LinkDown: the connection cannot be had or broke.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Give the connection back; may be called twice."""
-        ...
-
-
 @dataclass(slots=True)
 class _Outcome:
     """What one read has given so far: by point its raw words or its reason, and when it came."""
@@ -99,7 +55,8 @@ class _Outcome:
 class ModbusReader:
     """A `PointReader` over one Modbus line.
 
-    `limits_of` gives the limits of a profile by its id. A block refused with exception 2 or 3 is
+    `limits_of` gives the limits of a profile by its id; what requests cost is known by the line, or
+    as on a fast network where none is given. A block refused with exception 2 or 3 is
     halved within the same read until the bad points are known. Where it had to be cut is remembered
     per profile; a refused point rests for `RETEST_S`. While a device refuses everything, a few small
     requests per read, each for another of its places, find out when it no longer does. After the first request that nobody answers
@@ -111,12 +68,12 @@ class ModbusReader:
         transport: ModbusTransport,
         limits_of: Callable[[str], ModbusLimits],
         clock: Clock,
-        link: LinkCost | None = None,
+        line: Line | None = None,
     ) -> None:
         self._transport = transport
         self._limits_of = limits_of
         self._clock = clock
-        self._link = link or LinkCost()
+        self._line = line
         self._not_before = 0.0
         self._plans: dict[tuple[str, ...], tuple[ReadRequest, ...]] = {}
         self._cuts: dict[str, set[Cut]] = {}
@@ -162,7 +119,8 @@ class ModbusReader:
                 self._plans.clear()
             limits = self._limits_of(device.profile)
             cuts = tuple(self._cuts.get(device.profile, ()))
-            self._plans[key] = plan_reads(asked, limits, self._link, cuts)
+            cost = link_cost(self._line, limits.pause_s) if self._line else LinkCost()
+            self._plans[key] = plan_reads(asked, limits, cost, cuts)
         return self._plans[key]
 
     async def _test(
@@ -300,128 +258,3 @@ def _around(request: ReadRequest) -> list[Cut]:
 
 def _named(request: ReadRequest) -> str:
     return f"{request.table} {request.address}..{request.address + request.count - 1}"
-
-
-# --- pymodbus --------------------------------------------------------------------------------------
-
-REQUESTS: Final[Mapping[Table, type[ModbusPDU]]] = {
-    "coil": ReadCoilsRequest,
-    "discrete": ReadDiscreteInputsRequest,
-    "holding": ReadHoldingRegistersRequest,
-    "input": ReadInputRegistersRequest,
-}
-"""The only requests that Steward can build: functions 1 to 4, all of them read."""
-SILENCES_BEFORE_RECONNECT: Final = 2
-
-
-class _Answer(ModbusPDU):
-    """An answer as it came, function code first; `parse_answer` judges it."""
-
-    frame: bytes = b""
-
-
-class _RawAnswers(DecodePDU):
-    """Hands every answer on unread, so that no lenient decoding stands between wire and check."""
-
-    def decode(self, frame: bytes) -> ModbusPDU:
-        answer = _Answer()
-        answer.frame = frame
-        return answer
-
-
-def parse_answer(function: int, count: int, frame: bytes) -> list[int]:
-    """Words or bits of one answer (function code and data), exactly as long as was asked for.
-
-    Raises:
-        Refused: it is an exception to this function.
-        Garbled: it is anything else.
-    """
-    if len(frame) == 2 and frame[0] == function | 0x80:
-        raise Refused(frame[1])
-    size = (count + 7) // 8 if function <= 2 else 2 * count
-    if frame[:2] != bytes((function, size)) or len(frame) != size + 2:
-        raise Garbled(f"an answer to function {function} for {count} began with {frame[:8].hex()}")
-    data = frame[2:]
-    if function <= 2:
-        return [data[i // 8] >> i % 8 & 1 for i in range(count)]
-    return [int.from_bytes(data[i : i + 2], "big") for i in range(0, size, 2)]
-
-
-class PymodbusTransport:
-    """Modbus TCP through pymodbus; the client object lives for one connection.
-
-    pymodbus neither reconnects nor repeats here. An answer is only taken from the unit asked, with
-    the number of this request and of exactly the right form. `timeout_s` of the line holds for
-    connecting and for each answer, in real seconds. After two silences in a row, or an answer that
-    makes no sense, the connection is opened anew.
-    """
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self._client: AsyncModbusTcpClient | None = None
-        self._gone: asyncio.Future[None] | None = None
-        self._silences = 0
-        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # the poller says it, once
-
-    async def request(self, unit: int, table: Table, address: int, count: int) -> list[int]:
-        client, gone = await self._connected()
-        pdu = REQUESTS[table](address=address, count=count, dev_id=unit)
-        try:
-            answer = await self._execute(client, gone, pdu)
-            words = parse_answer(pdu.function_code, count, answer)
-        except NoAnswer:
-            self._silences += 1
-            if self._silences >= SILENCES_BEFORE_RECONNECT:
-                await self.close()
-            raise
-        except (Garbled, LinkDown):
-            await self.close()
-            raise
-        self._silences = 0
-        return words
-
-    async def close(self) -> None:
-        client, self._client = self._client, None
-        self._silences = 0
-        if client is not None:
-            client.close()
-            await asyncio.sleep(0)  # lets the loop close the socket
-
-    async def _connected(self) -> tuple[AsyncModbusTcpClient, "asyncio.Future[None]"]:
-        if self._client is not None and self._gone is not None and self._client.connected:
-            return self._client, self._gone
-        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        client = AsyncModbusTcpClient(
-            self._line.host,
-            port=self._line.port,
-            name=self._line.id,
-            timeout=self._line.timeout_s,
-            retries=0,
-            reconnect_delay=0,
-            trace_connect=lambda up: None if up or gone.done() else gone.set_result(None),
-        )
-        client.ctx.framer.decoder = _RawAnswers(is_server=False)
-        if not await client.connect():
-            client.close()
-            raise LinkDown(f"cannot connect to {self._line.host}:{self._line.port}")
-        self._client, self._gone = client, gone
-        return client, gone
-
-    async def _execute(
-        self, client: AsyncModbusTcpClient, gone: "asyncio.Future[None]", pdu: ModbusPDU
-    ) -> bytes:
-        task = asyncio.ensure_future(client.execute(False, pdu))
-        try:
-            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise LinkDown("the connection was closed")
-            answer = task.result()
-        except ModbusException as error:
-            if client.connected:
-                raise NoAnswer(str(error)) from error
-            raise LinkDown(str(error)) from error
-        finally:
-            task.cancel()
-        if answer.transaction_id != pdu.transaction_id or answer.dev_id != pdu.dev_id:
-            raise Garbled("an answer to another request")
-        return answer.frame if isinstance(answer, _Answer) else b""

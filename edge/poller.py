@@ -11,10 +11,9 @@ import numpy as np
 
 from config.clock import Clock
 from config.plant import Device, Line, Plant, Point
-from config.profile import Register
 from edge.ports import PointReader, PointReading, ReadResult
 from edge.readings import BAD, QUALITIES, QUALITY_NAMES
-from edge.registers import exponent_of
+from edge.registers import with_exponents
 
 log = logging.getLogger(__name__)
 
@@ -250,12 +249,5 @@ def _tasks(plant: Plant, line: Line) -> list[_Task]:
         for group in groups.values():
             period_s = min(point.period_s for point in group)
             pace_s = min(period_s, LISTEN_S) if listens else period_s
-            tasks.append(_Task(device, _with_exponents(group, points), period_s, pace_s))
+            tasks.append(_Task(device, with_exponents(group, points), period_s, pace_s))
     return tasks
-
-
-def _with_exponents(group: Sequence[Point], points: Sequence[Point]) -> tuple[Point, ...]:
-    """The group and the points that hold its exponents, even those of another poll class."""
-    needed = [exponent_of(p, points) for p in group if isinstance(p.source, Register)]
-    extra = {p.id: p for p in needed if p is not None and p not in group}
-    return (*group, *extra.values())

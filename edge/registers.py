@@ -2,7 +2,8 @@
 
 import math
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -193,10 +194,18 @@ def _times(raw: float, scale: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class LinkCost:
-    """Seconds that one more request, and one more register in it, cost on a line."""
+    """Seconds that one more request, and one more byte of its answer, take on a line.
+
+    Without a line: TCP at 100 Mbit/s with a round trip of 10 ms.
+    """
 
     request_s: float = 0.01
-    register_s: float = 0.00002
+    byte_s: float = 0.000_000_1
+
+    def of(self, table: Table, count: int) -> float:
+        """Seconds of one request for `count` registers (two bytes each) or bits (eight to a byte)."""
+        size = -(-count // 8) if table in _BIT_TABLES else 2 * count
+        return self.request_s + self.byte_s * size
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,10 +306,8 @@ def _plan_table(
     )
     bounds = _Bounds(longest, _spans_of(table, limits.forbidden), _spans_of(table, cuts))
     units = _units(points, _spans_of(table, limits.together), bounds)
-    per_register = link.register_s / 16 if bits else link.register_s
-    return [
-        _request(table, block) for block in _cheapest(units, bounds, link.request_s, per_register)
-    ]
+    steps = _Steps(link.request_s, 8, link.byte_s) if bits else _Steps(link.request_s, 1, 2 * link.byte_s)  # fmt: skip
+    return [_request(table, block) for block in _cheapest(units, bounds, steps)]
 
 
 def _units(points: Sequence[Point], together: Sequence[Span], bounds: _Bounds) -> list[Unit]:
@@ -334,8 +341,9 @@ def _grown(span: Span, ranges: Sequence[Span]) -> Span:
 
 def _with_exponents(points: Sequence[Point], ranges: list[Span], bounds: _Bounds) -> list[Span]:
     """The ranges, and each pair of value and exponent that the bounds let stay together."""
+    by_id = {point.id: point for point in points}
     for point in points:
-        exponent = exponent_of(point, points)
+        exponent = _exponent_in(by_id, point)
         if exponent is not None:
             one, other = _own_span(point), _own_span(exponent)
             pair = min(one[0], other[0]), max(one[1], other[1])
@@ -344,28 +352,59 @@ def _with_exponents(points: Sequence[Point], ranges: list[Span], bounds: _Bounds
     return ranges
 
 
-def exponent_of(point: Point, points: Sequence[Point]) -> Point | None:
+def exponent_of(point: Point, points: Iterable[Point]) -> Point | None:
     """The point that holds this point's decimal exponent, if it is among `points`."""
+    if register_of(point).scale_from is None:
+        return None
+    return _exponent_in({other.id: other for other in points}, point)
+
+
+def with_exponents(group: Sequence[Point], points: Iterable[Point]) -> tuple[Point, ...]:
+    """The group and those of `points` that hold its exponents, even if they are read less often."""
+    by_id = {point.id: point for point in points}
+    registers = [point for point in group if isinstance(point.source, Register)]
+    needed = (_exponent_in(by_id, point) for point in registers)
+    extra = {point.id: point for point in needed if point is not None and point not in group}
+    return (*group, *extra.values())
+
+
+def _exponent_in(by_id: Mapping[str, Point], point: Point) -> Point | None:
     name = register_of(point).scale_from
-    names = (name, f"{point.asset}/{name}") if name else ()
-    return next((other for other in points if other.id in names), None)
+    return (by_id.get(name) or by_id.get(f"{point.asset}/{name}")) if name else None
 
 
-def _cheapest(
-    units: Sequence[Unit], bounds: _Bounds, per_request: float, per_register: float
-) -> list[Sequence[Unit]]:
-    """Cut the row of units into blocks of least total cost; one unit alone is always allowed."""
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What a request costs: so much, and so much for each begun step of `size` registers or bits."""
+
+    request_s: float
+    size: int
+    step_s: float
+
+
+def _cheapest(units: Sequence[Unit], bounds: _Bounds, steps: _Steps) -> list[Sequence[Unit]]:
+    """Cut the row of units into blocks of least total cost; one unit alone is always allowed.
+
+    The dynamic programme best(end) = min over start of best(start) + cost(first(start)..last(end)),
+    in one pass: where begun steps are counted, the cost of a block falls into a part of its start
+    and a part of its end, but for one step that depends on the two places within a step. So among
+    the starts of one place the best so far is known, whatever the end (a queue of minima over the
+    window of allowed starts for each place).
+    """
     best = [0.0]
     starts: list[int] = []
-    for end in range(1, len(units) + 1):
-        options: list[tuple[float, int]] = []
-        last = 0
-        for start in range(end - 1, -1, -1):
-            first, last = units[start].first, max(last, units[start].last)
-            if start < end - 1 and not bounds.joinable((first, last)):
-                break
-            options.append((best[start] + per_request + per_register * (last - first + 1), start))
-        cost, start = min(options)
+    queues: list[deque[tuple[float, int]]] = [deque() for _ in range(steps.size)]
+    low = 0
+    for at, unit in enumerate(units):
+        whole, place = divmod(unit.first, steps.size)
+        value = best[at] - whole * steps.step_s
+        queue = queues[place]
+        while queue and queue[-1][0] > value:
+            queue.pop()
+        queue.append((value, at))
+        while low < at and not bounds.joinable((units[low].first, unit.last)):
+            low += 1
+        cost, start = _ending_at(unit.last + 1, low, queues, steps)
         best.append(cost)
         starts.append(start)
     blocks: list[Sequence[Unit]] = []
@@ -374,6 +413,22 @@ def _cheapest(
         blocks.append(units[starts[end - 1] : end])
         end = starts[end - 1]
     return blocks[::-1]
+
+
+def _ending_at(
+    end: int, low: int, queues: Sequence[deque[tuple[float, int]]], steps: _Steps
+) -> tuple[float, int]:
+    """Least total cost, and the start, of a block that ends before the address `end`."""
+    whole, rest = divmod(end, steps.size)
+    options: list[tuple[float, int]] = []
+    for place, queue in enumerate(queues):
+        while queue and queue[0][1] < low:
+            queue.popleft()
+        if queue:
+            value, start = queue[0]
+            options.append((value + steps.step_s * (whole + (rest > place)), start))
+    cost, start = min(options)
+    return cost + steps.request_s, start
 
 
 def _request(table: Table, units: Sequence[Unit]) -> ReadRequest:

@@ -8,7 +8,8 @@ from commands.scenarios import PLANTS
 from config.clock import ScaledClock
 from config.load import load_plant
 from edge.agent import Agent
-from edge.modbus_reader import ModbusReader, PymodbusTransport
+from edge.modbus_reader import ModbusReader
+from edge.modbus_transport import PymodbusTransport
 from edge.outbox import Outbox
 from edge.ports import LinkLost
 from simulators.estate import Estate

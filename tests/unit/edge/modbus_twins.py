@@ -1,12 +1,13 @@
 """Modbus devices for the tests: one in memory behind the transport port, one that records frames."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from config.profile import Table
-from edge.modbus_reader import LinkDown, NoAnswer, Refused
+from edge.modbus_transport import LinkDown, NoAnswer, Refused
 
 
 @dataclass
@@ -54,10 +55,11 @@ class RecordingServer:
     came_by: list[int] = field(default_factory=list)
     """Of each frame, the number of its connection."""
     connections: int = 0
+    tls: ssl.SSLContext | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["RecordingServer"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
         self.port = server.sockets[0].getsockname()[1]
         self._tasks: set[asyncio.Task[None]] = set()
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from config.plant import Device, Line, Plant, Point
+from config.plant import Device, Line, LineKind, Plant, Point
 from config.profile import JsonPath, ModbusLimits, Profile, Register, Rung
 
 START_MS = 1_763_700_000_000
@@ -54,7 +54,7 @@ def plant(lines: Sequence[Line], devices: Sequence[Device], points: Sequence[Poi
     )
 
 
-def line(id: str = "l", kind: str = "tcp", **fields: Any) -> Line:
+def line(id: str = "l", kind: LineKind = "tcp", **fields: Any) -> Line:
     return Line(id, "e", kind, **fields)
 
 

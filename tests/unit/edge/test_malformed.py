@@ -13,7 +13,7 @@ import pytest
 from config.clock import SteppedClock
 from config.profile import JsonPath
 from edge.device_messages import DeviceMessage
-from edge.modbus_reader import Garbled, parse_answer
+from edge.modbus_transport import Garbled, parse_answer
 from edge.mqtt_reader import MqttDeviceReader
 from edge.outbox import Outbox
 from edge.ports import PointReading

@@ -8,11 +8,11 @@ import pytest
 
 from config.clock import ScaledClock
 from config.profile import ModbusLimits, Table
-from edge.modbus_reader import (
+from edge.modbus_reader import ModbusReader
+from edge.modbus_transport import (
     REQUESTS,
     Garbled,
     LinkDown,
-    ModbusReader,
     NoAnswer,
     PymodbusTransport,
     Refused,

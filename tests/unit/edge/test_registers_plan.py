@@ -6,20 +6,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.plant import Point
-from config.profile import ModbusLimits
+from config.profile import ModbusLimits, Table
 from edge.registers import LinkCost, ReadRequest, exponent_of, plan_reads, register_of, width
 from tests.unit.edge.rows import NO_LIMITS, register_point
 
-TCP = LinkCost(request_s=0.01, register_s=0.00002)
-SLOW_SERIAL = LinkCost(request_s=0.02, register_s=0.002)
+TCP = LinkCost(request_s=0.01, byte_s=0.00001)
+SLOW_SERIAL = LinkCost(request_s=0.02, byte_s=0.001)
 
-Block = tuple[str, int, int]
+Block = tuple[Table, int, int]
 
 
 def blocks(
     points: list[Point], limits: ModbusLimits = NO_LIMITS, link: LinkCost = TCP
 ) -> list[Block]:
     return [(r.table, r.address, r.count) for r in plan_reads(points, limits, link)]
+
+
+def cost(found: list[Block], link: LinkCost) -> float:
+    """Seconds, restated: two bytes a register, eight bits a byte."""
+    sizes = [-(-n // 8) if table in ("coil", "discrete") else 2 * n for table, _, n in found]
+    return sum(link.request_s + link.byte_s * size for size in sizes)
 
 
 def at(*addresses: int, type: str = "u16", **fields: object) -> list[Point]:
@@ -71,11 +77,8 @@ def test_a_plan_is_the_cheapest_that_the_limits_let(
     points: list[Point], limits: ModbusLimits, link: LinkCost, expected: list[Block]
 ) -> None:
     found = blocks(points, limits, link)
-    cheapest = sum(link.request_s + link.register_s * count for _, _, count in expected)
     assert len(found) == len(expected)
-    assert sum(link.request_s + link.register_s * count for _, _, count in found) == pytest.approx(
-        cheapest
-    )
+    assert cost(found, link) == pytest.approx(cost(expected, link))
     if "discrete" not in {table for table, _, _ in expected}:  # there, several are equally cheap
         assert found == expected
 
@@ -142,8 +145,8 @@ def test_no_plan_breaks_a_limit_or_leaves_out_what_could_be_read(
     cuts: list[Block],
 ) -> None:
     points = [register_point(str(i), a, t) for i, (a, t) in enumerate(places)]
-    limits = ModbusLimits(longest, forbidden=tuple(forbidden), together=tuple(together))  # type: ignore[arg-type]  # tables as drawn
-    plan = plan_reads(points, limits, LinkCost(request_s, 0.001), tuple(cuts))  # type: ignore[arg-type]  # tables as drawn
+    limits = ModbusLimits(longest, forbidden=tuple(forbidden), together=tuple(together))
+    plan = plan_reads(points, limits, LinkCost(request_s, 0.0005), tuple(cuts))
     covered = [p.id for request in plan for p in request.points]
     assert len(covered) == len(set(covered))
     for request in plan:
@@ -185,9 +188,9 @@ def _free(p: Point, forbidden: list[Block], longest: int) -> bool:
 def test_the_plan_is_as_cheap_as_the_best_of_all_plans(
     addresses: list[int], longest: int, request_s: float
 ) -> None:
-    link = LinkCost(request_s, 0.001)
+    link = LinkCost(request_s, 0.0005)
     plan = plan_reads(at(*addresses), ModbusLimits(max_words=longest), link)
-    found = sum(link.request_s + link.register_s * r.count for r in plan)
+    found = cost([(r.table, r.address, r.count) for r in plan], link)
     assert found == pytest.approx(_best(sorted(addresses), longest, link))
 
 
@@ -199,8 +202,7 @@ def _best(addresses: list[int], longest: int, link: LinkCost) -> float:
     for end in range(1, len(addresses) + 1):
         count = addresses[end - 1] - addresses[0] + 1
         if count <= longest:
-            cost = link.request_s + link.register_s * count
-            costs.append(cost + _best(addresses[end:], longest, link))
+            costs.append(link.of("holding", count) + _best(addresses[end:], longest, link))
     return min(costs)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from config.plant import Asset, Device, Line, Plant, Point
+from config.plant import Asset, Device, Line, LineKind, Plant, Point
 from config.profile import JsonPath, Kind, ModbusLimits, Profile, Register, Rung, Source, StateName
 
 PUMP_STATES = {
@@ -143,7 +143,7 @@ def plant_of(
 ) -> Plant:
     """A plant of (device, protocol, line, asset, unit) rows; each device has a profile of its own."""
     own = list(rows)
-    kinds = {"modbus": "tcp", "mqtt": "mqtt", "camera": "rtsp"}
+    kinds: dict[str, LineKind] = {"modbus": "tcp", "mqtt": "mqtt", "camera": "rtsp"}
     assets = [Asset(a, {"en": a}, "all", asset_class=CLASSES.get(a, ""), device=d) for d, _, _, a, _ in own]  # fmt: skip
     parts = sorted({p.asset for p in points} - {a.id for a in assets})
     assets += [

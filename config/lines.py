@@ -1,0 +1,87 @@
+"""A line as written, checked: exactly one way to reach it, and nothing said that this way does not know."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, cast, get_args
+
+from config.files import LineText
+from config.plant import ROUND_TRIP_S, Line, LineKind, Secret, Serial, Tls
+
+Wrong = Callable[[str, str], None]
+"""Takes a mistake: the path below `lines`, and what is wrong with it."""
+
+KINDS: Final[tuple[LineKind, ...]] = get_args(LineKind)
+SERIAL: Final = frozenset({"rtu", "rtu_over_tcp"})
+ONLY_FOR: Final[Mapping[str, frozenset[str]]] = {
+    "baud": SERIAL, "parity": SERIAL, "stop_bits": SERIAL, "turnaround": SERIAL,
+    "round_trip": frozenset({"tcp", "tls", "rtu_over_tcp"}),
+    "server_name": frozenset({"tls"}), "ca": frozenset({"tls"}),
+    "certificate": frozenset({"tls"}), "key": frozenset({"tls"}),
+    "user": frozenset({"mqtt"}), "password": frozenset({"mqtt", "rtsp"}),
+}  # fmt: skip
+"""Member to the kinds of line that know it; the others are known to all."""
+NOWHERE: Final = "127.0.0.1:502"
+
+
+def make_line(key: str, text: LineText, elsewhere: str | None, folder: Path, wrong: Wrong) -> Line:
+    """One line, at `elsewhere` if given; files it names are looked for in the plant's folder."""
+    kind, endpoint = _way(key, text, wrong)
+    for name, kinds in ONLY_FOR.items():
+        if getattr(text, name) and kind not in kinds:
+            wrong(f"{key}.{name}", f"means nothing for {kind}; only for {', '.join(sorted(kinds))}")
+    host, port = "", 0
+    if kind != "rtu":
+        host, port = _endpoint(key, kind, elsewhere or endpoint, wrong)
+    return Line(
+        id=key, agent=text.agent, kind=kind, host=host, port=port,
+        timeout_s=text.timeout, backoff_s_max=text.backoff_max, user=text.user,
+        secret=Secret(text.password.secret) if text.password else None,
+        path=(elsewhere or endpoint) if kind == "rtu" else "",
+        serial=_serial(text) if kind in SERIAL else None,
+        tls=_tls(key, text, host, folder, wrong) if kind == "tls" else None,
+        round_trip_s=text.round_trip or ROUND_TRIP_S,
+    )  # fmt: skip
+
+
+def _way(key: str, text: LineText, wrong: Wrong) -> tuple[LineKind, str]:
+    given = [kind for kind in KINDS if getattr(text, kind) is not None]
+    if len(given) != 1:
+        wrong(key, f"needs exactly one of {', '.join(KINDS)}")
+        return "tcp", NOWHERE
+    return given[0], cast("str", getattr(text, given[0]))
+
+
+def _endpoint(key: str, kind: str, endpoint: str, wrong: Wrong) -> tuple[str, int]:
+    host, _, port = endpoint.rpartition(":")
+    if not 1 <= int(port) <= 65535:
+        wrong(f"{key}.{kind}", f"port {port} is not in 1..65535")
+    return host.strip("[]"), int(port)
+
+
+def _serial(text: LineText) -> Serial:
+    """As the standard has it where nothing is said: even parity, and a second stop bit without parity."""
+    usual = Serial()
+    parity = text.parity or usual.parity
+    return Serial(
+        baud=text.baud or usual.baud,
+        parity=parity,
+        stop_bits=text.stop_bits or (2 if parity == "none" else 1),
+        turnaround_s=usual.turnaround_s if text.turnaround is None else text.turnaround,
+    )
+
+
+def _tls(key: str, text: LineText, host: str, folder: Path, wrong: Wrong) -> Tls:
+    if text.ca is None:
+        wrong(f"{key}.ca", "is missing: the file, beside plant.toml, of the authority that signed the device's certificate")  # fmt: skip
+    if (text.certificate is None) != (text.key is None):
+        wrong(f"{key}.certificate", "certificate and key go together")
+    for name in ("ca", "certificate"):
+        file = getattr(text, name)
+        if file and not (folder / file).is_file():
+            wrong(f"{key}.{name}", f"there is no file {file!r} in the plant's folder")
+    return Tls(
+        server_name=text.server_name or host,
+        ca=str(folder / text.ca) if text.ca else "",
+        certificate=str(folder / text.certificate) if text.certificate else "",
+        secret=Secret(text.key.secret) if text.key else None,
+    )

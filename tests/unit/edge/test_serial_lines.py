@@ -1,0 +1,154 @@
+"""RTU over a serial port and through a gateway: real frame timing, and nothing that numbers the answers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from config.plant import Serial
+from edge.bus_time import gap_s
+from edge.modbus_transport import Garbled, LinkDown, NoAnswer, PymodbusTransport, Refused
+from tests.unit.edge.rows import line
+from tests.unit.edge.serial_twin import SerialBus, honest_words, sealed, spans
+
+QUICK = Serial(baud=115_200, parity="none", stop_bits=2, turnaround_s=0.002)
+SLOW = Serial(baud=9600, parity="none", stop_bits=2, turnaround_s=0.005)
+
+
+@asynccontextmanager
+async def connected(
+    bus: SerialBus, timeout_s: float = 0.2
+) -> AsyncIterator[tuple[PymodbusTransport, SerialBus]]:
+    async with bus.running():
+        transport = PymodbusTransport(
+            line(kind="rtu", path=bus.path, serial=bus.serial, timeout_s=timeout_s)
+        )
+        try:
+            yield transport, bus
+        finally:
+            await transport.close()
+
+
+def words(unit: int, address: int, count: int) -> list[int]:
+    return [unit * 1000 + a for a in range(address, address + count)]
+
+
+@pytest.mark.parametrize("serial", [QUICK, SLOW])
+@pytest.mark.parametrize("parts", [1, 3, 40])
+async def test_words_come_over_a_serial_port_in_one_piece_or_many(
+    serial: Serial, parts: int
+) -> None:
+    async with connected(SerialBus(serial, parts=parts)) as (transport, bus):
+        assert await transport.request(3, "holding", 7, 20) == words(3, 7, 20)
+        assert await transport.request(4, "input", 0, 1) == words(4, 0, 1)
+        assert [r[:2] for r in bus.requests] == [b"\x03\x03", b"\x04\x04"]
+
+
+async def test_a_slow_line_gives_an_answer_the_time_that_its_frames_take() -> None:
+    """125 registers at 9 600 baud take 0.3 s; the line's timeout is for the device, not for the wire."""
+    async with connected(SerialBus(SLOW), timeout_s=0.05) as (transport, _):
+        assert await transport.request(1, "holding", 0, 125) == words(1, 0, 125)
+
+
+async def test_frames_are_parted_by_the_quiet_that_the_standard_asks_for() -> None:
+    async with connected(SerialBus(SLOW)) as (transport, bus):
+        for unit in (1, 2, 3):
+            await transport.request(unit, "holding", 0, 2)
+    for end, start in zip(bus.ends, bus.starts[1:], strict=False):
+        assert start - end >= gap_s(SLOW)
+
+
+async def test_a_late_answer_is_never_taken_for_that_of_the_next_request() -> None:
+    bus = SerialBus(QUICK, late_s={1: 0.15})
+    async with connected(bus, timeout_s=0.1) as (transport, _):
+        with pytest.raises(NoAnswer):
+            await transport.request(1, "holding", 0, 2)
+        assert await transport.request(1, "holding", 40, 2) == words(1, 40, 2)
+
+
+async def test_another_unit_is_asked_meanwhile_and_the_late_answer_is_dropped() -> None:
+    bus = SerialBus(QUICK, late_s={1: 0.101})
+    async with connected(bus, timeout_s=0.1) as (transport, _):
+        with pytest.raises(NoAnswer):
+            await transport.request(1, "holding", 0, 2)
+        begun = asyncio.get_running_loop().time()
+        assert await transport.request(2, "holding", 40, 2) == words(2, 40, 2)
+        assert asyncio.get_running_loop().time() - begun < 0.09, "another unit waits for nobody"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (lambda r: b"", NoAnswer),
+        (lambda r: honest_words(r)[:-1], NoAnswer),
+        (lambda r: honest_words(r)[:-1] + b"\0", NoAnswer),
+        (lambda r: honest_words(bytes((9,)) + r[1:]), NoAnswer),
+        (lambda r: sealed(bytes((r[0], 0x83, 2))), Refused),
+        (lambda r: sealed(bytes((r[0], 3, 2, 0, 1))), Garbled),
+        (lambda r: sealed(bytes((r[0], 4, 4, 0, 1, 0, 2))), Garbled),
+        (lambda r: b"\xff" * 7, NoAnswer),
+    ],
+    ids=["silence", "cut", "wrong crc", "another unit", "an exception", "too short", "another function", "noise"],
+)  # fmt: skip
+async def test_what_is_no_whole_answer_of_this_unit_gives_no_words(
+    answer: Callable[[bytes], bytes], error: type[Exception]
+) -> None:
+    async with connected(SerialBus(QUICK, answer=answer), timeout_s=0.03) as (transport, _):
+        with pytest.raises(error):
+            await transport.request(1, "holding", 5, 2)
+
+
+async def test_after_garbage_the_line_goes_on() -> None:
+    answers = iter([b"\x01\x03\xff", b"", b"\x00" * 300])
+    bus = SerialBus(QUICK, answer=lambda r: next(answers, honest_words(r)))
+    async with connected(bus, timeout_s=0.03) as (transport, _):
+        for _ in range(3):
+            with pytest.raises((NoAnswer, Garbled)):
+                await transport.request(1, "holding", 5, 2)
+        assert await transport.request(1, "holding", 5, 2) == words(1, 5, 2)
+        assert spans(bus.requests) == [(1, 5, 2)] * 4
+
+
+async def test_a_port_that_is_not_there_is_said_by_its_path() -> None:
+    transport = PymodbusTransport(line(kind="rtu", path="/dev/ttyNONE", serial=QUICK))
+    with pytest.raises(LinkDown, match=r"cannot connect to /dev/ttyNONE: .*[Nn]o such file"):
+        await transport.request(1, "holding", 0, 1)
+
+
+async def test_a_port_that_does_not_take_the_settings_is_a_link_that_is_down() -> None:
+    """A pseudo-terminal knows no parity."""
+    async with connected(SerialBus(Serial(parity="even"))) as (transport, _):
+        with pytest.raises(LinkDown, match="cannot connect to /dev/"):
+            await transport.request(1, "holding", 0, 1)
+
+
+async def test_an_adapter_that_is_pulled_out_is_a_link_that_is_down() -> None:
+    async with connected(SerialBus(QUICK), timeout_s=0.05) as (transport, bus):
+        assert await transport.request(1, "holding", 0, 1) == words(1, 0, 1)
+        bus.unplug()
+        with pytest.raises(LinkDown):
+            await transport.request(1, "holding", 0, 1)
+
+
+async def test_a_gateway_passes_frames_on_as_they_are() -> None:
+    asked: list[bytes] = []
+
+    async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.read(8):
+            asked.append(request)
+            writer.write(honest_words(request))
+        writer.close()
+
+    server = await asyncio.start_server(gateway, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = PymodbusTransport(
+        line(kind="rtu_over_tcp", host="127.0.0.1", port=port, serial=QUICK)
+    )
+    try:
+        assert await transport.request(5, "holding", 9, 3) == words(5, 9, 3)
+        assert spans(asked) == [(5, 9, 3)]
+    finally:
+        await transport.close()
+        server.close()
+        await server.wait_closed()

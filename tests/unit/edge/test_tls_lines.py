@@ -1,0 +1,94 @@
+"""Modbus over TLS: numbered frames as over TCP, to a device that proves who it is."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+
+from config.plant import Tls
+from edge.modbus_transport import LinkDown, PymodbusTransport
+from tests.unit.edge.modbus_twins import RecordingServer, honest
+from tests.unit.edge.rows import line
+
+NAME = "pump.example.org"
+
+
+class Site:
+    """An authority, what it signed for a device and for an agent, and a device that asks for both."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ca = trustme.CA()
+        self.file = str(folder / "ca.pem")
+        self.ca.cert_pem.write_to_path(self.file)
+        mine = self.ca.issue_cert("edge-a.example.org")
+        self.certificate, self.key = str(folder / "edge.pem"), str(folder / "edge.key")
+        mine.cert_chain_pems[0].write_to_path(self.certificate)
+        mine.private_key_pem.write_to_path(self.key)
+
+    def device(self, name: str = NAME, *, asks: bool = False) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.ca.issue_cert(name).configure_cert(context)
+        if asks:
+            self.ca.configure_trust(context)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+@asynccontextmanager
+async def connected(
+    context: ssl.SSLContext, tls: Tls, key: str = ""
+) -> AsyncIterator[tuple[PymodbusTransport, RecordingServer]]:
+    async with RecordingServer(honest, tls=context).running() as server:
+        transport = PymodbusTransport(
+            line(kind="tls", host="127.0.0.1", port=server.port, timeout_s=1.0, tls=tls), key
+        )
+        try:
+            yield transport, server
+        finally:
+            await transport.close()
+
+
+async def test_a_device_that_proves_its_name_is_read(site: Site) -> None:
+    async with connected(site.device(), Tls(NAME, site.file)) as (transport, server):
+        assert await transport.request(9, "holding", 7, 3) == [7, 8, 9]
+        assert await transport.request(9, "input", 1, 1) == [1]
+        assert [frame[:4] for frame in server.frames] == [b"\0\1\0\0", b"\0\2\0\0"], "numbered"
+
+
+async def test_a_device_of_another_name_is_not_read(site: Site) -> None:
+    async with connected(site.device("other.example.org"), Tls(NAME, site.file)) as (transport, server):  # fmt: skip
+        with pytest.raises(LinkDown, match=r"certificate verify failed.*pump\.example\.org"):
+            await transport.request(9, "holding", 7, 3)
+        assert server.frames == []
+
+
+async def test_a_device_that_another_authority_signed_is_not_read(site: Site, tmp_path: Path) -> None:  # fmt: skip
+    (tmp_path / "other").mkdir()
+    stranger = Site(tmp_path / "other")
+    async with connected(stranger.device(), Tls(NAME, site.file)) as (transport, server):
+        with pytest.raises(LinkDown, match="certificate verify failed"):
+            await transport.request(9, "holding", 7, 3)
+        assert server.frames == []
+
+
+async def test_a_device_that_asks_who_reads_it_is_shown_our_certificate(site: Site) -> None:
+    tls = Tls(NAME, site.file, certificate=site.certificate)
+    async with connected(site.device(asks=True), tls, site.key) as (transport, _):
+        assert await transport.request(9, "holding", 7, 3) == [7, 8, 9]
+    async with connected(site.device(asks=True), Tls(NAME, site.file)) as (transport, _):
+        with pytest.raises(LinkDown):
+            await transport.request(9, "holding", 7, 3)
+
+
+async def test_files_that_cannot_be_read_are_said(site: Site) -> None:
+    async with connected(site.device(), Tls(NAME, "/nowhere/ca.pem")) as (transport, _):
+        with pytest.raises(LinkDown, match="No such file"):
+            await transport.request(9, "holding", 7, 3)
