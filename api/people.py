@@ -310,9 +310,9 @@ class People:
         return row
 
     def first_start_link(self, kept: str = "") -> str | None:
-        """The path by which the first admin is made; None once anybody exists. Valid for 24 h and once.
+        """The path by which the first admin is made; None once anybody exists. Valid once, for 24 h.
 
-        `kept` is the path that was given last: a restart does not end it. Another one ends all earlier.
+        `kept` is the path that was given last: a restart neither ends nor prolongs it. Another one ends all earlier.
         """
         if self._desk.rows(PERSON, limit=1):
             return None

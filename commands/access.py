@@ -28,6 +28,12 @@ def secrets_folder(settings: Settings) -> Path:
     return settings.data / "secrets"
 
 
+def key_path(secret: Secret, settings: Settings) -> Path:
+    """The file of a private key: among the secrets that are mounted, else among the installation's own."""
+    mounted = settings.secrets / secret.name
+    return mounted if mounted.is_file() else secrets_folder(settings) / secret.name
+
+
 def password(user: str, settings: Settings) -> str:
     """A broker user's password, from its file (`secrets/broker-<user>`) or the environment.
 

@@ -1,12 +1,14 @@
 """`steward check PLANT`: is everything that people wrote sound, and what will be read how."""
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from commands.access import key_path, secrets_folder
 from commands.serving import endpoints
 from config.load import load_plant
 from config.plant import Plant, Secret
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     _say_reads(uses)
     for name in found["missing_secrets"]:
-        print(f"  secret {name} is missing: write it to {settings.secrets / name}")
+        print(f"  secret {name} is missing: write it to {secrets_folder(settings) / name}")
     for row in found["not_observable"]:
         print(f"  plan {row['plan']} is not observable: there is no point {row['point']}")
     if found["rules_without_rationale"]:
@@ -109,13 +111,13 @@ def _missing(plant: Plant, settings: Settings) -> list[str]:
     for secret in dict.fromkeys(s for s in wanted if s is not None):
         if not _is_there(secret, settings):
             missing.append(secret.name)
-    keys = dict.fromkeys(line.tls.secret.name for line in plant.lines.values() if line.tls and line.tls.secret)  # fmt: skip
-    return missing + [name for name in keys if not (settings.secrets / name).is_file()]
+    keys = dict.fromkeys(line.tls.secret for line in plant.lines.values() if line.tls and line.tls.secret)  # fmt: skip
+    return missing + [key.name for key in keys if not key_path(key, settings).is_file()]
 
 
 def _is_there(secret: Secret, settings: Settings) -> bool:
-    try:
-        read_secret(secret, settings.secrets)
-    except SettingsError:
-        return False
-    return True
+    for folder in (settings.secrets, secrets_folder(settings)):
+        with contextlib.suppress(SettingsError):
+            read_secret(secret, folder)
+            return True
+    return False

@@ -15,7 +15,7 @@ from typing import Any
 from commands.access import make_secret, secrets_folder, token_of, write_secret
 from commands.delivering import outbox_counts, proven, whole_report
 from commands.installation import READY_S_MAX, ROOT, Installation, Stop, port_or_free
-from commands.part_servers import free_port
+from commands.part_servers import free_ports
 from commands.settling import NotSettled, settle
 from config.files import duration_s
 from config.load import load_plant
@@ -93,11 +93,14 @@ def prepare(data: Path, port: int, speed: float) -> Installation:
     """The demo's installation, with a free port for every simulated line."""
     plant = load_plant(PLANT)
     lines = [line.id for line in plant.lines.values() if line.kind != "mqtt"]
+    own, broker, *ports = free_ports(2 + len(lines))
     demo = Installation(
-        {str(PLANT): plant}, data, 0, speed, "steward demo",
-        {line: f"127.0.0.1:{free_port()}" for line in lines},
+        {str(PLANT): plant}, data, own, speed, "steward demo",
+        {line: f"127.0.0.1:{at}" for line, at in zip(lines, ports, strict=True)},
+        broker_port=broker,
     )  # fmt: skip
-    demo.port = port_or_free(port, demo.say) if port else free_port()
+    if port:
+        demo.port = port_or_free(port, demo.say)
     demo.prepare()
     make_secret(secrets_folder(demo.settings) / "cameras")
     return demo
@@ -184,6 +187,7 @@ def report(demo: Installation, site: str) -> dict[str, Any]:
         "work_orders": {
             "opened": len(orders),
             "closed_by_readings": len(by_readings),
+            "repaired_by_technician": sum(1 for o in by_readings if o["assignee"] == "technician"),
             "closed_by_people": len(closed) - len(by_readings),
             "open": sum(1 for o in orders if o["state"] not in ended),
             "most_for_one_fault": max(faults.values(), default=0),

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from commands.access import edge_user, password, secrets_folder
+from commands.access import edge_user, key_path, password, secrets_folder
 from commands.serving import plant_of, run_until_asked, start_logging
 from config.clock import Clock
 from config.plant import MODBUS_LINES, Line, Plant, Secret
@@ -101,7 +101,7 @@ def _reader(plant: Plant, line: Line, settings: Settings, clock: Clock) -> Point
     if line.kind in MODBUS_LINES:
         limits = {profile.id: profile.limits for profile in plant.profiles.values()}
         key = line.tls.secret if line.tls else None
-        key_file = str(settings.secrets / key.name) if key else ""
+        key_file = str(key_path(key, settings)) if key else ""
         return ModbusReader(PymodbusTransport(line, key_file), limits.__getitem__, clock, line)
     if line.kind == "mqtt":
         return MqttDeviceReader(_feed(plant, line, settings, clock), clock)

@@ -282,7 +282,7 @@ def run(options: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """The load alone, without the other commands."""
-    parser = argparse.ArgumentParser(prog="steward load", description=__doc__)
+    parser = argparse.ArgumentParser(prog="steward simulate load", description=__doc__)
     add(parser)
     return run(parser.parse_args(argv))
 

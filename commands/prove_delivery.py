@@ -166,6 +166,7 @@ class _Model:
             (self._cut, 4), (self._collector_cut, 2), (self._copied, 3), (self._rolled_back, 1),
             (self._journal_restored, 1),
         )  # fmt: skip
+        self.accidents.update({deed.__name__.strip("_"): 0 for deed, _ in deeds})
         weights = np.array([weight for _, weight in deeds], float)
         while True:
             await self._sleep(float(self.rng.exponential(8.0)))

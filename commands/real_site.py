@@ -17,7 +17,7 @@ from commands.asking import ask
 from commands.demo import PLANT, make_technician
 from commands.devices import Technician
 from commands.installation import Installation, Stop
-from commands.part_servers import free_port
+from commands.part_servers import free_port, free_ports
 from commands.scenarios import Verdict, history_of
 from config.clock import ScaledClock
 from config.load import load_plant
@@ -206,8 +206,13 @@ async def _play(scenario: Scenario, start_ms: int, data: Path, seed: int) -> His
 
 def _real_site(data: Path, seed: int, first_ms: int) -> RealSite:
     plain = load_plant(PLANT)
-    ports = {line.id: f"127.0.0.1:{free_port()}" for line in plain.lines.values() if line.kind != "mqtt"}  # fmt: skip
-    site = Installation({str(PLANT): plain}, data, free_port(), SPEED, "steward simulate", ports, start_ms=first_ms)  # fmt: skip
+    lines = [line.id for line in plain.lines.values() if line.kind != "mqtt"]
+    own, broker_port, *free = free_ports(2 + len(lines))
+    ports = {line: f"127.0.0.1:{port}" for line, port in zip(lines, free, strict=True)}
+    site = Installation(
+        {str(PLANT): plain}, data, own, SPEED, "steward simulate", ports,
+        broker_port=broker_port, start_ms=first_ms,
+    )  # fmt: skip
     broker = {line.id: f"127.0.0.1:{site.broker_port}" for line in plain.lines.values() if line.kind == "mqtt"}  # fmt: skip
     plant = load_plant(PLANT, endpoints={**ports, **broker})
     clock = ScaledClock(origin_ms=site.origin_ms, factor=SPEED, start_ms=first_ms)

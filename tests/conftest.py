@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
@@ -43,6 +44,12 @@ def _is_local(host: str) -> bool:
 sys.addaudithook(_guard)
 
 
+hypothesis.settings.register_profile("steward", deadline=None, derandomize=True)
+hypothesis.settings.load_profile(
+    "steward"
+)  # the same everywhere: a stall of the machine is no failure
+
+
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # no types
     """Each test to the worker that is free, but all that share the console's running demo to one."""
 
@@ -50,6 +57,7 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # no types
         return CONSOLE if nodeid.startswith(CONSOLE) else nodeid
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduling:
     """Ours: with pytest 9.2 xdist 3.8 does not see groups (it writes a node's id where no one reads it)."""
     return _Scheduling(config, log)
@@ -62,8 +70,11 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def unmeasured() -> Iterator[None]:
-    """Without coverage: it makes long runs of many seeds or hours four times as long; shorter ones show as much."""
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Without coverage, in the processes it starts too: it makes long runs of many seeds or hours four
+    times as long; shorter ones show as much.
+    """
+    monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "")
     tracer = sys.gettrace()
     sys.settrace(None)
     yield

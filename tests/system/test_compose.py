@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from collector.adapters.store_influx import InfluxStore
-from commands.part_servers import free_port, start_influxd, start_mosquitto_in
+from commands.part_servers import free_ports, start_influxd, start_mosquitto_in
 from tests.composing import Machine, Service, make_app, services
 from tests.waiting import until
 
@@ -117,9 +117,11 @@ def start_servers(stack: Stack, programs: Callable[[str], Path], ends: ExitStack
 
 def new_stack(folder: Path) -> Stack:
     """A machine with free ports for everything that compose gives a name."""
-    ports = {"broker": free_port(), "server": free_port(), "influxdb": 0}
+    broker, server, *free = free_ports(2 + 32)
+    ports = {"broker": broker, "server": server, "influxdb": 0}
     machine = Machine(folder, make_app(folder / "app"), ports)
-    machine.move_lines({line: free_port() for line in machine.lines() if line != "pits"})
+    lines = [line for line in machine.lines() if line != "pits"]
+    machine.move_lines(dict(zip(lines, free[: len(lines)], strict=True)))
     return Stack(machine)
 
 

@@ -43,7 +43,11 @@ def test_every_command_explains_itself_with_an_example(
     assert "example: ./steward " in said(capsys)
 
 
-def test_a_sound_plant_shows_its_reads(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sound_plant_shows_its_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEWARD_SECRETS", str(tmp_path))
+    monkeypatch.delenv("STEWARD_SECRET_CAMERAS", raising=False)
     assert main.main(["check", str(RIVERSIDE)]) == main.DONE
     shown = said(capsys)
     assert "10 devices" in shown

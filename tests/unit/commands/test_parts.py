@@ -184,7 +184,7 @@ def test_a_long_step_says_that_it_still_runs(bare: Path, monkeypatch: pytest.Mon
 
     def say(text: str) -> None:
         said.append(text)
-        if "has run for" in text:
+        if "go build has run for" in text:
             (bare / "fifo").write_text("go on\n")
 
     ensure(["influxd"], say=say)

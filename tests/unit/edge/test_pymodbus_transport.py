@@ -109,7 +109,7 @@ WRONG: dict[str, Answer] = {
 
 @pytest.mark.parametrize("kind", WRONG)
 async def test_a_wrong_answer_is_never_a_value_and_the_next_right_one_is(kind: str) -> None:
-    async with connected(script(WRONG[kind]), timeout_s=0.1) as (transport, _):
+    async with connected(script(WRONG[kind]), timeout_s=0.4) as (transport, _):
         with pytest.raises((NoAnswer, Garbled, LinkDown)):
             await transport.request(1, "holding", 40, 2)
         assert await transport.request(1, "holding", 50, 2) == [50, 51]
@@ -124,7 +124,7 @@ async def test_an_answer_that_comes_late_is_not_taken_for_the_next_request() -> 
             return None
         return late[0] + honest(request)
 
-    async with connected(slow_once, timeout_s=0.1) as (transport, server):
+    async with connected(slow_once, timeout_s=0.4) as (transport, server):
         with pytest.raises(NoAnswer):
             await transport.request(1, "holding", 40, 2)
         assert await transport.request(1, "holding", 50, 2) == [50, 51]
@@ -133,7 +133,7 @@ async def test_an_answer_that_comes_late_is_not_taken_for_the_next_request() -> 
 
 async def test_two_silences_in_a_row_open_the_connection_anew() -> None:
     silent: Answer = lambda _: None  # noqa: E731  a row of the script
-    async with connected(script(silent, silent), timeout_s=0.05) as (transport, server):
+    async with connected(script(silent, silent), timeout_s=0.25) as (transport, server):
         for _ in range(2):
             with pytest.raises(NoAnswer):
                 await transport.request(1, "holding", 0, 1)

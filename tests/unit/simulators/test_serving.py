@@ -56,7 +56,7 @@ async def test_every_line_of_a_plant_is_served_by_its_protocol() -> None:
 
 
 async def test_faults_reach_the_wire_and_time_goes_on_with_every_request() -> None:
-    clock = ScaledClock(factor=50)
+    clock = ScaledClock(factor=5)
     estate = Estate(small_plant(), 1)
     async with (
         small_broker() as broker,
