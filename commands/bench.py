@@ -10,7 +10,7 @@ from benchmarks.running import Failed
 from commands.part_servers import PartFailed
 
 EXAMPLE = "bench ingest --small"
-NAMES = ("ingest", "latency")
+NAMES = ("ingest", "latency", "modbus")
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -258,12 +258,13 @@ def plan_reads(
     `scale_from` names share a request where the limits let them. Points that cannot be read under
     these limits are in no request.
     """
+    by_table: dict[Table, list[Point]] = {table: [] for table in TABLES}
+    for point in points:
+        by_table[register_of(point).table].append(point)
     return tuple(
         request
-        for table in TABLES
-        for request in _plan_table(
-            table, [p for p in points if register_of(p).table == table], limits, link, cuts
-        )
+        for table, own in by_table.items()
+        for request in _plan_table(table, own, limits, link, cuts)
     )
 
 
@@ -331,12 +332,13 @@ def _own_span(point: Point) -> Span:
 
 def _grown(span: Span, ranges: Sequence[Span]) -> Span:
     """The span with every range that it touches, directly or through another."""
-    while True:
+    while ranges:
         touched = [other for other in ranges if _overlap(span, other)]
         wider = min([span[0], *(f for f, _ in touched)]), max([span[1], *(t for _, t in touched)])
         if wider == span:
-            return span
+            break
         span = wider
+    return span
 
 
 def _with_exponents(points: Sequence[Point], ranges: list[Span], bounds: _Bounds) -> list[Span]:

@@ -1,0 +1,290 @@
+"""Rows 6 to 9: requests that are issued, polls a second, use of a serial line, punctuality."""
+
+import asyncio
+import resource
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+from pymodbus.client import AsyncModbusTcpClient
+
+from benchmarks.read_planning import map_of, max_insert, optimum, point_at, real_maps
+from benchmarks.rows import Row, main
+from benchmarks.running import end, line_of, say, started
+from config.clock import ScaledClock
+from config.plant import Device, Line, Plant, Point, Serial
+from config.profile import ModbusLimits, Profile, Register
+from edge.bus_time import link_cost
+from edge.modbus_reader import ModbusReader
+from edge.modbus_transport import PymodbusTransport
+from edge.poller import Poller
+from edge.ports import PointReader, PointReading, ReadResult
+from edge.registers import plan_reads
+
+DEVICES: Final = 100
+WORDS: Final = 10
+ROUNDS: Final = 3
+ROUND_S: Final = 4.0
+GRID: Final = 1000
+DEAD: Final = 5
+GRID_S: Final = 600.0
+TCP: Final = Line("l", "e", "tcp")
+NO_LIMITS: Final = ModbusLimits()
+
+
+def run(small: bool) -> Sequence[Row]:
+    """All rows; `small` shortens row 9 to a minute."""
+    return [
+        *_requests(),
+        _planner(),
+        *_polls(),
+        *_serial_lines(),
+        *_punctual(60.0 if small else GRID_S),
+    ]
+
+
+# --- row 6: requests
+
+
+def _requests() -> Iterator[Row]:
+    maps = real_maps()
+    links = {"TCP": TCP, "9 600": _rtu(9600), "115 200": _rtu(115_200)}
+    for name, line in links.items():
+        cost = link_cost(line)
+        plans = [plan_reads(one.points, one.limits, cost) for one in maps]
+        seconds = sum(cost.of(r.table, r.count) for plan in plans for r in plan)
+        best = sum(optimum(one, cost)[0] for one in maps)
+        greedy = sum(
+            min(sum(cost.of(*request) for request in max_insert(one, hole)) for hole in range(126))
+            for one in maps
+        )
+        yield Row(
+            f"6 {name}, s of 12 maps beside the optimum", seconds, "s", best, 1.0 + 1e-9, "lower"
+        )
+        yield Row(f"6 {name}, s beside the best max_insert", seconds, "s", greedy, 1.0 + 1e-9, "lower")
+    issued = sum(len(plan_reads(one.points, one.limits, link_cost(TCP))) for one in maps)
+    points = sum(len(one.points) for one in maps)
+    yield Row("6 TCP, requests beside one per point", issued, "requests", points, 0.1, "lower")
+
+
+def _planner() -> Row:
+    points = [point_at(str(n), Register("holding", 3 * n, "u16")) for n in range(500)]
+    one = map_of("500 points", points, NO_LIMITS)
+    cost = link_cost(TCP)
+    times = []
+    for _ in range(21):
+        begun = time.perf_counter()
+        plan_reads(one.points, one.limits, cost)
+        times.append(time.perf_counter() - begun)
+    return Row("6 planning 500 points", 1000 * statistics.median(times), "ms", None, 10.0, "lower")
+
+
+# --- row 7: polls a second
+
+
+def _polls() -> Iterator[Row]:
+    with _devices("--tcp", str(DEVICES)) as found:
+        ports = list(found["ports"])
+        rounds = [(asyncio.run(_ours(ports)), asyncio.run(_bare(ports))) for _ in range(ROUNDS)]
+    ours, bare = (statistics.median(r[k] for r in rounds) for k in (0, 1))
+    note = f"{DEVICES} devices in a process of their own, {WORDS} registers each, as fast as it goes; ours decodes, judges and dates each value"
+    yield Row("7 polls/s", ours, "polls/s", bare, 0.9, note=note)
+
+
+async def _ours(ports: Sequence[int]) -> float:
+    lines = [Line(f"l{n}", "e", "tcp", "127.0.0.1", port) for n, port in enumerate(ports)]
+    plant = _plant(lines, 1e-6)
+    pollers = [_poller(plant, line, _reader(line)) for line in lines]
+    tasks = [asyncio.create_task(poller.run(_forget)) for poller in pollers]
+    try:
+        await asyncio.sleep(1.5)
+        before, begun = sum(p.stats.reads for p in pollers), time.perf_counter()
+        await asyncio.sleep(ROUND_S)
+        return (sum(p.stats.reads for p in pollers) - before) / (time.perf_counter() - begun)
+    finally:
+        await _cancelled(tasks)
+
+
+async def _bare(ports: Sequence[int]) -> float:
+    count = 0
+
+    async def loop(client: AsyncModbusTcpClient) -> None:
+        nonlocal count
+        while True:
+            await client.read_holding_registers(0, count=WORDS, device_id=1)
+            count += 1
+
+    clients = [AsyncModbusTcpClient("127.0.0.1", port=port) for port in ports]
+    for client in clients:
+        await client.connect()
+    tasks = [asyncio.create_task(loop(client)) for client in clients]
+    try:
+        await asyncio.sleep(0.5)
+        before, begun = count, time.perf_counter()
+        await asyncio.sleep(ROUND_S)
+        return (count - before) / (time.perf_counter() - begun)
+    finally:
+        await _cancelled(tasks)
+        for client in clients:
+            client.close()
+
+
+# --- row 8: use of a serial line
+
+
+def _serial_lines() -> Iterator[Row]:
+    for baud in (9600, 115_200):
+        with _devices("--baud", str(baud)) as found:
+            used = asyncio.run(_line_use(str(found["path"]), baud))
+        yield Row(f"8 use of a line at {baud} baud", used, "", None, 0.95, note="125 registers a request, against the time of its frames and their quiet")  # fmt: skip
+
+
+async def _line_use(path: str, baud: int) -> float:
+    """The part of the time in which, by the formula, the line was used."""
+    line = _rtu(baud, path)
+    transport = PymodbusTransport(line)
+    try:
+        await transport.request(1, "holding", 0, 125)
+        count, begun = 0, time.perf_counter()
+        while time.perf_counter() - begun < ROUND_S:
+            await transport.request(1, "holding", 0, 125)
+            count += 1
+        took = time.perf_counter() - begun
+    finally:
+        await transport.close()
+    return count * link_cost(line).of("holding", 125) / took
+
+
+def _rtu(baud: int, path: str = "/dev/x") -> Line:
+    return Line("l", "e", "rtu", path=path, serial=Serial(baud, "none", 2, turnaround_s=0.0))
+
+
+# --- row 9: punctuality
+
+
+class _Watched:
+    """A reader that notes when each read began."""
+
+    def __init__(self, reader: PointReader) -> None:
+        self._reader = reader
+        self.begun: list[float] = []
+
+    async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
+        """As the reader does."""
+        self.begun.append(time.perf_counter())
+        return await self._reader.read(device, points)
+
+    async def close(self) -> None:
+        """As the reader does."""
+        await self._reader.close()
+
+
+def _punctual(lasts_s: float) -> Iterator[Row]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with _devices("--tcp", str(GRID), "--dead", str(DEAD)) as found:
+            say(f"  row 9: {GRID} devices for {lasts_s:.0f} s, then a grid of bare timers")
+            late, missed = asyncio.run(_grid_of_devices(list(found["ports"]), lasts_s))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    bare = asyncio.run(_grid_of_timers(min(lasts_s, 60.0)))
+    more_ms = 1000 * (_p99(late) - _p99(bare))
+    note = f"p99 of ours {1000 * _p99(late):.1f} ms, of bare timers {1000 * _p99(bare):.1f} ms; {GRID} devices at 1 s for {lasts_s:.0f} s, {DEAD} of them dead"
+    yield Row("9 p99 late beyond bare timers", more_ms, "ms", None, 20.0, "lower", note)
+    yield Row("9 cycles missed", missed, "cycles", None, 0.0, "lower")
+
+
+def _p99(late: Sequence[float]) -> float:
+    return float(np.percentile(late, 99))
+
+
+async def _grid_of_devices(ports: Sequence[int], lasts_s: float) -> tuple[list[float], int]:
+    lines = [Line(f"l{n}", "e", "tcp", "127.0.0.1", port) for n, port in enumerate(ports)]
+    plant = _plant(lines, 1.0)
+    readers = [_Watched(_reader(line)) for line in lines]
+    pollers = [_poller(plant, line, reader) for line, reader in zip(lines, readers, strict=True)]
+    tasks = [asyncio.create_task(poller.run(_forget)) for poller in pollers]
+    try:
+        await asyncio.sleep(lasts_s)
+    finally:
+        await _cancelled(tasks)
+    late = [one for reader in readers[DEAD:] for one in _lateness(reader.begun[2:])]
+    return late, sum(poller.stats.missed for poller in pollers[DEAD:])
+
+
+async def _grid_of_timers(lasts_s: float) -> list[float]:
+    clock = ScaledClock()
+    begun: list[list[float]] = [[] for _ in range(GRID)]
+
+    async def timer(n: int) -> None:
+        at = clock.monotonic() + n / GRID
+        while True:
+            await clock.sleep_until(at)
+            begun[n].append(time.perf_counter())
+            at += 1.0
+
+    tasks = [asyncio.create_task(timer(n)) for n in range(GRID)]
+    try:
+        await asyncio.sleep(lasts_s)
+    finally:
+        await _cancelled(tasks)
+    return [one for times in begun for one in _lateness(times)]
+
+
+def _lateness(times: Sequence[float]) -> list[float]:
+    """Seconds after its place in a grid of one second, the earliest taken as punctual."""
+    offsets = [at - round(at - times[0]) for at in times]
+    return [offset - min(offsets) for offset in offsets]
+
+
+# --- what they share
+
+
+@contextmanager
+def _devices(*words: str) -> Iterator[dict[str, Any]]:
+    process = started("benchmarks.modbus_devices", *words)
+    try:
+        yield dict(line_of(process))
+    finally:
+        end(process)
+
+
+def _plant(lines: Sequence[Line], period_s: float) -> Plant:
+    points = [
+        Point(f"{line.id}/{a}", line.id, line.id, {"en": "x"}, "measurement", "", Register("holding", a, "u16"), period_s=period_s)
+        for line in lines
+        for a in range(WORDS)
+    ]  # fmt: skip
+    return Plant(
+        site="s", name={"en": "S"}, time_zone="UTC", calendar="none", seasons={}, systems={},
+        locations={}, agents=("e",), lines={line.id: line for line in lines},
+        devices={line.id: Device(line.id, "m", line.id, line.id, "1") for line in lines},
+        profiles={"m": Profile("m", 1, {"en": "M"}, "modbus", "pump", ())}, assets={},
+        points={point.id: point for point in points}, rules={}, plans={}, poll_classes={},
+    )  # fmt: skip
+
+
+def _reader(line: Line) -> ModbusReader:
+    return ModbusReader(PymodbusTransport(line), lambda _: NO_LIMITS, ScaledClock(), line)
+
+
+def _poller(plant: Plant, line: Line, reader: PointReader) -> Poller:
+    return Poller(plant, line.id, reader, ScaledClock(), np.random.default_rng(1))
+
+
+def _forget(readings: Sequence[PointReading]) -> None:
+    del readings
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+if __name__ == "__main__":
+    main(run)

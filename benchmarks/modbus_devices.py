@@ -1,0 +1,64 @@
+"""What answers in the measurements of the edge: Modbus devices on many ports, or on a serial bus, in a process of their own.
+
+Says in one line of JSON where they are, and serves until its standard input ends.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+
+from config.plant import Serial
+from tests.unit.edge.serial_twin import SerialBus
+
+
+class Device(asyncio.Protocol):
+    """Answers each read at once with the same words; a dead one hears and says nothing."""
+
+    def __init__(self, *, dead: bool) -> None:
+        self._dead = dead
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Twelve bytes are one request."""
+        self._rest += data
+        while len(self._rest) >= 12:
+            request, self._rest = self._rest[:12], self._rest[12:]
+            if not self._dead and isinstance(self._transport, asyncio.Transport):
+                self._transport.write(_answer(request))
+
+
+def _answer(request: bytes) -> bytes:
+    size = 2 * int.from_bytes(request[10:12], "big")
+    head = request[:4] + (size + 3).to_bytes(2, "big") + request[6:8] + bytes((size,))
+    return head + b"\x00\x2a" * (size // 2)
+
+
+async def _tcp(count: int, dead: int) -> None:
+    loop = asyncio.get_running_loop()
+    servers = [
+        await loop.create_server(lambda n=n: Device(dead=n < dead), "127.0.0.1", 0)  # type: ignore[misc]  # a default
+        for n in range(count)
+    ]
+    print(json.dumps({"ports": [s.sockets[0].getsockname()[1] for s in servers]}), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+
+
+async def _serial(baud: int) -> None:
+    bus = SerialBus(Serial(baud, "none", 2, turnaround_s=0.0))
+    async with bus.running():
+        print(json.dumps({"path": bus.path}), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tcp", type=int, default=0)
+    parser.add_argument("--dead", type=int, default=0)
+    parser.add_argument("--baud", type=int, default=0)
+    words = parser.parse_args()
+    asyncio.run(_tcp(words.tcp, words.dead) if words.tcp else _serial(words.baud))
