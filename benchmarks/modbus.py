@@ -64,7 +64,9 @@ def _requests() -> Iterator[Row]:
         yield Row(
             f"6 {name}, s of 12 maps beside the optimum", seconds, "s", best, 1.0 + 1e-9, "lower"
         )
-        yield Row(f"6 {name}, s beside the best max_insert", seconds, "s", greedy, 1.0 + 1e-9, "lower")
+        yield Row(
+            f"6 {name}, s beside the best max_insert", seconds, "s", greedy, 1.0 + 1e-9, "lower"
+        )
     issued = sum(len(plan_reads(one.points, one.limits, link_cost(TCP))) for one in maps)
     points = sum(len(one.points) for one in maps)
     yield Row("6 TCP, requests beside one per point", issued, "requests", points, 0.1, "lower")
@@ -176,6 +178,10 @@ class _Watched:
         """As the reader does."""
         self.begun.append(time.perf_counter())
         return await self._reader.read(device, points)
+
+    def forget(self, device: str) -> None:
+        """As the reader does."""
+        self._reader.forget(device)
 
     async def close(self) -> None:
         """As the reader does."""

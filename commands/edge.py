@@ -3,16 +3,21 @@
 import argparse
 import asyncio
 import contextlib
+import signal
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from commands.access import edge_user, key_path, password, secrets_folder
 from commands.serving import plant_of, run_until_asked, start_logging
 from config.clock import Clock
+from config.mistakes import ConfigErrors
 from config.plant import MODBUS_LINES, Line, Plant, Secret
+from config.profile import ModbusLimits
 from config.settings import Settings, SettingsError, read_secret, read_settings
 from edge.agent import Agent
 from edge.bus_time import LineTooBusy, refuse_overload, uses_of
@@ -23,6 +28,7 @@ from edge.mqtt_publisher import paho_connect
 from edge.mqtt_reader import MqttDeviceReader, PahoFeed
 from edge.outbox import Outbox
 from edge.ports import PointReader
+from edge.reloading import CannotReload
 
 EXAMPLE = "edge config/plants/riverside edge-a"
 DRAIN_LOOK_S = 0.1
@@ -44,13 +50,50 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"steward edge: {plant.site} has no agent {arguments.agent!r}; there are {', '.join(plant.agents)}", file=sys.stderr)  # fmt: skip
         return 2
     try:
-        refuse_overload(uses_of(plant, own_lines(plant, arguments.agent)))
+        check_budget(plant, arguments.agent)
     except LineTooBusy as error:
-        print(f"steward edge: {error}\n  Read less often, let a gateway or a second line take some devices, or raise the baud rate.", file=sys.stderr)  # fmt: skip
+        print(f"steward edge: {error}", file=sys.stderr)
         return 2
     if arguments.drain:
         return run_until_asked(drain(build_agent(plant, arguments.agent, settings, lines=())))
-    return run_until_asked(build_agent(plant, arguments.agent, settings).run())
+    agent = build_agent(plant, arguments.agent, settings)
+    agent.files = partial(read_anew, arguments.plant, agent, settings)
+    return run_until_asked(reloading(agent))
+
+
+async def reloading(agent: Agent) -> None:
+    """Run the agent; SIGHUP has it read its files anew."""
+    asked: set[asyncio.Task[Any]] = set()
+
+    def ask() -> None:
+        task = asyncio.ensure_future(agent.reload())
+        asked.add(task)
+        task.add_done_callback(asked.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ask)
+    await agent.run()
+
+
+def check_budget(plant: Plant, agent_id: str) -> None:
+    """Raises LineTooBusy, with what can be done, where one of the agent's lines cannot keep its pace."""
+    try:
+        refuse_overload(uses_of(plant, own_lines(plant, agent_id)))
+    except LineTooBusy as error:
+        raise LineTooBusy(f"{error}\n  Read less often, let a gateway or a second line take some devices, or raise the baud rate.") from error  # fmt: skip
+
+
+def read_anew(folder: str, agent: Agent, settings: Settings) -> Plant:
+    """The plant as its files are now; raises CannotReload if the agent cannot run it."""
+    try:
+        plant = plant_of(folder, settings)
+        check_budget(plant, agent.id)
+    except (ConfigErrors, LineTooBusy) as error:
+        raise CannotReload(str(error)) from error
+    if agent.id not in plant.agents or plant.site != agent.plant.site:
+        raise CannotReload(f"{plant.site} has no agent {agent.id!r} of {agent.plant.site}")
+    if isinstance(agent.make_reader, Readers):
+        agent.make_reader.know(plant)
+    return plant
 
 
 async def drain(agent: Agent) -> None:
@@ -76,10 +119,12 @@ def build_agent(
     if lines is None:
         lines = own_lines(plant, agent_id)
     user = edge_user(plant.site, agent_id)
+    readers = Readers(settings, clock)
+    readers.know(plant)
     return Agent(
         plant=plant,
         id=agent_id,
-        readers={line.id: _reader(plant, line, settings, clock) for line in lines},
+        readers={line.id: readers.make(plant, line) for line in lines},
         outbox=Outbox(path, now=clock.now(), rng=rng),
         connect=paho_connect(
             settings.broker_host, settings.broker_port, user, password(user, settings),
@@ -88,6 +133,7 @@ def build_agent(
         clock=clock,
         rng=rng,
         pace=settings.clock_factor,
+        make_reader=readers,
     )  # fmt: skip
 
 
@@ -96,18 +142,37 @@ def own_lines(plant: Plant, agent_id: str) -> list[Line]:
     return [line for line in plant.lines.values() if line.agent == agent_id]
 
 
-def _reader(plant: Plant, line: Line, settings: Settings, clock: Clock) -> PointReader:
-    """The reader that a line's kind asks for."""
-    if line.kind in MODBUS_LINES:
-        limits = {profile.id: profile.limits for profile in plant.profiles.values()}
-        key = line.tls.secret if line.tls else None
-        key_file = str(key_path(key, settings)) if key else ""
-        return ModbusReader(PymodbusTransport(line, key_file), limits.__getitem__, clock, line)
-    if line.kind == "mqtt":
-        return MqttDeviceReader(_feed(plant, line, settings, clock), clock)
-    devices = [d for d in plant.devices.values() if d.line == line.id]
-    secret = next((d.secret for d in devices if d.secret), line.secret)
-    return CameraReader(RtspProbe(line, _secret(secret, settings)), clock)
+@dataclass(slots=True)
+class Readers:
+    """Makes the reader that a line's kind asks for; a profile's limits are those of the plant seen last."""
+
+    settings: Settings
+    clock: Clock
+    limits: dict[str, ModbusLimits] = field(default_factory=dict)
+
+    def __call__(self, plant: Plant, line: Line) -> PointReader:
+        """For a reload: raises CannotReload if a secret of the line is missing."""
+        try:
+            return self.make(plant, line)
+        except SettingsError as error:
+            raise CannotReload(str(error)) from error
+
+    def know(self, plant: Plant) -> None:
+        """Take the limits of this plant's profiles."""
+        self.limits |= {profile.id: profile.limits for profile in plant.profiles.values()}
+
+    def make(self, plant: Plant, line: Line) -> PointReader:
+        """Raises SettingsError if a secret of the line is missing."""
+        if line.kind in MODBUS_LINES:
+            key = line.tls.secret if line.tls else None
+            key_file = str(key_path(key, self.settings)) if key else ""
+            transport = PymodbusTransport(line, key_file)
+            return ModbusReader(transport, self.limits.__getitem__, self.clock, line)
+        if line.kind == "mqtt":
+            return MqttDeviceReader(_feed(plant, line, self.settings, self.clock), self.clock)
+        devices = [d for d in plant.devices.values() if d.line == line.id]
+        secret = next((d.secret for d in devices if d.secret), line.secret)
+        return CameraReader(RtspProbe(line, _secret(secret, self.settings)), self.clock)
 
 
 def _feed(plant: Plant, line: Line, settings: Settings, clock: Clock) -> PahoFeed:

@@ -17,6 +17,7 @@ from edge.outbox_file import OutboxRefused
 from edge.poller import Poller
 from edge.ports import Connect, LinkLost, PointReader, PointReading
 from edge.readings import CONTRACT, QUALITIES, Birth, encode
+from edge.reloading import CannotReload, Changes, Files, MakeReader, changes
 from edge.session import Session, SessionStats
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,9 @@ class Agent:
     clock: Clock
     rng: np.random.Generator
     version: str = "0.1.0"
+    files: Files | None = None
+    make_reader: MakeReader | None = None
+    """For lines that a reload brings; without both nothing is reloaded."""
     pace: float = 1.0
     """How much faster its clock runs than the wires to the broker: what it waits there is in real time."""
     stats: AgentStats = field(default_factory=AgentStats)
@@ -69,13 +73,14 @@ class Agent:
     _pending: list[PointReading] = field(init=False, default_factory=list)
     _urgent: list[PointReading] = field(init=False, default_factory=list)
     _lost_at: float | None = field(init=False, default=None)
+    _lines: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
+    _group: asyncio.TaskGroup | None = field(init=False, default=None)
+    _reloading: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
     _made: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _wake: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        devices = {device.id for device in self.plant.devices_of(self.id)}
-        read = [point for point in self.plant.points.values() if point.device in devices]
-        self._points = {point.id: point for point in (*_own_points(self.id), *read)}
+        self._points = self._points_of(self.plant)
         self.outbox.define(tuple(self._points.values()), self.clock.now())
         self._news = Deadbands(self._points)
         generators = self.rng.spawn(len(self.readers))
@@ -84,17 +89,72 @@ class Agent:
             for (line, reader), rng in zip(self.readers.items(), generators, strict=True)
         ]
 
+    def _points_of(self, plant: Plant) -> dict[str, Point]:
+        devices = {device.id for device in plant.devices_of(self.id)}
+        read = [point for point in plant.points.values() if point.device in devices]
+        return {point.id: point for point in (*_own_points(self.id), *read)}
+
     async def run(self) -> None:
         """Poll, keep and send until cancelled; then keep what was read last and say `stopped`."""
         try:
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 for poller in self.pollers:
-                    group.create_task(poller.run(self.take))
+                    self._begin(poller)
                 group.create_task(self._flushing())
                 group.create_task(self._diagnosing())
                 group.create_task(self._connecting())
         finally:
+            self._group = None
             self.flush()
+
+    def _begin(self, poller: Poller) -> None:
+        if self._group is not None:
+            self._lines[poller.line_id] = self._group.create_task(poller.run(self.take))
+
+    # --- another plant
+
+    async def reload(self) -> tuple[str, dict[str, str]]:
+        """Read the files anew and touch only what changed: `done` and what it was, or `refused` and why.
+
+        Files that are not sound change nothing.
+        """
+        if self.files is None or self.make_reader is None:
+            return "refused", {"reason": "this agent was started without files to read anew"}
+        async with self._reloading:
+            try:
+                plant = await asyncio.to_thread(self.files)
+                found = changes(self.plant, plant, self.id)
+                await self._take_up(plant, found, self.make_reader)
+            except (CannotReload, OutboxRefused) as error:
+                log.error("agent %s goes on as it was: %s", self.id, error)
+                return "refused", {"reason": str(error)}
+        log.warning("agent %s has read its files anew: %s", self.id, found)
+        return "done", {"changed": str(found)}
+
+    async def _take_up(self, plant: Plant, found: Changes, make_reader: MakeReader) -> None:
+        readers = {line: make_reader(plant, plant.lines[line]) for line in found.begun}
+        self.flush()
+        points = self._points_of(plant)
+        self.outbox.define(tuple(points.values()), self.clock.now())
+        self._news.change(points)
+        self.plant, self._points = plant, points
+        await self._end_lines(found.ended)
+        for poller in self.pollers:
+            devices = {d.id for d in self.plant.devices.values() if d.line == poller.line_id}
+            if touched := found.touched & (devices | poller.devices()):
+                poller.change(plant, touched)
+        for line, reader in readers.items():
+            (rng,) = self.rng.spawn(1)
+            self.pollers.append(Poller(plant, line, reader, self.clock, rng))
+            self._begin(self.pollers[-1])
+
+    async def _end_lines(self, ended: Sequence[str]) -> None:
+        tasks = [self._lines.pop(line) for line in ended if line in self._lines]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.pollers = [poller for poller in self.pollers if poller.line_id not in ended]
 
     # --- what was read
 
@@ -218,7 +278,14 @@ class Agent:
             on_answer=self._answered,
             refused=self._refused,
             stats=self.session_stats,
+            reload=self.reload,
+            lines=self.lines,
         )
+
+    def lines(self) -> dict[str, str]:
+        """What is to be known of each line, in words."""
+        now = self.clock.monotonic()
+        return {f"line {poller.line_id}": poller.words(now) for poller in self.pollers}
 
     def birth(self, connection: int) -> Birth:
         """Who speaks on this connection and of what."""

@@ -69,6 +69,9 @@ class CameraReader:
         readings = [_reading(name, climb.rungs.get(step), now) for name, step in steps.items()]
         return ReadResult(readings, detail=climb.detail)
 
+    def forget(self, device: str) -> None:
+        self._failing.pop(device, None)
+
     async def close(self) -> None:
         """Nothing is kept open between two looks."""
 

@@ -43,6 +43,15 @@ class Deadbands:
         """Forget what was sent: the next reading of every point is news."""
         self._sent.clear()
 
+    def change(self, points: Mapping[str, Point]) -> None:
+        """Take other points; what was sent of one that is now another is forgotten."""
+        old, self._points = self._points, points
+        self._sent = {
+            name: reading
+            for name, reading in self._sent.items()
+            if points.get(name) == old.get(name)
+        }
+
     def news(self, readings: Iterable[PointReading]) -> list[PointReading]:
         """Those of the readings that must be sent, in order; they count as sent from now on.
 

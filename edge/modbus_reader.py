@@ -96,6 +96,11 @@ class ModbusReader:
             outcome.detail = str(error) or "link down"
         return self._result(points, outcome)
 
+    def forget(self, device: str) -> None:
+        self._plans = {key: plan for key, plan in self._plans.items() if key[0] != device}
+        self._refusing = {key: n for key, n in self._refusing.items() if key[0] != device}
+        self._resting = {key: at for key, at in self._resting.items() if key[0] != device}
+
     async def close(self) -> None:
         await self._transport.close()
 

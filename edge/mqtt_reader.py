@@ -98,6 +98,17 @@ class MqttDeviceReader:
             self._hear(message)
         return ReadResult(self._hand_on(device, [self._points[point.id] for point in points]))
 
+    def forget(self, device: str) -> None:
+        self._points = {
+            k: heard for k, heard in self._points.items() if heard.point.device != device
+        }
+        listened = {
+            topic_filter: [heard for heard in rows if heard.point.device != device]
+            for topic_filter, rows in self._by_filter.items()
+        }
+        self._by_filter = {topic_filter: rows for topic_filter, rows in listened.items() if rows}
+        self._silent.pop(device, None)
+
     async def close(self) -> None:
         await self._feed.close()
 

@@ -1,9 +1,10 @@
 """Reads the devices of one line in turn: by poll class, one request in flight, for ever."""
 
+import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -99,8 +100,29 @@ class Poller:
         self._rng = rng
         self._tasks = _tasks(plant, self._line)
         self._losses: dict[str, _Loss] = {}
+        self._sleeping: asyncio.Task[None] | None = None
         self.facts: dict[str, str] = {}
         self.stats = LineStats()
+
+    @property
+    def line_id(self) -> str:
+        """The line that it polls."""
+        return self._line.id
+
+    def devices(self) -> set[str]:
+        """The devices that it reads."""
+        return {task.device.id for task in self._tasks}
+
+    def words(self, now: float) -> str:
+        """The state of the line for a person, at `now` of the monotonic clock."""
+        stats = self.stats
+        said = [
+            f"{len(self.devices())} devices", f"{stats.reads} reads", f"{stats.missed} missed",
+            f"{stats.utilisation(now):.1%} busy", f"last round trip {1000 * stats.round_trip_s:.1f} ms",
+        ]  # fmt: skip
+        said += [f"{count} {reason}" for reason, count in stats.errors.most_common()]
+        lost = (f"{name} lost for {now - loss.since:.0f} s ({QUALITY_NAMES[loss.quality]})" for name, loss in self._losses.items())  # fmt: skip
+        return "; ".join([", ".join(said), *lost])
 
     async def run(self, sink: Sink) -> None:
         """Poll until cancelled; returns at once if nothing is on the line. Closes the reader."""
@@ -108,7 +130,8 @@ class Poller:
         try:
             while self._tasks:
                 at, task, retry = self._next()
-                await self._clock.sleep_until(at)
+                if not await self._slept_until(at):
+                    continue
                 try:
                     await self._turn(task, sink, retry=retry)
                 except Exception:
@@ -120,13 +143,44 @@ class Poller:
         finally:
             await self._reader.close()
 
+    def change(self, plant: Plant, touched: Collection[str]) -> None:
+        """Read these devices as `plant` has them from now on; the others keep connection and pace."""
+        for device in touched:
+            self._reader.forget(device)
+            self._losses.pop(f"device {device}", None)
+            self.stats.lost.discard(f"device {device}")
+        fresh = [task for task in _tasks(plant, self._line) if task.device.id in touched]
+        gone = {point.id for task in self._tasks for point in task.points if task.device.id in touched}  # fmt: skip
+        self.facts = {point: fact for point, fact in self.facts.items() if point not in gone}
+        self._tasks = [task for task in self._tasks if task.device.id not in touched] + fresh
+        self._spread(fresh, self._clock.monotonic())
+        if self._sleeping is not None:
+            self._sleeping.cancel()
+
     # --- who is next
 
+    async def _slept_until(self, at: float) -> bool:
+        """False if what is next has changed meanwhile."""
+        tasks = self._tasks
+        self._sleeping = asyncio.ensure_future(self._clock.sleep_until(at))
+        try:
+            await self._sleeping
+        except asyncio.CancelledError:
+            own = asyncio.current_task()
+            if own is not None and own.cancelling():  # the poller itself is to end
+                raise
+        finally:
+            self._sleeping = None
+        return tasks is self._tasks
+
     def _stagger(self) -> None:
+        self.stats.started_s = self._clock.monotonic()
+        self._spread(self._tasks, self.stats.started_s)
+
+    def _spread(self, tasks: Sequence[_Task], start: float) -> None:
         """Spread the first reads over a second and the regular ones over their period."""
-        start = self.stats.started_s = self._clock.monotonic()
-        for place, task in enumerate(self._tasks):
-            part = (place + self._rng.random()) / len(self._tasks)
+        for place, task in enumerate(tasks):
+            part = (place + self._rng.random()) / len(tasks)
             task.due = start + part * min(task.pace_s, FIRST_READS_WITHIN_S)
             task.grid = start + part * task.pace_s
 
@@ -152,7 +206,9 @@ class Poller:
     def _advance(self, task: _Task, every_s: float) -> None:
         """Set the next cycle; those that went by meanwhile are missed."""
         now = self._clock.monotonic()
-        if task.grid > now:
+        if task.grid > max(
+            now, task.due
+        ):  # a sleep may end a moment early: that was the cycle of the grid
             task.due = task.grid
             return
         steps = max(1, math.ceil((now - task.due) / every_s - 1e-9))
@@ -170,7 +226,10 @@ class Poller:
             return
         if loss:
             loss.retry_at = self._clock.monotonic() + self._line.backoff_s_max
+        tasks = self._tasks
         result = await self._read(task)
+        if tasks is not self._tasks and task not in self._tasks:
+            return  # read by a definition that no longer holds
         readings = result.readings
         if retry and result.lost:  # bad readings keep their own pace
             readings = [reading for reading in readings if reading.quality < BAD]

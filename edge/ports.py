@@ -42,6 +42,10 @@ class PointReader(Protocol):
         """
         ...
 
+    def forget(self, device: str) -> None:
+        """Let go of what was learnt of a device: its definition has changed."""
+        ...
+
     async def close(self) -> None:
         """Give the link back; may be called twice."""
         ...

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -57,7 +57,7 @@ class Session:
 
     `describe` makes the birth of a connection number, `on_answer` is called when the collector has
     first answered a table of points on this connection, `refused` when the outbox could not do
-    something. Whoever makes a batch sets `wake`.
+    something; `reload` reads the plant anew and `lines` says the state of each line. Whoever makes a batch sets `wake`.
     """
 
     agent: str
@@ -69,6 +69,8 @@ class Session:
     on_answer: Callable[[], None]
     refused: Callable[[OutboxRefused], None]
     stats: SessionStats
+    reload: Callable[[], Awaitable[tuple[str, dict[str, str]]]]
+    lines: Callable[[], Mapping[str, str]]
     pace: float = 1.0
     answered: bool = False
     """Whether the collector has answered any birth of this connection."""
@@ -221,14 +223,20 @@ class Session:
             self.on_answer()
 
     async def _request(self, publisher: Publisher, request: Request) -> None:
-        """A rebirth is harmless and so done even if it seems to have expired: clocks may be wrong."""
+        """What is harmless is done even if it seems to have expired: clocks may be wrong."""
         self.stats.requests += 1
-        outcome, detail = "refused", {"reason": f"{request.what} is not known to this release"}
+        detail: dict[str, str] = {}
         if request.what == "rebirth":
             await self._birth(publisher)
-            outcome, detail = "done", {}
+            outcome = "done"
         elif request.what == "diagnose":
             outcome, detail = "done", self._diagnosis()
+        elif request.expires < self.clock.now():
+            outcome = "expired"
+        else:
+            outcome, detail = await self.reload()
+            if outcome == "done":
+                await self._birth(publisher)
         reply = Reply(request.id, outcome, detail)
         await publisher.publish("reply", encode(reply))
 
@@ -239,4 +247,5 @@ class Session:
             "oldest_made": str(oldest),
             "readings_dropped": str(self.outbox.dropped.readings),
             "connections": str(self.stats.connections),
+            **self.lines(),
         }

@@ -119,6 +119,10 @@ class Edge:
         self.hear("committed", encode(Committed(self.box.epoch, data=data, connection=1)))
 
 
+async def _no_reload() -> tuple[str, dict[str, str]]:
+    return "refused", {}
+
+
 @asynccontextmanager
 async def sending() -> AsyncIterator[Edge]:
     box = Outbox(":memory:", now=START_MS, rng=np.random.default_rng(1))
@@ -129,7 +133,7 @@ async def sending() -> AsyncIterator[Edge]:
     session = Session(
         "e", box, clock, 1, asyncio.Event(),
         lambda connection: Birth(CONTRACT, connection, box.epoch, "1", "", box.points),
-        lambda: None, lambda refusal: None, SessionStats(),
+        lambda: None, lambda refusal: None, SessionStats(), _no_reload, dict,
     )  # fmt: skip
     edge = Edge(box, wire, session)
     running = asyncio.ensure_future(session.run(wire))

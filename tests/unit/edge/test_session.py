@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from config.clock import SteppedClock
 from edge.outbox import Outbox
 from edge.ports import PointReading
-from edge.readings import CONTRACT, Birth, Committed, decode, encode
+from edge.readings import CONTRACT, Birth, Committed, Reply, Request, decode, encode
 from edge.session import AWAY, STUCK, Session, SessionStats
 from tests.unit.edge.rows import START_MS, register_point
 
@@ -28,10 +29,13 @@ class Broker:
     collector: bool = True
     stores: bool = True
     births: list[Birth] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
     batches: int = 0
     inbox: asyncio.Queue[tuple[str, bytes]] = field(default_factory=asyncio.Queue)
 
     async def publish(self, what: str, payload: bytes, *, retain: bool = False) -> None:
+        if what == "reply":
+            self.replies.append(decode(payload, Reply))
         if what == "birth":
             self.births.append(decode(payload, Birth))
         elif what == "data":
@@ -62,6 +66,7 @@ class Edge:
     wake: asyncio.Event
     facts: dict[str, str] = field(default_factory=dict)
     restarts: int = 0
+    reloads: int = 0
 
     def make(self, value: float) -> None:
         now = self.clock.now()
@@ -77,6 +82,10 @@ class Edge:
     def answered(self) -> None:
         self.restarts += 1
 
+    async def reload(self) -> tuple[str, dict[str, str]]:
+        self.reloads += 1
+        return "done", {"changed": "nothing changed"}
+
 
 @asynccontextmanager
 async def running(*, collector: bool = True, stores: bool = True) -> AsyncIterator[Edge]:
@@ -86,7 +95,8 @@ async def running(*, collector: bool = True, stores: bool = True) -> AsyncIterat
     edge = Edge(box, broker, clock, SessionStats(), asyncio.Event())
     broker.mark(KEPT)
     session = Session(
-        "e", box, clock, OURS, edge.wake, edge.describe, edge.answered, lambda refusal: None, edge.stats
+        "e", box, clock, OURS, edge.wake, edge.describe, edge.answered, lambda refusal: None, edge.stats,
+        edge.reload, lambda: {"line l": "1 devices"},
     )  # fmt: skip
     task = asyncio.ensure_future(session.run(broker))
     await clock.advance(0.5)
@@ -178,3 +188,34 @@ async def test_a_table_that_grew_is_news_at_once_whatever_the_facts_did() -> Non
         edge.box.define([register_point("p", 0), register_point("q", 1)], START_MS)
         await edge.clock.advance(11)
         assert (edge.restarts, len(edge.broker.births)) == (2, births + 1)
+
+
+def ask(edge: Edge, what: Literal["rebirth", "reload", "diagnose"], lasts_ms: int = 60_000) -> None:
+    request = Request(what, edge.clock.now() + lasts_ms, what)
+    edge.broker.inbox.put_nowait(("request", encode(request)))
+
+
+async def test_a_request_to_reload_is_done_born_again_and_answered() -> None:
+    async with running() as edge:
+        births = len(edge.broker.births)
+        ask(edge, "reload")
+        await edge.clock.advance(0.1)
+        assert edge.broker.replies == [Reply("reload", "done", {"changed": "nothing changed"})]
+        assert (edge.reloads, len(edge.broker.births)) == (1, births + 1)
+
+
+async def test_a_request_to_reload_that_comes_too_late_is_not_done() -> None:
+    async with running() as edge:
+        ask(edge, "reload", lasts_ms=-1)
+        await edge.clock.advance(0.1)
+        assert edge.broker.replies == [Reply("reload", "expired", {})]
+        assert edge.reloads == 0
+
+
+async def test_a_diagnosis_says_the_state_of_every_line() -> None:
+    async with running() as edge:
+        ask(edge, "diagnose", lasts_ms=-1)
+        await edge.clock.advance(0.1)
+        (reply,) = edge.broker.replies
+        assert (reply.outcome, reply.detail["line l"]) == ("done", "1 devices")
+        assert reply.detail["batches_held"] == "0"

@@ -1,0 +1,214 @@
+"""Another plant while the agent runs: what changed is read anew, the rest notices nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from config.clock import SteppedClock
+from config.plant import Device, Line, Plant, Point
+from config.profile import ModbusLimits
+from edge.agent import Agent
+from edge.modbus_reader import ModbusReader
+from edge.outbox import Outbox
+from edge.poller import Poller
+from edge.ports import LinkLost, PointReader, PointReading, PublisherContext
+from edge.reloading import CannotReload, Changes, changes
+from tests.unit.edge.modbus_twins import TwinLine
+from tests.unit.edge.rows import device, line, plant, register_point
+
+LINES = [line("l"), line("m")]
+DEVICES = [device("d"), device("e", unit="2"), device("f", line="m", unit="3")]
+
+
+def points(*rows: tuple[str, int, float]) -> list[Point]:
+    """Of (device, address, period); the point is named by both."""
+    return [
+        register_point(f"{d}{a}", a, device=d, period_s=period, longest_silence_s=period * 3)
+        for d, a, period in rows
+    ]
+
+
+POINTS = points(("d", 1, 1.0), ("e", 2, 1.0), ("f", 3, 10.0))
+
+
+def site(
+    lines: list[Line] = LINES, devices: list[Device] = DEVICES, rows: list[Point] = POINTS
+) -> Plant:
+    return plant(lines, devices, rows)
+
+
+@dataclass
+class Running:
+    """An agent over twin lines; `next` is what its files say next, None a file that is broken."""
+
+    clock: SteppedClock
+    twins: dict[str, list[TwinLine]] = field(default_factory=dict)
+    next: Plant | None = None
+    agent: Agent = field(init=False)
+
+    def files(self) -> Plant:
+        if self.next is None:
+            raise CannotReload("plant.toml: lines.l: needs exactly one of …")
+        return self.next
+
+    def reader(self, plant: Plant, line: Line) -> PointReader:
+        twin = TwinLine()
+        self.twins.setdefault(line.id, []).append(twin)
+        return ModbusReader(twin, lambda _: ModbusLimits(), self.clock)
+
+    def asked(self, name: str, unit: int) -> list[int]:
+        """Addresses that were asked of a unit of a line, over all its connections."""
+        return [a for twin in self.twins[name] for u, _, a, _ in twin.asked if u == unit]
+
+    async def reload(self, plant: Plant | None) -> tuple[str, dict[str, str]]:
+        self.next = plant
+        return await self.agent.reload()
+
+
+def nowhere(will: bytes) -> PublisherContext:
+    raise LinkLost("no broker")
+
+
+@asynccontextmanager
+async def running(plant: Plant) -> AsyncIterator[Running]:
+    clock, rng = SteppedClock(), np.random.default_rng(1)
+    one = Running(clock)
+    one.agent = Agent(
+        plant, "e", {key: one.reader(plant, row) for key, row in plant.lines.items()},
+        Outbox(":memory:", now=clock.now(), rng=rng), nowhere, clock, rng,
+        files=one.files, make_reader=one.reader,
+    )  # fmt: skip
+    task = asyncio.ensure_future(one.agent.run())
+    await clock.advance(5.0)
+    try:
+        yield one
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        one.agent.outbox.close()
+
+
+def test_what_is_the_same_touches_nothing() -> None:
+    assert changes(site(), site(), "e") == Changes((), (), frozenset())
+    assert str(changes(site(), site(), "e")) == "nothing changed"
+
+
+def test_a_device_is_touched_by_its_row_its_points_and_its_limits() -> None:
+    moved = [*points(("d", 9, 1.0)), *POINTS[1:]]
+    assert changes(site(), site(rows=moved), "e").touched == {"d"}
+    other = [DEVICES[0], replace(DEVICES[1], unit="7"), DEVICES[2]]
+    assert changes(site(), site(devices=other), "e").touched == {"e"}
+    limited = site()
+    limited.profiles["m"] = replace(limited.profiles["m"], limits=ModbusLimits(max_words=9))  # type: ignore[index]  # a dict here
+    assert changes(site(), limited, "e").touched == {"d", "e", "f"}
+
+
+def test_lines_begin_end_and_are_reached_anew() -> None:
+    gone = changes(site(), site(devices=DEVICES[:2], rows=POINTS[:2]), "e")
+    assert gone == Changes(("m",), (), frozenset())
+    elsewhere = site(lines=[line("l", port=1502), LINES[1]])
+    assert changes(site(), elsewhere, "e") == Changes(("l",), ("l",), frozenset())
+    foreign = site(lines=[replace(LINES[0], agent="other"), LINES[1]])
+    assert changes(site(), foreign, "e") == Changes(("l",), (), frozenset())
+    assert str(changes(site(), elsewhere, "e")) == "lines ended: l; lines begun: l"
+
+
+async def test_only_the_changed_device_is_read_otherwise() -> None:
+    async with running(site()) as one:
+        before = one.asked("l", 2)
+        outcome, detail = await one.reload(site(rows=[*points(("d", 9, 1.0)), *POINTS[1:]]))
+        assert (outcome, detail) == ("done", {"changed": "devices changed: d"})
+        await one.clock.advance(3.0)
+        assert set(one.asked("l", 1)) == {1, 9}
+        assert one.asked("l", 1)[-2:] == [9, 9]
+        assert one.asked("l", 2)[len(before) :] == [2, 2, 2], "the other keeps its pace"
+        assert [twin.closed for twins in one.twins.values() for twin in twins] == [0, 0]
+        table = {row.point: row.index for row in one.agent.outbox.points if not row.retired}
+        assert "a/d9" in table
+        assert "a/d1" not in table
+
+
+async def test_a_new_device_is_read_at_once_however_long_the_others_sleep() -> None:
+    slow = site(rows=points(("d", 1, 600.0)), devices=DEVICES[:1])
+    async with running(slow) as one:
+        more = site(rows=points(("d", 1, 600.0), ("e", 2, 600.0)), devices=DEVICES[:2])
+        await one.reload(more)
+        await one.clock.advance(1.5)
+        assert one.asked("l", 2) == [2]
+
+
+async def test_a_line_that_is_reached_in_another_way_gets_a_connection_of_its_own() -> None:
+    async with running(site()) as one:
+        await one.reload(site(lines=[line("l", port=1502), LINES[1]]))
+        await one.clock.advance(2.0)
+        old, new = one.twins["l"]
+        assert (old.closed, new.closed) == (1, 0)
+        assert {unit for unit, *_ in new.asked} == {1, 2}
+        assert one.twins["m"][0].closed == 0
+
+
+async def test_a_line_without_devices_ends_and_may_come_back() -> None:
+    async with running(site()) as one:
+        await one.reload(site(devices=DEVICES[:2], rows=POINTS[:2]))
+        assert one.twins["m"][0].closed == 1
+        assert "line m" not in one.agent.lines()
+        await one.reload(site())
+        await one.clock.advance(2.0)
+        assert one.twins["m"][1].asked
+
+
+async def test_files_that_are_broken_change_nothing_and_say_why() -> None:
+    async with running(site()) as one:
+        outcome, detail = await one.reload(None)
+        assert (outcome, detail["reason"]) == (
+            "refused",
+            "plant.toml: lines.l: needs exactly one of …",
+        )
+        before = len(one.asked("l", 1))
+        await one.clock.advance(2.0)
+        assert len(one.asked("l", 1)) == before + 2
+
+
+async def test_a_reading_by_a_definition_that_no_longer_holds_is_dropped() -> None:
+    """A point moves to another register just while the old one is being read."""
+    clock, twin = SteppedClock(), TwinLine(words={1: 111, 9: 999})
+    reader = ModbusReader(twin, lambda _: ModbusLimits(), clock)
+    poller = Poller(site(), "l", reader, clock, np.random.default_rng(1))
+    readings: list[PointReading] = []
+    task = asyncio.ensure_future(poller.run(readings.extend))
+    await clock.advance(3.0)
+    elsewhere = replace(POINTS[0], source=register_point("x", 9).source)
+
+    def moved() -> None:
+        twin.before = lambda: None
+        poller.change(site(rows=[elsewhere, *POINTS[1:]]), {"d", "e"})
+        readings.clear()
+
+    twin.before = moved
+    await clock.advance(3.0)
+    assert {r.value for r in readings if r.point == "a/d1"} == {999.0}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_agent_without_files_says_so() -> None:
+    async with running(site()) as one:
+        one.agent.files = None
+        assert (await one.agent.reload())[0] == "refused"
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_what_is_said_of_a_line(lost: bool) -> None:
+    async with running(site()) as one:
+        if lost:
+            one.twins["l"][0].dead = {1}
+            await one.clock.advance(3.0)
+        said = one.agent.lines()["line l"]
+        assert said.startswith("2 devices, ")
+        assert ("device d lost for " in said) is lost
+        assert ("no_answer" in said) is lost
