@@ -136,6 +136,10 @@ class Point:
     expected: tuple[float, float] | None = None
     states: Mapping[int, StateName] = field(default_factory=dict)
     rolls_over_at: float | None = None
+    rate_max: float | None = None
+    """How much it can change in a second; None if nobody knows."""
+    frozen_after_s: float | None = None
+    """How long it can stay the same to the last digit."""
     poll: str = "normal"
     period_s: float = 10.0
     deadband: float = 0.0

@@ -14,6 +14,7 @@ from config.profile import JsonPath
 from edge.deadbands import Deadbands
 from edge.outbox import Dropped, Outbox
 from edge.outbox_file import OutboxRefused
+from edge.plausibility import Plausibility
 from edge.poller import Poller
 from edge.ports import Connect, LinkLost, PointReader, PointReading
 from edge.readings import CONTRACT, QUALITIES, Birth, encode
@@ -70,6 +71,7 @@ class Agent:
     connected: bool = field(init=False, default=False)
     _points: dict[str, Point] = field(init=False)
     _news: Deadbands = field(init=False)
+    _plausible: Plausibility = field(init=False)
     _pending: list[PointReading] = field(init=False, default_factory=list)
     _urgent: list[PointReading] = field(init=False, default_factory=list)
     _lost_at: float | None = field(init=False, default=None)
@@ -83,6 +85,7 @@ class Agent:
         self._points = self._points_of(self.plant)
         self.outbox.define(tuple(self._points.values()), self.clock.now())
         self._news = Deadbands(self._points)
+        self._plausible = Plausibility(self._points)
         generators = self.rng.spawn(len(self.readers))
         self.pollers = [
             Poller(self.plant, line, reader, self.clock, rng)
@@ -138,6 +141,7 @@ class Agent:
         points = self._points_of(plant)
         self.outbox.define(tuple(points.values()), self.clock.now())
         self._news.change(points)
+        self._plausible.change(points)
         self.plant, self._points = plant, points
         await self._end_lines(found.ended)
         for poller in self.pollers:
@@ -160,7 +164,7 @@ class Agent:
 
     def take(self, readings: Sequence[PointReading]) -> None:
         """Keep what is news of these readings: urgent ones on disk at once, others within 250 ms."""
-        for reading in self._news.news(readings):
+        for reading in self._news.news(self._plausible.judged(readings)):
             urgent = self._points[reading.point].lane == "event"
             (self._urgent if urgent else self._pending).append(reading)
         if self._urgent or len(self._pending) >= FLUSH_READINGS:

@@ -1,0 +1,98 @@
+"""Whether a value can be true: not by its range but by how it moves, or does not."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from config.plant import Point
+from edge.ports import PointReading
+from edge.readings import QUALITIES
+
+GOOD: Final = QUALITIES["good"]
+FROZEN: Final = QUALITIES["frozen"]
+RATE_IMPLAUSIBLE: Final = QUALITIES["rate_implausible"]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was last read of a point: the last value, the last that was believed, and since when it is the same."""
+
+    value: float
+    time: int
+    believed: float
+    believed_at: int
+    same_since: int
+
+
+class Plausibility:
+    """Remembers how points move.
+
+    `rate_implausible`: the value left both the last reading and the last one believed faster than
+    `rate_max` (per second) allows. So a spike is doubted once and what follows it is not; a step is
+    doubted once, and believed when the next reading confirms it. `frozen`: a value that never moved
+    by the least for `frozen_after_s`. Only what is good otherwise is doubted; the value stays.
+    """
+
+    def __init__(self, points: Mapping[str, Point]) -> None:
+        self._seen: dict[str, _Seen] = {}
+        self._points: dict[str, Point] = {}
+        self.change(points)
+
+    def change(self, points: Mapping[str, Point]) -> None:
+        """Take other points; what was seen of one that is now another is forgotten."""
+        old = self._points
+        self._points = {
+            name: point
+            for name, point in points.items()
+            if point.rate_max is not None or point.frozen_after_s is not None
+        }
+        self._seen = {k: seen for k, seen in self._seen.items() if old[k] == self._points.get(k)}
+
+    def judged(self, readings: Iterable[PointReading]) -> list[PointReading]:
+        """The same readings in the same order, those that cannot be true with their reason."""
+        return [
+            self._judged(self._points[reading.point], reading)
+            if reading.quality == GOOD and reading.point in self._points
+            else reading
+            for reading in readings
+        ]
+
+    def _judged(self, point: Point, reading: PointReading) -> PointReading:
+        value, seen = reading.value, self._seen.get(reading.point)
+        if value is None:
+            return reading
+        if seen is None:
+            self._seen[reading.point] = _Seen(
+                value, reading.time, value, reading.time, reading.time
+            )
+            return reading
+        if reading.time <= seen.time:
+            return reading  # history says nothing of now
+        reason = _reason(point, seen, value, reading.time)
+        if value != seen.value:
+            seen.same_since = reading.time
+        seen.value, seen.time = value, reading.time
+        if reason != RATE_IMPLAUSIBLE:
+            seen.believed, seen.believed_at = value, reading.time
+        return replace(reading, quality=reason) if reason != GOOD else reading
+
+
+def _reason(point: Point, seen: _Seen, value: float, time: int) -> int:
+    if point.rate_max is not None:
+        too_fast = (
+            _rate(point, value - before, time - at) > point.rate_max
+            for before, at in ((seen.value, seen.time), (seen.believed, seen.believed_at))
+        )
+        if all(too_fast):
+            return RATE_IMPLAUSIBLE
+    since = seen.same_since if value == seen.value else time
+    if point.frozen_after_s is not None and time - since >= point.frozen_after_s * 1000:
+        return FROZEN
+    return GOOD
+
+
+def _rate(point: Point, change: float, lasted_ms: int) -> float:
+    """Units per second; a counter that rolled over has gone on upwards."""
+    if change < 0 and point.rolls_over_at is not None:
+        change += point.rolls_over_at
+    return abs(change) * 1000 / lasted_ms

@@ -1,0 +1,88 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.plant import Point
+from edge.plausibility import Plausibility
+from edge.ports import PointReading
+from edge.readings import QUALITIES, QUALITY_NAMES
+from tests.unit.edge.rows import START_MS, register_point
+
+
+def judged(point: Point, *values: float | None, every_s: float = 10.0) -> list[str]:
+    """The qualities of values that are read at one pace."""
+    plausible = Plausibility({point.id: point})
+    readings = [
+        PointReading(point.id, v, 0, START_MS + round(n * every_s * 1000))
+        for n, v in enumerate(values)
+    ]
+    found = plausible.judged(readings)
+    assert [(r.point, r.value, r.time) for r in found] == [
+        (r.point, r.value, r.time) for r in readings
+    ]
+    return [QUALITY_NAMES[r.quality] for r in found]
+
+
+def limited(rate_max: float = 1.0, **fields: Any) -> Point:
+    return register_point("p", 0, rate_max=rate_max, **fields)
+
+
+@pytest.mark.parametrize(
+    ("values", "doubted"),
+    [
+        ([0, 5, 10, 20], []),
+        ([0, 10.001], [1]),
+        ([0, 50, 1, 2], [1]),
+        ([0, 50, 51, 52], [1]),
+        ([0, 50, 100, 150], [1, 2, 3]),
+        ([0, -50, -50, -50], [1]),
+        ([0, 50, 5, 50, 5], [1, 3]),
+    ],
+    ids=["slow", "just too fast", "a spike", "a step", "a ramp", "a step down", "flicker"],
+)
+def test_what_moves_too_fast_is_doubted(values: list[float], doubted: list[int]) -> None:
+    found = judged(limited(), *values)
+    assert [n for n, name in enumerate(found) if name == "rate_implausible"] == doubted
+    assert set(found) <= {"good", "rate_implausible"}
+
+
+def test_after_a_long_silence_a_value_may_be_far_away() -> None:
+    assert judged(limited(), 0, 50, every_s=60) == ["good", "good"]
+
+
+def test_a_counter_that_rolls_over_goes_on() -> None:
+    counter = limited(kind="counter", rolls_over_at=65_536.0)
+    assert judged(counter, 65_530, 3) == ["good", "good"]
+    assert judged(limited(), 65_530, 3) == ["good", "rate_implausible"]
+
+
+def test_what_never_moves_is_frozen_until_it_moves() -> None:
+    still = register_point("p", 0, frozen_after_s=30.0)
+    assert judged(still, 4, 4, 4, 4, 4, 5, 5, 5, 5) == ["good"] * 3 + ["frozen"] * 2 + ["good"] * 3 + ["frozen"]  # fmt: skip
+
+
+def test_history_and_what_is_bad_say_nothing_of_now() -> None:
+    point = limited()
+    plausible = Plausibility({point.id: point})
+    old = PointReading(point.id, 999.0, 0, START_MS - 1)
+    bad = PointReading(point.id, None, QUALITIES["no_answer"], START_MS + 5)
+    first = PointReading(point.id, 1.0, 0, START_MS)
+    assert plausible.judged([first, old, bad]) == [first, old, bad]
+    assert plausible.judged([PointReading("a/other", 1.0, 0, START_MS)])[0].quality == 0
+
+
+def test_a_point_that_becomes_another_is_looked_at_afresh() -> None:
+    plausible = Plausibility({"a/p": limited()})
+    plausible.judged([PointReading("a/p", 0.0, 0, START_MS)])
+    plausible.change({"a/p": limited(rate_max=2.0)})
+    assert plausible.judged([PointReading("a/p", 99.0, 0, START_MS + 1000)])[0].quality == 0
+    plausible.change({})
+    assert plausible.judged([PointReading("a/p", 1e9, 0, START_MS + 2000)])[0].quality == 0
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=30))
+def test_whatever_stays_within_the_rate_is_never_doubted(changes: list[float]) -> None:
+    values = [sum(changes[: n + 1]) for n in range(len(changes))]
+    assert set(judged(limited(rate_max=10.1), *values)) == {"good"}
