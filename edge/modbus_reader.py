@@ -49,6 +49,7 @@ class _Outcome:
     rest: int = QUALITIES["disabled"]
     """The reason of points that no request covered."""
     lost: bool = False
+    line_lost: bool = False
     detail: str = ""
 
 
@@ -58,7 +59,8 @@ class ModbusReader:
     `limits_of` gives the limits of a profile by its id; what requests cost is known by the line, or
     as on a fast network where none is given. A block refused with exception 2 or 3 is
     halved within the same read until the bad points are known. Where it had to be cut is remembered
-    per profile; a refused point rests for `RETEST_S`. While a device refuses everything, a few small
+    per profile; a refused point rests for `RETEST_S`, on a line that is given for no longer than its
+    longest back-off. While a device refuses everything, a few small
     requests per read, each for another of its places, find out when it no longer does. After the first request that nobody answers
     the rest of that read is not tried.
     """
@@ -74,6 +76,7 @@ class ModbusReader:
         self._limits_of = limits_of
         self._clock = clock
         self._line = line
+        self._rest_s = min(RETEST_S, line.backoff_s_max) if line else RETEST_S
         self._not_before = 0.0
         self._plans: dict[tuple[str, ...], tuple[ReadRequest, ...]] = {}
         self._cuts: dict[str, set[Cut]] = {}
@@ -92,7 +95,7 @@ class ModbusReader:
             outcome.rest, outcome.lost = QUALITIES["no_answer"], True
             outcome.detail = str(error) or "no answer"
         except LinkDown as error:
-            outcome.rest, outcome.lost = QUALITIES["link_down"], True
+            outcome.rest, outcome.lost, outcome.line_lost = QUALITIES["link_down"], True, True
             outcome.detail = str(error) or "link down"
         return self._result(points, outcome)
 
@@ -200,7 +203,7 @@ class ModbusReader:
                 self._refuses_all(key)
             return
         self._refusing.pop(key, None)
-        until = self._clock.monotonic() + RETEST_S
+        until = self._clock.monotonic() + self._rest_s
         self._resting |= {(device.id, point.id): until for point in outcome.refused}
         known = self._cuts.setdefault(device.profile, set())
         if new := set(outcome.cuts) - known:
@@ -220,6 +223,7 @@ class ModbusReader:
 
     def _result(self, points: Sequence[Point], outcome: _Outcome) -> ReadResult:
         result = ReadResult([], lost=outcome.lost, detail=outcome.detail)
+        result.line_lost = outcome.line_lost
         now = self._clock.now()
         for point in points:
             words, time = outcome.words.get(point.id, (None, now))
