@@ -154,6 +154,7 @@ async def polled(line: Line, rows: Sequence[Point] = ()) -> AsyncIterator[Polled
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled(), "polling ended by itself"
     for reading in polled.told:
         assert reading.quality >= BAD or reading.value == right(reading.point), reading
 
