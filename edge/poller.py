@@ -157,7 +157,7 @@ class Poller:
     def _advance(self, task: _Task, every_s: float) -> None:
         """Set the next cycle; those that went by meanwhile are missed."""
         now = self._clock.monotonic()
-        if task.grid > now:
+        if task.grid > max(now, task.due):  # a clock may wake a moment early
             task.due = task.grid
             return
         steps = max(1, math.ceil((now - task.due) / every_s - 1e-9))
@@ -218,7 +218,7 @@ class Poller:
         self._regain(self._name(task), task, same_device)
         if result.readings and all(r.quality in NO_VALUES for r in result.readings):
             self._gives_nothing(task, result.detail)
-        elif task in self._empty:
+        elif result.readings and task in self._empty:
             self._gives_again(task)
 
     def _gives_nothing(self, task: _Task, detail: str) -> None:

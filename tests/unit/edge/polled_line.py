@@ -165,7 +165,7 @@ async def proxied() -> AsyncIterator[FaultProxy]:
     before = descriptors(), len(asyncio.all_tasks())
     async with RecordingServer(honest).running() as server, FaultProxy(server.port).running() as it:
         yield it
-    await until(lambda: (descriptors(), len(asyncio.all_tasks())) <= before)
+    await until(lambda: descriptors() <= before[0] and len(asyncio.all_tasks()) <= before[1])
 
 
 def descriptors() -> int:
