@@ -29,7 +29,7 @@ from edge.agent import Agent
 from edge.camera_reader import LADDER, CameraReader, Climb, Step
 from edge.device_messages import DeviceMessage
 from edge.modbus_reader import ModbusReader
-from edge.modbus_transport import LinkDown, NoAnswer, Refused
+from edge.modbus_transport import SILENCES_BEFORE_RECONNECT, LinkDown, NoAnswer, Refused
 from edge.mqtt_reader import FeedDown, MqttDeviceReader
 from edge.outbox import Outbox
 from edge.ports import LinkLost, PointReader
@@ -53,7 +53,7 @@ NEXT_MOVE = {
 
 
 class EstateTransport:
-    """A `ModbusTransport` that asks the simulated line directly."""
+    """A `ModbusTransport` that asks the simulated line directly; silences open it anew, as the real one."""
 
     def __init__(self, estate: Estate, line: Line, clock: VirtualClock) -> None:
         self._estate = estate
@@ -61,6 +61,7 @@ class EstateTransport:
         self._timeout_s = line.timeout_s
         self._clock = clock
         self._connected_ms: int | None = None
+        self._silences = 0
 
     async def request(self, unit: int, table: Table, address: int, count: int) -> list[int]:
         """One request with the delay, silence or refusal that the simulator's faults say."""
@@ -75,7 +76,11 @@ class EstateTransport:
         answer = self._words.answer(unit, FUNCTION_OF[table], address, count, self._connected_ms)
         if answer is None or delay_s > self._timeout_s:
             await asyncio.sleep(max(0.0, self._timeout_s - delay_s))
+            self._silences += 1
+            if self._silences >= SILENCES_BEFORE_RECONNECT:
+                await self.close()
             raise NoAnswer("no answer in time")
+        self._silences = 0
         if isinstance(answer, int):
             raise Refused(answer)
         return list(answer)
@@ -83,6 +88,7 @@ class EstateTransport:
     async def close(self) -> None:
         """Nothing is kept open."""
         self._connected_ms = None
+        self._silences = 0
 
 
 class EstateFeed:

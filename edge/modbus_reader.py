@@ -1,6 +1,7 @@
 """Reads Modbus devices: asks by plan, halves what is refused, and never sends anything but a read."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -35,6 +36,8 @@ RETEST_S: Final = 60.0
 """A point that was refused alone is asked for again after this long."""
 TESTS_PER_READ: Final = 3
 """Of a device that refused everything, so many of its places are tried per read, in turn."""
+CUTS_LAST_S: Final = 86_400.0
+"""What was learned of a profile is learned anew after this long: it may have been a bad hour, not the model."""
 PLANS_MAX: Final = 1000
 
 
@@ -49,6 +52,7 @@ class _Outcome:
     rest: int = QUALITIES["disabled"]
     """The reason of points that no request covered."""
     lost: bool = False
+    line_lost: bool = False
     detail: str = ""
 
 
@@ -58,7 +62,8 @@ class ModbusReader:
     `limits_of` gives the limits of a profile by its id; what requests cost is known by the line, or
     as on a fast network where none is given. A block refused with exception 2 or 3 is
     halved within the same read until the bad points are known. Where it had to be cut is remembered
-    per profile; a refused point rests for `RETEST_S`. While a device refuses everything, a few small
+    per profile for `CUTS_LAST_S`; a refused point rests for `RETEST_S`, on a line that is given for no longer than its
+    longest back-off. While a device refuses everything, a few small
     requests per read, each for another of its places, find out when it no longer does. After the first request that nobody answers
     the rest of that read is not tried.
     """
@@ -74,9 +79,11 @@ class ModbusReader:
         self._limits_of = limits_of
         self._clock = clock
         self._line = line
+        self._rest_s = min(RETEST_S, line.backoff_s_max) if line else RETEST_S
         self._not_before = 0.0
         self._plans: dict[tuple[str, ...], tuple[ReadRequest, ...]] = {}
         self._cuts: dict[str, set[Cut]] = {}
+        self._cuts_until: dict[str, float] = {}
         self._resting: dict[tuple[str, str], float] = {}
         self._refusing: dict[tuple[str, ...], int] = {}
 
@@ -92,7 +99,7 @@ class ModbusReader:
             outcome.rest, outcome.lost = QUALITIES["no_answer"], True
             outcome.detail = str(error) or "no answer"
         except LinkDown as error:
-            outcome.rest, outcome.lost = QUALITIES["link_down"], True
+            outcome.rest, outcome.lost, outcome.line_lost = QUALITIES["link_down"], True, True
             outcome.detail = str(error) or "link down"
         return self._result(points, outcome)
 
@@ -108,6 +115,7 @@ class ModbusReader:
         return self._resting.get((device.id, point.id), 0.0) > self._clock.monotonic()
 
     async def _ask_all(self, device: Device, asked: Sequence[Point], outcome: _Outcome) -> None:
+        self._forget(device.profile)
         key = (device.id, *(point.id for point in asked))
         plan = self._plan(device, key, asked)
         if key in self._refusing and not await self._test(device, key, plan, outcome):
@@ -205,9 +213,10 @@ class ModbusReader:
                 self._refuses_all(key)
             return
         self._refusing.pop(key, None)
-        until = self._clock.monotonic() + RETEST_S
+        until = self._clock.monotonic() + self._rest_s
         self._resting |= {(device.id, point.id): until for point in outcome.refused}
         known = self._cuts.setdefault(device.profile, set())
+        self._cuts_until.setdefault(device.profile, self._clock.monotonic() + CUTS_LAST_S)
         if new := set(outcome.cuts) - known:
             known |= new
             self._plans.clear()
@@ -218,6 +227,12 @@ class ModbusReader:
                 sorted(new),
             )
 
+    def _forget(self, profile: str) -> None:
+        if self._cuts_until.get(profile, math.inf) <= self._clock.monotonic():
+            del self._cuts_until[profile]
+            if self._cuts.pop(profile):
+                self._plans.clear()
+
     def _refuses_all(self, key: tuple[str, ...]) -> None:
         if len(self._refusing) >= PLANS_MAX:
             self._refusing.clear()
@@ -225,6 +240,7 @@ class ModbusReader:
 
     def _result(self, points: Sequence[Point], outcome: _Outcome) -> ReadResult:
         result = ReadResult([], lost=outcome.lost, detail=outcome.detail)
+        result.line_lost = outcome.line_lost
         now = self._clock.now()
         for point in points:
             words, time = outcome.words.get(point.id, (None, now))

@@ -109,8 +109,9 @@ class PymodbusTransport:
     pymodbus neither reconnects nor repeats here. An answer is only taken from the unit asked, of
     exactly the right form and, where the network numbers them, with the number of this request.
     `timeout_s` of the line holds for connecting and, beyond the time that the frames themselves
-    take, for each answer, in real seconds. After two silences in a row, or an answer that makes no
-    sense, the connection is opened anew.
+    take, for each answer, in real seconds. After two silences in a row, one on a connection by which
+    nothing ever came, or an answer that makes no sense, the connection is opened anew. The numbers go
+    on from one connection to the next: a gateway may answer on a new one what was asked on the old.
 
     Over a serial bus nothing numbers the answers: a unit that was silent is not asked again for
     another `timeout_s`, in which its late answer would come and is dropped. `key_file` holds the private
@@ -124,7 +125,9 @@ class PymodbusTransport:
         self._gap_s = gap_s(line.serial) if line.serial else 0.0
         self._client: Client | None = None
         self._gone: asyncio.Future[None] | None = None
+        self._answered = False
         self._silences = 0
+        self._number = 0
         self._quiet_since = 0.0
         self._asked_again_at: dict[int, float] = {}
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # the poller says it, once
@@ -138,22 +141,26 @@ class PymodbusTransport:
         try:
             answer = await self._execute(client, gone, pdu)
             words = parse_answer(pdu.function_code, count, answer)
+        except Refused:
+            self._heard()
+            raise
         except NoAnswer:
-            await self._silent(unit)
+            await self._silent(unit, client)
             raise
         except (Garbled, LinkDown):
             await self.close()
             raise
         finally:
+            self._number = client.ctx.next_tid
             self._quiet_since = asyncio.get_running_loop().time()
-        self._silences = 0
+        self._heard()
         return words
 
     async def close(self) -> None:
         client, self._client = self._client, None
         self._silences = 0
         if client is not None:
-            client.close()
+            _abort(client)
             await asyncio.sleep(0)  # lets the loop close the socket
 
     async def _wait_for_quiet(self, unit: int) -> None:
@@ -161,10 +168,16 @@ class PymodbusTransport:
         at = max(self._quiet_since + self._gap_s, self._asked_again_at.pop(unit, 0.0))
         await asyncio.sleep(max(0.0, at - asyncio.get_running_loop().time()))
 
-    async def _silent(self, unit: int) -> None:
+    def _heard(self) -> None:
+        self._answered, self._silences = True, 0
+
+    async def _silent(self, unit: int, client: Client) -> None:
         self._silences += 1
         self._asked_again_at[unit] = asyncio.get_running_loop().time() + self._line.timeout_s
-        if self._silences >= SILENCES_BEFORE_RECONNECT:
+        dead = self._silences >= SILENCES_BEFORE_RECONNECT
+        if self._line.kind != "rtu":  # part of a frame is left, or nothing ever came by it
+            dead = dead or bool(client.ctx.recv_buffer) or not self._answered
+        if dead:
             await self.close()
 
     async def _connected(self) -> tuple[Client, "asyncio.Future[None]"]:
@@ -175,7 +188,7 @@ class PymodbusTransport:
             self._line, lambda up: None if up or gone.done() else gone.set_result(None)
         )
         client.ctx.framer.decoder = _RawAnswers(is_server=False)
-        why = ""
+        why = f": nothing came within {self._line.timeout_s:g} s"
         create = client.ctx.call_create
 
         async def created() -> Any:
@@ -189,9 +202,10 @@ class PymodbusTransport:
 
         client.ctx.call_create = created
         if not await client.connect():
-            client.close()
+            _abort(client)
             raise LinkDown(f"cannot connect to {where(self._line)}{why}")
-        self._client, self._gone = client, gone
+        client.ctx.next_tid = self._number
+        self._client, self._gone, self._answered = client, gone, False
         return client, gone
 
     async def _execute(self, client: Client, gone: "asyncio.Future[None]", pdu: ModbusPDU) -> bytes:
@@ -205,7 +219,7 @@ class PymodbusTransport:
             answer = task.result()
         except ModbusException as error:
             if client.connected:
-                raise NoAnswer(str(error)) from error
+                raise NoAnswer(_heard_instead(client.ctx.recv_buffer)) from error
             raise LinkDown(str(error)) from error
         finally:
             task.cancel()
@@ -217,6 +231,21 @@ class PymodbusTransport:
 def where(line: Line) -> str:
     """How a line is reached, in words."""
     return line.path if line.kind == "rtu" else f"{line.host}:{line.port}"
+
+
+def _heard_instead(rest: bytes) -> str:
+    """What a request without answer says in the log."""
+    if not rest:
+        return "no answer"
+    return f"no whole answer: {len(rest)} bytes came, first {rest[:8].hex()}"
+
+
+def _abort(client: Client) -> None:
+    """Close without waiting for the other end: over TLS a peer that vanished would keep the socket open."""
+    transport = client.ctx.transport
+    client.close()
+    if isinstance(transport, asyncio.Transport):
+        transport.abort()
 
 
 def _client(line: Line, on_connect: Any) -> Client:

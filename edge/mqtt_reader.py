@@ -93,7 +93,7 @@ class MqttDeviceReader:
         except FeedDown as error:
             down, now = QUALITIES["link_down"], self._clock.now()
             readings = [PointReading(point.id, None, down, now) for point in points]
-            return ReadResult(readings, lost=True, detail=str(error))
+            return ReadResult(readings, lost=True, line_lost=True, detail=str(error))
         for message in self._feed.take():
             self._hear(message)
         return ReadResult(self._hand_on(device, [self._points[point.id] for point in points]))

@@ -27,6 +27,8 @@ LISTEN_S: Final = 0.5
 BACKOFF_S_MIN: Final = 0.5
 LINK_DOWN: Final = QUALITIES["link_down"]
 NO_ANSWER: Final = QUALITIES["no_answer"]
+NO_VALUES: Final = frozenset({QUALITIES["device_refused"], QUALITIES["undecodable"]})
+"""What a device that answers gives instead of values."""
 
 
 @dataclass(slots=True)
@@ -82,8 +84,9 @@ class Poller:
     The task whose cycle must end first goes first. A cycle that could not be run before the next was
     due is missed: counted, never queued. A device that does not answer, or the whole line when its
     link is down, is tried again after a jittered back-off that doubles up to `backoff_s_max`, for
-    ever; meanwhile all its points are told bad, with the reason, at their own pace. `facts` holds
-    the strings that were read, by point.
+    ever; meanwhile all its points are told bad, with the reason, at their own pace. A device that
+    answers a cycle without a single value is read again after `backoff_s_max` at the latest. `facts`
+    holds the strings that were read, by point.
     """
 
     def __init__(
@@ -101,6 +104,8 @@ class Poller:
         self._tasks = _tasks(plant, self._line)
         self._losses: dict[str, _Loss] = {}
         self._sleeping: asyncio.Task[None] | None = None
+        self._empty: dict[_Task, float] = {}
+        """Tasks whose last answer held no value, and since when."""
         self.facts: dict[str, str] = {}
         self.stats = LineStats()
 
@@ -153,6 +158,7 @@ class Poller:
         gone = {point.id for task in self._tasks for point in task.points if task.device.id in touched}  # fmt: skip
         self.facts = {point: fact for point, fact in self.facts.items() if point not in gone}
         self._tasks = [task for task in self._tasks if task.device.id not in touched] + fresh
+        self._empty = {task: at for task, at in self._empty.items() if task in self._tasks}
         self._spread(fresh, self._clock.monotonic())
         if self._sleeping is not None:
             self._sleeping.cancel()
@@ -206,9 +212,7 @@ class Poller:
     def _advance(self, task: _Task, every_s: float) -> None:
         """Set the next cycle; those that went by meanwhile are missed."""
         now = self._clock.monotonic()
-        if task.grid > max(
-            now, task.due
-        ):  # a sleep may end a moment early: that was the cycle of the grid
+        if task.grid > max(now, task.due):  # a clock may wake a moment early
             task.due = task.grid
             return
         steps = max(1, math.ceil((now - task.due) / every_s - 1e-9))
@@ -260,7 +264,8 @@ class Poller:
 
     def _judge(self, task: _Task, result: ReadResult) -> None:
         """What this result says of the line and of the device."""
-        if result.lost and any(reading.quality == LINK_DOWN for reading in result.readings):
+        down = any(reading.quality == LINK_DOWN for reading in result.readings)
+        if result.lost and (down or result.line_lost):
             self._lose(self._name(), LINK_DOWN, result.detail)
             return
         self._regain(self._name(), task, self._tasks)
@@ -269,6 +274,28 @@ class Poller:
             return
         same_device = [other for other in self._tasks if other.device is task.device]
         self._regain(self._name(task), task, same_device)
+        if result.readings and all(r.quality in NO_VALUES for r in result.readings):
+            self._gives_nothing(task, result.detail)
+        elif result.readings and task in self._empty:
+            self._gives_again(task)
+
+    def _gives_nothing(self, task: _Task, detail: str) -> None:
+        """Said once of a device; a slow cycle does not wait for its next turn to find it healed."""
+        now = self._clock.monotonic()
+        if not self._empty_of(task.device):
+            log.warning("%s answers without values: %s", self._name(task), detail or "undecodable")
+        self._empty.setdefault(task, now)
+        if task.due > now + self._line.backoff_s_max:
+            task.grid, task.due = max(task.grid, task.due), now + self._line.backoff_s_max
+
+    def _gives_again(self, task: _Task) -> None:
+        since = self._empty.pop(task)
+        if not self._empty_of(task.device):
+            now = self._clock.monotonic()
+            log.warning("%s gives values again after %.1f s", self._name(task), now - since)
+
+    def _empty_of(self, device: Device) -> bool:
+        return any(task.device is device for task in self._empty)
 
     def _lose(self, name: str, quality: int, detail: str) -> None:
         now = self._clock.monotonic()
@@ -278,7 +305,12 @@ class Poller:
             self.stats.lost.add(name)
         loss = self._losses[name]
         longest = min(self._line.backoff_s_max, BACKOFF_S_MIN * 2.0 ** min(loss.attempts, 30))
-        loss.retry_at = now + longest * self._rng.uniform(0.5, 1.0)
+        wait = longest * self._rng.uniform(0.5, 1.0)
+        if (
+            self._line.serial and quality == NO_ANSWER
+        ):  # until no late answer can come: not on the line
+            wait = max(wait, self._line.timeout_s)
+        loss.retry_at = now + wait
         loss.attempts += 1
 
     def _regain(self, name: str, read: _Task, tasks: Iterable[_Task]) -> None:

@@ -24,6 +24,7 @@ class ReadResult:
     A device that sends by itself (MQTT) gives every reading that came since the last call, oldest
     first, and none for a point that is merely quiet. Points of type `string` give a fact, no reading.
     `lost` says that the link itself is gone (connect refused, reset, no answer): the caller backs off.
+    `line_lost` says that it is gone for every device of the line, which readings of `link_down` say too.
     `facts` are strings (serial numbers) for the birth.
     """
 
@@ -31,6 +32,7 @@ class ReadResult:
     lost: bool = False
     detail: str = ""
     facts: dict[str, str] = field(default_factory=dict)
+    line_lost: bool = False
 
 
 class PointReader(Protocol):

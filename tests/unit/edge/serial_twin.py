@@ -79,6 +79,7 @@ class SerialBus:
         for end in (self._far, self._near):
             with contextlib.suppress(OSError):
                 os.close(end)
+        self._far = self._near = -1  # the numbers may soon be those of others
 
     def _heard(self) -> None:
         loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ import pytest
 from config.clock import SteppedClock
 from config.plant import Point
 from config.profile import ModbusLimits
-from edge.modbus_reader import RETEST_S, TESTS_PER_READ, ModbusReader
+from edge.modbus_reader import CUTS_LAST_S, RETEST_S, TESTS_PER_READ, ModbusReader
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES, QUALITY_NAMES
 from tests.unit.edge.modbus_twins import TwinLine
@@ -96,6 +96,21 @@ async def test_a_device_that_takes_shorter_requests_only_is_learned() -> None:
     twin.asked.clear()
     assert set(reasons(await reader.read(device(), points)).values()) == {"good"}
     assert [count for *_, count in twin.asked] == [16, 16, 16, 16]
+
+
+async def test_what_a_bad_hour_taught_of_a_profile_is_learned_anew_after_a_day() -> None:
+    twin = TwinLine(longest=4)
+    reader, clock = reader_of(twin)
+    points = at(*range(8))
+    await reader.read(device(), points)
+    twin.longest = 125
+    twin.asked.clear()
+    await reader.read(device(), points)
+    assert len(twin.asked) == 2
+    await clock.advance(CUTS_LAST_S)
+    twin.asked.clear()
+    await reader.read(device(), points)
+    assert twin.asked == [(1, "holding", 0, 8)]
 
 
 async def test_a_device_that_refuses_everything_costs_a_few_requests_per_read_until_it_answers() -> (

@@ -124,7 +124,8 @@ async def test_an_answer_that_comes_late_is_not_taken_for_the_next_request() -> 
             return None
         return late[0] + honest(request)
 
-    async with connected(slow_once, timeout_s=0.4) as (transport, server):
+    async with connected(script(honest, *[slow_once] * 2), timeout_s=0.4) as (transport, server):
+        await transport.request(1, "holding", 30, 2)
         with pytest.raises(NoAnswer):
             await transport.request(1, "holding", 40, 2)
         assert await transport.request(1, "holding", 50, 2) == [50, 51]
@@ -133,12 +134,40 @@ async def test_an_answer_that_comes_late_is_not_taken_for_the_next_request() -> 
 
 async def test_two_silences_in_a_row_open_the_connection_anew() -> None:
     silent: Answer = lambda _: None  # noqa: E731  a row of the script
-    async with connected(script(silent, silent), timeout_s=0.25) as (transport, server):
+    async with connected(script(honest, silent, silent), timeout_s=0.25) as (transport, server):
+        await transport.request(1, "holding", 0, 1)
         for _ in range(2):
             with pytest.raises(NoAnswer):
                 await transport.request(1, "holding", 0, 1)
         assert await transport.request(1, "holding", 5, 1) == [5]
         assert server.connections == 2
+
+
+async def test_a_connection_by_which_nothing_ever_came_is_not_tried_twice() -> None:
+    async with connected(script(lambda _: None), timeout_s=0.05) as (transport, server):
+        with pytest.raises(NoAnswer):
+            await transport.request(1, "holding", 0, 1)
+        assert await transport.request(1, "holding", 5, 1) == [5]
+        assert server.connections == 2
+
+
+async def test_after_part_of_an_answer_the_stream_is_not_believed_again() -> None:
+    half: Answer = lambda r: honest(r)[:9]  # noqa: E731  a row of the script
+    async with connected(script(honest, half), timeout_s=0.05) as (transport, server):
+        await transport.request(1, "holding", 0, 1)
+        with pytest.raises(NoAnswer, match="no whole answer: 9 bytes came, first 00020000"):
+            await transport.request(1, "holding", 0, 1)
+        assert await transport.request(1, "holding", 5, 1) == [5]
+        assert server.connections == 2
+
+
+async def test_no_number_is_used_again_on_the_next_connection() -> None:
+    async with connected(honest) as (transport, server):
+        for address in range(3):
+            await transport.request(1, "holding", address, 1)
+            await transport.close()
+        assert [frame[:2] for frame in server.frames] == [b"\0\1", b"\0\2", b"\0\3"]
+        assert server.connections == 3
 
 
 async def test_a_connection_cut_in_a_request_is_told_at_once_and_opened_anew() -> None:

@@ -1,5 +1,7 @@
 """Modbus over TLS: numbered frames as over TCP, to a device that proves who it is."""
 
+import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,9 +11,11 @@ import pytest
 import trustme
 
 from config.plant import Tls
-from edge.modbus_transport import LinkDown, PymodbusTransport
+from edge.modbus_transport import LinkDown, NoAnswer, PymodbusTransport
 from tests.unit.edge.modbus_twins import RecordingServer, honest
+from tests.unit.edge.polled_line import descriptors
 from tests.unit.edge.rows import line
+from tests.waiting import until
 
 NAME = "pump.example.org"
 
@@ -92,3 +96,21 @@ async def test_files_that_cannot_be_read_are_said(site: Site) -> None:
     async with connected(site.device(), Tls(NAME, "/nowhere/ca.pem")) as (transport, _):
         with pytest.raises(LinkDown, match="No such file"):
             await transport.request(9, "holding", 7, 3)
+
+
+async def test_the_socket_to_a_device_that_vanished_is_gone_at_once(site: Site) -> None:
+    """TLS would wait half a minute for the other end to agree."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)
+    context = site.device()
+    accepting = asyncio.ensure_future(
+        asyncio.to_thread(lambda: context.wrap_socket(listener.accept()[0], server_side=True))
+    )
+    before, tls = descriptors(), Tls(NAME, site.file)
+    transport = PymodbusTransport(
+        line(kind="tls", host="127.0.0.1", port=listener.getsockname()[1], timeout_s=1.0, tls=tls)
+    )
+    with pytest.raises(NoAnswer):
+        await transport.request(9, "holding", 7, 3)
+    with await accepting, listener:
+        await until(lambda: descriptors() <= before + 1)

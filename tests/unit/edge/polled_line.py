@@ -1,0 +1,188 @@
+"""One line for the tests of recovery: two devices whose values never overlap, polled for real."""
+
+import asyncio
+import gc
+import logging
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from config.clock import ScaledClock
+from config.plant import Device, Line, Point
+from config.profile import ModbusLimits
+from edge.modbus_reader import ModbusReader
+from edge.modbus_transport import PymodbusTransport
+from edge.poller import Poller, _Loss
+from edge.ports import PointReader, PointReading, ReadResult
+from edge.readings import BAD, QUALITY_NAMES
+from tests.unit.edge.fault_proxy import FaultProxy
+from tests.unit.edge.modbus_twins import RecordingServer, asked_for, framed
+from tests.unit.edge.rows import device, plant, register_point
+from tests.waiting import until
+
+TIMEOUT_S = 0.4
+CAP_S = 0.6
+PACE_S = 0.05
+HOURLY_S = 3600.0
+WAIT_S = 30.0
+"""How long a test waits for what takes one second on a quiet machine."""
+DEVICES = (device("one", unit="1"), device("two", unit="2"))
+ADDRESSES = {"near": 10, "far": 500}
+"""Too far apart for one request: two of the same form, that only their numbers tell apart."""
+
+
+def points() -> list[Point]:
+    """Of each device two fast points and one that is read every hour."""
+    return [
+        register_point(
+            name, address, id=f"{row.id}/{name}", asset=row.id, device=row.id,
+            period_s=HOURLY_S if name == "hourly" else PACE_S,
+        )
+        for row in DEVICES
+        for name, address in (ADDRESSES | {"hourly": 700}).items()
+    ]  # fmt: skip
+
+
+def honest(request: bytes) -> bytes:
+    """Each word is its unit times a thousand and its address."""
+    function, address, count = asked_for(request)
+    words = (request[6] * 1000 + a for a in range(address, address + count))
+    data = b"".join(word.to_bytes(2, "big") for word in words)
+    return framed(request, bytes((function, len(data))) + data)
+
+
+def right(point: str) -> float:
+    """What this point holds, and no other."""
+    owner, _, name = point.partition("/")
+    unit = 1 if owner == "one" else 2
+    return unit * 1000.0 + (ADDRESSES | {"hourly": 700})[name]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One read of a device, in the seconds of the poller's clock."""
+
+    device: str
+    begun: float
+    ended: float
+    good: bool
+
+
+@dataclass
+class Watched:
+    """A reader that keeps when it was asked and whether that gave values."""
+
+    inner: PointReader
+    clock: ScaledClock
+    attempts: list[Attempt] = field(default_factory=list)
+
+    async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
+        begun = self.clock.monotonic()
+        result = await self.inner.read(device, points)
+        good = not result.lost and all(reading.quality < BAD for reading in result.readings)
+        self.attempts.append(Attempt(device.id, begun, self.clock.monotonic(), good))
+        return result
+
+    def forget(self, device: str) -> None:
+        self.inner.forget(device)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+@dataclass
+class PolledLine:
+    """A poller at work; `told` is all that it told, in order, `log` what it said of lost and back."""
+
+    poller: Poller
+    watched: Watched
+    clock: ScaledClock
+    told: list[PointReading] = field(default_factory=list)
+
+    def reasons(self, since: int = 0) -> dict[str, list[str]]:
+        """By point the reasons told since."""
+        found: dict[str, list[str]] = {}
+        for reading in self.told[since:]:
+            found.setdefault(reading.point, []).append(QUALITY_NAMES[reading.quality])
+        return found
+
+    async def until_each(self, names: Iterable[str], reason: str) -> int:
+        """Return once each of these points is told so anew; where in `told` that was."""
+        since, wanted = len(self.told), set(names)
+        await until(
+            lambda: wanted <= {p for p, said in self.reasons(since).items() if said[-1] == reason},
+            WAIT_S,
+        )
+        return len(self.told)
+
+    async def until_tried(self, times: int) -> None:
+        """Return once everything that is lost was tried so often: the back-off is at its cap."""
+        await until(lambda: all(loss.attempts >= times for loss in self._tried()), WAIT_S)
+
+    def retries_within_s(self) -> float:
+        """When the last of what is lost will be tried again."""
+        now = self.clock.monotonic()
+        return max((loss.retry_at - now for loss in self._tried()), default=0.0)
+
+    def _tried(self) -> list[_Loss]:
+        """What is lost and tried: behind a lost line, only the line."""
+        losses = self.poller._losses
+        return [line for name, line in losses.items() if name.startswith("line")] or [
+            *losses.values()
+        ]
+
+
+ALL = tuple(point.id for point in points())
+FAST = tuple(name for name in ALL if not name.endswith("hourly"))
+
+
+@asynccontextmanager
+async def polled(line: Line, rows: Sequence[Point] = ()) -> AsyncIterator[PolledLine]:
+    """Polls the line until left; then nothing of it may be left."""
+    clock = ScaledClock()
+    reader = ModbusReader(PymodbusTransport(line), lambda _: ModbusLimits(), clock, line)
+    watched = Watched(reader, clock)
+    site = plant([line], DEVICES, list(rows) or points())
+    polled = PolledLine(
+        Poller(site, line.id, watched, clock, np.random.default_rng(5)), watched, clock
+    )
+    task = asyncio.ensure_future(polled.poller.run(polled.told.extend))
+    try:
+        yield polled
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled(), "polling ended by itself"
+    for reading in polled.told:
+        assert reading.quality >= BAD or reading.value == right(reading.point), reading
+
+
+@asynccontextmanager
+async def proxied() -> AsyncIterator[FaultProxy]:
+    """An honest server behind a proxy; afterwards as many descriptors and tasks as before."""
+    before = descriptors(), len(asyncio.all_tasks())
+    async with RecordingServer(honest).running() as server, FaultProxy(server.port).running() as it:
+        yield it
+    await until(lambda: descriptors() <= before[0] and len(asyncio.all_tasks()) <= before[1])
+
+
+def descriptors() -> int:
+    gc.collect()
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def said(caplog: pytest.LogCaptureFixture) -> dict[str, list[str]]:
+    """What the poller logged, by who it is of: the words behind the name without figures."""
+    found: dict[str, list[str]] = {}
+    for record in caplog.records:
+        if record.name == "edge.poller":
+            assert record.levelno == logging.WARNING, record
+            who = re.match(r"(line|device) \S+", text := record.getMessage())
+            assert who, text
+            found.setdefault(who[0], []).append(text[len(who[0]) + 1 :])
+    return found
