@@ -1,0 +1,438 @@
+"""From a maker's register list to a profile: what it says, and by name what it cannot say."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from config.profile import WORDS
+from config.register_maps import ABOUT, FIELDS, RegisterMap, Row, whole
+
+UNITS: Final[Mapping[str, str]] = {
+    "pct": "%", "percent": "%", "c": "°C", "degc": "°C", "deg c": "°C", "℃": "°C", "celsius": "°C",
+    "amp": "A", "amps": "A", "volt": "V", "volts": "V", "watt": "W", "watts": "W", "hertz": "Hz",
+    "rpm": "rpm", "r/min": "rpm", "rev/min": "rpm", "1/min": "rpm", "min-1": "rpm",
+    "deg": "°", "degree": "°", "degrees": "°", "kelvin": "K", "па": "Pa", "pascal": "Pa",
+    "m3": "m3", "m³": "m3", "m^3": "m3", "cbm": "m3", "m3/h": "m3/h", "m³/h": "m3/h", "m^3/h": "m3/h", "cbm/h": "m3/h",
+    "l": "L", "litre": "L", "liter": "L", "l/min": "L/min", "lpm": "L/min",
+    "hour": "h", "hours": "h", "hr": "h", "hrs": "h", "minute": "min", "minutes": "min",
+    "sec": "s", "second": "s", "seconds": "s", "msec": "ms", "metre": "m", "meter": "m",
+}  # fmt: skip
+"""How makers write a unit, in small letters, to its name in config/units.toml; same size, no factor."""
+PAUSES_S: Final[Mapping[str, float]] = {
+    "pause_s": 1.0, "pause_ms": 1e-3, "pause_us": 1e-6, "pause_between_frames_us": 1e-6,
+    "pause_between_frames_ms": 1e-3, "pause_before_request_us": 1e-6, "pause_before_request_ms": 1e-3,
+}  # fmt: skip
+BYTES: Final = {"low": 0, "high": 8}
+REMARKS: Final = ("note", "packed", "type_note")
+FLAG_TYPE: Final = {"i16": "u16", "i32": "u32", "i64": "u64"}
+SILENT: Final = frozenset({"writable", "write_address", "role", "config", *REMARKS})
+"""Facts that a reader needs not, or that stand in the profile as a comment or a poll class."""
+LEFT_OUT: Final[Sequence[tuple[Callable[[Mapping[str, Any]], object], str]]] = (
+    (lambda f: f.get("write_only"), "can only be written; Steward only reads"),
+    (lambda f: f.get("needs_write"), "is there only after a write ({needs_write}); Steward only reads"),
+    (lambda f: f.get("count"), "is an array of {count}; name its elements as points of their own"),
+    (lambda f: f["type"] == "string" and f.get("chars_per_word") == 1, "has one character per word"),
+    (lambda f: f["type"] == "string" and not f.get("words"), "is a text of unknown length: words is missing"),
+    (lambda f: f["type"] != "string" and f.get("words", _size(f)) != _size(f), "takes {words} words, which {type} does not"),
+)  # fmt: skip
+"""When a row cannot be a point, and the reason in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something of the list that the profile does not say, or says otherwise. `point` "" is the device."""
+
+    point: str
+    message: str
+    lost: bool = False
+    """Whether the whole point is left out."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A profile as `ProfileFile` has it, comments by point, and what was not carried over."""
+
+    profile: dict[str, Any] = field(default_factory=dict)
+    remarks: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+    def note(self, point: str, message: str, *, lost: bool = False) -> None:
+        self.notes.append(Note(point, message, lost))
+
+
+Span = tuple[str, int, int]
+"""Table, first and last address."""
+
+
+def draft_profile(
+    registers: RegisterMap, units: Set[str], id: str = "", asset_class: str = ""
+) -> Draft:
+    """The profile of a checked register list; `units` are the names in config/units.toml.
+
+    Every row becomes a point or a note that says why it did not. Addresses are zero-based.
+    """
+    draft = Draft()
+    device = registers.device
+    name = " ".join(part for part in (device.get("maker"), device.get("name")) if part)
+    own = slug(id or registers.id, "-") or "imported"
+    draft.profile = {
+        "profile": own, "version": 1, "name": {"en": name or titled(own)}, "protocol": "modbus",
+        "class": slug(asset_class or device.get("class", ""), "-") or "equipment",
+    }  # fmt: skip
+    modbus, forbidden = _modbus(registers, draft)
+    if modbus:
+        draft.profile["modbus"] = modbus
+    draft.profile["points"] = _points(registers.rows, units, forbidden, draft)
+    for key in registers.unused:
+        draft.note("", f"{key} is not carried over")
+    return draft
+
+
+def slug(text: str, joint: str) -> str:
+    """The text in small letters and digits, joined by `joint`; "" if it has none."""
+    return joint.join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def titled(id: str) -> str:
+    """An id as a name: `l1_voltage` to "L1 voltage"."""
+    words = id.replace("_", " ").replace("-", " ").strip() or id
+    return words[:1].upper() + words[1:]
+
+
+# --- the device --------------------------------------------------------------------------------
+
+
+def _modbus(registers: RegisterMap, draft: Draft) -> tuple[dict[str, Any], list[Span]]:
+    about = registers.about
+    table: dict[str, Any] = _limits(about.get("limits", {}), draft)
+    forbidden = [span for key in ("forbidden", "refused") for span in _spans(key, about, draft)]
+    together = [s for key in ("read_together", "must_be_same_request") for s in _spans(key, about, draft)]  # fmt: skip
+    if forbidden:
+        table["forbidden"] = [_span_text(span) for span in forbidden]
+    if together:
+        table["together"] = [_span_text(span) for span in together]
+    return table, forbidden
+
+
+def _limits(limits: object, draft: Draft) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, value in limits.items() if isinstance(limits, dict) else ():
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+        if key in ("max_words", "max_bits") and 1 <= number <= (125 if key == "max_words" else 2000):  # fmt: skip
+            made[key] = int(number)
+        elif key in PAUSES_S and 0 < number * PAUSES_S[key] < 60:
+            made["pause"] = f"{number * PAUSES_S[key] * 1000:g}ms"
+        elif "timeout" in key:
+            draft.note("", f"limits.{key} = {value}: a timeout belongs to the line in plant.toml")
+        else:
+            draft.note("", f"limits.{key} is not carried over: {value}")
+    return made
+
+
+def _spans(key: str, about: Mapping[str, Any], draft: Draft) -> list[Span]:
+    """Ranges of a key; whatever is none of them is noted in its own words."""
+    given = about.get(key, [])
+    spans: list[Span] = []
+    for one in given if isinstance(given, list) else [given]:
+        span = _span(one)
+        if span:
+            spans.append(span)
+        elif key == "must_be_same_request":
+            draft.note("", f"{key} names no addresses ({one}); a point and its scale_from are read in one request")  # fmt: skip
+        else:
+            draft.note("", f"{key} names no addresses: {one}")
+    return spans
+
+
+def _span(one: object) -> Span | None:
+    if not isinstance(one, dict):
+        return None
+    table, start, length = one.get("table"), whole(one.get("start")), whole(one.get("length"))
+    if table not in ("holding", "input", "coil", "discrete") or start is None or length is None:
+        return None
+    sound = 0 <= start and 1 <= length and start + length <= 65536
+    return (str(table), start, start + length - 1) if sound else None
+
+
+def _span_text(span: Span) -> str:
+    return f"{span[0]}:{span[1]}" + (f"-{span[2]}" if span[2] > span[1] else "")
+
+
+# --- its points --------------------------------------------------------------------------------
+
+
+def _points(
+    rows: Sequence[Row], units: Set[str], forbidden: Sequence[Span], draft: Draft
+) -> dict[str, Any]:
+    names = _names(rows, draft)
+    kept = {id(row): key for row, key in zip(rows, names, strict=True) if not _left_out(row, key, forbidden, draft)}  # fmt: skip
+    by_name = {str(row.fields["id"]): kept[id(row)] for row in rows if id(row) in kept}
+    taken = set(kept.values())
+    points: dict[str, Any] = {}
+    for row in rows:
+        if id(row) in kept:
+            key = kept[id(row)]
+            made = _Point(key, row.fields, draft).made(units, by_name, taken)
+            points[key] = made
+    return points
+
+
+def _names(rows: Sequence[Row], draft: Draft) -> list[str]:
+    """The id of each row's point: in small letters, a second one numbered."""
+    seen: Counter[str] = Counter()
+    taken: set[str] = set()
+    names: list[str] = []
+    for row in rows:
+        given = str(row.fields["id"])
+        base = slug(given, "_") or f"{row.fields['table']}_{row.fields['address']}"
+        seen[base] += 1
+        name = base if base not in taken else _free(f"{base}_{seen[base]}", taken)
+        taken.add(name)
+        names.append(name)
+        if name != given:
+            draft.note(name, f"is {given!r} in the list")
+    return names
+
+
+def _free(name: str, taken: Set[str]) -> str:
+    number = 2
+    free = name
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free
+
+
+def _size(fields: Mapping[str, Any]) -> int:
+    return WORDS.get(fields["type"], 1)
+
+
+def _left_out(row: Row, key: str, forbidden: Sequence[Span], draft: Draft) -> bool:
+    fields = row.fields
+    reasons = [said.format_map({"needs_write": "", "words": ""} | dict(fields)) for test, said in LEFT_OUT if test(fields)]  # fmt: skip
+    first = fields["address"]
+    last = first + (1 if fields["table"] in ("coil", "discrete") else fields.get("words") or _size(fields)) - 1  # fmt: skip
+    reasons += [
+        f"stands in {_span_text(span)}, which must not be read"
+        for span in forbidden
+        if span[0] == fields["table"] and first <= span[2] and span[1] <= last
+    ]
+    if last > 65535:
+        reasons.append("ends beyond address 65535")
+    if (said := _no_field(fields)) and not reasons:
+        reasons.append(said)
+    if reasons:
+        draft.note(key, "; ".join(reasons), lost=True)
+    return bool(reasons)
+
+
+def _no_field(fields: Mapping[str, Any]) -> str:
+    """Why the bits that a row names cannot be taken of its register; "" if they can or it names none."""
+    bit, width = _field(fields)
+    if bit is None or fields["table"] in ("coil", "discrete"):
+        return ""
+    if fields["type"] in ("f32", "f64", "bcd16", "bcd32", "string"):
+        return f"names bits of a {fields['type']}"
+    end = bit + width
+    return f"names bit {end - 1} of {16 * _size(fields)}" if end > 16 * _size(fields) else ""
+
+
+def _field(fields: Mapping[str, Any]) -> tuple[int | None, int]:
+    """Lowest bit and width of the part of a word that the row means; None for the whole."""
+    if fields["type"] in ("u8", "i8") or fields.get("byte"):
+        return whole(fields.get("bit")) if fields.get("bit") is not None else BYTES[fields.get("byte") or "low"], 8  # fmt: skip
+    return whole(fields.get("bit")), fields.get("bit_width") or 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    key: str
+    fields: Mapping[str, Any]
+    draft: Draft
+
+    def note(self, message: str) -> None:
+        self.draft.note(self.key, message)
+
+    def made(self, units: Set[str], by_name: Mapping[str, str], taken: set[str]) -> dict[str, Any]:
+        """The point as `PointText` has it; what it says beside goes to the notes and remarks."""
+        fields = self.fields
+        name = {"en": fields.get("name") or titled(self.key)}
+        point: dict[str, Any] = {"name": name | ({"zh": fields["zh"]} if fields.get("zh") else {})}
+        kind = self._kind()
+        if kind != "measurement":
+            point["kind"] = kind
+        point |= self._place(kind)
+        if kind not in ("flags", "flag"):
+            point |= self._value(units, by_name)
+        point |= self._meanings(kind, taken)
+        if fields["table"] in ("holding", "input"):
+            point |= self._no_data(kind)
+        if fields.get("config"):
+            point["poll"] = "slow"
+        self._say_the_rest()
+        return point
+
+    def _kind(self) -> str:
+        fields = self.fields
+        if self._named_bits():
+            return "flags"
+        if fields.get("enum"):
+            return "state"
+        single = fields["type"] == "bit" or (_field(fields)[0] is not None and _field(fields)[1] == 1)  # fmt: skip
+        if single and fields.get("kind") not in (None, "flag"):
+            self.note(f"is one bit: a flag, not a {fields['kind']}")
+        return "flag" if single else self._asked_kind()
+
+    def _asked_kind(self) -> str:
+        kind = str(self.fields.get("kind") or "measurement")
+        if kind in ("state", "flag"):
+            self.note(f"names no values as a {kind} does: kept as a measurement")
+            return "measurement"
+        return kind
+
+    def _named_bits(self) -> Mapping[str, str]:
+        fields = self.fields
+        bits = fields.get("bits")
+        if not isinstance(bits, dict):
+            return {}
+        of_word = fields["table"] in ("holding", "input") and fields["type"] in ("bit", *FLAG_TYPE, *FLAG_TYPE.values())  # fmt: skip
+        if not of_word or _field(fields)[0] is not None:
+            self.note("names bits, which only a whole word has: left out")
+            return {}
+        size = 16 * _size(fields)
+        inside = {n: text for n, text in bits.items() if 0 <= int(n) < size}
+        for number in sorted(bits.keys() - inside.keys()):
+            self.note(f"names bit {number} of {size}: left out")
+        return inside
+
+    def _place(self, kind: str) -> dict[str, Any]:
+        fields = self.fields
+        at = f"{fields['table']}:{fields['address']}"
+        if fields["table"] in ("coil", "discrete"):
+            return {"at": at}
+        bit, width = _field(fields)
+        place: dict[str, Any] = {"at": at if bit is None else f"{at}.{bit}"}
+        type = {"u8": "u16", "i8": "i16"}.get(fields["type"], fields["type"])
+        if kind == "flags" or (bit is not None and width == 1):
+            type = "u16" if type == "bit" else FLAG_TYPE.get(type, type)
+        if type != "u16":
+            place["type"] = type
+        if bit is not None and width > 1:
+            place["bit_width"] = width
+        return place | self._order() | ({"words": fields["words"]} if type == "string" else {})
+
+    def _order(self) -> dict[str, str]:
+        order, size = self.fields.get("order"), _size(self.fields)
+        if self.fields["type"] == "string":
+            size = 1  # characters: only the bytes of a word may change places
+        pattern = {"AB": "ABCD", "BA": "BADC", "ABCDEFGH": "ABCD", "GHEFCDAB": "CDAB", "BADCFEHG": "BADC", "HGFEDCBA": "DCBA"}.get(order or "AB", order)  # fmt: skip
+        if size == 1:
+            pattern = {"CDAB": "ABCD", "DCBA": "BADC"}.get(pattern or "", pattern)
+        if pattern not in ("ABCD", "CDAB", "BADC", "DCBA"):
+            self.note(f"order {order} is none that {size} words have: read as ABCD; check it")
+            return {}
+        if pattern == "ABCD":
+            return {}
+        return {"order": "BA" if size == 1 and self.fields["type"] != "string" else str(pattern)}
+
+    def _value(self, units: Set[str], by_name: Mapping[str, str]) -> dict[str, Any]:
+        fields = self.fields
+        if fields["type"] == "string":
+            return {}
+        made: dict[str, Any] = {}
+        if fields["table"] in ("holding", "input"):
+            made |= {k: fields[k] for k, usual in (("scale", 1), ("offset", 0)) if (fields.get(k) or usual) != usual}  # fmt: skip
+            made |= self._exponent(by_name)
+        elif (fields.get("scale") or 1) != 1 or fields.get("offset"):
+            self.note("is a single bit: its scale and offset are left out")
+        made |= self._unit(units)
+        if fields.get("range"):
+            made["range"] = fields["range"]
+        return made
+
+    def _exponent(self, by_name: Mapping[str, str]) -> dict[str, Any]:
+        named = self.fields.get("scale_from")
+        if not named:
+            return {}
+        if named not in by_name:
+            self.note(f"takes its scale from {named!r}, which is no point here: left out; THE VALUE IS UNSCALED")  # fmt: skip
+            return {}
+        return {"scale_from": by_name[named], "decimals": 2}
+
+    def _unit(self, units: Set[str]) -> dict[str, str]:
+        given = (self.fields.get("unit") or "").strip()
+        unit = given if given in units else UNITS.get(given.lower())
+        if given and unit is None:
+            close = [name for name in units if name.lower() == given.lower()]
+            unit = close[0] if len(close) == 1 else None
+            if unit:
+                self.note(f"unit {given!r} is taken as {unit}")
+        if unit is None or (given and unit not in units):
+            self.note(f"unit {given!r} is not in config/units.toml: left out")
+            return {}
+        return {"unit": unit} if unit else {}
+
+    def _meanings(self, kind: str, taken: set[str]) -> dict[str, Any]:
+        if kind == "state":
+            return {"names": _states(self.fields["enum"])}
+        if self.fields.get("enum"):
+            self.note("names values, which flags have not: left out")
+        if kind != "flags":
+            return {}
+        bits: dict[str, Any] = {}
+        for number, text in sorted(self._named_bits().items(), key=lambda row: int(row[0])):
+            own = _free(f"{self.key}_{slug(text, '_') or number}", taken)
+            taken.add(own)
+            bits[str(int(number))] = {"id": own, "en": f"{titled(self.key)}: {text or number}"}
+        return {"bits": bits}
+
+    def _no_data(self, kind: str) -> dict[str, Any]:
+        given, type = self.fields.get("sentinels") or [], self.fields["type"]
+        bit, width = _field(self.fields)
+        if given and (kind in ("flags", "flag") or type == "string"):
+            self.note(f"no data = {_listed(given)}: a {'text' if type == 'string' else 'single bit'} cannot say so, left out")  # fmt: skip
+            return {}
+        bits = width if bit is not None else 16 * _size(self.fields)
+        signed = type in ("i8", "i16", "i32", "i64")
+        low = -(1 << bits - 1) if signed else 0
+        sound = [n for n in given if low <= n < 1 << bits]
+        if len(sound) < len(given):
+            self.note(f"no data = {_listed([n for n in given if n not in sound])} never stands in {bits} bits: left out")  # fmt: skip
+        # the upper half of 64 bits can be written in TOML only as if it were signed
+        return {"no_data": [n - (1 << 64) if n >= 1 << 63 else n for n in sound]} if sound else {}
+
+    def _say_the_rest(self) -> None:
+        fields = self.fields
+        said = [str(fields[key]) for key in REMARKS if fields.get(key)]
+        if said:
+            self.draft.remarks[self.key] = said
+        if fields.get("packed"):
+            self.note(f"is kept as one number of several ({fields['packed']}); split it by bit_width where needed")  # fmt: skip
+        if fields.get("unit_from"):
+            self.note(f"has the unit that {fields['unit_from']} says: no unit here")
+        if fields.get("optional"):
+            self.note("is there on some models only: remove it where yours has it not")
+        if fields["type"] in ("u8", "i8") and not fields.get("byte") and fields.get("bit") is None:
+            self.note("says not which byte of the word: the low one is taken")
+        for key in fields:
+            if key not in FIELDS:
+                self.note(f"{key} is not carried over: {fields[key]}")
+
+
+def _states(enum: Mapping[str, str]) -> dict[str, Any]:
+    taken: set[str] = set()
+    states: dict[str, Any] = {}
+    for number, text in sorted(enum.items(), key=lambda row: int(row[0])):
+        # a name such as "2 compressors" alone is no word to write in a rule
+        own = _free(slug(text, "_")[:60].strip("_") or f"value_{number.replace('-', 'minus_')}", taken)  # fmt: skip
+        taken.add(own)
+        states[str(int(number))] = {"id": own, "en": text or number}
+    return states
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+__all__ = ["ABOUT", "Draft", "Note", "draft_profile", "slug", "titled"]
