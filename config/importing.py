@@ -27,17 +27,23 @@ PAUSES_S: Final[Mapping[str, float]] = {
 BYTES: Final = {"low": 0, "high": 8}
 REMARKS: Final = ("note", "packed", "type_note")
 FLAG_TYPE: Final = {"i16": "u16", "i32": "u32", "i64": "u64"}
-SILENT: Final = frozenset({"writable", "write_address", "role", "config", *REMARKS})
-"""Facts that a reader needs not, or that stand in the profile as a comment or a poll class."""
 LEFT_OUT: Final[Sequence[tuple[Callable[[Mapping[str, Any]], object], str]]] = (
     (lambda f: f.get("write_only"), "can only be written; Steward only reads"),
     (lambda f: f.get("needs_write"), "is there only after a write ({needs_write}); Steward only reads"),
     (lambda f: f.get("count"), "is an array of {count}; name its elements as points of their own"),
     (lambda f: f["type"] == "string" and f.get("chars_per_word") == 1, "has one character per word"),
     (lambda f: f["type"] == "string" and not f.get("words"), "is a text of unknown length: words is missing"),
-    (lambda f: f["type"] != "string" and f.get("words", _size(f)) != _size(f), "takes {words} words, which {type} does not"),
+    (lambda f: f["type"] != "string" and (f.get("words") or _size(f)) != _size(f), "takes {words} words, which {type} does not"),
 )  # fmt: skip
 """When a row cannot be a point, and the reason in words."""
+
+BESIDE: Final[Mapping[str, str]] = {
+    "packed": "is kept as one number of several ({packed}); split it by bit_width where needed",
+    "unit_from": "has the unit that {unit_from} says: no unit here",
+    "as_written": "{as_written}",
+    "optional": "is there on some models only: remove it where yours has it not",
+}
+"""What a point says and its profile does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,7 @@ def _span(one: object) -> Span | None:
     table, start, length = one.get("table"), whole(one.get("start")), whole(one.get("length"))
     if table not in ("holding", "input", "coil", "discrete") or start is None or length is None:
         return None
-    sound = 0 <= start and 1 <= length and start + length <= 65536
+    sound = start >= 0 and length >= 1 and start + length <= 65536
     return (str(table), start, start + length - 1) if sound else None
 
 
@@ -404,20 +410,15 @@ class _Point:
 
     def _say_the_rest(self) -> None:
         fields = self.fields
-        said = [str(fields[key]) for key in REMARKS if fields.get(key)]
-        if said:
+        if said := [str(fields[key]) for key in REMARKS if fields.get(key)]:
             self.draft.remarks[self.key] = said
-        if fields.get("packed"):
-            self.note(f"is kept as one number of several ({fields['packed']}); split it by bit_width where needed")  # fmt: skip
-        if fields.get("unit_from"):
-            self.note(f"has the unit that {fields['unit_from']} says: no unit here")
-        if fields.get("optional"):
-            self.note("is there on some models only: remove it where yours has it not")
+        for key, message in BESIDE.items():
+            if fields.get(key):
+                self.note(message.format_map(fields))
         if fields["type"] in ("u8", "i8") and not fields.get("byte") and fields.get("bit") is None:
             self.note("says not which byte of the word: the low one is taken")
-        for key in fields:
-            if key not in FIELDS:
-                self.note(f"{key} is not carried over: {fields[key]}")
+        for key in fields.keys() - FIELDS.keys():
+            self.note(f"{key} is not carried over: {fields[key]}")
 
 
 def _states(enum: Mapping[str, str]) -> dict[str, Any]:

@@ -164,13 +164,16 @@ def _place(given: Given) -> dict[str, Any]:
     said, table = given["address"], _table(given)
     if table == "write":
         return {"table": "holding", "address": _whole(said) % 65536, "write_only": True}
-    style = re.fullmatch(r"([0134])[xX]?(\d{4,5})", said)
-    if table is not None:
-        remark = {} if not style or len(said) < 5 or table != BY_DIGIT[style[1]] or _whole(said) == 0 else {"as_written": _as_written(said)}  # fmt: skip
-        return {"table": table, "address": _whole(said)} | remark
-    if style is None or not 1 <= int(style[2]) <= 65536:
+    style = re.fullmatch(r"([134][xX]|[0134])(\d{4,5})", said)
+    by_style = BY_DIGIT[style[1][0]] if style else ""
+    if style and (table is None or (table == by_style and "x" in said.lower())):
+        if not 1 <= int(style[2]) <= 65536:
+            raise _Wrong(f"{said!r} is not in {style[1]}0001..{style[1]}65536")
+        return {"table": by_style, "address": int(style[2]) - 1}
+    if table is None:
         raise _Wrong(f"{said!r} says no table: give a column table or function, or numbers such as 40001")  # fmt: skip
-    return {"table": BY_DIGIT[style[1]], "address": int(style[2]) - 1}
+    doubt = {"as_written": _as_written(said)} if style and table == by_style else {}
+    return {"table": table, "address": _whole(said)} | doubt
 
 
 def _as_written(said: str) -> str:

@@ -1,7 +1,6 @@
 """A maker's list of registers, as a file gave it: what may stand in a row, checked, not yet a profile."""
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,7 +105,7 @@ FIELDS: Final[Mapping[str, Check]] = {
     "byte": _one_of("high", "low"), "enum": _numbered, "bits": _bits, "count": _whole(1, 2000),
     "writable": _flag, "write_only": _flag, "needs_write": _text, "write_address": _whole(0, 65535),
     "config": _flag, "optional": _flag, "note": _text, "packed": _text, "type_note": _text,
-    "unit_from": _text, "role": _text, "chars_per_word": _whole(1, 2),
+    "unit_from": _text, "role": _text, "as_written": _text, "chars_per_word": _whole(1, 2),
 }  # fmt: skip
 """Key of a row to what is wrong with a value of it; other keys are kept and said to be unused."""
 NEEDED: Final = ("id", "table", "address", "type")
@@ -169,12 +168,6 @@ def _rows(points: Sequence[object], shown: str, mistakes: Mistakes) -> list[Row]
 def whole(value: object) -> int | None:
     """A whole number as such, None for anything else."""
     return value if type(value) is int else None
-
-
-def finite(value: object) -> float | None:
-    """A finite number as such, None for anything else."""
-    sound = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if sound and math.isfinite(value) else None  # type: ignore[arg-type]  # sound
 
 
 def _short(value: object) -> str:
