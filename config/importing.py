@@ -1,7 +1,6 @@
 """From a maker's register list to a profile: what it says, and by name what it cannot say."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -187,18 +186,15 @@ def _points(
 
 def _names(rows: Sequence[Row], draft: Draft) -> list[str]:
     """The id of each row's point: in small letters, a second one numbered."""
-    seen: Counter[str] = Counter()
     taken: set[str] = set()
     names: list[str] = []
     for row in rows:
         given = str(row.fields["id"])
         base = slug(given, "_") or f"{row.fields['table']}_{row.fields['address']}"
-        seen[base] += 1
-        name = base if base not in taken else _free(f"{base}_{seen[base]}", taken)
-        taken.add(name)
-        names.append(name)
-        if name != given:
-            draft.note(name, f"is {given!r} in the list")
+        names.append(_free(base, taken))
+        taken.add(names[-1])
+        if names[-1] != given:
+            draft.note(names[-1], f"is {given!r} in the list")
     return names
 
 

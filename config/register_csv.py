@@ -80,6 +80,9 @@ def read_csv(text: str, name: str, shown: str, mistakes: Mistakes) -> RegisterMa
 
     `name` becomes the id of the map. None and a mistake for each cell that cannot be understood.
     """
+    if "\0" in text:
+        mistakes.add(shown, "", "holds a zero byte: save it as CSV UTF-8")
+        return None
     lines = text.removeprefix("\ufeff").lstrip("\r\n")
     delimiter = max(",;\t", key=lines.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter, strict=True)
@@ -155,7 +158,8 @@ def _name(given: Given) -> dict[str, Any]:
     if not given.get("id") and not given.get("name"):
         raise _Wrong("is missing")
     texts = {key: given[key] for key in ("name", "zh", "unit", "scale_from", "note") if key in given}  # fmt: skip
-    return {"id": given.get("id") or given["name"]} | texts
+    id = given.get("id") or given["name"]
+    return {"id": id} | ({"name": id} if " " in id else {}) | texts
 
 
 def _place(given: Given) -> dict[str, Any]:
