@@ -33,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command and of each thing it does."""
     parts = parser.add_subparsers(dest="what", required=True)
     importing = parts.add_parser(
-        "import", help="make a profile from a register list (CSV, or the neutral JSON of docs)",
+        "import", help="make a profile from a register list (CSV, or JSON as in tests/data/register_maps)",
         formatter_class=argparse.RawDescriptionHelpFormatter, description=_columns(),
     )  # fmt: skip
     importing.add_argument("file", help="register list: .json, or CSV (comma, semicolon or tab)")
@@ -173,6 +173,8 @@ def _test(arguments: argparse.Namespace) -> int:
     profile = load_profile(Path(arguments.file))
     if profile.protocol != "modbus":
         return _wrong(f"{profile.id} is a profile of protocol {profile.protocol}; only Modbus profiles can be tested so")  # fmt: skip
+    if not profile.points:
+        return _wrong(f"{profile.id} has no points")
     if not 1 <= arguments.unit <= 247:
         return _wrong(f"--unit {arguments.unit} is not in 1..247")
     if not arguments.against:

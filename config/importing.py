@@ -23,6 +23,8 @@ PAUSES_S: Final[Mapping[str, float]] = {
     "pause_s": 1.0, "pause_ms": 1e-3, "pause_us": 1e-6, "pause_between_frames_us": 1e-6,
     "pause_between_frames_ms": 1e-3, "pause_before_request_us": 1e-6, "pause_before_request_ms": 1e-3,
 }  # fmt: skip
+NAMELESS: Final = ("string", "f32", "f64")
+"""Types whose values nobody names."""
 BYTES: Final = {"low": 0, "high": 8}
 REMARKS: Final = ("note", "packed", "type_note")
 FLAG_TYPE: Final = {"i16": "u16", "i32": "u32", "i64": "u64"}
@@ -242,9 +244,21 @@ def _no_field(fields: Mapping[str, Any]) -> str:
 
 def _field(fields: Mapping[str, Any]) -> tuple[int | None, int]:
     """Lowest bit and width of the part of a word that the row means; None for the whole."""
-    if fields["type"] in ("u8", "i8") or fields.get("byte"):
-        return whole(fields.get("bit")) if fields.get("bit") is not None else BYTES[fields.get("byte") or "low"], 8  # fmt: skip
-    return whole(fields.get("bit")), fields.get("bit_width") or 1
+    byte = fields["type"] in ("u8", "i8") or bool(fields.get("byte"))
+    bit, width = whole(fields.get("bit")), fields.get("bit_width")
+    if bit is None and byte:
+        return BYTES[fields.get("byte") or "low"], width or 8
+    if bit is None:
+        return (0, width) if width else (None, 1)
+    return bit, width or (8 if byte and bit in (0, 8) else 1)
+
+
+def _is_bit(fields: Mapping[str, Any]) -> bool:
+    """Whether the row is a single bit, in a table of bits or of a word."""
+    bit, width = _field(fields)
+    if fields["table"] in ("coil", "discrete"):
+        return True
+    return width == 1 and (bit is not None or fields["type"] == "bit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +279,10 @@ class _Point:
         if kind != "measurement":
             point["kind"] = kind
         point |= self._place(kind)
-        if kind not in ("flags", "flag"):
-            point |= self._value(units, by_name)
+        if kind in ("flags", "flag") or fields["type"] == "string":
+            self._say_no_number(("scale", "offset", "scale_from", "unit"))
+        else:
+            point |= self._value(kind, units, by_name)
         point |= self._meanings(kind, taken)
         if fields["table"] in ("holding", "input"):
             point |= self._no_data(kind)
@@ -279,9 +295,9 @@ class _Point:
         fields = self.fields
         if self._named_bits():
             return "flags"
-        if fields.get("enum"):
+        single = _is_bit(fields)
+        if fields.get("enum") and fields["type"] not in NAMELESS:
             return "state"
-        single = fields["type"] == "bit" or (_field(fields)[0] is not None and _field(fields)[1] == 1)  # fmt: skip
         if single and fields.get("kind") not in (None, "flag"):
             self.note(f"is one bit: a flag, not a {fields['kind']}")
         return "flag" if single else self._asked_kind()
@@ -317,7 +333,9 @@ class _Point:
         place: dict[str, Any] = {"at": at if bit is None else f"{at}.{bit}"}
         type = {"u8": "u16", "i8": "i16"}.get(fields["type"], fields["type"])
         if kind == "flags" or (bit is not None and width == 1):
-            type = "u16" if type == "bit" else FLAG_TYPE.get(type, type)
+            type = FLAG_TYPE.get(type, type)
+        if type == "bit" and (kind == "flags" or bit is not None):
+            type = "u16"
         if type != "u16":
             place["type"] = type
         if bit is not None and width > 1:
@@ -338,20 +356,24 @@ class _Point:
             return {}
         return {"order": "BA" if size == 1 and self.fields["type"] != "string" else str(pattern)}
 
-    def _value(self, units: Set[str], by_name: Mapping[str, str]) -> dict[str, Any]:
+    def _value(self, kind: str, units: Set[str], by_name: Mapping[str, str]) -> dict[str, Any]:
         fields = self.fields
-        if fields["type"] == "string":
-            return {}
         made: dict[str, Any] = {}
-        if fields["table"] in ("holding", "input"):
+        if kind == "state":
+            self._say_no_number(("scale", "offset", "scale_from"))
+        else:
             made |= {k: fields[k] for k, usual in (("scale", 1), ("offset", 0)) if (fields.get(k) or usual) != usual}  # fmt: skip
             made |= self._exponent(by_name)
-        elif (fields.get("scale") or 1) != 1 or fields.get("offset"):
-            self.note("is a single bit: its scale and offset are left out")
         made |= self._unit(units)
         if fields.get("range"):
             made["range"] = fields["range"]
         return made
+
+    def _say_no_number(self, keys: Sequence[str]) -> None:
+        usual = (None, "", 0, 1)
+        given = [key for key in keys if self.fields.get(key) not in usual]
+        if given:
+            self.note(f"is a text, a bit or one of named values: its {', '.join(given)} is left out")  # fmt: skip
 
     def _exponent(self, by_name: Mapping[str, str]) -> dict[str, Any]:
         named = self.fields.get("scale_from")
@@ -379,7 +401,7 @@ class _Point:
         if kind == "state":
             return {"names": _states(self.fields["enum"])}
         if self.fields.get("enum"):
-            self.note("names values, which flags have not: left out")
+            self.note(f"names values, which {kind} of {self.fields['type']} has not: left out")
         if kind != "flags":
             return {}
         bits: dict[str, Any] = {}
@@ -392,7 +414,7 @@ class _Point:
     def _no_data(self, kind: str) -> dict[str, Any]:
         given, type = self.fields.get("sentinels") or [], self.fields["type"]
         bit, width = _field(self.fields)
-        if given and (kind in ("flags", "flag") or type == "string"):
+        if given and (kind == "flags" or type == "string" or _is_bit(self.fields)):
             self.note(f"no data = {_listed(given)}: a {'text' if type == 'string' else 'single bit'} cannot say so, left out")  # fmt: skip
             return {}
         bits = width if bit is not None else 16 * _size(self.fields)
@@ -413,6 +435,8 @@ class _Point:
                 self.note(message.format_map(fields))
         if fields["type"] in ("u8", "i8") and not fields.get("byte") and fields.get("bit") is None:
             self.note("says not which byte of the word: the low one is taken")
+        if fields.get("bit_width") and fields.get("bit") is None and not fields.get("byte"):
+            self.note("says a width and no bit: the lowest bits are taken")
         for key in fields.keys() - FIELDS.keys():
             self.note(f"{key} is not carried over: {fields[key]}")
 

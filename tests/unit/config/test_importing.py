@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import tomllib
 from collections.abc import Mapping
@@ -5,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from config import register_maps
 from config.importing import UNITS, Draft, draft_profile
 from config.load import LIBRARY, load_profile
 from config.mistakes import ConfigErrors, Mistakes
@@ -50,8 +55,14 @@ def loaded(draft: Draft, folder: Path) -> Profile:
 
 def one(fields: Mapping[str, Any], folder: Path) -> tuple[Any, list[str]]:
     """The first point of a map of one register, and what was noted."""
-    row = {"id": "p", "table": "holding", "address": 7, "type": "u16", "order": "AB", "unit": ""}
-    draft = drafted(of_json({"id": "m", "points": [row | fields]}))
+    row: dict[str, Any] = {
+        "id": "p",
+        "table": "holding",
+        "address": 7,
+        "type": "u16",
+        "order": "AB",
+    }
+    draft = drafted(of_json({"id": "m", "points": [{**row, **fields}]}))
     return loaded(draft, folder).points[0], [note.message for note in draft.notes]
 
 
@@ -152,7 +163,12 @@ NOTED = [
     ({"colour": "red"}, "colour is not carried over: red"),
     ({"kind": "state"}, "names no values"),
     ({"bit": 3, "kind": "counter"}, "a flag, not a counter"),
-    ({"bits": {"0": "a"}, "enum": {"0": "a"}}, "names values"),
+    ({"bits": {"0": "a"}, "enum": {"0": "a"}}, "names values, which flags of u16 has not"),
+    ({"type": "f32", "enum": {"0": "a"}}, "names values, which measurement of f32"),
+    ({"scale": 0.1, "enum": {"0": "a"}}, "its scale is left out"),
+    ({"bit_width": 3}, "the lowest bits are taken"),
+    ({"bit": 2, "enum": {"0": "a"}, "sentinels": [1]}, "no data = 1: a single bit"),
+    ({"table": "coil", "scale": 2, "unit": "V"}, "its scale, unit is left out"),
     ({"table": "coil", "type": "bit", "bits": {"0": "a"}}, "only a whole word"),
     ({"id": "Flow (m3)"}, "is 'Flow (m3)' in the list"),
 ]
@@ -183,8 +199,11 @@ def test_states_flags_exponents_and_sentinels_of_64_bits_are_carried_over(tmp_pa
     assert (flag.id, flag.kind, flag.name["en"], register(flag).bit) == ("p_over_voltage", "flag", "P: over voltage", 3)  # fmt: skip
     total, _ = one({"type": "u64", "order": "GHEFCDAB", "sentinels": [2**64 - 1]}, tmp_path)
     assert (register(total).order, register(total).no_data) == ("CDAB", (2**64 - 1,))
-    rows = [{"id": "v", "scale_from": "v sf"}, {"id": "v sf", "address": 1, "type": "i16"}]
-    base = {"table": "holding", "address": 0, "type": "u16"}
+    rows: list[dict[str, Any]] = [
+        {"id": "v", "scale_from": "v sf"},
+        {"id": "v sf", "address": 1, "type": "i16"},
+    ]
+    base: dict[str, Any] = {"table": "holding", "address": 0, "type": "u16"}
     scaled = loaded(drafted(of_json({"id": "m", "points": [base | row for row in rows]})), tmp_path)
     assert (register(scaled.points[0]).scale_from, scaled.points[0].decimals) == ("v_sf", 2)
 
@@ -199,6 +218,50 @@ def test_an_id_that_is_there_twice_is_numbered(tmp_path: Path) -> None:
 def test_every_unit_that_is_mapped_is_one() -> None:
     assert set(UNITS.values()) <= set(NAMES)
     assert all(name == name.lower() for name in UNITS)
+
+
+WHOLE = st.integers(-(2**63), 2**64 - 1)
+NUMBER = st.floats(-1e9, 1e9, allow_subnormal=False).filter(bool)
+TEXT = st.text(max_size=12)
+NAMED = st.dictionaries(st.integers(-3, 70).map(str), TEXT, min_size=1, max_size=4)
+SPAN = st.tuples(NUMBER, NUMBER).filter(lambda ends: ends[0] < ends[1]).map(list)
+ROWS = st.fixed_dictionaries(
+    {
+        "id": TEXT.filter(bool),
+        "table": st.sampled_from(register_maps.TABLES),
+        "address": st.integers(0, 65535),
+        "type": st.sampled_from(register_maps.TYPES),
+    },
+    optional={
+        "name": TEXT, "zh": TEXT, "kind": st.sampled_from(register_maps.KINDS), "unit": st.sampled_from(["", "V", "kPa", "m^3"]) | TEXT,
+        "words": st.integers(1, 8), "order": st.sampled_from(["AB", "BA", "ABCD", "CDAB", "DCBA", "GHEFCDAB", "HA"]),
+        "scale": NUMBER, "offset": NUMBER, "scale_from": TEXT, "sentinels": st.lists(WHOLE | st.integers(-1, 300), max_size=3),
+        "range": SPAN, "bit": st.integers(0, 63), "bit_width": st.integers(1, 64), "byte": st.sampled_from(["high", "low"]),
+        "enum": NAMED, "bits": NAMED | st.just(1), "note": TEXT, "config": st.booleans(), "write_only": st.just(False),
+    },
+)  # fmt: skip
+
+
+@given(rows=st.lists(ROWS, min_size=1, max_size=4))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_sound_list_says_its_profile_loads(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    draft = drafted(of_json({"id": "m", "points": rows}))
+    lost = sum(note.lost for note in draft.notes)
+    assert len(draft.profile["points"]) + lost == len(rows)
+    if draft.profile["points"]:
+        loaded(draft, tmp_path)
+
+
+@given(cell=TEXT, column=st.sampled_from(sorted(COLUMNS)))
+def test_whatever_stands_in_a_cell_it_is_taken_or_a_mistake(cell: str, column: str) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows([["id", "address", column], ["x", "40001", cell]])
+    mistakes = Mistakes()
+    registers = read_csv(text.getvalue(), "list", "l.csv", mistakes)
+    if registers is not None and not mistakes.rows:
+        assert len(registers.rows) == 1
 
 
 WRONG_JSON = [
