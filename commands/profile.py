@@ -11,7 +11,8 @@ from pathlib import Path
 
 from commands.profile_trial import Result, try_device, try_simulated
 from config.files import UnitsFile
-from config.importing import Draft, draft_profile, slug
+from config.imported_points import Draft, slug
+from config.importing import draft_profile
 from config.load import LIBRARY, load_profile
 from config.mistakes import Mistakes
 from config.profile import Profile

@@ -166,7 +166,7 @@ def sentinels(context: Context, key: str, text: PointText, bit: str) -> tuple[in
         return ()
     size = 1 << (text.bit_width if bit else 16 * WORDS.get(text.type, 1))
     # TOML's whole numbers end at 63 bits: the upper half of 64 can only be said as if signed
-    low = -size // 2 if text.type in ("i16", "i32", "i64", "u64") else 0
+    low = -size // 2 if text.type in ("i16", "i32", "i64", "u64", "f64") else 0
     field = f", of which {text.bit_width} bits are taken" if bit else ""
     for number in text.no_data:
         if not low <= number < size:

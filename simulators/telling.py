@@ -30,7 +30,7 @@ TEXTS = ("STEWARD-01", "x", "", "0123456789abcdefghijklmnopqrstuvwxyz")
 PLAIN = (0, 1, 2, 0x1234, 0x12345678, 0x123456789ABCDE)
 """Raw numbers of every type that holds them: no two bytes alike, so that a wrong order shows."""
 FLOATS = (0.0, 1.5, -2.25, 1234.5, -0.001, 1e6)
-FLOAT_MAX: Mapping[str, float] = {"f32": (2 - 2**-23) * 2.0**127, "f64": 1e300}
+FLOAT_MAX: Mapping[str, float] = {"f32": 3e38, "f64": 1e300}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +147,24 @@ def _round(
         power = picked.get(powers[point.id]) if point.id in powers else 0
         exponent = int(power) if isinstance(power, int | float) else 0
         value = raw * 10.0**exponent * source.scale + source.offset if isinstance(raw, int | float) else raw  # fmt: skip
-        told.append(Told(point.id, value, *_judged(point, raw, value, lost=power is None)))
+        held = _held(source, raw, value, exponent)
+        told.append(Told(point.id, value, *_judged(point, held, value, lost=power is None)))
         for place, word in enumerate(encode(source, value, exponent), source.address):
             key = (source.table, place)
             words[key] = words.get(key, 0) | word
     return Round(tuple(layer), tuple(told), words)
+
+
+def _held(source: Register, raw: Value, value: Value, exponent: int) -> Value:
+    """The raw number that a register really holds for a value: scale and offset may have cost it digits."""
+    if (
+        not isinstance(raw, int | float)
+        or not isinstance(value, int | float)
+        or _width(source) == 1
+    ):
+        return raw
+    back = (value - source.offset) / (source.scale * 10.0**exponent)
+    return back if source.type in FLOAT_MAX else round(back)
 
 
 def _judged(

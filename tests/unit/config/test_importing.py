@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config import register_maps
-from config.importing import UNITS, Draft, draft_profile
+from config.imported_points import UNITS, Draft
+from config.importing import draft_profile
 from config.load import LIBRARY, load_profile
 from config.mistakes import ConfigErrors, Mistakes
 from config.plant import Point
@@ -221,10 +222,10 @@ def test_every_unit_that_is_mapped_is_one() -> None:
 
 
 WHOLE = st.integers(-(2**63), 2**64 - 1)
-NUMBER = st.floats(-1e9, 1e9, allow_subnormal=False).filter(bool)
+NUMBER = st.integers(1, 10**6) | st.floats(1e-9, 1e9) | st.floats(-1e9, -1e-9)
 TEXT = st.text(max_size=12)
 NAMED = st.dictionaries(st.integers(-3, 70).map(str), TEXT, min_size=1, max_size=4)
-SPAN = st.tuples(NUMBER, NUMBER).filter(lambda ends: ends[0] < ends[1]).map(list)
+SPAN = st.lists(NUMBER, min_size=2, max_size=2, unique=True).map(sorted)
 ROWS = st.fixed_dictionaries(
     {
         "id": TEXT.filter(bool),
