@@ -19,6 +19,7 @@ COMMANDS = {
     "server": "collector and API",
     "broker": "the embedded MQTT broker",
     "check": "validate profiles, plant, rules and standards; show the read plan",
+    "profile": "your own equipment: make a profile from a register list, and test it",
     "test": "run all tests (what the checks call)",
     "lint": "format, lint, types, import rules, console (what the checks call)",
     "bench": "benchmarks beside their references",

@@ -12,14 +12,16 @@ Span = tuple[Table, int, int]
 
 UNUSED: Mapping[str, Set[str]] = {
     "modbus": {"rung", "values"},
-    "mqtt": {"rung", "type", "order", "words", "scale_from", "bits", "no_data"},
-    "camera": {"at", "type", "order", "words", "scale", "offset", "scale_from", "values", "bits", "no_data"},
-    "coil": {"rung", "values", "order", "words", "scale", "offset", "scale_from", "bits", "no_data"},
+    "mqtt": {"rung", "type", "order", "words", "bit_width", "scale_from", "bits", "no_data"},
+    "camera": {"at", "type", "order", "words", "bit_width", "scale", "offset", "scale_from", "values", "bits", "no_data"},
+    "coil": {"rung", "values", "order", "words", "bit_width", "scale", "offset", "scale_from", "bits", "no_data"},
 }  # fmt: skip
 """Protocol, or `coil` for a table of bits, to the keys of a point that mean nothing there."""
 BIT_TABLES = ("coil", "discrete")
 BIT_TYPES = ("u16", "u32", "u64", "bit")
 """Types of which single bits can be taken."""
+FIELD_TYPES = ("u16", "u32", "u64", "i16", "i32", "i64")
+"""Types of which a field of several bits can be taken; the signed ones extend its sign."""
 LAST_ADDRESS = 65535
 SILENCE_OF_POLL_S = {"slow": 300.0, "hourly": 10_800.0}
 SILENCE_S = 60.0
@@ -149,21 +151,26 @@ def check_bits(context: Context, key: str, text: PointText, bit: str) -> None:
     """Bits are taken of a word that has them, and said in one place."""
     if text.kind == "flags" and (bit or (text.at or "").startswith(BIT_TABLES)):
         context.wrong(f"{key}.at", f"{text.at!r} is one bit: flags stand in a word; allowed: holding:N, input:N")  # fmt: skip
-    if (bit or text.kind == "flags") and text.type not in BIT_TYPES:
-        context.wrong(f"{key}.type", f"{text.type!r} has no bits to take; allowed: {', '.join(BIT_TYPES)}")  # fmt: skip
+    if text.bit_width > 1 and not bit:
+        context.wrong(f"{key}.bit_width", "needs the lowest bit of the field; allowed: with at = 'table:address.bit'")  # fmt: skip
+    types = FIELD_TYPES if text.bit_width > 1 else BIT_TYPES
+    if (bit or text.kind == "flags") and text.type not in types:
+        context.wrong(f"{key}.type", f"{text.type!r} has no bits to take; allowed: {', '.join(types)}")  # fmt: skip
 
 
 def sentinels(context: Context, key: str, text: PointText, bit: str) -> tuple[int, ...]:
     """`no_data` as raw unsigned numbers; signed types say theirs either way."""
-    if text.no_data and (bit or text.kind == "flags" or text.type in ("string", "bit")):
+    one_bit = bit and text.bit_width == 1
+    if text.no_data and (one_bit or text.kind == "flags" or text.type in ("string", "bit")):
         context.wrong(f"{key}.no_data", "is compared with whole numbers: a bit or a text has none; leave it out")  # fmt: skip
         return ()
-    size = 1 << 16 * WORDS.get(text.type, 1)
+    size = 1 << (text.bit_width if bit else 16 * WORDS.get(text.type, 1))
     # TOML's whole numbers end at 63 bits: the upper half of 64 can only be said as if signed
-    low = -size // 2 if text.type in ("i16", "i32", "i64", "u64") else 0
+    low = -size // 2 if text.type in ("i16", "i32", "i64", "u64", "f64") else 0
+    field = f", of which {text.bit_width} bits are taken" if bit else ""
     for number in text.no_data:
         if not low <= number < size:
-            context.wrong(f"{key}.no_data", f"{number} never stands in {text.type}; allowed: {low}..{size - 1}{_hint(text)}")  # fmt: skip
+            context.wrong(f"{key}.no_data", f"{number} never stands in {text.type}{field}; allowed: {low}..{size - 1}{_hint(text)}")  # fmt: skip
     return tuple(number % size for number in text.no_data)
 
 

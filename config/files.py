@@ -163,6 +163,7 @@ class PointText(Strict):
     type: Literal["u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bcd16", "bcd32", "string", "bit"] = "u16"  # fmt: skip
     order: Annotated[str, StringConstraints(pattern=r"^[A-H]{2,8}$")] | None = None
     words: Annotated[int, Field(ge=1, le=125)] | None = None
+    bit_width: Annotated[int, Field(ge=1, le=64)] = 1
     scale: Number = 1.0
     offset: Number = 0.0
     scale_from: PointKey | None = None

@@ -142,7 +142,7 @@ def _register(context: Context, key: str, text: PointText, shift: int) -> Regist
     else:
         register = Register(
             table, first, text.type, order, text.scale, text.offset, int(bit) if bit else None,
-            words=words, no_data=sentinels(context, key, text, bit), scale_from=text.scale_from,
+            text.bit_width, words, no_data=sentinels(context, key, text, bit), scale_from=text.scale_from,
         )  # fmt: skip
     check_register(context, key, register)
     return register
@@ -166,8 +166,8 @@ def _fits(context: Context, key: str, text: PointText, bit: str, words: int, fir
         context.mistakes.unknown(context.shown, f"points.{key}.order", order, ORDERS.get(words, ()))
     elif first + words - 1 > LAST_ADDRESS:
         context.wrong(f"{key}.at", f"{first} is not in 0..{LAST_ADDRESS + 1 - words}")
-    elif bit and int(bit) >= 16 * words:
-        context.wrong(f"{key}.at", f"bit {bit} is not in 0..{16 * words - 1}")
+    elif bit and int(bit) + text.bit_width > 16 * words:
+        context.wrong(f"{key}.at", f"bit {bit} is not in 0..{16 * words - text.bit_width}")
     else:
         return True
     return False

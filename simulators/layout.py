@@ -53,6 +53,17 @@ def encode(register: Register, value: Value, exponent: int = 0) -> tuple[int, ..
     return _arrange((raw << (register.bit or 0)).to_bytes(bits // 8, "big"), register.order)
 
 
+def footprint(register: Register) -> tuple[int, ...]:
+    """Of each word that a register takes, the bits that are its own (of a table of bits, 1)."""
+    if register.table in ("coil", "discrete"):
+        return (1,)
+    if register.type == "string":
+        return (0xFFFF,) * register.words
+    bits = _BITS[register.type]
+    own = (1 << (bits if register.bit is None else register.bit_width)) - 1
+    return _arrange((own << (register.bit or 0)).to_bytes(bits // 8, "big"), register.order)
+
+
 def missing(register: Register) -> int:
     """The raw unsigned number for "no data": the profile's first, NaN of a float, else all ones."""
     if register.no_data:
@@ -195,6 +206,13 @@ class Layout:
 
 def _whole(value: Value) -> int:
     return round(value) if isinstance(value, float | int) else 0
+
+
+def exponents(points: Sequence[Point]) -> dict[str, str]:
+    """Of each point whose scale stands in a register, the point of that register."""
+    asked = [(p, p.source.scale_from) for p in points if isinstance(p.source, Register)]
+    found = {point.id: _named(points, point, name) for point, name in asked if name}
+    return {point: other for point, other in found.items() if other}
 
 
 def _named(points: Sequence[Point], asker: Point, name: str | None) -> str | None:

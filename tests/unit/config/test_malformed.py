@@ -160,6 +160,12 @@ SPOILED = [
     ("a changeover of unlike states", DUTIES, '"pump-2/state"] }', '"mode"], is = "manual" }', "'manual' is not the same number in each"),
     ("a state for a meter", DUTIES, 'meter = "run_hours"', 'meter = "state"', "a meter needs a counter or a measurement"),
     ("a source twice as long", DUTIES, '"M039"', '"M039039"', "not of the form"),
+    ("a width without a bit", BOOSTER, 'at = "holding:0"', 'at = "holding:0"\nbit_width = 8', "needs the lowest bit"),
+    ("a width beyond the word", BOOSTER, 'at = "holding:0"', 'at = "holding:0.9"\nbit_width = 8', "bit 9 is not in 0..8"),
+    ("a width of nothing", BOOSTER, 'at = "holding:0"', 'at = "holding:0.8"\nbit_width = 0', "greater than or equal to 1"),
+    ("a width of a JSON member", PIT, 'at = "level_m"', 'at = "level_m"\nbit_width = 8', "is not used by a point of protocol mqtt"),
+    ("a sentinel that the field never holds", BENCH, 'at = "input:0"', 'at = "input:0.0"\nbit_width = 8', "4294967295 never stands in u32, of which 8 bits are taken"),
+    ("a field of a fraction", BENCH, 'at = "input:2"', 'at = "input:2.0"\nbit_width = 8', "'f32' has no bits to take; allowed: u16, u32"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,296 @@
+"""One row of a register list as a point of a profile, and by name what that point cannot say."""
+
+import re
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from config.profile import WORDS
+from config.register_maps import FIELDS, whole
+
+UNITS: Final[Mapping[str, str]] = {
+    "pct": "%", "percent": "%", "c": "°C", "degc": "°C", "deg c": "°C", "℃": "°C", "celsius": "°C",
+    "amp": "A", "amps": "A", "volt": "V", "volts": "V", "watt": "W", "watts": "W", "hertz": "Hz",
+    "rpm": "rpm", "r/min": "rpm", "rev/min": "rpm", "1/min": "rpm", "min-1": "rpm",
+    "deg": "°", "degree": "°", "degrees": "°", "kelvin": "K", "па": "Pa", "pascal": "Pa",
+    "m3": "m3", "m³": "m3", "m^3": "m3", "cbm": "m3", "m3/h": "m3/h", "m³/h": "m3/h", "m^3/h": "m3/h", "cbm/h": "m3/h",
+    "l": "L", "litre": "L", "liter": "L", "l/min": "L/min", "lpm": "L/min",
+    "hour": "h", "hours": "h", "hr": "h", "hrs": "h", "minute": "min", "minutes": "min",
+    "sec": "s", "second": "s", "seconds": "s", "msec": "ms", "metre": "m", "meter": "m",
+}  # fmt: skip
+"""How makers write a unit, in small letters, to its name in config/units.toml; same size, no factor."""
+NAMELESS: Final = ("string", "f32", "f64")
+"""Types whose values nobody names."""
+BYTES: Final = {"low": 0, "high": 8}
+REMARKS: Final = ("note", "packed", "type_note")
+FLAG_TYPE: Final = {"i16": "u16", "i32": "u32", "i64": "u64"}
+BESIDE: Final[Mapping[str, str]] = {
+    "packed": "is kept as one number of several ({packed}); split it by bit_width where needed",
+    "unit_from": "has the unit that {unit_from} says: no unit here",
+    "as_written": "{as_written}",
+    "optional": "is there on some models only: remove it where yours has it not",
+}
+"""What a point says and its profile does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something of the list that the profile does not say, or says otherwise. `point` "" is the device."""
+
+    point: str
+    message: str
+    lost: bool = False
+    """Whether the whole point is left out."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A profile as `ProfileFile` has it, comments by point, and what was not carried over."""
+
+    profile: dict[str, Any] = field(default_factory=dict)
+    remarks: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+    def note(self, point: str, message: str, *, lost: bool = False) -> None:
+        self.notes.append(Note(point, message, lost))
+
+
+def slug(text: str, joint: str) -> str:
+    """The text in small letters and digits, joined by `joint`; "" if it has none."""
+    return joint.join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def titled(id: str) -> str:
+    """An id as a name: `l1_voltage` to "L1 voltage"."""
+    words = id.replace("_", " ").replace("-", " ").strip() or id
+    return words[:1].upper() + words[1:]
+
+
+def free(name: str, taken: Set[str]) -> str:
+    """The name, numbered if it is taken."""
+    number = 2
+    free = name
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free
+
+
+def size_of(fields: Mapping[str, Any]) -> int:
+    """Registers that a value of the row's type takes; of a text 1."""
+    return WORDS.get(fields["type"], 1)
+
+
+def field_of(fields: Mapping[str, Any]) -> tuple[int | None, int]:
+    """Lowest bit and width of the part of a word that the row means; None for the whole."""
+    byte = fields["type"] in ("u8", "i8") or bool(fields.get("byte"))
+    bit, width = whole(fields.get("bit")), fields.get("bit_width")
+    if bit is None and byte:
+        return BYTES[fields.get("byte") or "low"], width or 8
+    if bit is None:
+        return (0, width) if width else (None, 1)
+    return bit, width or (8 if byte and bit in (0, 8) else 1)
+
+
+def _is_bit(fields: Mapping[str, Any]) -> bool:
+    """Whether the row is a single bit, in a table of bits or of a word."""
+    bit, width = field_of(fields)
+    if fields["table"] in ("coil", "discrete"):
+        return True
+    return width == 1 and (bit is not None or fields["type"] == "bit")
+
+
+@dataclass(frozen=True, slots=True)
+class RowPoint:
+    """The point `key` of the fields of a row that can be one."""
+
+    key: str
+    fields: Mapping[str, Any]
+    draft: Draft
+
+    def note(self, message: str) -> None:
+        self.draft.note(self.key, message)
+
+    def made(self, units: Set[str], by_name: Mapping[str, str], taken: set[str]) -> dict[str, Any]:
+        """The point as `PointText` has it; what it says beside goes to the notes and remarks."""
+        fields = self.fields
+        name = {"en": fields.get("name") or titled(self.key)}
+        point: dict[str, Any] = {"name": name | ({"zh": fields["zh"]} if fields.get("zh") else {})}
+        kind = self._kind()
+        if kind != "measurement":
+            point["kind"] = kind
+        point |= self._place(kind)
+        if kind in ("flags", "flag") or fields["type"] == "string":
+            self._say_no_number(("scale", "offset", "scale_from", "unit"))
+        else:
+            point |= self._value(kind, units, by_name)
+        point |= self._meanings(kind, taken)
+        if fields["table"] in ("holding", "input"):
+            point |= self._no_data(kind)
+        if fields.get("config"):
+            point["poll"] = "slow"
+        self._say_the_rest()
+        return point
+
+    def _kind(self) -> str:
+        fields = self.fields
+        if self._named_bits():
+            return "flags"
+        single = _is_bit(fields)
+        if fields.get("enum") and fields["type"] not in NAMELESS:
+            return "state"
+        if single and fields.get("kind") not in (None, "flag"):
+            self.note(f"is one bit: a flag, not a {fields['kind']}")
+        return "flag" if single else self._asked_kind()
+
+    def _asked_kind(self) -> str:
+        kind = str(self.fields.get("kind") or "measurement")
+        if kind in ("state", "flag"):
+            self.note(f"names no values as a {kind} does: kept as a measurement")
+            return "measurement"
+        return kind
+
+    def _named_bits(self) -> Mapping[str, str]:
+        fields = self.fields
+        bits = fields.get("bits")
+        if not isinstance(bits, dict):
+            return {}
+        of_word = fields["table"] in ("holding", "input") and fields["type"] in ("bit", *FLAG_TYPE, *FLAG_TYPE.values())  # fmt: skip
+        if not of_word or field_of(fields)[0] is not None:
+            self.note("names bits, which only a whole word has: left out")
+            return {}
+        size = 16 * size_of(fields)
+        inside = {n: text for n, text in bits.items() if 0 <= int(n) < size}
+        for number in sorted(bits.keys() - inside.keys()):
+            self.note(f"names bit {number} of {size}: left out")
+        return inside
+
+    def _place(self, kind: str) -> dict[str, Any]:
+        fields = self.fields
+        at = f"{fields['table']}:{fields['address']}"
+        if fields["table"] in ("coil", "discrete"):
+            return {"at": at}
+        bit, width = field_of(fields)
+        place: dict[str, Any] = {"at": at if bit is None else f"{at}.{bit}"}
+        type = {"u8": "u16", "i8": "i16"}.get(fields["type"], fields["type"])
+        if kind == "flags" or (bit is not None and width == 1):
+            type = FLAG_TYPE.get(type, type)
+        if type == "bit" and (kind == "flags" or bit is not None):
+            type = "u16"
+        if type != "u16":
+            place["type"] = type
+        if bit is not None and width > 1:
+            place["bit_width"] = width
+        return place | self._order() | ({"words": fields["words"]} if type == "string" else {})
+
+    def _order(self) -> dict[str, str]:
+        order, size = self.fields.get("order"), size_of(self.fields)
+        if self.fields["type"] == "string":
+            size = 1  # characters: only the bytes of a word may change places
+        pattern = {"AB": "ABCD", "BA": "BADC", "ABCDEFGH": "ABCD", "GHEFCDAB": "CDAB", "BADCFEHG": "BADC", "HGFEDCBA": "DCBA"}.get(order or "AB", order)  # fmt: skip
+        if size == 1:
+            pattern = {"CDAB": "ABCD", "DCBA": "BADC"}.get(pattern or "", pattern)
+        if pattern not in ("ABCD", "CDAB", "BADC", "DCBA"):
+            self.note(f"order {order} is none that {size} words have: read as ABCD; check it")
+            return {}
+        if pattern == "ABCD":
+            return {}
+        return {"order": "BA" if size == 1 and self.fields["type"] != "string" else str(pattern)}
+
+    def _value(self, kind: str, units: Set[str], by_name: Mapping[str, str]) -> dict[str, Any]:
+        fields = self.fields
+        made: dict[str, Any] = {}
+        if kind == "state":
+            self._say_no_number(("scale", "offset", "scale_from"))
+        else:
+            made |= {k: fields[k] for k, usual in (("scale", 1), ("offset", 0)) if (fields.get(k) or usual) != usual}  # fmt: skip
+            made |= self._exponent(by_name)
+        made |= self._unit(units)
+        if fields.get("range"):
+            made["range"] = fields["range"]
+        return made
+
+    def _say_no_number(self, keys: Sequence[str]) -> None:
+        usual = (None, "", 0, 1)
+        given = [key for key in keys if self.fields.get(key) not in usual]
+        if given:
+            self.note(f"is a text, a bit or one of named values: its {', '.join(given)} is left out")  # fmt: skip
+
+    def _exponent(self, by_name: Mapping[str, str]) -> dict[str, Any]:
+        named = self.fields.get("scale_from")
+        if not named:
+            return {}
+        if named not in by_name:
+            self.note(f"takes its scale from {named!r}, which is no point here: left out; THE VALUE IS UNSCALED")  # fmt: skip
+            return {}
+        return {"scale_from": by_name[named], "decimals": 2}
+
+    def _unit(self, units: Set[str]) -> dict[str, str]:
+        given = (self.fields.get("unit") or "").strip()
+        unit = given if given in units else UNITS.get(given.lower())
+        if given and unit is None:
+            close = [name for name in units if name.lower() == given.lower()]
+            unit = close[0] if len(close) == 1 else None
+            if unit:
+                self.note(f"unit {given!r} is taken as {unit}")
+        if unit is None or (given and unit not in units):
+            self.note(f"unit {given!r} is not in config/units.toml: left out")
+            return {}
+        return {"unit": unit} if unit else {}
+
+    def _meanings(self, kind: str, taken: set[str]) -> dict[str, Any]:
+        if kind == "state":
+            return {"names": _states(self.fields["enum"])}
+        if self.fields.get("enum"):
+            self.note(f"names values, which {kind} of {self.fields['type']} has not: left out")
+        if kind != "flags":
+            return {}
+        bits: dict[str, Any] = {}
+        for number, text in sorted(self._named_bits().items(), key=lambda row: int(row[0])):
+            own = free(f"{self.key}_{slug(text, '_') or number}", taken)
+            taken.add(own)
+            bits[str(int(number))] = {"id": own, "en": f"{titled(self.key)}: {text or number}"}
+        return {"bits": bits}
+
+    def _no_data(self, kind: str) -> dict[str, Any]:
+        given, type = self.fields.get("sentinels") or [], self.fields["type"]
+        bit, width = field_of(self.fields)
+        if given and (kind == "flags" or type == "string" or _is_bit(self.fields)):
+            self.note(f"no data = {_listed(given)}: a {'text' if type == 'string' else 'single bit'} cannot say so, left out")  # fmt: skip
+            return {}
+        bits = width if bit is not None else 16 * size_of(self.fields)
+        signed = type in ("i8", "i16", "i32", "i64")
+        low = -(1 << bits - 1) if signed else 0
+        sound = [n for n in given if low <= n < 1 << bits]
+        if len(sound) < len(given):
+            self.note(f"no data = {_listed([n for n in given if n not in sound])} never stands in {bits} bits: left out")  # fmt: skip
+        # the upper half of 64 bits can be written in TOML only as if it were signed
+        return {"no_data": [n - (1 << 64) if n >= 1 << 63 else n for n in sound]} if sound else {}
+
+    def _say_the_rest(self) -> None:
+        fields = self.fields
+        if said := [str(fields[key]) for key in REMARKS if fields.get(key)]:
+            self.draft.remarks[self.key] = said
+        for key, message in BESIDE.items():
+            if fields.get(key):
+                self.note(message.format_map(fields))
+        if fields["type"] in ("u8", "i8") and not fields.get("byte") and fields.get("bit") is None:
+            self.note("says not which byte of the word: the low one is taken")
+        if fields.get("bit_width") and fields.get("bit") is None and not fields.get("byte"):
+            self.note("says a width and no bit: the lowest bits are taken")
+        for key in fields.keys() - FIELDS.keys():
+            self.note(f"{key} is not carried over: {fields[key]}")
+
+
+def _states(enum: Mapping[str, str]) -> dict[str, Any]:
+    taken: set[str] = set()
+    states: dict[str, Any] = {}
+    for number, text in sorted(enum.items(), key=lambda row: int(row[0])):
+        # a name such as "2 compressors" alone is no word to write in a rule
+        own = free(slug(text, "_")[:60].strip("_") or f"value_{number.replace('-', 'minus_')}", taken)  # fmt: skip
+        taken.add(own)
+        states[str(int(number))] = {"id": own, "en": text or number}
+    return states
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -1,0 +1,173 @@
+"""From a maker's register list to a profile: what it says, and by name what it cannot say."""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any, Final
+
+from config.imported_points import Draft, RowPoint, field_of, free, size_of, slug, titled
+from config.register_maps import RegisterMap, Row, whole
+
+PAUSES_S: Final[Mapping[str, float]] = {
+    "pause_s": 1.0, "pause_ms": 1e-3, "pause_us": 1e-6, "pause_between_frames_us": 1e-6,
+    "pause_between_frames_ms": 1e-3, "pause_before_request_us": 1e-6, "pause_before_request_ms": 1e-3,
+}  # fmt: skip
+LEFT_OUT: Final[Sequence[tuple[Callable[[Mapping[str, Any]], object], str]]] = (
+    (lambda f: f.get("write_only"), "can only be written; Steward only reads"),
+    (lambda f: f.get("needs_write"), "is there only after a write ({needs_write}); Steward only reads"),
+    (lambda f: f.get("count"), "is an array of {count}; name its elements as points of their own"),
+    (lambda f: f["type"] == "string" and f.get("chars_per_word") == 1, "has one character per word"),
+    (lambda f: f["type"] == "string" and not f.get("words"), "is a text of unknown length: words is missing"),
+    (lambda f: f["type"] != "string" and (f.get("words") or size_of(f)) != size_of(f), "takes {words} words, which {type} does not"),
+)  # fmt: skip
+"""When a row cannot be a point, and the reason in words."""
+
+Span = tuple[str, int, int]
+"""Table, first and last address."""
+
+
+def draft_profile(
+    registers: RegisterMap, units: Set[str], id: str = "", asset_class: str = ""
+) -> Draft:
+    """The profile of a checked register list; `units` are the names in config/units.toml.
+
+    Every row becomes a point or a note that says why it did not. Addresses are zero-based.
+    """
+    draft = Draft()
+    device = registers.device
+    name = " ".join(part for part in (device.get("maker"), device.get("name")) if part)
+    own = slug(id or registers.id, "-") or "imported"
+    draft.profile = {
+        "profile": own, "version": 1, "name": {"en": name or titled(own)}, "protocol": "modbus",
+        "class": slug(asset_class or device.get("class", ""), "-") or "equipment",
+    }  # fmt: skip
+    modbus, forbidden = _modbus(registers, draft)
+    if modbus:
+        draft.profile["modbus"] = modbus
+    draft.profile["points"] = _points(registers.rows, units, forbidden, draft)
+    writable = sum(bool(row.fields.get("writable")) for row in registers.rows)
+    if writable:
+        draft.note("", f"{writable} registers can be written too; Steward only reads them")
+    for key in registers.unused:
+        draft.note("", f"{key} is not carried over")
+    return draft
+
+
+# --- the device --------------------------------------------------------------------------------
+
+
+def _modbus(registers: RegisterMap, draft: Draft) -> tuple[dict[str, Any], list[Span]]:
+    about = registers.about
+    table: dict[str, Any] = _limits(about.get("limits", {}), draft)
+    forbidden = [span for key in ("forbidden", "refused") for span in _spans(key, about, draft)]
+    together = [s for key in ("read_together", "must_be_same_request") for s in _spans(key, about, draft)]  # fmt: skip
+    if forbidden:
+        table["forbidden"] = [_span_text(span) for span in forbidden]
+    if together:
+        table["together"] = [_span_text(span) for span in together]
+    return table, forbidden
+
+
+def _limits(limits: object, draft: Draft) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, value in limits.items() if isinstance(limits, dict) else ():
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+        if key in ("max_words", "max_bits") and 1 <= number <= (125 if key == "max_words" else 2000):  # fmt: skip
+            made[key] = int(number)
+        elif key in PAUSES_S and 0 < number * PAUSES_S[key] < 60:
+            made["pause"] = f"{number * PAUSES_S[key] * 1000:g}ms"
+        elif "timeout" in key:
+            draft.note("", f"limits.{key} = {value}: a timeout belongs to the line in plant.toml")
+        else:
+            draft.note("", f"limits.{key} is not carried over: {value}")
+    return made
+
+
+def _spans(key: str, about: Mapping[str, Any], draft: Draft) -> list[Span]:
+    """Ranges of a key; whatever is none of them is noted in its own words."""
+    given = about.get(key, [])
+    spans: list[Span] = []
+    for one in given if isinstance(given, list) else [given]:
+        span = _span(one)
+        if span:
+            spans.append(span)
+        elif key == "must_be_same_request":
+            draft.note("", f"{key} names no addresses ({one}); a point and its scale_from are read in one request")  # fmt: skip
+        else:
+            draft.note("", f"{key} names no addresses: {one}")
+    return spans
+
+
+def _span(one: object) -> Span | None:
+    if not isinstance(one, dict):
+        return None
+    table, start, length = one.get("table"), whole(one.get("start")), whole(one.get("length"))
+    if table not in ("holding", "input", "coil", "discrete") or start is None or length is None:
+        return None
+    sound = start >= 0 and length >= 1 and start + length <= 65536
+    return (str(table), start, start + length - 1) if sound else None
+
+
+def _span_text(span: Span) -> str:
+    return f"{span[0]}:{span[1]}" + (f"-{span[2]}" if span[2] > span[1] else "")
+
+
+# --- its points --------------------------------------------------------------------------------
+
+
+def _points(
+    rows: Sequence[Row], units: Set[str], forbidden: Sequence[Span], draft: Draft
+) -> dict[str, Any]:
+    names = _names(rows, draft)
+    kept = {id(row): key for row, key in zip(rows, names, strict=True) if not _left_out(row, key, forbidden, draft)}  # fmt: skip
+    by_name = {str(row.fields["id"]): kept[id(row)] for row in rows if id(row) in kept}
+    taken = set(kept.values())
+    points: dict[str, Any] = {}
+    for row in rows:
+        if id(row) in kept:
+            key = kept[id(row)]
+            made = RowPoint(key, row.fields, draft).made(units, by_name, taken)
+            points[key] = made
+    return points
+
+
+def _names(rows: Sequence[Row], draft: Draft) -> list[str]:
+    """The id of each row's point: in small letters, a second one numbered."""
+    taken: set[str] = set()
+    names: list[str] = []
+    for row in rows:
+        given = str(row.fields["id"])
+        base = slug(given, "_") or f"{row.fields['table']}_{row.fields['address']}"
+        names.append(free(base, taken))
+        taken.add(names[-1])
+        if names[-1] != given:
+            draft.note(names[-1], f"is {given!r} in the list")
+    return names
+
+
+def _left_out(row: Row, key: str, forbidden: Sequence[Span], draft: Draft) -> bool:
+    fields = row.fields
+    reasons = [said.format_map({"needs_write": "", "words": ""} | dict(fields)) for test, said in LEFT_OUT if test(fields)]  # fmt: skip
+    first = fields["address"]
+    last = first + (1 if fields["table"] in ("coil", "discrete") else fields.get("words") or size_of(fields)) - 1  # fmt: skip
+    reasons += [
+        f"stands in {_span_text(span)}, which must not be read"
+        for span in forbidden
+        if span[0] == fields["table"] and first <= span[2] and span[1] <= last
+    ]
+    if last > 65535:
+        reasons.append("ends beyond address 65535")
+    if (said := _nofield_of(fields)) and not reasons:
+        reasons.append(said)
+    if reasons:
+        draft.note(key, "; ".join(reasons), lost=True)
+    return bool(reasons)
+
+
+def _nofield_of(fields: Mapping[str, Any]) -> str:
+    """Why the bits that a row names cannot be taken of its register; "" if they can or it names none."""
+    bit, width = field_of(fields)
+    if bit is None or fields["table"] in ("coil", "discrete"):
+        return ""
+    if fields["type"] in ("f32", "f64", "bcd16", "bcd32", "string"):
+        return f"names bits of a {fields['type']}"
+    end = bit + width
+    return f"names bit {end - 1} of {16 * size_of(fields)}" if end > 16 * size_of(fields) else ""

@@ -1,0 +1,128 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from commands import main
+from commands.profile import CSV_EXAMPLE
+from config.load import LIBRARY, load_profile
+
+LIST = "\n".join(line.strip() for line in CSV_EXAMPLE.splitlines())
+PROFILES = LIBRARY / "profiles"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").write_text(LIST, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_list_of_the_help_becomes_a_profile_that_tests_right(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["profile", "import", "list.csv", "--id", "acme", "--class", "meter"]) == main.DONE  # fmt: skip
+    said = capsys.readouterr()
+    assert "acme.toml: profile acme, 3 points" in said.out
+    assert "./steward profile test acme.toml" in said.out
+    assert said.err == ""
+    profile = load_profile(here / "acme.toml")
+    assert (profile.asset_class, [p.id for p in profile.points]) == ("meter", ["voltage_l1", "energy", "mode"])  # fmt: skip
+    assert main.main(["profile", "test", "acme.toml"]) == main.DONE
+    shown = capsys.readouterr().out
+    assert "acme: 3 points right on its own simulator" in shown
+    assert "ffff" in shown
+    assert main.main(["profile", "test", "acme.toml", "--json"]) == main.DONE
+    found = json.loads(capsys.readouterr().out)
+    assert (found["verdict"], len(found["points"])) == ("yes", 3)
+
+
+def test_what_is_left_out_is_listed_with_its_reason(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "list.csv").write_text("id,address,fc,unit\nstart,1,6,\nflow,2,3,furlong\n", encoding="utf-8")  # fmt: skip
+    assert main.main(["profile", "import", "list.csv"]) == main.DONE
+    said = capsys.readouterr()
+    assert "start: LEFT OUT: can only be written" in said.err
+    assert "flow: unit 'furlong' is not in config/units.toml" in said.err
+    assert "1 points, 1 registers left out" in said.out
+    (here / "list.csv").write_text("id,address,fc\nstart,1,6\n", encoding="utf-8")
+    assert main.main(["profile", "import", "list.csv", "-o", "none.toml"]) == main.WRONG_USE
+    assert "no register of list.csv can be a point" in capsys.readouterr().err
+    assert not (here / "none.toml").exists()
+
+
+def test_a_file_that_is_there_is_not_overwritten_unasked(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "list.toml").write_text("mine", encoding="utf-8")
+    assert main.main(["profile", "import", "list.csv"]) == main.WRONG_USE
+    assert "list.toml is there already; --force" in capsys.readouterr().err
+    assert (here / "list.toml").read_text(encoding="utf-8") == "mine"
+    assert main.main(["profile", "import", "list.csv", "--force"]) == main.DONE
+    assert load_profile(here / "list.toml").id == "list"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("l.csv", b"id,address\nx,here\n", "l.csv: row 2.address"),
+        ("l.csv", b"id,address\n\xff\xfe,1\n", "l.csv: is not UTF-8: byte 11"),
+        ("l.csv", b"id,address\nx\0,40001", "l.csv: holds a zero byte"),
+        ("l.csv", b"x" * (4 * 1024 * 1024 + 1), "l.csv: is larger than 4 MiB"),
+        ("l.json", b"{", "l.json: is not JSON"),
+        ("l.json", b'{"points": [{"id": 3}]}', "l.json: points[0].id: 3 is not a text"),
+        ("l.json", b'{"points": 1e999}', "l.json: points"),
+    ],
+)  # fmt: skip
+def test_a_list_that_cannot_be_read_is_wrong_use(
+    name: str, content: bytes, said: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / name).write_bytes(content)
+    assert main.main(["profile", "import", name]) == main.WRONG_USE
+    assert said in capsys.readouterr().err
+    assert [path.name for path in here.glob("*.toml")] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["import", "nowhere.csv"], "nowhere.csv: cannot be read: No such file"),
+        (["import", "list.csv", "--id", "A B"], "perhaps 'a-b'"),
+        (["import", "list.csv", "-o", "no/where.toml"], "cannot be written"),
+        (["import", "list.csv", "-o", "/"], "/ is there already"),
+        (["import", "list.csv", "-o", "/", "--force"], "cannot be written: Is a directory"),
+        (["test", "nowhere.toml"], "nowhere.toml: is missing"),
+        (["test", str(PROFILES / "sump-pit.toml")], "of protocol mqtt; only Modbus"),
+        (["test", str(PROFILES / "rtsp-camera.toml")], "of protocol camera; only Modbus"),
+        (["test", str(PROFILES / "generator.toml"), "--unit", "0"], "0 is not in 1..247"),
+        (["test", str(PROFILES / "generator.toml"), "--against", "there"], "is not HOST:PORT"),
+        (["test", str(PROFILES / "generator.toml"), "--against", "h:70000"], "is not HOST:PORT"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_wrong_words_are_wrong_use(
+    words: list[str], said: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert os.getcwd() == str(here)  # noqa: PTH109  # where the files land
+    assert main.main(["profile", *words]) == main.WRONG_USE
+    assert said in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_fails_every_point_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["profile", "test", str(PROFILES / "generator.toml"), "--against", "127.0.0.1:1"]
+    assert main.main(words) == main.NO
+    said = capsys.readouterr()
+    assert "cannot connect to 127.0.0.1:1" in said.err
+    assert "NO  oil_pressure: link_down" in said.out
+
+
+def test_the_help_names_every_column_and_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main(["profile", "import", "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("sentinels", "function code", "40001", "voltage_l1"))

@@ -1,0 +1,457 @@
+import csv
+import io
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from config import register_maps
+from config.imported_points import UNITS, Draft
+from config.importing import draft_profile
+from config.load import LIBRARY, load_profile
+from config.mistakes import ConfigErrors, Mistakes
+from config.plant import Point
+from config.profile import Profile, Register
+from config.profile_text import profile_text, value_text
+from config.register_csv import COLUMNS, ORDERS, TABLES, TYPES, read_csv
+from config.register_maps import RegisterMap, read_map
+from edge.registers import decode
+
+FOLDER = Path(__file__).parents[2] / "data" / "register_maps"
+MAPS = sorted(FOLDER.glob("*.json"))
+NAMES = tomllib.loads((LIBRARY / "units.toml").read_text(encoding="utf-8"))["units"].keys()
+
+
+def of_json(raw: object) -> RegisterMap:
+    mistakes = Mistakes()
+    registers = read_map(json.dumps(raw), "m.json", mistakes)
+    mistakes.raise_if_any()
+    assert registers is not None
+    return registers
+
+
+def of_csv(text: str) -> RegisterMap:
+    mistakes = Mistakes()
+    registers = read_csv(text, "list", "l.csv", mistakes)
+    mistakes.raise_if_any()
+    assert registers is not None
+    return registers
+
+
+def drafted(registers: RegisterMap) -> Draft:
+    return draft_profile(registers, NAMES, "mine", "meter")
+
+
+def loaded(draft: Draft, folder: Path) -> Profile:
+    path = folder / "profiles" / "mine.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(profile_text(draft.profile, draft.remarks, ["made"]), encoding="utf-8")
+    return load_profile(path)
+
+
+def one(fields: Mapping[str, Any], folder: Path) -> tuple[Any, list[str]]:
+    """The first point of a map of one register, and what was noted."""
+    row: dict[str, Any] = {
+        "id": "p",
+        "table": "holding",
+        "address": 7,
+        "type": "u16",
+        "order": "AB",
+    }
+    draft = drafted(of_json({"id": "m", "points": [{**row, **fields}]}))
+    return loaded(draft, folder).points[0], [note.message for note in draft.notes]
+
+
+def register(row: Any) -> Register:
+    assert isinstance(row.source, Register)
+    return row.source
+
+
+@pytest.mark.parametrize("path", MAPS, ids=lambda path: path.stem)
+def test_every_map_becomes_a_profile_and_every_register_a_point_or_a_reason(
+    path: Path, tmp_path: Path
+) -> None:
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    draft = drafted(of_json(raw))
+    profile = loaded(draft, tmp_path)
+    lost = {note.point for note in draft.notes if note.lost}
+    assert len(draft.profile["points"]) + len(lost) == len(raw["points"])
+    at = {(r.table, r.address) for r in map(register, profile.points)}
+    for row in raw["points"]:
+        assert row["id"] in lost or (row["table"], row["address"]) in at
+    for span in profile.limits.forbidden:
+        assert not any(span[0] == table and span[1] <= a <= span[2] for table, a in at)
+
+
+def test_the_vectors_of_the_maps_decode(tmp_path: Path) -> None:
+    rows = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in MAPS}
+    meter, panel = rows["xintai-water-meter"], rows["bolid-s2000-pp"]
+    points = {p.id: p for p in loaded(drafted(of_json(meter)), tmp_path).points}
+    vector = meter["vectors"][0]
+    assert decoded(points[vector["point"]], vector["words"]) == pytest.approx(vector["value"])
+    words = dict(enumerate(panel["vectors"][0]["words"], 40000))
+    zones = [p for p in loaded(drafted(of_json(panel)), tmp_path).points if register(p).address in words]  # fmt: skip
+    assert len(zones) == len(words)
+    for zone in zones:
+        word = words[register(zone).address]
+        assert decoded(zone, [word]) == word
+
+
+def decoded(row: Any, words: list[int]) -> float | None:
+    return decode(Point("a/p", "a", "d", {"en": "p"}, row.kind, row.unit, row.source), words)[0]
+
+
+def test_what_a_device_allows_is_carried_over(tmp_path: Path) -> None:
+    limits = {"max_words": 40, "max_bits": 100, "pause_us": 35000, "timeout_ms": 100, "note": "x"}
+    span = {"table": "holding", "start": 100, "length": 10}
+    draft = drafted(of_json({
+        "id": "m", "limits": limits, "forbidden": [span], "refused": [span | {"start": 200, "length": 1}],
+        "read_together": [span | {"start": 0, "length": 4}], "must_be_same_request": "with its exponent",
+        "layout": "wide", "points": [{"id": "p", "table": "holding", "address": 1, "type": "u16"}],
+    }))  # fmt: skip
+    made = loaded(draft, tmp_path).limits
+    assert (made.max_words, made.max_bits, made.pause_s) == (40, 100, 0.035)
+    assert made.forbidden == (("holding", 100, 109), ("holding", 200, 200))
+    assert made.together == (("holding", 0, 3),)
+    said = "\n".join(note.message for note in draft.notes)
+    for words in ("timeout belongs to the line", "limits.note", "with its exponent", "layout is not"):  # fmt: skip
+        assert words in said
+
+
+LOST = [
+    ({"write_only": True}, "only be written"),
+    ({"needs_write": "select"}, "only after a write (select)"),
+    ({"words": 4, "count": 4}, "an array of 4"),
+    ({"words": 3}, "takes 3 words, which u16 does not"),
+    ({"type": "string"}, "unknown length"),
+    ({"type": "string", "words": 2, "chars_per_word": 1}, "one character per word"),
+    ({"type": "f32", "bit": 3}, "names bits of a f32"),
+    ({"bit": 9, "bit_width": 8}, "names bit 16 of 16"),
+    ({"type": "u32", "address": 65535}, "beyond address 65535"),
+    ({"address": 101}, "must not be read"),
+]
+
+
+@pytest.mark.parametrize(("fields", "said"), LOST, ids=[said for _, said in LOST])
+def test_a_register_that_cannot_be_a_point_is_left_out_with_its_reason(
+    fields: dict[str, Any], said: str
+) -> None:
+    row = {"id": "p", "table": "holding", "address": 7, "type": "u16"}
+    span = {"table": "holding", "start": 100, "length": 10}
+    draft = drafted(of_json({"id": "m", "forbidden": [span], "points": [row | fields]}))
+    assert draft.profile["points"] == {}
+    assert [note.lost for note in draft.notes] == [True]
+    assert said in draft.notes[0].message
+
+
+NOTED = [
+    ({"unit": "furlong"}, "'furlong' is not in config/units.toml"),
+    ({"unit": "KWH"}, "is taken as kWh"),
+    ({"scale_from": "sf"}, "UNSCALED"),
+    ({"bits": {"0": "a"}, "sentinels": [65535]}, "a single bit cannot say so"),
+    ({"bits": {"0": "a", "16": "b"}}, "names bit 16 of 16"),
+    ({"sentinels": [65536, 1]}, "65536 never stands in 16 bits"),
+    ({"order": "DCBAFEHG"}, "order DCBAFEHG is none"),
+    ({"packed": "two codes"}, "one number of several (two codes)"),
+    ({"unit_from": "u"}, "the unit that u says"),
+    ({"optional": True}, "on some models only"),
+    ({"type": "u8"}, "which byte"),
+    ({"colour": "red"}, "colour is not carried over: red"),
+    ({"kind": "state"}, "names no values"),
+    ({"bit": 3, "kind": "counter"}, "a flag, not a counter"),
+    ({"bits": {"0": "a"}, "enum": {"0": "a"}}, "names values, which flags of u16 has not"),
+    ({"type": "f32", "enum": {"0": "a"}}, "names values, which measurement of f32"),
+    ({"scale": 0.1, "enum": {"0": "a"}}, "its scale is left out"),
+    ({"bit_width": 3}, "the lowest bits are taken"),
+    ({"bit": 2, "enum": {"0": "a"}, "sentinels": [1]}, "no data = 1: a single bit"),
+    ({"table": "coil", "scale": 2, "unit": "V"}, "its scale, unit is left out"),
+    ({"table": "coil", "type": "bit", "bits": {"0": "a"}}, "only a whole word"),
+    ({"id": "Flow (m3)"}, "is 'Flow (m3)' in the list"),
+]
+
+
+@pytest.mark.parametrize(("fields", "said"), NOTED, ids=[said for _, said in NOTED])
+def test_what_a_point_cannot_say_is_noted_and_the_point_kept(
+    fields: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    _, notes = one(fields, tmp_path)
+    assert any(said in note for note in notes)
+
+
+def test_bytes_and_fields_of_a_word_keep_their_bits_and_sentinels(tmp_path: Path) -> None:
+    high, _ = one({"type": "u8", "byte": "high", "sentinels": [255]}, tmp_path)
+    assert (register(high).bit, register(high).bit_width, register(high).no_data) == (8, 8, (255,))
+    low, _ = one({"type": "i8", "byte": "low", "sentinels": [128]}, tmp_path)
+    assert decoded(low, [0x12FE]) == -2.0
+    assert decoded(low, [0x1280]) is None
+    field, _ = one({"type": "u16", "bit": 4, "bit_width": 3}, tmp_path)
+    assert decoded(field, [0b0101_1111]) == 0b101
+
+
+def test_states_flags_exponents_and_sentinels_of_64_bits_are_carried_over(tmp_path: Path) -> None:
+    state, _ = one({"enum": {"1": "On", "0": "Off", "2": "On!", "-1": "？"}}, tmp_path)
+    assert {n: s.id for n, s in state.states.items()} == {-1: "value_minus_1", 0: "off", 1: "on", 2: "on_2"}  # fmt: skip
+    flag, _ = one({"type": "i16", "bits": {"3": "over voltage"}}, tmp_path)
+    assert (flag.id, flag.kind, flag.name["en"], register(flag).bit) == ("p_over_voltage", "flag", "P: over voltage", 3)  # fmt: skip
+    total, _ = one({"type": "u64", "order": "GHEFCDAB", "sentinels": [2**64 - 1]}, tmp_path)
+    assert (register(total).order, register(total).no_data) == ("CDAB", (2**64 - 1,))
+    rows: list[dict[str, Any]] = [
+        {"id": "v", "scale_from": "v sf"},
+        {"id": "v sf", "address": 1, "type": "i16"},
+    ]
+    base: dict[str, Any] = {"table": "holding", "address": 0, "type": "u16"}
+    scaled = loaded(drafted(of_json({"id": "m", "points": [base | row for row in rows]})), tmp_path)
+    assert (register(scaled.points[0]).scale_from, scaled.points[0].decimals) == ("v_sf", 2)
+
+
+def test_an_id_that_is_there_twice_is_numbered(tmp_path: Path) -> None:
+    row = {"table": "holding", "address": 0, "type": "u16"}
+    points = [row | {"id": name} for name in ("flow", "Flow", "flow_2", "流量")]
+    made = loaded(drafted(of_json({"id": "m", "points": points})), tmp_path)
+    assert [point.id for point in made.points] == ["flow", "flow_2", "flow_2_2", "holding_0"]
+
+
+def test_every_unit_that_is_mapped_is_one() -> None:
+    assert set(UNITS.values()) <= set(NAMES)
+    assert all(name == name.lower() for name in UNITS)
+
+
+WHOLE = st.integers(-(2**63), 2**64 - 1)
+NUMBER = st.integers(1, 10**6) | st.floats(1e-9, 1e9) | st.floats(-1e9, -1e-9)
+TEXT = st.text(max_size=12)
+NAMED = st.dictionaries(st.integers(-3, 70).map(str), TEXT, min_size=1, max_size=4)
+SPAN = st.lists(NUMBER, min_size=2, max_size=2, unique=True).map(sorted)
+ROWS = st.fixed_dictionaries(
+    {
+        "id": TEXT.filter(bool),
+        "table": st.sampled_from(register_maps.TABLES),
+        "address": st.integers(0, 65535),
+        "type": st.sampled_from(register_maps.TYPES),
+    },
+    optional={
+        "name": TEXT, "zh": TEXT, "kind": st.sampled_from(register_maps.KINDS), "unit": st.sampled_from(["", "V", "kPa", "m^3"]) | TEXT,
+        "words": st.integers(1, 8), "order": st.sampled_from(["AB", "BA", "ABCD", "CDAB", "DCBA", "GHEFCDAB", "HA"]),
+        "scale": NUMBER, "offset": NUMBER, "scale_from": TEXT, "sentinels": st.lists(WHOLE | st.integers(-1, 300), max_size=3),
+        "range": SPAN, "bit": st.integers(0, 63), "bit_width": st.integers(1, 64), "byte": st.sampled_from(["high", "low"]),
+        "enum": NAMED, "bits": NAMED | st.just(1), "note": TEXT, "config": st.booleans(), "write_only": st.just(False),
+    },
+)  # fmt: skip
+
+
+@given(rows=st.lists(ROWS, min_size=1, max_size=4))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_sound_list_says_its_profile_loads(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    draft = drafted(of_json({"id": "m", "points": rows}))
+    lost = sum(note.lost for note in draft.notes)
+    assert len(draft.profile["points"]) + lost == len(rows)
+    if draft.profile["points"]:
+        loaded(draft, tmp_path)
+
+
+@given(cell=TEXT, column=st.sampled_from(sorted(COLUMNS)))
+def test_whatever_stands_in_a_cell_it_is_taken_or_a_mistake(cell: str, column: str) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows([["id", "address", column], ["x", "40001", cell]])
+    mistakes = Mistakes()
+    registers = read_csv(text.getvalue(), "list", "l.csv", mistakes)
+    if registers is not None and not mistakes.rows:
+        assert len(registers.rows) == 1
+
+
+WRONG_JSON = [
+    ("{", "is not JSON"),
+    ("[" * 100_000, "is not JSON"),
+    ("[]", "points: is missing"),
+    ('{"points": []}', "points: is missing"),
+    ('{"points": [3]}', "points[0]: 3 is not a table"),
+    ('{"points": [{}]}', "points[0].address: is missing"),
+    ('{"device": {"name": 3}, "points": [{}]}', "device: is not a table of texts"),
+    ('{"points": [{"id": "p", "table": "store", "address": 1, "type": "u16"}]}', "points[0].table: 'store'"),
+    ('{"points": [{"id": "p", "table": "input", "address": 70000, "type": "u16"}]}', "not in 0..65535"),
+    ('{"points": [{"id": "p", "table": "input", "address": true, "type": "u16"}]}', "not in 0..65535"),
+    ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u17"}]}', "points[0].type: 'u17'"),
+    ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u16", "scale": NaN}]}', "finite"),
+    ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u16", "scale": 0}]}', "is 0"),
+    ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u16", "enum": {"x": "y"}}]}', "'x'"),
+    ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u16", "bits": []}]}', "[] is not"),
+    ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u16", "range": [2, 1]}]}', "low to high"),
+    ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u16", "range": 2}]}', "two numbers"),
+    ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u16", "sentinels": [0.5]}]}', "whole"),
+    ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u16", "writable": 1}]}', "true or false"),
+    ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u16", "order": "ab"}]}', "an order"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG_JSON, ids=[t[-60:] for t, _ in WRONG_JSON])
+def test_a_map_that_cannot_be_is_said_with_its_place(text: str, said: str) -> None:
+    mistakes = Mistakes()
+    read_map(text, "m.json", mistakes)
+    assert any(said in str(one) and str(one).startswith("m.json") for one in mistakes.rows)
+
+
+# --- CSV
+
+
+def cells(text: str) -> Mapping[str, Any]:
+    return of_csv(text).rows[0].fields
+
+
+VALUES = {
+    "id": ("flow", "flow"), "name": ("Flow", "Flow"), "zh": ("流量", "流量"), "table": ("input", "input"),
+    "type": ("i16", "i16"), "order": ("BA", "BA"), "words": ("1", 1), "scale": ("1/10", 0.1),
+    "offset": ("-40", -40), "scale_from": ("sf", "sf"), "unit": ("bar", "bar"), "bit": ("3", 3),
+    "bit_width": ("2", 2), "byte": ("hi", "high"), "kind": ("counter", "counter"), "note": ("n", "n"),
+}  # fmt: skip
+SYNONYMS = [(f, n) for f, names in COLUMNS.items() for n in names if f in VALUES]
+
+
+@pytest.mark.parametrize(("field", "title"), SYNONYMS)
+def test_a_column_may_be_called_by_each_of_its_names(field: str, title: str) -> None:
+    written, wanted = VALUES[field]
+    others = "" if field in ("id", "table") else "id,"
+    head, row = ("id,", "x,") if field == "table" else (("", "") if not others else (others, "x,"))
+    table, at = ("", "") if field == "table" else ("function,", "3,")
+    text = f"{head}{title.upper().replace(' ', '_')},{table}Addr\n{row}{written},{at}7\n"
+    assert cells(text)[field] == wanted
+
+
+@pytest.mark.parametrize("title", COLUMNS["address"])
+def test_an_address_may_be_called_by_each_of_its_names(title: str) -> None:
+    assert cells(f"id,{title}\nx,40008\n")["address"] == 7
+
+
+@pytest.mark.parametrize(
+    ("field", "written", "key", "wanted"),
+    [
+        ("sentinels", "0xFFFF 32768", "sentinels", [65535, 32768]),
+        ("enum", "0=Off; 1=On, by hand", "enum", {"0": "Off", "1": "On, by hand"}),
+        ("bits", "0: dry run | 0x0F: door", "bits", {"0": "dry run", "15": "door"}),
+        ("access", "RW", "writable", True),
+        ("access", "W", "write_only", True),
+    ],
+)
+def test_cells_with_several_words_are_taken_apart(
+    field: str, written: str, key: str, wanted: object
+) -> None:
+    for title in COLUMNS[field]:
+        assert cells(f'id,address,{title}\nx,40001,"{written}"\n')[key] == wanted
+
+
+@pytest.mark.parametrize("low", COLUMNS["min"])
+@pytest.mark.parametrize("high", COLUMNS["max"])
+def test_min_and_max_are_the_range(low: str, high: str) -> None:
+    assert cells(f"id,address,{low},{high}\nx,40001,-5,1e2\n")["range"] == [-5, 100]
+
+
+@pytest.mark.parametrize(("type", "name"), [(t, n) for t, names in TYPES.items() for n in names])
+def test_types_are_understood_as_makers_write_them(type: str, name: str) -> None:
+    assert cells(f"id,address,type\nx,40001,{name.upper()}\n")["type"] == type
+
+
+@pytest.mark.parametrize(("name", "order"), [*ORDERS.items(), ("cd-ab", "CDAB"), ("BA", "BA")])
+def test_orders_are_understood_as_makers_write_them(name: str, order: str) -> None:
+    assert cells(f"id,address,type,order\nx,40001,u32,{name}\n")["order"] == order
+
+
+@pytest.mark.parametrize(("table", "name"), [(t, n) for t, names in TABLES.items() for n in names])
+def test_tables_are_understood_as_makers_write_them(table: str, name: str) -> None:
+    fields = cells(f"id,address,table\nx,0x1A,{name.title()}\n")
+    assert (fields["table"], fields["address"]) == (table, 26)
+
+
+PLACES = [
+    ("40001", "", "holding", 0), ("30011", "", "input", 10), ("10001", "", "discrete", 0),
+    ("00012", "", "coil", 11), ("465536", "", "holding", 65535), ("4x0005", "", "holding", 4),
+    ("5", "3", "holding", 5), ("5", "04", "input", 5), ("5", "0x01", "coil", 5), ("5", "FC2", "discrete", 5),
+    ("5", "3/6", "holding", 5), ("40001", "3", "holding", 40001), ("4x0005", "3", "holding", 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "function", "table", "address"), PLACES)
+def test_an_address_says_its_table_or_has_it_said(
+    written: str, function: str, table: str, address: int
+) -> None:
+    fields = cells(f"id,address,fc\nx,{written},{function}\n")
+    assert (fields["table"], fields["address"]) == (table, address)
+    assert ("as_written" in fields) == (written == "40001" and function == "3")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_delimiters_byte_order_marks_and_decimal_commas(delimiter: str, tmp_path: Path) -> None:
+    rows = [["id", "address", "scale", "zh"], ["flow", "40001", '"0,1"' if delimiter == ";" else "0.1", "流量"]]  # fmt: skip
+    text = "\ufeff" + "\r\n".join(delimiter.join(row) for row in [*rows, []]) + "\r\n"
+    (point,) = loaded(drafted(of_csv(text)), tmp_path).points
+    assert register(point).scale == 0.1
+    assert point.name == {"en": "Flow", "zh": "流量"}
+
+
+WRONG_CSV = [
+    ("", "has 0 rows below a line"),
+    ("id,address\n", "has 0 rows"),
+    ("id;type\nx;u16\n", "row 1: has no column address"),
+    ("address\n40001\n", "row 1: has no column id"),
+    ("id,tag,address\nx,y,40001\n", "columns 'id', 'tag' are all the id"),
+    ("id,address\nx,40001\ny,here\n", "row 3.address: 'here' says no table"),
+    ("id,address\nx,12\n", "row 2.address: '12' says no table"),
+    ("id,address\nx,40000\n", "row 2.address: '40000' is not in 40001"),
+    ("id,address\nx,\n", "row 2.address: is missing"),
+    ("id,address\n,40001\n", "row 2.id: is missing"),
+    ("id,address,table\nx,1,shelf\n", "table 'shelf' is not one of"),
+    ("id,address,fc\nx,1,7\n", "function '7' is not one of 1, 2, 3, 4"),
+    ("id,address,fc,table\nx,1,3,input\n", "function 3 does not read table input"),
+    ("id,address,fc\nx,70000,3\n", "row 2.address: 70000 is not in 0..65535"),
+    ("id,address,type\nx,40001,u12\n", "row 2.type: 'u12' is not one of"),
+    ("id,address,order\nx,40001,sideways\n", "row 2.order: 'sideways' is no order"),
+    ("id,address,scale\nx,40001,ten\n", "row 2.scale: 'ten' is not a number"),
+    ("id,address,scale\nx,40001,1/0\n", "row 2.scale: '1/0' is not a number"),
+    ("id,address,scale\nx,40001,0\n", "row 2.scale: is 0"),
+    ("id,address,min\nx,40001,1\n", "row 2.range: has one end only"),
+    ("id,address,min,max\nx,40001,2,1\n", "row 2.range: [2.0, 1.0] does not go"),
+    ("id,address,bit\nx,40001,b\n", "row 2.words: 'b' is not a whole number"),
+    ("id,address,byte\nx,40001,middle\n", "row 2.byte: 'middle' is not one of"),
+    ("id,address,enum\nx,40001,on or off\n", "row 2.enum: 'on or off' is not of the form"),
+    ("id,address,access\nx,40001,maybe\n", "row 2.access: 'maybe' is not one of"),
+    ("id,address,kind\nx,40001,secret\n", "row 2.kind: 'secret' is not one of"),
+    ("id,address\nx,40001,3,4\n", "row 2: has 4 cells for 2 columns"),
+    ('id,address\n"x,40001\n', "is not CSV"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG_CSV, ids=[said for _, said in WRONG_CSV])
+def test_a_list_that_cannot_be_is_said_with_its_row(text: str, said: str) -> None:
+    with pytest.raises(ConfigErrors) as found:
+        of_csv(text)
+    assert any(str(one).startswith("l.csv") and said in str(one) for one in found.value.mistakes)
+
+
+def test_columns_that_nothing_uses_and_registers_to_write_are_noted() -> None:
+    draft = drafted(of_csv("id,address,fc,Colour\nx,1,6,red\ny,2,3,blue\n"))
+    assert list(draft.profile["points"]) == ["y"]
+    assert [(n.point, n.message) for n in draft.notes] == [
+        ("x", "can only be written; Steward only reads"),
+        ("", "column 'Colour' is not carried over"),
+    ]
+
+
+# --- TOML
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", 'a "quoted" \\ text', "一\t\n\r\0\x7f\x1f", 0, -5, 2**53, 0.1, 1e-7, 1e300, 5e-324, -2.0,
+     True, False, [], [1, 2.5, "x"], {"a-b": 1, "a b": {"1": "z", "": []}}],
+)  # fmt: skip
+def test_what_is_written_is_read_back(value: object) -> None:
+    assert tomllib.loads(f"v = {value_text(value)}")["v"] == value
+
+
+def test_remarks_stay_in_their_lines_whatever_they_hold() -> None:
+    text = profile_text({"points": {"p": {"at": "x"}}}, {"p": ["a\nat = 1\x00\ud800"]}, ["h\r\n[x]"])  # fmt: skip
+    assert tomllib.loads(text) == {"points": {"p": {"at": "x"}}}
