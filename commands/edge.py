@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import sys
+import zoneinfo
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -12,11 +13,13 @@ import numpy as np
 from commands.access import edge_user, password, secrets_folder
 from commands.serving import plant_of, run_until_asked, start_logging
 from config.clock import Clock
-from config.plant import MODBUS_LINES, Line, Plant, Secret
+from config.plant import MODBUS_LINES, Device, Line, Plant, Secret
 from config.settings import Settings, SettingsError, read_secret, read_settings
 from edge.agent import Agent
 from edge.bus_time import LineTooBusy, refuse_overload, uses_of
 from edge.camera_reader import CameraReader, RtspProbe
+from edge.fire_centre import Watched
+from edge.fire_reader import FireReader
 from edge.modbus_reader import ModbusReader
 from edge.modbus_transport import PymodbusTransport
 from edge.mqtt_publisher import paho_connect
@@ -106,8 +109,17 @@ def _reader(plant: Plant, line: Line, settings: Settings, clock: Clock) -> Point
     if line.kind == "mqtt":
         return MqttDeviceReader(_feed(plant, line, settings, clock), clock)
     devices = [d for d in plant.devices.values() if d.line == line.id]
+    if line.kind == "fire":
+        watched = [_watched(plant, device) for device in devices]
+        return FireReader(line, watched, clock, zoneinfo.ZoneInfo(plant.time_zone))
     secret = next((d.secret for d in devices if d.secret), line.secret)
     return CameraReader(RtspProbe(line, _secret(secret, settings)), clock)
+
+
+def _watched(plant: Plant, device: Device) -> Watched:
+    """A fire transmission device with all that it may tell."""
+    points = tuple(point for point in plant.points.values() if point.device == device.id)
+    return Watched(device, points, plant.profiles[device.profile].silence_s)
 
 
 def _feed(plant: Plant, line: Line, settings: Settings, clock: Clock) -> PahoFeed:
