@@ -88,10 +88,10 @@ class FireReader:
         if server is None:
             return
         server.close()
-        tasks = [one.task for one in self._sockets.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        open_now = list(self._sockets.values())
+        for one in open_now:
+            self._end(one)  # and its task sees the end: streams log a cancelled one as a fault
+        await asyncio.gather(*(one.task for one in open_now))
         await server.wait_closed()
 
     # --- connections
