@@ -18,7 +18,7 @@ from config.settings import read_settings
 from edge.fire_reader import FireReader
 from edge.poller import Poller
 from edge.ports import PointReading
-from edge.readings import QUALITIES, QUALITY_NAMES
+from edge.readings import QUALITY_NAMES
 from simulators.estate import Estate
 from simulators.serving import Access, Servers, serving
 from tests.waiting import until
@@ -214,7 +214,3 @@ async def test_a_reader_that_begins_again_is_told_everything_again(plant: Plant)
         site.estate.fault("fire-a", "fire", zone=1)
         await until(lambda: site.last("fire-a/zone_1_fire") == (1.0, "good"), timeout=10)
         assert site.servers.fire["panel-a"].stats.connections == 2
-
-
-def test_the_qualities_are_those_of_the_contract() -> None:
-    assert {"no_answer", "link_down", "not_read_yet", "substituted"} <= set(QUALITIES)
