@@ -60,7 +60,8 @@ class Heard:
 @dataclass(slots=True)
 class CentreStats:
     """Counts since the start. `bad` by verdict; `strangers` are frames of no device of the line;
-    `unmapped` objects of no point; `unasked` answers to questions that nobody put.
+    `unmapped` objects of no point; `unasked` answers to questions that nobody put; `taken_over` are
+    links whose device spoke on another one.
     """
 
     confirmed: int = 0
@@ -70,6 +71,7 @@ class CentreStats:
     unmapped: int = 0
     unasked: int = 0
     repeated: int = 0
+    taken_over: int = 0
     dropped_readings: int = 0
     clock_error_s: dict[str, float] = field(default_factory=dict)
     """Device to how far the clock in its frames is ahead of ours, seconds."""
@@ -170,6 +172,7 @@ class Centre:
                 continue
             if known.link is not None and known.link != link:
                 over.append(known.link)
+                self.stats.taken_over += 1
             self._live(known, link)
             answers += self._answer(known, link, one)
         return Heard(answers, tuple(over))

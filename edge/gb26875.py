@@ -157,9 +157,29 @@ class Splitter:
         return found
 
     def late(self) -> list[Frame | BadFrame]:
-        """The rest of what was begun does not come: pass over its start, and look at what is held."""
-        self._pass_over(min(1, len(self._buffer)))
+        """The rest of what was begun does not come: go on at the next whole frame that is held.
+
+        Without one, only the start is passed over: what follows may be a frame still on its way.
+        """
+        self._pass_over(self._next_sound() or min(1, len(self._buffer)))
         return self.feed(b"")
+
+    def _next_sound(self) -> int:
+        """Where, behind the first start, a whole frame begins whose checksum is right; 0 if nowhere."""
+        at = self._buffer.find(START, 1)
+        while at > 0:
+            length = int.from_bytes(self._buffer[at + 24 : at + 26], "little")
+            try:
+                decode(
+                    bytes(self._buffer[at : at + min(FRAME_BYTES_MIN + length, FRAME_BYTES_MAX)])
+                )
+            except BadFrame as bad:
+                if bad.verdict is Verdict.BAD_DATA:
+                    return at
+            else:
+                return at
+            at = self._buffer.find(START, at + 1)
+        return 0
 
     def _next(self) -> Frame | BadFrame | None:
         while self._size_known():

@@ -80,7 +80,7 @@ def encoded(layout: Layout, values: list[Any]) -> bytes:
 
 
 @given(st.data())
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_what_is_encoded_is_decoded_again(data: st.DataObject) -> None:
     type_ = data.draw(st.sampled_from(sorted(LAYOUTS)))
     layout = LAYOUTS[type_]
@@ -94,6 +94,7 @@ def test_what_is_encoded_is_decoded_again(data: st.DataObject) -> None:
 
 
 @given(headers)
+@settings(deadline=None)
 def test_an_answer_repeats_the_serial_and_exchanges_the_addresses(header: Header) -> None:
     for answer, command in ((confirm, CONFIRM), (deny, DENY)):
         made = answer(header, AT)
@@ -161,7 +162,7 @@ def _adds_up(found: Frame) -> bool:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_any_bytes_are_frames_or_noise(raw: bytes) -> None:
     splitter = Splitter()
     splitter.feed(raw)
@@ -172,7 +173,7 @@ def test_any_bytes_are_frames_or_noise(raw: bytes) -> None:
 
 
 @given(st.binary(max_size=60), st.integers(1, 40))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_a_frame_behind_noise_is_found_however_it_is_cut(noise: bytes, size: int) -> None:
     sound = frame(9, (889, 88888), NOW, bytes.fromhex("150108040009020715"))
     splitter, found = Splitter(), []
@@ -194,6 +195,27 @@ def test_noise_full_of_starts_is_answered_once() -> None:
     while splitter.begun:
         found += splitter.late()
     assert found == [decode(sound)]
+
+
+def test_a_whole_frame_behind_many_false_starts_is_late_once() -> None:
+    """Each false start claims more than will come; only one of them is waited for."""
+    false = b"@@" + bytes(22) + b"\xff\x03\x02"
+    wrong_count = frame(8, (1, 2), NOW, bytes((21, 2)) + bytes(7))
+    sound = frame(9, (1, 2), NOW, bytes((21, 1)) + bytes(7))
+    splitter = Splitter()
+    assert splitter.feed(false * 10 + wrong_count + sound) == []
+    bad, good = splitter.late()
+    assert isinstance(bad, BadFrame)
+    assert (bad.verdict, good) == (Verdict.BAD_DATA, decode(sound))
+    assert not splitter.begun
+
+
+def test_a_frame_still_on_its_way_is_not_given_up_with_a_false_start_before_it() -> None:
+    sound = frame(9, (1, 2), NOW, bytes((21, 1)) + bytes(7))
+    splitter = Splitter()
+    assert splitter.feed(b"@@" + bytes(22) + b"\xff\x03" + sound[:30]) == []
+    assert splitter.late() == []
+    assert splitter.feed(sound[30:]) == [decode(sound)]
 
 
 WRONG = [
