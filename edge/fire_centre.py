@@ -13,13 +13,12 @@ from config.profile import FirePlace, FireValue
 from edge.fire_values import place_of, read_point
 from edge.gb26875 import ANSWER, CONFIRM, DENY, SEND, BadFrame, Frame, Splitter, confirm, deny
 from edge.gb26875_data import (
-    COMPONENT_TYPES,
     ComponentAnalogue,
     ComponentState,
     Item,
     WallTime,
-    type_name,
 )
+from edge.gb26875_names import COMPONENT_TYPES, type_name
 from edge.ports import PointReading
 from edge.readings import QUALITIES
 

@@ -11,8 +11,6 @@ import pytest
 from config.gb26875 import ANALOGUES
 from edge.gb26875 import BadFrame, Frame, Splitter, Verdict, confirm, decode
 from edge.gb26875_data import (
-    COMPONENT_TYPES,
-    SYSTEM_TYPES,
     Application,
     BadData,
     ComponentAnalogue,
@@ -24,6 +22,10 @@ from edge.gb26875_data import (
     SystemState,
     WallTime,
     decode_application,
+)
+from edge.gb26875_names import (
+    COMPONENT_TYPES,
+    SYSTEM_TYPES,
     operation_flags,
     state_flags,
     type_name,
