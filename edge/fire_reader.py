@@ -130,15 +130,13 @@ class FireReader:
     async def _serve(self, one: _Socket) -> None:
         _keep_alive(one.writer)
         while one.id in self._sockets and self._may_stay(one):
-            try:
+            chunk: bytes | None = None
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._patience_s(one)):
                     chunk = await one.reader.read(CHUNK_BYTES)
-            except TimeoutError:
-                heard = self.centre.late(one.id)
-            else:
-                if not chunk or one.id not in self._sockets:
-                    return
-                heard = self.centre.arrived(one.id, chunk)
+            if chunk == b"" or one.id not in self._sockets:
+                return
+            heard = self.centre.late(one.id) if chunk is None else self.centre.arrived(one.id, chunk)  # fmt: skip
             await self._answer(one, heard)
 
     def _may_stay(self, one: _Socket) -> bool:
