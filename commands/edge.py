@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import zoneinfo
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,12 +17,14 @@ from commands.access import edge_user, key_path, password, secrets_folder
 from commands.serving import plant_of, run_until_asked, start_logging
 from config.clock import Clock
 from config.mistakes import ConfigErrors
-from config.plant import MODBUS_LINES, Line, Plant, Secret
+from config.plant import MODBUS_LINES, Device, Line, Plant, Secret
 from config.profile import ModbusLimits
 from config.settings import Settings, SettingsError, read_secret, read_settings
 from edge.agent import Agent
 from edge.bus_time import LineTooBusy, refuse_overload, uses_of
 from edge.camera_reader import CameraReader, RtspProbe
+from edge.fire_centre import Watched
+from edge.fire_reader import FireReader
 from edge.modbus_reader import ModbusReader
 from edge.modbus_transport import PymodbusTransport
 from edge.mqtt_publisher import paho_connect
@@ -171,8 +174,17 @@ class Readers:
         if line.kind == "mqtt":
             return MqttDeviceReader(_feed(plant, line, self.settings, self.clock), self.clock)
         devices = [d for d in plant.devices.values() if d.line == line.id]
+        if line.kind == "fire":
+            watched = [_watched(plant, device) for device in devices]
+            return FireReader(line, watched, self.clock, zoneinfo.ZoneInfo(plant.time_zone))
         secret = next((d.secret for d in devices if d.secret), line.secret)
         return CameraReader(RtspProbe(line, _secret(secret, self.settings)), self.clock)
+
+
+def _watched(plant: Plant, device: Device) -> Watched:
+    """A fire transmission device with all that it may tell."""
+    points = tuple(point for point in plant.points.values() if point.device == device.id)
+    return Watched(device, points, plant.profiles[device.profile].silence_s)
 
 
 def _feed(plant: Plant, line: Line, settings: Settings, clock: Clock) -> PahoFeed:

@@ -63,7 +63,9 @@ def _changed(path: Path) -> float:
 
 def _devices(folder: str, settings: Settings) -> str:
     lines = plant_of(folder, settings).lines.values()
-    silent = [line.id for line in lines if line.kind != "mqtt" and not _listens(line.port)]
+    silent = [
+        line.id for line in lines if line.kind not in ("mqtt", "fire") and not _listens(line.port)
+    ]
     return f"not listening: {', '.join(silent)}" if silent else ""
 
 

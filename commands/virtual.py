@@ -249,6 +249,8 @@ class VirtualSite:
                 yield line.id, ModbusReader(transport, limits.__getitem__, self.clock)
             elif line.kind == "mqtt":
                 yield line.id, MqttDeviceReader(EstateFeed(self.estate, line, self.clock), self.clock)  # fmt: skip
+            elif line.kind == "fire":
+                raise NotImplementedError(f"line {line.id}: fire devices speak over real sockets only; run with --real")  # fmt: skip
             else:
                 yield line.id, CameraReader(EstateProbe(self.estate, self.clock), self.clock)
 

@@ -13,6 +13,7 @@ Span = tuple[Table, int, int]
 UNUSED: Mapping[str, Set[str]] = {
     "modbus": {"rung", "values"},
     "mqtt": {"rung", "type", "order", "words", "bit_width", "scale_from", "bits", "no_data"},
+    "gb26875": {"rung", "type", "order", "words", "bit_width", "scale_from", "values", "no_data"},
     "camera": {"at", "type", "order", "words", "bit_width", "scale", "offset", "scale_from", "values", "bits", "no_data"},
     "coil": {"rung", "values", "order", "words", "bit_width", "scale", "offset", "scale_from", "bits", "no_data"},
 }  # fmt: skip
@@ -90,6 +91,7 @@ def check_text(context: Context, key: str, text: PointText) -> None:
             context.wrong(f"{key}.{name}", f"{span} does not go from low to high")
     if text.scale == 0:
         context.wrong(f"{key}.scale", "is 0: every value would be the offset; allowed: all others")
+    _check_heartbeat(context, key, text)
     _check_kind(context, key, text)
     _check_used(context, key, text)
 
@@ -104,6 +106,14 @@ def _check_kind(context: Context, key: str, text: PointText) -> None:
     for number in text.names:
         if not is_whole(number):
             context.wrong(f"{key}.names", f"{number!r} is not a whole number")
+
+
+def _check_heartbeat(context: Context, key: str, text: PointText) -> None:
+    """A point is not silent before its device is."""
+    least = 4 * context.file.gb26875.heartbeat + ON_THE_WAY_S
+    silence = text.longest_silence
+    if context.file.protocol == "gb26875" and silence is not None and silence < least:
+        context.wrong(f"{key}.longest_silence", f"{silence:g} s ends before three heartbeats are missed; allowed: {least:g} s or more")  # fmt: skip
 
 
 def _check_used(context: Context, key: str, text: PointText) -> None:
@@ -125,7 +135,7 @@ def is_whole(number: str) -> bool:
 
 def check_file(context: Context) -> None:
     """The table of another protocol, and ranges that can never come in one request."""
-    for name in sorted(context.file.model_fields_set & ({"modbus", "mqtt"} - {context.file.protocol})):  # fmt: skip
+    for name in sorted(context.file.model_fields_set & ({"modbus", "mqtt", "gb26875"} - {context.file.protocol})):  # fmt: skip
         context.mistakes.add(
             context.shown, name, f"is not used by protocol {context.file.protocol}; leave it out"
         )

@@ -207,6 +207,12 @@ class MqttText(Strict):
     error: str = ""
 
 
+class FireText(Strict):
+    """How often a fire transmission device gives a sign of life; three missed, and it is silent."""
+
+    heartbeat: Annotated[Duration, Field(gt=0, le=3600)] = 30.0
+
+
 class PartText(Strict):
     """Something that a device has several of; addresses shift by `stride`, `{n}` is its number."""
 
@@ -222,10 +228,11 @@ class ProfileFile(Strict):
     profile: Id
     version: Annotated[int, Field(ge=1)]
     name: Names
-    protocol: Literal["modbus", "mqtt", "camera"]
+    protocol: Literal["modbus", "mqtt", "camera", "gb26875"]
     class_: Id = Field(alias="class")
     modbus: ModbusText = ModbusText()
     mqtt: MqttText | None = None
+    gb26875: FireText = FireText()
     parts: dict[Id, PartText] = {}
     points: dict[PointKey, PointText]
     rules: dict[Id, RuleText] = {}
@@ -238,7 +245,7 @@ class SecretText(Strict):
 
 
 class LineText(Strict):
-    """One line: exactly one of tcp, tls, rtu, rtu_over_tcp, mqtt, rtsp."""
+    """One line: exactly one of tcp, tls, rtu, rtu_over_tcp, mqtt, rtsp, fire."""
 
     agent: Id
     tcp: Endpoint | None = None
@@ -247,6 +254,7 @@ class LineText(Strict):
     rtu_over_tcp: Endpoint | None = None
     mqtt: Endpoint | None = None
     rtsp: Endpoint | None = None
+    fire: Endpoint | None = None
     round_trip: Annotated[Duration, Field(gt=0, le=60)] | None = None
     baud: Annotated[int, Field(ge=300, le=4_000_000)] | None = None
     parity: Literal["even", "odd", "none"] | None = None

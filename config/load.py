@@ -34,9 +34,10 @@ LIBRARY = Path(__file__).parent
 """Where the profiles and standards that come with Steward stand."""
 POLL_S = {"fast": 1.0, "normal": 10.0, "slow": 60.0, "hourly": 3600.0}
 LINE_KINDS: Mapping[str, Sequence[LineKind]] = {
-    "modbus": MODBUS_LINES, "mqtt": ("mqtt",), "camera": ("rtsp",),
+    "modbus": MODBUS_LINES, "mqtt": ("mqtt",), "camera": ("rtsp",), "gb26875": ("fire",),
 }  # fmt: skip
 """Protocol of a profile to the kinds of line that carry it."""
+FIRE_UNIT_MAX = 2**48 - 1
 
 __all__ = ["ConfigErrors", "Mistake", "load_plant", "load_profile"]
 
@@ -296,6 +297,8 @@ class _Builder:
             self.wrong(f"devices.{key}.unit", f"{unit!r} is not in 1..247")
         if line.kind == "mqtt" and not re.fullmatch(r"[A-Za-z0-9_.:-]+", str(unit)):
             self.wrong(f"devices.{key}.unit", f"{unit!r} is not a name for a topic")
+        if line.kind == "fire" and not (isinstance(unit, int) and 0 <= unit <= FIRE_UNIT_MAX):
+            self.wrong(f"devices.{key}.unit", f"{unit!r} is not in 0..{FIRE_UNIT_MAX}: the six bytes of its source address as one number")  # fmt: skip
 
     def _check_shared_units(self) -> None:
         seen: dict[tuple[str, str], str] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from config.profile import (
+    FireValue,
     JsonPath,
     Kind,
     Lane,
@@ -26,7 +27,7 @@ class Secret:
     name: str
 
 
-LineKind = Literal["tcp", "tls", "rtu", "rtu_over_tcp", "mqtt", "rtsp"]
+LineKind = Literal["tcp", "tls", "rtu", "rtu_over_tcp", "mqtt", "rtsp", "fire"]
 ROUND_TRIP_S: Final = 0.01
 Parity = Literal["even", "odd", "none"]
 MODBUS_LINES: Final[tuple[LineKind, ...]] = ("tcp", "tls", "rtu", "rtu_over_tcp")
@@ -61,8 +62,9 @@ class Line:
 
     `kind` is tcp or tls (`host`, `port`, `tls`), rtu (the serial port `path`, `serial`), rtu_over_tcp
     (a gateway at `host`, `port` that passes frames on to the bus that `serial` describes), mqtt (a
-    broker of devices: `host`, `port`, `user`, `secret`) or rtsp (one camera each). `round_trip_s` is
-    what the network takes for a request and its answer. Times in seconds.
+    broker of devices: `host`, `port`, `user`, `secret`), rtsp (one camera each) or fire (where *we*
+    listen for transmission devices: `host`, `port`). `round_trip_s` is what the network takes for a request and its answer; `timeout_s` of a fire line is how long the
+    bytes of one frame may take. Times in seconds.
     """
 
     id: str
@@ -82,7 +84,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What answers on a line. `unit` is a Modbus unit (1..247) or a name in an MQTT topic."""
+    """What answers on a line. `unit` is a Modbus unit (1..247), a name in an MQTT topic or
+    the source address of a fire transmission device (0..2^48 - 1).
+    """
 
     id: str
     profile: str
@@ -130,7 +134,7 @@ class Point:
     name: Names
     kind: Kind
     unit: str
-    source: Register | JsonPath | Rung
+    source: Register | JsonPath | Rung | FireValue
     decimals: int = 2
     range: tuple[float, float] | None = None
     expected: tuple[float, float] | None = None

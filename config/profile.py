@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from config.gb26875 import FireOf
+
 Names = Mapping[str, str]
 """Language tag to text; `en` is always there."""
 
-Protocol = Literal["modbus", "mqtt", "camera"]
+Protocol = Literal["modbus", "mqtt", "camera", "gb26875"]
 Kind = Literal["measurement", "counter", "state", "flag"]
 Table = Literal["holding", "input", "coil", "discrete"]
 WordType = Literal[
@@ -73,7 +75,37 @@ class Rung:
     step: Literal["tcp", "describe", "media"]
 
 
-Source = Register | JsonPath | Rung
+@dataclass(frozen=True, slots=True)
+class FirePlace:
+    """What a transmission device tells of: itself, a system behind it, a component, a value measured there.
+
+    Type and address of a system 0..255, zone and position of a component 0..65535 (GB/T 26875.3).
+    """
+
+    of: FireOf
+    system_type: int = 0
+    system_address: int = 0
+    zone: int = 0
+    position: int = 0
+    analogue_type: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FireValue:
+    """One bit of the state of a place (0 = least significant), or the value measured there.
+
+    Tables of bits and analogue types: `config.gb26875`. value = the table's value × scale + offset.
+    `component_type` is what should stand at the place; None where that does not matter.
+    """
+
+    place: FirePlace
+    bit: int | None = None
+    component_type: int | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+Source = Register | JsonPath | Rung | FireValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,4 +168,6 @@ class Profile:
     parts: Mapping[str, Names] = field(default_factory=dict)
     part_class: Mapping[str, str] = field(default_factory=dict)
     limits: ModbusLimits = field(default_factory=ModbusLimits)
+    silence_s: float = 0.0
+    """Of a fire transmission device: so long without a frame, and nothing is known of it."""
     rules: tuple[Mapping[str, object], ...] = ()

@@ -17,8 +17,11 @@ from config.checking import (
     words_of,
 )
 from config.files import BitText, PartText, PointText, ProfileFile
+from config.fire_points import fire_value, with_bit
+from config.gb26875 import STATE_BITS
 from config.mistakes import Mistakes
 from config.profile import (
+    FireValue,
     JsonPath,
     Names,
     Profile,
@@ -36,6 +39,8 @@ ORDERS: Mapping[int, tuple[str, ...]] = {
     4: ("ABCD", "CDAB", "BADC", "DCBA", "ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"),
 }
 """Registers of a value to the orders it may have."""
+HEARTBEATS_MISSED = 3
+"""So many signs of life of a transmission device that did not come are silence."""
 
 
 def make_profile(
@@ -64,8 +69,12 @@ def make_profile(
     return Profile(
         id=file.profile, version=file.version, name=file.name.table(), protocol=file.protocol,
         asset_class=file.class_, points=tuple(points), parts=parts, part_class=classes,
-        limits=limits, rules=rules,
+        limits=limits, silence_s=_silence_s(file), rules=rules,
     )  # fmt: skip
+
+
+def _silence_s(file: ProfileFile) -> float:
+    return HEARTBEATS_MISSED * file.gb26875.heartbeat if file.protocol == "gb26875" else 0.0
 
 
 def _points(context: Context, key: str, text: PointText) -> Iterator[ProfilePoint]:
@@ -85,7 +94,7 @@ def _points(context: Context, key: str, text: PointText) -> Iterator[ProfilePoin
         if text.kind == "flags":
             yield from _bits(context, key, text, where, source)
         else:
-            yield _point(text, own, where, source)
+            yield _point(context, text, own, where, source)
 
 
 def _is_small(number: str) -> bool:
@@ -106,6 +115,8 @@ def _source(
         return None
     if context.file.protocol == "mqtt":
         return _json_path(context, key, text, n)
+    if context.file.protocol == "gb26875":
+        return fire_value(context, key, text, part, n)
     return _register(context, key, text, (n - 1) * (part.stride if part else 0))
 
 
@@ -173,27 +184,30 @@ def _fits(context: Context, key: str, text: PointText, bit: str, words: int, fir
     return False
 
 
-def _point(text: PointText, own: str, part: str, source: Source) -> ProfilePoint:
+def _point(context: Context, text: PointText, own: str, part: str, source: Source) -> ProfilePoint:
     states = {
         int(number): StateName(state.id, state.table())
         for number, state in text.names.items()
         if is_whole(number)
     }
-    decimals = text.decimals if text.decimals is not None else _decimals(text)
+    decimals = text.decimals if text.decimals is not None else _decimals(text, source)
     return ProfilePoint(
         id=own, part=part, name=text.name.table(),
         kind="measurement" if text.kind == "flags" else text.kind,
         unit=text.unit, source=source, decimals=decimals,
         range=_pair(text.range), expected=_pair(text.expected), states=states,
         rolls_over_at=text.rolls_over_at, poll=text.poll, deadband=text.deadband,
-        deadband_percent=text.deadband_percent, longest_silence_s=text.longest_silence,
+        deadband_percent=text.deadband_percent,
+        longest_silence_s=_longest_silence_s(context, text),
         lane=text.lane, brick_class=text.class_,
     )  # fmt: skip
 
 
-def _decimals(text: PointText) -> int:
+def _decimals(text: PointText, source: Source) -> int:
     if text.kind in ("state", "flag"):
         return 0
+    if isinstance(source, FireValue):
+        return 2
     if text.type in ("f32", "f64"):
         return 2
     return min(9, max(0, len(f"{text.scale:.9f}".rstrip("0").partition(".")[2])))
@@ -206,23 +220,45 @@ def _pair(span: Sequence[float] | None) -> tuple[float, float] | None:
 def _bits(
     context: Context, key: str, text: PointText, part: str, source: Source
 ) -> Iterator[ProfilePoint]:
-    if not isinstance(source, Register):
+    if not isinstance(source, Register | FireValue):
         context.wrong(key, "flags need a register; give each JSON member a point of kind flag")
         return
     for number, named in text.bits.items():
-        if not _is_small(number) or int(number) >= 16 * source.words:
-            context.wrong(f"{key}.bits.{number}", f"is not a bit in 0..{16 * source.words - 1}")
+        own = _bit_of(source, int(number)) if _is_small(number) else None
+        if own is None:
+            context.wrong(f"{key}.bits.{number}", f"is not a bit in {_bits_of(source)}")
             continue
         bit = named if isinstance(named, BitText) else BitText(id=named)
-        register = Register(
-            source.table, source.address, source.type, source.order,
-            bit=int(number), words=source.words, no_data=source.no_data,
-        )  # fmt: skip
         yield ProfilePoint(
-            id=bit.id, part=part, name=_bit_names(bit), kind="flag", unit="", source=register,
-            decimals=0, poll=text.poll, longest_silence_s=text.longest_silence,
+            id=bit.id, part=part, name=_bit_names(bit), kind="flag", unit="", source=own,
+            decimals=0, poll=text.poll, longest_silence_s=_longest_silence_s(context, text),
             lane="event" if "event" in (bit.lane, text.lane) else "data",
         )  # fmt: skip
+
+
+def _bit_of(source: Register | FireValue, bit: int) -> Source | None:
+    """One bit of a word or of a state; None if it has none there."""
+    if isinstance(source, FireValue):
+        return with_bit(source, bit)
+    if bit >= 16 * source.words:
+        return None
+    return Register(
+        source.table, source.address, source.type, source.order,
+        bit=bit, words=source.words, no_data=source.no_data,
+    )  # fmt: skip
+
+
+def _bits_of(source: Register | FireValue) -> str:
+    if isinstance(source, FireValue):
+        return f"0..{max(STATE_BITS[source.place.of])}"
+    return f"0..{16 * source.words - 1}"
+
+
+def _longest_silence_s(context: Context, text: PointText) -> float | None:
+    """Devices that are known by their heartbeat are silent before their points are."""
+    if context.file.protocol == "gb26875" and text.longest_silence is None:
+        return 2 * _silence_s(context.file)
+    return text.longest_silence
 
 
 def _bit_names(bit: BitText) -> Names:

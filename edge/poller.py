@@ -328,7 +328,7 @@ class Poller:
 
 def _tasks(plant: Plant, line: Line) -> list[_Task]:
     """One task per device and poll class; devices that send by themselves have one for all."""
-    listens = line.kind == "mqtt"
+    listens = line.kind in ("mqtt", "fire")
     tasks: list[_Task] = []
     for device in plant.devices.values():
         if device.line != line.id:

@@ -1,6 +1,6 @@
 """What another plant means for an agent that runs: which lines and devices it touches. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from config.plant import Line, Plant, Point
@@ -31,15 +31,24 @@ class Changes:
 
 
 def changes(old: Plant, new: Plant, agent: str) -> Changes:
-    """What the agent must touch when `new` takes the place of `old`; everything else keeps its connection and pace."""
+    """What the agent must touch when `new` takes the place of `old`; everything else keeps its connection and pace.
+
+    A fire line, whose devices connect to it, begins anew with any of them.
+    """
     before, after = _lines(old, agent), _lines(new, agent)
     kept = {line for line in before if before[line] == after.get(line)}
-    devices = {d.id for plant in (old, new) for d in plant.devices.values() if d.line in kept}
+    kept -= {line for line in kept if before[line].kind == "fire" and _touched(old, new, {line})}
     return Changes(
         ended=tuple(line for line in before if line not in kept),
         begun=tuple(line for line in after if line not in kept),
-        touched=frozenset(d for d in devices if _definition(old, d) != _definition(new, d)),
+        touched=_touched(old, new, kept),
     )
+
+
+def _touched(old: Plant, new: Plant, lines: Collection[str]) -> frozenset[str]:
+    """Devices of these lines that are not as they were."""
+    devices = {d.id for plant in (old, new) for d in plant.devices.values() if d.line in lines}
+    return frozenset(d for d in devices if _definition(old, d) != _definition(new, d))
 
 
 def _lines(plant: Plant, agent: str) -> dict[str, Line]:

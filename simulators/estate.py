@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 
 from config.plant import Plant
 from simulators import faults
 from simulators.faults import Fault
+from simulators.fire_client import Objects
+from simulators.fire_frames import told, wall_time
 from simulators.layout import Value
 from simulators.payloads import payloads
 from simulators.physics.camera import CameraState
@@ -138,6 +141,15 @@ class Estate:
         self._published[station.device.id] = (now_ms, discrete)
         told = {p.id: _rounded(station.values.get(p.id), p.decimals) for p in station.points}
         return payloads(station.device.unit, station.points, told, now_ms)
+
+    def fire_objects(self, device: str, zone: tzinfo) -> Objects:
+        """What a fire transmission device shows now, on a clock of this zone."""
+        station = self.stations[device]
+        return told(station.points, station.values, wall_time(self._now_ms, zone))
+
+    def fire_faults(self, device: str) -> frozenset[str]:
+        """Kinds of the faults that such a device has now."""
+        return frozenset(fault.kind for fault in self.stations[device].active())
 
     def camera(self, asset: str) -> CameraState:
         """How the camera of this asset stands; a cut or silent one cannot be reached."""

@@ -106,8 +106,10 @@ ANSWER_FAULTS: Mapping[str, Callable[[Fault, Answerer], Answerer]] = {
 }
 LINK_FAULTS = ("link_lost", "slow")
 """`link_lost`: the line (or the device behind its gateway) is gone; `slow`: answers `seconds` late."""
+FRAME_FAULTS = ("garbled",)
+"""Of devices that connect by themselves: `garbled` sends frames whose checksums are wrong."""
 NEEDS_POINT = ("sensor_dead", "set")
-KINDS = (*VALUE_FAULTS, *ANSWER_FAULTS, *LINK_FAULTS)
+KINDS = (*VALUE_FAULTS, *ANSWER_FAULTS, *LINK_FAULTS, *FRAME_FAULTS)
 """Faults that any device can have; the physical ones are the equipment's own `kinds`."""
 
 

@@ -1,6 +1,7 @@
-"""The estate on real sockets: Modbus endpoints, cameras and MQTT devices that run by a clock."""
+"""The estate on real sockets: Modbus endpoints, cameras, MQTT and fire devices that run by a clock."""
 
 import asyncio
+import zoneinfo
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from config.clock import Clock
 from config.plant import Device, Line, Secret
 from simulators.camera_server import CameraServer, Login
 from simulators.estate import Estate
+from simulators.fire_client import FireDevice
 from simulators.modbus_server import ModbusServer
 from simulators.mqtt_device import MqttDevices
 
@@ -26,6 +28,8 @@ class Servers:
     modbus: dict[str, ModbusServer] = field(default_factory=dict)
     cameras: dict[str, CameraServer] = field(default_factory=dict)
     devices: dict[str, MqttDevices] = field(default_factory=dict)
+    fire: dict[str, FireDevice] = field(default_factory=dict)
+    """Fire transmission devices by id: they connect to their line's port, where the edge listens."""
     ticking: asyncio.Task[None] | None = None
 
 
@@ -99,6 +103,12 @@ async def _start(
         stack.push_async_callback(speaking.close)
         speaking.start()
         servers.devices[line.id] = speaking
+    elif line.kind == "fire":
+        for device in devices:
+            panel = _fire(estate, clock, (line.host, port), device)
+            stack.push_async_callback(panel.close)
+            panel.start()
+            servers.fire[device.id] = panel
 
 
 def _modbus(estate: Estate, clock: Clock, line: Line) -> ModbusServer:
@@ -121,11 +131,25 @@ def _speaking(access: Access, line: Line, port: int) -> MqttDevices:
     )
 
 
+def _fire(estate: Estate, clock: Clock, where: tuple[str, int], device: Device) -> FireDevice:
+    zone = zoneinfo.ZoneInfo(estate.plant.time_zone)
+    panel = FireDevice(
+        where, int(device.unit), clock, zone,
+        heartbeat_s=estate.plant.profiles[device.profile].silence_s / 3,
+        faults=lambda: estate.fire_faults(device.id),
+    )  # fmt: skip
+    panel.show(estate.fire_objects(device.id, zone))
+    return panel
+
+
 async def _tick(estate: Estate, clock: Clock, servers: Servers) -> None:
     """Move the estate on and let its MQTT devices speak."""
+    zone = zoneinfo.ZoneInfo(estate.plant.time_zone)
     while True:
         now = clock.now()
         estate.advance(now)
         for line, devices in servers.devices.items():
             devices.publish(estate.publications(now, line))
+        for device, panel in servers.fire.items():
+            panel.show(estate.fire_objects(device, zone))
         await clock.sleep_until(clock.monotonic() + TICK_S)

@@ -28,6 +28,8 @@ class FirePanel:
         noise = self._rng.normal(0.0, 1.0, 2)
         battery = 21.0 if flat else 25.6 if on_battery else 27.4
         shown |= {
+            "service": "test" if shown["test"] else "normal",
+            "mode": "manual" if shown["manual"] else "automatic",
             "fire": float(bool(burning)),
             "fault": float(bool(faulty) or on_battery or flat),
             "battery_voltage": battery + 0.03 * float(noise[0]),

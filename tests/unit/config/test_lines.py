@@ -55,7 +55,7 @@ def test_a_line_may_stand_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ({}, "l: needs exactly one of tcp, tls, rtu, rtu_over_tcp, mqtt, rtsp"),
+        ({}, "l: needs exactly one of tcp, tls, rtu, rtu_over_tcp, mqtt, rtsp, fire"),
         ({"tcp": "h:1", "rtu": "/dev/x"}, "l: needs exactly one of"),
         ({"tcp": "h:0"}, "l.tcp: port 0 is not in 1..65535"),
         ({"tcp": "h:1", "baud": 9600}, "l.baud: means nothing for tcp; only for rtu, rtu_over_tcp"),

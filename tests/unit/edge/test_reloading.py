@@ -212,3 +212,11 @@ async def test_what_is_said_of_a_line(lost: bool) -> None:
         assert said.startswith("2 devices, ")
         assert ("device d lost for " in said) is lost
         assert ("no_answer" in said) is lost
+
+
+def test_a_fire_line_begins_anew_with_any_of_its_devices() -> None:
+    """Its devices connect to it: there is no connection of ours to keep."""
+    lines = [line("l", kind="fire", host="127.0.0.1", port=1), LINES[1]]
+    moved = [*points(("d", 9, 1.0)), *POINTS[1:]]
+    found = changes(site(lines=lines), site(lines=lines, rows=moved), "e")
+    assert found == Changes(("l",), ("l",), frozenset())
