@@ -93,6 +93,7 @@ def check_text(context: Context, key: str, text: PointText) -> None:
         context.wrong(f"{key}.scale", "is 0: every value would be the offset; allowed: all others")
     _check_heartbeat(context, key, text)
     _check_kind(context, key, text)
+    _check_movement(context, key, text)
     _check_used(context, key, text)
 
 
@@ -106,6 +107,15 @@ def _check_kind(context: Context, key: str, text: PointText) -> None:
     for number in text.names:
         if not is_whole(number):
             context.wrong(f"{key}.names", f"{number!r} is not a whole number")
+
+
+def _check_movement(context: Context, key: str, text: PointText) -> None:
+    """Only numbers move; what counts may stand still and jumps where it rolls over."""
+    moves = ("measurement", "counter")
+    if text.rate_max is not None and text.kind not in moves:
+        context.wrong(f"{key}.rate_max", f"means nothing for a {text.kind}; only for {' and '.join(moves)}")  # fmt: skip
+    if text.frozen_after is not None and text.kind != "measurement":
+        context.wrong(f"{key}.frozen_after", f"means nothing for a {text.kind}; only for measurement")  # fmt: skip
 
 
 def _check_heartbeat(context: Context, key: str, text: PointText) -> None:

@@ -176,6 +176,8 @@ class PointText(Strict):
     values: dict[str, Number] | None = None
     no_data: list[int] = []
     rolls_over_at: Number | None = None
+    rate_max: Annotated[Number, Field(gt=0)] | None = None
+    frozen_after: Annotated[Duration, Field(gt=0)] | None = None
     poll: Id = "normal"
     deadband: Annotated[Number, Field(ge=0)] = 0.0
     deadband_percent: Annotated[Number, Field(ge=0, le=100)] = 0.0

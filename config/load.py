@@ -335,7 +335,8 @@ class _Builder:
         self.points[id] = Point(
             id=id, asset=asset, device=device.id, name=row.name, kind=row.kind, unit=row.unit,
             source=row.source, decimals=row.decimals, range=row.range, expected=row.expected,
-            states=row.states, rolls_over_at=row.rolls_over_at, poll=row.poll,
+            states=row.states, rolls_over_at=row.rolls_over_at,
+            rate_max=row.rate_max, frozen_after_s=row.frozen_after_s, poll=row.poll,
             period_s=period_s, deadband=row.deadband,
             deadband_percent=row.deadband_percent, longest_silence_s=silence_s(row, period_s),
             lane=row.lane, brick_class=row.brick_class,

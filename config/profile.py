@@ -121,8 +121,8 @@ class ProfilePoint:
     """One point of a profile, parts and named bits already made separate points.
 
     `part` is the path below the device's asset ("" or "pump-1"); the point's id is unique in it.
-    Ranges are in `unit`. `poll` names a poll class of the plant, by which the
-    longest silence goes where it is None. Times in seconds.
+    Ranges are in `unit`, `rate_max` in `unit` per second. `poll` names a poll class of the plant, by
+    which the longest silence goes where it is None. Times in seconds.
     """
 
     id: str
@@ -136,6 +136,8 @@ class ProfilePoint:
     expected: tuple[float, float] | None = None
     states: Mapping[int, StateName] = field(default_factory=dict)
     rolls_over_at: float | None = None
+    rate_max: float | None = None
+    frozen_after_s: float | None = None
     poll: str = "normal"
     deadband: float = 0.0
     deadband_percent: float = 0.0

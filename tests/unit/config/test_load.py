@@ -280,3 +280,11 @@ def test_what_a_plan_cannot_see_is_allowed(library: Path) -> None:
     plant = load_plant(library / "plants" / "riverside", library=library)
     assert "grade-3/pump-hours@a-booster/pump-1" in plant.plans
     assert "grade-3/generator-trial-run@generator" in plant.plans
+
+
+def test_how_a_point_may_move_goes_from_its_profile_to_the_plant(library: Path) -> None:
+    spoil(library, BOOSTER, "range = [0, 16]", 'range = [0, 16]\nrate_max = 2\nfrozen_after = "1h"')
+    plant = load_plant(library / "plants" / "riverside", library=library)
+    point = plant.points["a-booster/discharge_pressure"]
+    assert (point.rate_max, point.frozen_after_s) == (2.0, 3600.0)
+    assert plant.points["a-booster/flow"].rate_max is None

@@ -13,7 +13,7 @@ from config.plant import Plant
 from edge.agent import BATCH_READINGS_MAX, PENDING_READINGS_MAX, Agent
 from edge.outbox import Dropped, Outbox
 from edge.ports import LinkLost, PointReading, PublisherContext
-from edge.readings import decode_batch
+from edge.readings import QUALITIES, decode_batch
 from tests.unit.edge.rows import START_MS, device, line, plant, register_point
 
 
@@ -136,3 +136,18 @@ def test_a_birth_shows_which_profiles_an_agent_runs(tmp_path: Path) -> None:
         for old, new in zip(births[:half], births[half:], strict=True)
     ]
     assert set().union(*changed) == {"booster-duo"}
+
+
+def test_what_cannot_be_true_leaves_with_its_reason() -> None:
+    clock, rng = SteppedClock(), np.random.default_rng(1)
+    point = register_point("flow", 0, rate_max=1.0)
+    outbox = Outbox(":memory:", now=clock.now(), rng=rng)
+    agent = Agent(plant([line()], [device()], [point]), "e", {}, outbox, nowhere, clock, rng)
+    agent.take(
+        [PointReading("a/flow", v, 0, START_MS + 1000 * n) for n, v in enumerate([1, 50, 2])]
+    )
+    agent.flush()
+    outbox.number("data", START_MS, 0.0)
+    found = outbox.numbered("data", 0)
+    assert found is not None
+    assert decode_batch(outbox.payload(found, START_MS)).q == [0, QUALITIES["rate_implausible"], 0]
