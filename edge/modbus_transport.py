@@ -136,7 +136,8 @@ class PymodbusTransport:
         client, gone = await self._connected()
         if self._line.serial:
             await self._wait_for_quiet(unit)
-        client.ctx.comm_params.timeout_connect = self._line.timeout_s + self._cost.of(table, count)
+        frames_s = self._cost.of(table, count) if self._line.serial else 0.0
+        client.ctx.comm_params.timeout_connect = self._line.timeout_s + frames_s
         pdu = REQUESTS[table](address=address, count=count, dev_id=unit)
         try:
             answer = await self._execute(client, gone, pdu)

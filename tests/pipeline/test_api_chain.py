@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from api.app import build_app
 from api.services import Services, inline
@@ -115,6 +116,7 @@ async def whole_chain(loop: VirtualLoop) -> None:
         assert len(set(history["value"])) > 1
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_tripped_pump_becomes_an_order_that_its_readings_close() -> None:
     loop = VirtualLoop()
     run_virtual(whole_chain(loop), loop=loop)

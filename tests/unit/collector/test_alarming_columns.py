@@ -157,13 +157,13 @@ def _plain(event: LedgerEvent | Event) -> tuple[str, ...]:
     return (event.key, event.kind, str(event.at), event.subject)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(streams())
 def test_columns_and_one_by_one_come_to_the_same(groups: list[Heard]) -> None:
     compare(groups)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(caught_up())
 def test_long_stretches_and_one_by_one_come_to_the_same(groups: list[Heard]) -> None:
     compare(groups)
@@ -193,7 +193,7 @@ def _apart(events: Iterable[LedgerEvent | Event], live: Container[str]) -> set[t
     }
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(streams())
 def test_a_replay_gives_the_same_alarms_byte_for_byte(groups: list[Heard]) -> None:
     first, second = play(groups), play(groups)
@@ -201,7 +201,7 @@ def test_a_replay_gives_the_same_alarms_byte_for_byte(groups: list[Heard]) -> No
     assert second.decisions.rows("alarm") == first.decisions.rows("alarm")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(streams(), st.integers(0, 11))
 def test_a_restart_in_between_changes_nothing(groups: list[Heard], at: int) -> None:
     whole, broken = play(groups), World(a_plant(RULES))
@@ -213,7 +213,7 @@ def test_a_restart_in_between_changes_nothing(groups: list[Heard], at: int) -> N
     assert broken.live.conditions(SITE) == whole.live.conditions(SITE)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(streams(), st.data())
 def test_groups_judged_again_after_a_kill_write_nothing_twice(
     groups: list[Heard], data: st.DataObject

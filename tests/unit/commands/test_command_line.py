@@ -171,8 +171,6 @@ def test_a_scenario_prints_its_verdict(capsys: pytest.CaptureFixture[str]) -> No
         6,
     )
     assert all(row["ok"] for row in verdict["seen"])
-    assert main.main(["simulate", "run", "camera-without-media"]) == 0
-    assert said(capsys).startswith("yes  camera-without-media")
 
 
 def test_a_check_of_a_folder_reads_its_own_endpoints(

@@ -36,6 +36,7 @@ async def polling(line: Line, reader: PointReader, clock: SteppedClock) -> Async
         await asyncio.gather(task, return_exceptions=True)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("dead", ["line", "device"])
 async def test_what_is_lost_is_tried_for_ever_ever_more_seldom_but_once_per_longest_back_off(
     dead: str, caplog: pytest.LogCaptureFixture

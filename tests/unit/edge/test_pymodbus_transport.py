@@ -31,7 +31,7 @@ from tests.unit.edge.rows import device, line, register_point
 from tests.waiting import until
 
 Answer = Callable[[bytes], bytes | None]
-FUZZED_FRAMES = 4000
+FUZZED_FRAMES = 2000
 
 
 @asynccontextmanager
@@ -231,6 +231,7 @@ def believable(request: bytes, answer: bytes) -> bool:
     )
 
 
+@pytest.mark.usefixtures("unmeasured")
 async def test_fuzzed_answers_never_crash_never_pass_for_values_and_only_reads_are_sent() -> None:
     rng = random.Random(20251124)  # noqa: S311  a repeatable fuzz, no secret
     suspicious: list[bool] = []
