@@ -111,11 +111,11 @@ async def _ours(ports: Sequence[int]) -> float:
 
 
 async def _bare(ports: Sequence[int]) -> float:
-    count = 0
+    count, going = 0, True
 
     async def loop(client: AsyncModbusTcpClient) -> None:
         nonlocal count
-        while True:
+        while going:  # Python 3.11's wait_for, in pymodbus, may swallow a cancel
             await client.read_holding_registers(0, count=WORDS, device_id=1)
             count += 1
 
@@ -129,7 +129,8 @@ async def _bare(ports: Sequence[int]) -> float:
         await asyncio.sleep(ROUND_S)
         return (count - before) / (time.perf_counter() - begun)
     finally:
-        await _cancelled(tasks)
+        going = False
+        await asyncio.gather(*tasks, return_exceptions=True)
         for client in clients:
             client.close()
 
