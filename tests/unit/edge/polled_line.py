@@ -142,8 +142,10 @@ FAST = tuple(name for name in ALL if not name.endswith("hourly"))
 
 
 @asynccontextmanager
-async def polled(line: Line, rows: Sequence[Point] = ()) -> AsyncIterator[PolledLine]:
-    """Polls the line until left; then nothing of it may be left."""
+async def polled(
+    line: Line, rows: Sequence[Point] = (), name: str = "polling"
+) -> AsyncIterator[PolledLine]:
+    """Polls the line until left, in a task of this name; then nothing of it may be left."""
     clock = ScaledClock()
     reader = ModbusReader(PymodbusTransport(line), lambda _: ModbusLimits(), clock, line)
     watched = Watched(reader, clock)
@@ -151,7 +153,7 @@ async def polled(line: Line, rows: Sequence[Point] = ()) -> AsyncIterator[Polled
     polled = PolledLine(
         Poller(site, line.id, watched, clock, np.random.default_rng(5)), watched, clock
     )
-    task = asyncio.ensure_future(polled.poller.run(polled.told.extend))
+    task = asyncio.create_task(polled.poller.run(polled.told.extend), name=name)
     try:
         yield polled
     finally:
@@ -164,10 +166,16 @@ async def polled(line: Line, rows: Sequence[Point] = ()) -> AsyncIterator[Polled
 
 @asynccontextmanager
 async def proxied() -> AsyncIterator[FaultProxy]:
-    """An honest server behind a proxy; afterwards as many descriptors and tasks as before."""
-    before = descriptors(), len(asyncio.all_tasks())
+    """An honest server behind a proxy."""
     async with RecordingServer(honest).running() as server, FaultProxy(server.port).running() as it:
         yield it
+
+
+@asynccontextmanager
+async def nothing_left() -> AsyncIterator[None]:
+    """Afterwards as many descriptors and tasks as before."""
+    before = descriptors(), len(asyncio.all_tasks())
+    yield
     await until(lambda: descriptors() <= before[0] and len(asyncio.all_tasks()) <= before[1])
 
 
@@ -176,11 +184,27 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def said(caplog: pytest.LogCaptureFixture) -> dict[str, list[str]]:
-    """What the poller logged, by who it is of: the words behind the name without figures."""
+AT_ONCE = 4
+"""Lines that fail beside each other in one loop: such rows wait for time-outs, not for the machine."""
+
+
+def batches(names: Sequence[str]) -> list[Sequence[str]]:
+    """So many at once that the loop keeps their time."""
+    return [names[i : i + AT_ONCE] for i in range(0, len(names), AT_ONCE)]
+
+
+def note_tasks(record: logging.LogRecord) -> bool:
+    """As a filter of a log's handler: keeps which task said it (a record has no `taskName` before 3.12)."""
+    task = asyncio.current_task()
+    record.taskName = task.get_name() if task else None
+    return True
+
+
+def said(caplog: pytest.LogCaptureFixture, by: str = "") -> dict[str, list[str]]:
+    """What the poller (of one task) logged, by who it is of: the words behind the name."""
     found: dict[str, list[str]] = {}
     for record in caplog.records:
-        if record.name == "edge.poller":
+        if record.name == "edge.poller" and by in ("", record.taskName):
             assert record.levelno == logging.WARNING, record
             who = re.match(r"(line|device) \S+", text := record.getMessage())
             assert who, text

@@ -1,7 +1,7 @@
 """The recovery contract (docs/recovery.md), row by row: the real poller and transport against a network that fails."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -21,8 +21,11 @@ from tests.unit.edge.polled_line import (
     TIMEOUT_S,
     WAIT_S,
     PolledLine,
+    batches,
     descriptors,
     honest,
+    note_tasks,
+    nothing_left,
     points,
     polled,
     proxied,
@@ -96,12 +99,32 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("name", ROWS)
+FROM_THE_START = ("refused", "silent", "wrong function", "exception 2", "exception 4")
+
+
+Play = Callable[[Row, FaultProxy, PolledLine], Awaitable[None]]
+
+
+async def play_all(names: Sequence[str], play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    """Each row on a line and a device of its own, at once; what is said is of its own line alone."""
+
+    async def played(name: str) -> None:
+        async with proxied() as proxy, polled(at(proxy), name=name) as it:
+            await play(ROWS[name], proxy, it)
+
+    caplog.handler.addFilter(note_tasks)
+    async with nothing_left(), asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(played(name), name=f"the row {name}")
+    for name in names:
+        assert_said_once(said(caplog, by=name), ROWS[name])
+
+
+@pytest.mark.parametrize("names", batches([*ROWS]), ids=", ".join)
 async def test_a_fault_is_told_with_its_reason_and_gone_within_one_back_off(
-    name: str, caplog: pytest.LogCaptureFixture
+    names: Sequence[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    row = ROWS[name]
-    async with proxied() as proxy, polled(at(proxy)) as it:
+    async def play(row: Row, proxy: FaultProxy, it: PolledLine) -> None:
         await it.until_each(ALL, "good")
         await proxy.inflict(row.fault)
         told = await it.until_each(FAST, row.reason)
@@ -109,23 +132,22 @@ async def test_a_fault_is_told_with_its_reason_and_gone_within_one_back_off(
         await it.until_each(FAST, row.reason)
         assert reasons(it, told) == {row.reason}
         await assert_back(it, proxy, FAST if row.reason in ANSWERS else ALL)
-    assert_said_once(caplog, row)
+
+    await play_all(names, play, caplog)
 
 
-@pytest.mark.parametrize(
-    "name", ["refused", "silent", "wrong function", "exception 2", "exception 4"]
-)
+@pytest.mark.parametrize("names", batches(FROM_THE_START), ids=", ".join)
 async def test_a_fault_from_the_start_on_keeps_not_even_hourly_points_longer_than_one_back_off(
-    name: str, caplog: pytest.LogCaptureFixture
+    names: Sequence[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    row = ROWS[name]
-    async with proxied() as proxy, polled(at(proxy)) as it:
+    async def play(row: Row, proxy: FaultProxy, it: PolledLine) -> None:
         await proxy.inflict(row.fault)
         told = await it.until_each(ALL, row.reason)
         await it.until_each(FAST, row.reason)
         assert reasons(it, told) == {row.reason}
         await assert_back(it, proxy, ALL)
-    assert_said_once(caplog, row)
+
+    await play_all(names, play, caplog)
 
 
 async def assert_back(it: PolledLine, proxy: FaultProxy, names: Sequence[str]) -> None:
@@ -138,9 +160,8 @@ async def assert_back(it: PolledLine, proxy: FaultProxy, names: Sequence[str]) -
     assert not it.poller.stats.lost
 
 
-def assert_said_once(caplog: pytest.LogCaptureFixture, row: Row) -> None:
+def assert_said_once(lines: dict[str, list[str]], row: Row) -> None:
     """One line when lost, one when back, and of nobody else (but of who was lost on the way)."""
-    lines = said(caplog)
     assert set(row.lost) <= set(lines)
     assert set(lines) == set(row.lost) or row.before
     for lost, back in lines.values():
@@ -159,7 +180,7 @@ def at(proxy: FaultProxy) -> Line:
 
 
 async def test_answers_in_fragments_are_no_fault(caplog: pytest.LogCaptureFixture) -> None:
-    async with proxied() as proxy, polled(at(proxy)) as it:
+    async with nothing_left(), proxied() as proxy, polled(at(proxy)) as it:
         await proxy.inflict(Fault(fault_proxy.byte_by_byte(0.001)))
         told = await it.until_each(ALL, "good")
         await it.until_each(FAST, "good")
@@ -171,7 +192,7 @@ async def test_answers_in_fragments_are_no_fault(caplog: pytest.LogCaptureFixtur
 async def test_a_device_that_restarts_is_lost_refuses_and_is_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with proxied() as proxy, polled(at(proxy)) as it:
+    async with nothing_left(), proxied() as proxy, polled(at(proxy)) as it:
         await it.until_each(ALL, "good")
         await proxy.inflict(Fault(door="shut"))
         await it.until_each(FAST, "link_down")
@@ -189,7 +210,7 @@ async def test_registers_that_are_refused_while_a_device_starts_rest_no_longer_t
         far = request[8:10] == (500).to_bytes(2, "big")
         return fault_proxy.exception(2)(request, answer) if far else [(0.0, answer)]
 
-    async with proxied() as proxy, polled(at(proxy)) as it:
+    async with nothing_left(), proxied() as proxy, polled(at(proxy)) as it:
         await proxy.inflict(Fault(starting))
         await it.until_each([name for name in FAST if name.endswith("far")], "device_refused")
         await proxy.inflict(HONEST)
@@ -206,7 +227,7 @@ async def test_one_silent_device_costs_the_others_one_timeout_per_back_off(
     def half_dead(request: bytes, answer: bytes) -> Iterable[Piece]:
         return [(0.0, answer)] if request[6] == 1 else []
 
-    async with proxied() as proxy, polled(at(proxy)) as it:
+    async with nothing_left(), proxied() as proxy, polled(at(proxy)) as it:
         await it.until_each(ALL, "good")
         await proxy.inflict(Fault(half_dead))
         told = await it.until_each(["two/near", "two/far"], "no_answer")
@@ -231,7 +252,7 @@ async def test_a_line_is_not_back_because_a_read_of_facts_has_no_reading_to_say_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rows = [*points(), register_point("serial", 20, "string", words=2, device="one", period_s=60)]
-    async with proxied() as proxy, polled(at(proxy), rows) as it:
+    async with nothing_left(), proxied() as proxy, polled(at(proxy), rows) as it:
         await it.until_each(ALL, "good")
         await proxy.inflict(Fault(door="shut"))
         await it.until_each(FAST, "link_down")
@@ -255,7 +276,7 @@ async def test_a_name_is_asked_anew_for_every_connection(
 
     original = loop.getaddrinfo
     monkeypatch.setattr(loop, "getaddrinfo", resolve)
-    async with proxied() as proxy, RecordingServer(honest).running() as server:
+    async with nothing_left(), proxied() as proxy, RecordingServer(honest).running() as server:
         named = replace(at(proxy), host="pump-room")
         moved = FaultProxy(server.port, proxy.port, host="127.0.0.2")
         async with moved.running(), polled(named) as it:
@@ -279,7 +300,7 @@ async def test_a_name_that_is_not_known_is_a_link_that_is_down() -> None:
 
 @pytest.mark.parametrize("fault", [HONEST, Fault(alter=None), Fault(door="slammed", alter=None)])
 async def test_a_thousand_reconnects_leave_nothing_behind(fault: Fault) -> None:
-    async with proxied() as proxy:
+    async with nothing_left(), proxied() as proxy:
         await proxy.inflict(fault)
         transport, tasks = (
             PymodbusTransport(replace(at(proxy), timeout_s=WAIT_S)),

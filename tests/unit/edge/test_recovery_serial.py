@@ -1,6 +1,7 @@
 """The recovery contract (docs/recovery.md) on a serial bus: unplugged, babbling, and one dead device among others."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from tests.unit.edge.polled_line import (
     FAST,
     TIMEOUT_S,
     PolledLine,
+    batches,
     descriptors,
+    note_tasks,
     polled,
     said,
 )
@@ -89,32 +92,41 @@ def refusal(request: bytes) -> bytes:
     return sealed(bytes((request[0], request[1] | 0x80, 4)))
 
 
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        (silence, "no_answer"),
-        (cut, "no_answer"),
-        (wrong_crc, "no_answer"),
-        (other_unit, "no_answer"),
-        (noise, "no_answer"),
-        (too_short, "undecodable"),
-        (refusal, "device_refused"),
-    ],
-)
+ROWS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "silence": (silence, "no_answer"),
+    "cut": (cut, "no_answer"),
+    "wrong crc": (wrong_crc, "no_answer"),
+    "other unit": (other_unit, "no_answer"),
+    "noise": (noise, "no_answer"),
+    "too short": (too_short, "undecodable"),
+    "refusal": (refusal, "device_refused"),
+}
+
+
+@pytest.mark.parametrize("names", batches([*ROWS]), ids=", ".join)
 async def test_a_fault_on_a_bus_is_told_with_its_reason_and_gone_within_one_back_off(
-    answer: Callable[[bytes], bytes], reason: str, caplog: pytest.LogCaptureFixture
+    names: Sequence[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with SerialBus(QUICK).running() as bus, polled(at(bus.path)) as it:
-        await it.until_each(ALL, "good")
-        bus.answer = answer
-        told = await it.until_each(FAST, reason)
-        await it.until_tried(TRIES)
-        await it.until_each(FAST, reason)
-        assert {r for said in it.reasons(told).values() for r in said} == {reason}
-        bus.answer = honest_words
-        await assert_back(it)
-    lines = said(caplog)
-    assert {name: len(said) for name, said in lines.items()} == {"device one": 2, "device two": 2}
+    async def played(name: str) -> None:
+        answer, reason = ROWS[name]
+        async with SerialBus(QUICK).running() as bus, polled(at(bus.path), name=name) as it:
+            await it.until_each(ALL, "good")
+            bus.answer = answer
+            told = await it.until_each(FAST, reason)
+            await it.until_tried(TRIES)
+            await it.until_each(FAST, reason)
+            assert {r for said in it.reasons(told).values() for r in said} == {reason}
+            bus.answer = honest_words
+            await assert_back(it)
+
+    caplog.handler.addFilter(note_tasks)
+    async with asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(played(name), name=f"the row {name}")
+    for name in names:
+        lines = said(caplog, by=name)
+        lost_and_back = {"device one": 2, "device two": 2}
+        assert {who: len(words) for who, words in lines.items()} == lost_and_back
 
 
 async def test_one_dead_device_costs_its_bus_one_timeout_per_back_off() -> None:
