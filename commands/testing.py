@@ -65,8 +65,6 @@ def _bring_parts() -> None:
 
 def _coverage() -> int:
     report = [sys.executable, "-m", "coverage", "report"]
-    combine = [sys.executable, "-m", "coverage", "combine", "-q", "--append"]
-    subprocess.run(combine, cwd=ROOT, check=False, capture_output=True)
     whole = subprocess.run([*report, "--format=total"], cwd=ROOT, check=False, capture_output=True, text=True)  # fmt: skip
     print(f"branch coverage {whole.stdout.strip()} % (at least 90)", flush=True)
     if whole.returncode:

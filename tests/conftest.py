@@ -70,11 +70,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Without coverage, in the processes it starts too: it makes long runs of many seeds or hours four
-    times as long; shorter ones show as much.
-    """
-    monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "")
+def unmeasured() -> Iterator[None]:
+    """Without coverage: it makes long runs of many seeds or hours four times as long; shorter ones show as much."""
     tracer = sys.gettrace()
     sys.settrace(None)
     yield

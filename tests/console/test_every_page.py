@@ -1,7 +1,6 @@
 """Every page, at a desk and on a phone, in both languages: for everybody, quiet, and in its bounds."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
 
 import pytest
 from playwright.sync_api import Page
@@ -9,7 +8,8 @@ from playwright.sync_api import Page
 from commands.shooting import DESK, LANGUAGES, PHONE, Look, settle
 from tests.console.conftest import Visits
 
-LOOKS = [Look(screen, language) for screen, language in product((DESK, PHONE), LANGUAGES)]
+LOOKS = [Look(screen, language) for screen, language in zip((DESK, PHONE), LANGUAGES, strict=True)]
+"""Each screen and each language once; widths are measured below in all four."""
 NIGHTS = [Look(screen, "en", "night") for screen in (DESK, PHONE)]
 BY_NIGHT = ("overview", "asset", "alarm", "order")
 GRAVE = ("serious", "critical")

@@ -30,6 +30,7 @@ def test_the_same_seed_gives_the_same_run() -> None:
     assert run_scenario(scenario, riverside(), 3) == run_scenario(scenario, riverside(), 3)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_scenario_that_does_not_come_true_fails() -> None:
     """The judge can say no: the pump's alarm is expected where the pit floods."""
     wrong = read_scenario(FOLDER / "standby-takes-over.toml", riverside())

@@ -23,8 +23,6 @@ pytestmark = pytest.mark.system
 
 
 def steward(*words: str, **variables: str) -> subprocess.Popen[str]:
-    """Without coverage (`unmeasured` in tests/conftest.py says why): what it does in time is looked at."""
-    variables["COVERAGE_PROCESS_CONFIG"] = ""
     return subprocess.Popen(
         [sys.executable, "steward.py", *words], cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **variables},  # noqa: TID251  # a child gets what we have

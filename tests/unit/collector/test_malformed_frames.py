@@ -123,8 +123,9 @@ async def test_what_no_broker_sends_stops_nothing(
     name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "RECONNECT_S_MIN", 0.01)
-    monkeypatch.setattr(module, "ANSWER_S_MAX", 1.0)
     place, odd, outcome = FRAMES[name]
+    if outcome == LEFT:  # by some for want of an answer; else a stall of the machine is no loss
+        monkeypatch.setattr(module, "ANSWER_S_MAX", 2.0)
     async with broker(place, odd) as (made, source):
         got: list[bytes] = []
 

@@ -204,7 +204,7 @@ def said(caplog: pytest.LogCaptureFixture, by: str = "") -> dict[str, list[str]]
     """What the poller (of one task) logged, by who it is of: the words behind the name."""
     found: dict[str, list[str]] = {}
     for record in caplog.records:
-        if record.name == "edge.poller" and by in ("", record.taskName):
+        if record.name == "edge.poller" and by in ("", getattr(record, "taskName", "")):
             assert record.levelno == logging.WARNING, record
             who = re.match(r"(line|device) \S+", text := record.getMessage())
             assert who, text
