@@ -2,15 +2,19 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 from fastapi import FastAPI
+from starlette.datastructures import State
 
 from api.app import build_app
 from api.auth import ArgonHasher
-from api.services import Services
+from api.services import STATIC, Services
 from collector.adapters.memory_store import MemoryStore
 from config.clock import ScaledClock
 from tests.unit.api.desks import DeskSite
@@ -20,6 +24,19 @@ PASSWORD = "correct horse battery"  # noqa: S105  # of a test
 ROLES = ("viewer", "operator", "technician", "planner", "supervisor", "manager", "admin")
 CHEAP = ArgonHasher(time_cost=1, memory_kib=32)
 BASE = f"/api/v1/sites/{SITE}"
+
+
+@cache
+def _routes() -> FastAPI:
+    """Making the routes' schemas takes half a second: once in a process."""
+    return build_app(cast(Services, SimpleNamespace(static=STATIC)))
+
+
+def _app_on(services: Services) -> FastAPI:
+    """An application of its own, with the routes that all share."""
+    app = copy(_routes())
+    app.state = State({"services": services})
+    return app
 
 
 @dataclass
@@ -39,7 +56,7 @@ class Web:
             desk=self.site.desk, store=self.store, clock=self.site.clock,
             wall=ScaledClock(factor=100.0), hasher=CHEAP, **self.more,
         )  # fmt: skip
-        self.app = build_app(self.services)
+        self.app = build_app(self.services) if self.more else _app_on(self.services)
 
     def client(self, token: str = "") -> httpx.AsyncClient:
         """Somebody with a token, or nobody."""
