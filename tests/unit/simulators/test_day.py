@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from config.load import load_plant
 from config.plant import Plant
 from config.profile import ModbusLimits, Register
@@ -33,6 +35,7 @@ def test_the_first_ten_minutes_hold_a_fault_its_repair_and_a_changeover_that_bot
     assert 10 * 60 / 5 < seen["run"].count(1.0) <= 12 * 60 / 5
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_every_fault_of_a_day_is_possible_and_is_repaired() -> None:
     plant = load_plant(RIVERSIDE)
     steps = honest_faults(plant, 5, START)
@@ -61,6 +64,7 @@ def test_without_booster_sets_something_else_fails_first() -> None:
     assert honest_faults(small(("x", "modbus", "x", "x", "1")), 1, START) == ()
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_quiet_hour_of_the_real_plant_stays_within_what_its_profiles_expect() -> None:
     plant = load_plant(RIVERSIDE)
     estate = Estate(plant, 11)

@@ -291,6 +291,7 @@ def test_no_two_rows_share_an_instant_at_any_speed(tmp_path: Path) -> None:
     assert player.lasts_s == 0.002
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.skipif(not SKAB.exists(), reason="the SKAB recordings are not beside this checkout")
 def test_each_skab_file_is_said_to_the_last_bit() -> None:
     files = sorted(SKAB.glob("*/*.csv"))
