@@ -1,5 +1,6 @@
 """The store's twin: dictionaries, the same promises."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,27 +13,49 @@ Reading = tuple[float, int]
 
 
 @dataclass(slots=True)
+class _Series:
+    """The readings of one series by time, whose order is made anew only where times were added."""
+
+    table: dict[int, Reading] = field(default_factory=dict)
+    order: list[int] = field(default_factory=list)
+
+    def times(self) -> list[int]:
+        if len(self.order) != len(self.table):
+            self.order = sorted(self.table)
+        return self.order
+
+    def between(self, start: int, end: int) -> list[int]:
+        times = self.times()
+        return times[bisect_left(times, start) : bisect_left(times, end)]
+
+    def delete_before(self, time: int) -> None:
+        for old in self.times()[: bisect_left(self.times(), time)]:
+            del self.table[old]
+        self.order = sorted(self.table)
+
+
+@dataclass(slots=True)
 class MemoryStore:
     """`ReadingStore` in memory. Set `unavailable` to a reason and every verb raises `Unavailable`."""
 
     unavailable: str = ""
-    _series: dict[SeriesKey, dict[int, Reading]] = field(default_factory=dict)
-    _of_point: dict[tuple[str, str], list[dict[int, Reading]]] = field(default_factory=dict)
+    _series: dict[SeriesKey, _Series] = field(default_factory=dict)
+    _of_point: dict[tuple[str, str], list[_Series]] = field(default_factory=dict)
     _cursor: int = 0
 
     def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
         """Keep batches and cursor together."""
         self._check()
         for batch in batches:
-            tables = [self._table(key) for key in batch.keys]
+            tables = [self._of(key).table for key in batch.keys]
             columns = (batch.key, batch.time, batch.value, batch.quality)
             for key, time, value, quality in zip(*(c.tolist() for c in columns), strict=True):
                 tables[key][time] = (value, quality)
         self._cursor = cursor
 
-    def _table(self, key: SeriesKey) -> dict[int, Reading]:
+    def _of(self, key: SeriesKey) -> _Series:
         if key not in self._series:
-            self._series[key] = {}
+            self._series[key] = _Series()
             self._of_point.setdefault((key.site, key.point), []).append(self._series[key])
         return self._series[key]
 
@@ -44,19 +67,18 @@ class MemoryStore:
         self._check()
         found: dict[str, tuple[int, float, int]] = {}
         for point in points:
-            for table in self._of_point.get((site, point), []):
-                newest = max(table, default=None)
-                if newest is not None and (point not in found or newest >= found[point][0]):
-                    found[point] = (newest, *table[newest])
+            for series in self._of_point.get((site, point), []):
+                times = series.times()
+                if times and (point not in found or times[-1] >= found[point][0]):
+                    found[point] = (times[-1], *series.table[times[-1]])
         return found
 
     def raw(self, site: str, point: str, start: int, end: int) -> Raw:
         self._check()
         rows = sorted(
-            (time, number, *reading)
-            for number, table in enumerate(self._of_point.get((site, point), []))
-            for time, reading in table.items()
-            if start <= time < end
+            (time, number, *series.table[time])
+            for number, series in enumerate(self._of_point.get((site, point), []))
+            for time in series.between(start, end)
         )
         return Raw(
             np.array([row[0] for row in rows], np.int64),
@@ -69,13 +91,12 @@ class MemoryStore:
 
     def delete_before(self, time: int) -> None:
         self._check()
-        for table in self._series.values():
-            for old in [at for at in table if at < time]:
-                del table[old]
+        for series in self._series.values():
+            series.delete_before(time)
 
     def count(self) -> int:
         self._check()
-        return sum(len(table) for table in self._series.values())
+        return sum(len(series.table) for series in self._series.values())
 
     def close(self) -> None:
         """Nothing to give back; what was kept stays, as on a disk."""
