@@ -82,7 +82,7 @@ def parse_answer(function: int, count: int, frame: bytes) -> list[int]:
     if len(frame) == 2 and frame[0] == function | 0x80:
         raise Refused(frame[1])
     size = (count + 7) // 8 if function <= 2 else 2 * count
-    if frame[:2] != bytes((function, size)) or len(frame) != size + 2:
+    if len(frame) != size + 2 or frame[0] != function or frame[1] != size:
         raise Garbled(f"an answer to function {function} for {count} began with {frame[:8].hex()}")
     if function <= 2:
         return [frame[2 + i // 8] >> i % 8 & 1 for i in range(count)]
@@ -115,6 +115,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[bytes] | None = None
         self._unit = self._number = 0
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     async def ask(self, unit: int, number: int, pdu: bytes, timeout_s: float) -> bytes:
         """The answer to this request, function code first.
@@ -127,13 +129,15 @@ class _Connection(asyncio.Protocol):
         if self.lost or self._transport is None:
             raise LinkDown("the connection was closed")
         self._unit, self._number, self.received = unit, number, b""
-        self._waiting = waiting = self._loop.create_future()
-        timer = self._loop.call_later(timeout_s, self._end, None)
+        waiting: asyncio.Future[bytes] = self._loop.create_future()
+        self._waiting = waiting
+        self._deadline = self._loop.time() + timeout_s
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_the_time)
         self._transport.write(self._framer.encode(pdu, unit, number))
         try:
             return await waiting
         finally:
-            timer.cancel()
             self._waiting = None
 
     def abort(self) -> None:
@@ -150,6 +154,8 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop, once; `exc` says nothing that a person could act on."""
         self.lost = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._end(LinkDown("the connection was closed"))
 
     def data_received(self, data: bytes) -> None:
@@ -173,10 +179,20 @@ class _Connection(asyncio.Protocol):
         elif self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(pdu)
 
-    def _end(self, error: Exception | None) -> None:
-        """The request on its way, if any, ends so; None: it took too long."""
+    def _look_at_the_time(self) -> None:
+        """One timer goes from deadline to deadline: setting one per request would cost as much as a frame."""
+        self._timer = None
+        if self._waiting is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_the_time)
+        else:
+            self._end(NoAnswer(_heard_instead(self.received)))
+
+    def _end(self, error: Exception) -> None:
+        """The request on its way, if any, ends so."""
         if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(error or NoAnswer(_heard_instead(self.received)))
+            self._waiting.set_exception(error)
 
 
 class PymodbusTransport:
@@ -222,7 +238,7 @@ class PymodbusTransport:
                 function, count, await connection.ask(unit, self._number, pdu, timeout_s)
             )
         except Refused:
-            self._heard(connection)
+            connection.answered, self._silences = True, 0
             raise
         except NoAnswer:
             await self._silent(unit, connection)
@@ -231,8 +247,9 @@ class PymodbusTransport:
             await self.close()
             raise
         finally:
-            self._quiet_since = asyncio.get_running_loop().time()
-        self._heard(connection)
+            if self._line.serial:
+                self._quiet_since = asyncio.get_running_loop().time()
+        connection.answered, self._silences = True, 0
         return words
 
     async def close(self) -> None:
@@ -250,11 +267,8 @@ class PymodbusTransport:
         at = max(self._quiet_since + self._gap_s, self._asked_again_at.pop(unit, 0.0))
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, at - loop.time() - TIMER_STEP_S))
-        while loop.time() < at:
+        while loop.time() < at:  # noqa: ASYNC110  for less than a timer's step
             await asyncio.sleep(0)
-
-    def _heard(self, connection: _Connection) -> None:
-        connection.answered, self._silences = True, 0
 
     async def _silent(self, unit: int, connection: _Connection) -> None:
         self._silences += 1
