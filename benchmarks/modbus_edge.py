@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import resource
 import sys
@@ -102,6 +103,7 @@ async def _until_input_ends(work: Any, reads: Any) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)  # of its broker, which is not there
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plant", type=Path)
     parser.add_argument("--bare", nargs="*", type=int)

@@ -7,7 +7,7 @@ from typing import Final
 
 from config.clock import Clock
 from config.plant import Device, Line, Point
-from config.profile import ModbusLimits
+from config.profile import ModbusLimits, Table
 from edge.bus_time import link_cost
 from edge.modbus_transport import Garbled, LinkDown, ModbusTransport, NoAnswer, Refused
 from edge.ports import PointReading, ReadResult
@@ -57,9 +57,9 @@ class _Block:
 
 @dataclass(slots=True)
 class _Outcome:
-    """What one read has given so far, by point: its reading, its words where they wait for an exponent, or its text."""
+    """What one read has given so far: readings, words that wait for an exponent, texts by point, reasons by point."""
 
-    read: dict[str, PointReading] = field(default_factory=dict)
+    read: list[PointReading] = field(default_factory=list)
     scaled: list[tuple[Point, Sequence[int], int]] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     answered: bool = False
@@ -179,35 +179,36 @@ class ModbusReader:
     async def _ask(self, device: Device, block: _Block, outcome: _Outcome) -> bool:
         """Send one request, halved as far as needed; True if every point of it has words."""
         try:
-            words: Sequence[int] = await self._send(device, block.request)
+            words: Sequence[int] = (
+                await self._send(device, block.request)
+                if self._limits_of(device.profile).pause_s
+                else await self._transport.request(*_asked(device, block.request))
+            )
         except Refused as refusal:
             return await self._after_refusal(device, block.request, refusal, outcome)
         except Garbled as error:
             outcome.detail = str(error)
             words = ()
-        now, outcome.answered = self._clock.now(), True
+        now, outcome.answered, read = self._clock.now(), True, outcome.read
         if len(words) != block.request.count:
             numbers = (p for p in block.request.points if register_of(p).type != "string")
-            outcome.read |= {p.id: PointReading(p.id, None, UNDECODABLE, now) for p in numbers}
+            read += [PointReading(point.id, None, UNDECODABLE, now) for point in numbers]
             return False
-        read = outcome.read
         for point, place, decoded in block.rows:
-            read[point] = PointReading(point, *decoded(words, place, 1.0), now)
+            value, quality = decoded(words, place, 1.0)
+            read.append(PointReading(point, value, quality, now))
         if block.others:
             _keep_others(block, words, now, outcome)
         return True
 
     async def _send(self, device: Device, request: ReadRequest) -> list[int]:
-        pause_s = self._limits_of(device.profile).pause_s
-        if pause_s:
-            await self._clock.sleep_until(self._not_before)
+        """With the pause that the device wants after each."""
+        await self._clock.sleep_until(self._not_before)
         try:
-            return await self._transport.request(
-                int(device.unit or 1), request.table, request.address, request.count
-            )
+            return await self._transport.request(*_asked(device, request))
         finally:
-            if pause_s:
-                self._not_before = self._clock.monotonic() + pause_s
+            pause_s = self._limits_of(device.profile).pause_s
+            self._not_before = self._clock.monotonic() + pause_s
 
     async def _after_refusal(
         self, device: Device, request: ReadRequest, refusal: Refused, outcome: _Outcome
@@ -265,17 +266,24 @@ class ModbusReader:
 
     def _result(self, points: Sequence[Point], outcome: _Outcome) -> ReadResult:
         read = outcome.read
-        for point, words, time in outcome.scaled:
-            read[point.id] = PointReading(point.id, *_scaled(point, words, points, read), time)
+        if outcome.scaled:
+            powers = {reading.point: reading for reading in read}
+            for point, words, time in outcome.scaled:
+                value, quality = _scaled(point, words, points, powers)
+                read.append(PointReading(point.id, value, quality, time))
         if len(read) < len(points):
-            now = self._clock.now()
+            known, now = {reading.point for reading in read}, self._clock.now()
             for point in points:
-                if point.id not in read and register_of(point).type != "string":
+                if point.id not in known and register_of(point).type != "string":
                     quality, time = outcome.bad.get(point.id, (outcome.rest, now))
-                    read[point.id] = PointReading(point.id, None, quality, time)
-        result = ReadResult([*read.values()], outcome.lost, outcome.detail, outcome.facts)
+                    read.append(PointReading(point.id, None, quality, time))
+        result = ReadResult(read, outcome.lost, outcome.detail, outcome.facts)
         result.line_lost = outcome.line_lost
         return result
+
+
+def _asked(device: Device, request: ReadRequest) -> tuple[int, Table, int, int]:
+    return int(device.unit or 1), request.table, request.address, request.count
 
 
 def _block(request: ReadRequest) -> _Block:
@@ -300,12 +308,12 @@ def _keep_others(block: _Block, words: Sequence[int], now: int, outcome: _Outcom
 
 
 def _scaled(
-    point: Point, words: Sequence[int], points: Sequence[Point], read: Mapping[str, PointReading]
+    point: Point, words: Sequence[int], points: Sequence[Point], powers: Mapping[str, PointReading]
 ) -> Decoded:
     exponent = exponent_of(point, points)
-    if exponent is None or exponent.id not in read:
+    if exponent is None or exponent.id not in powers:
         return None, UNDECODABLE
-    power = read[exponent.id]
+    power = powers[exponent.id]
     return decode(point, words, int(power.value)) if power.value is not None else (None, power.quality)  # fmt: skip
 
 

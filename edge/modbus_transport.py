@@ -110,6 +110,8 @@ class _Connection(asyncio.Protocol):
         """Whether any device ever answered by it."""
         self.received = b""
         """What came since the last request and is no whole frame."""
+        self.quiet_since = 0.0
+        """When the last byte came or the last request began, in the loop's seconds."""
         self._loop = asyncio.get_running_loop()
         self._framer = framer
         self._transport: asyncio.Transport | None = None
@@ -131,7 +133,8 @@ class _Connection(asyncio.Protocol):
         self._unit, self._number, self.received = unit, number, b""
         waiting: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting = waiting
-        self._deadline = self._loop.time() + timeout_s
+        self.quiet_since = self._loop.time()
+        self._deadline = self.quiet_since + timeout_s
         if self._timer is None:
             self._timer = self._loop.call_at(self._deadline, self._look_at_the_time)
         self._transport.write(self._framer.encode(pdu, unit, number))
@@ -160,6 +163,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop with whatever came."""
+        self.quiet_since = self._loop.time()
         if self._waiting is None:
             return
         self.received += data
@@ -247,8 +251,7 @@ class PymodbusTransport:
             await self.close()
             raise
         finally:
-            if self._line.serial:
-                self._quiet_since = asyncio.get_running_loop().time()
+            self._quiet_since = connection.quiet_since
         connection.answered, self._silences = True, 0
         return words
 

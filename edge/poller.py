@@ -145,8 +145,9 @@ class Poller:
         self._stagger()
         try:
             while self._tasks:
-                at, task, retry = self._next()
-                if at > self._clock.monotonic() and not await self._slept_until(at):
+                now = self._clock.monotonic()
+                at, task, retry = self._next(now)
+                if at > now and not await self._slept_until(at):
                     continue
                 try:
                     await self._turn(task, sink, retry=retry)
@@ -196,9 +197,9 @@ class Poller:
             task.due = start + part * min(task.pace_s, FIRST_READS_WITHIN_S)
             task.grid = start + part * task.pace_s
 
-    def _next(self) -> tuple[float, _Task, bool]:
+    def _next(self, now: float) -> tuple[float, _Task, bool]:
         """When to begin what: of all that can begin first, what must end first. True for a retry."""
-        now, tasks = self._clock.monotonic(), self._tasks
+        tasks = self._tasks
         if len(tasks) == 1 and not self._losses:
             return max(now, tasks[0].due), tasks[0], False
         retries = list(self._retries()) if self._losses else ()
