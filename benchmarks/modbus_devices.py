@@ -5,15 +5,35 @@ Says in one line of JSON where they are, and serves until its standard input end
 
 import argparse
 import asyncio
+import itertools
 import json
+import selectors
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
+from benchmarks.running import end, line_of, started
 from config.plant import Serial
-from tests.unit.edge.serial_twin import SerialBus
+from tests.unit.edge.serial_twin import SerialBus, honest_words
+
+
+@contextmanager
+def serving(*words: str) -> Iterator[dict[str, Any]]:
+    """Where the devices are that these arguments ask for, in a process of their own."""
+    process = started("benchmarks.modbus_devices", *words)
+    try:
+        yield dict(line_of(process))
+    finally:
+        end(process)
+
+
+_words = itertools.cycle(n.to_bytes(2, "big") for n in range(1000))
 
 
 class Device(asyncio.Protocol):
-    """Answers each read at once with the same words; a dead one hears and says nothing."""
+    """Answers each read at once, with another word each time; a dead one hears and says nothing."""
 
     def __init__(self, *, dead: bool) -> None:
         self._dead = dead
@@ -35,7 +55,7 @@ class Device(asyncio.Protocol):
 def _answer(request: bytes) -> bytes:
     size = 2 * int.from_bytes(request[10:12], "big")
     head = request[:4] + (size + 3).to_bytes(2, "big") + request[6:8] + bytes((size,))
-    return head + b"\x00\x2a" * (size // 2)
+    return head + next(_words) * (size // 2)
 
 
 async def _tcp(count: int, dead: int) -> None:
@@ -49,10 +69,16 @@ async def _tcp(count: int, dead: int) -> None:
 
 
 async def _serial(baud: int) -> None:
-    bus = SerialBus(Serial(baud, "none", 2, turnaround_s=0.0))
+    answer = lru_cache(honest_words)  # a wire does not wait for Python to work out a checksum
+    bus = SerialBus(Serial(baud, "none", 2, turnaround_s=0.0), answer)
     async with bus.running():
         print(json.dumps({"path": bus.path}), flush=True)
         await asyncio.to_thread(sys.stdin.read)
+
+
+def _punctual_loop() -> asyncio.AbstractEventLoop:
+    """Its timers are exact to microseconds, as a wire is; those of epoll are late by up to a millisecond."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 
 if __name__ == "__main__":
@@ -61,4 +87,8 @@ if __name__ == "__main__":
     parser.add_argument("--dead", type=int, default=0)
     parser.add_argument("--baud", type=int, default=0)
     words = parser.parse_args()
-    asyncio.run(_tcp(words.tcp, words.dead) if words.tcp else _serial(words.baud))
+    if words.tcp:
+        asyncio.run(_tcp(words.tcp, words.dead))
+    else:
+        with asyncio.Runner(loop_factory=_punctual_loop) as runner:
+            runner.run(_serial(words.baud))

@@ -4,10 +4,13 @@ import contextlib
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from api.services import Services
 from config.plant import Plant, Secret
 from config.settings import Settings, SettingsError, read_secret
+
+if TYPE_CHECKING:  # an edge asks for passwords only, and starts without the desk
+    from api.services import Services
 
 SERVER = "collector"
 """The collector's name at the broker."""
@@ -109,7 +112,7 @@ def token_of(name: str, settings: Settings) -> str:
     return read_secret(Secret(f"token-{name}"), secrets_folder(settings))
 
 
-def owner_token_file(settings: Settings, services: Services) -> None:
+def owner_token_file(settings: Settings, services: "Services") -> None:
     """Give whoever owns the data folder a token, so that commands may ask the running server."""
     try:
         known = services.people.by_token(token_of("owner", settings))

@@ -344,12 +344,13 @@ class _Builder:
 
     def _period_s(self, device: Device, row: ProfilePoint) -> float:
         """How often the point is read; its silence must be longer."""
-        shown, path = self.files.shown_profile(device.profile), f"points.{row.id}"
-        classes = POLL_S | self.text.poll
+        path, classes = f"points.{row.id}", POLL_S | self.text.poll
         if row.poll not in classes:
+            shown = self.files.shown_profile(device.profile)
             self.mistakes.unknown(shown, f"{path}.poll", row.poll, list(classes))
         period_s = classes.get(row.poll, POLL_S["normal"])
         if message := silence_mistake(row, period_s):
+            shown = self.files.shown_profile(device.profile)
             self.mistakes.add(shown, f"{path}.longest_silence", message)
         return period_s
 

@@ -1,14 +1,13 @@
 """Reads Modbus devices: asks by plan, halves what is refused, and never sends anything but a read."""
 
 import logging
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from config.clock import Clock
 from config.plant import Device, Line, Point
-from config.profile import ModbusLimits
+from config.profile import ModbusLimits, Table
 from edge.bus_time import link_cost
 from edge.modbus_transport import Garbled, LinkDown, ModbusTransport, NoAnswer, Refused
 from edge.ports import PointReading, ReadResult
@@ -17,13 +16,16 @@ from edge.registers import (
     UNDECODABLE,
     Cut,
     Decoded,
+    Decoder,
     LinkCost,
     ReadRequest,
     decode,
     decode_text,
+    decoder,
     exponent_of,
     plan_reads,
     register_of,
+    width,
 )
 
 log = logging.getLogger(__name__)
@@ -41,11 +43,26 @@ CUTS_LAST_S: Final = 86_400.0
 PLANS_MAX: Final = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A request, and where in its answer each point stands and what its words mean there.
+
+    `others` mean nothing by their own words alone, or are texts.
+    """
+
+    request: ReadRequest
+    rows: tuple[tuple[str, int, Decoder], ...]
+    others: tuple[Point, ...]
+
+
 @dataclass(slots=True)
 class _Outcome:
-    """What one read has given so far: by point its raw words or its reason, and when it came."""
+    """What one read has given so far: readings, words that wait for an exponent, texts by point, reasons by point."""
 
-    words: dict[str, tuple[Sequence[int], int]] = field(default_factory=dict)
+    read: list[PointReading] = field(default_factory=list)
+    scaled: list[tuple[Point, Sequence[int], int]] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+    answered: bool = False
     bad: dict[str, tuple[int, int]] = field(default_factory=dict)
     cuts: list[Cut] = field(default_factory=list)
     refused: list[Point] = field(default_factory=list)
@@ -81,18 +98,19 @@ class ModbusReader:
         self._line = line
         self._rest_s = min(RETEST_S, line.backoff_s_max) if line else RETEST_S
         self._not_before = 0.0
-        self._plans: dict[tuple[str, ...], tuple[ReadRequest, ...]] = {}
+        self._plans: dict[tuple[str, ...], tuple[_Block, ...]] = {}
         self._cuts: dict[str, set[Cut]] = {}
         self._cuts_until: dict[str, float] = {}
         self._resting: dict[tuple[str, str], float] = {}
         self._refusing: dict[tuple[str, ...], int] = {}
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
-        outcome = _Outcome()
-        resting = {point.id for point in points if self._rests(device, point)}
-        asked = [point for point in points if point.id not in resting]
-        refused = (QUALITIES["device_refused"], self._clock.now())
-        outcome.bad |= dict.fromkeys(resting, refused)
+        outcome, asked = _Outcome(), points
+        if self._resting:
+            asked = [point for point in points if not self._rests(device, point)]
+            refused = (QUALITIES["device_refused"], self._clock.now())
+            resting = {point.id for point in points} - {point.id for point in asked}
+            outcome.bad |= dict.fromkeys(resting, refused)
         try:
             await self._ask_all(device, asked, outcome)
         except NoAnswer as error:
@@ -115,73 +133,81 @@ class ModbusReader:
         return self._resting.get((device.id, point.id), 0.0) > self._clock.monotonic()
 
     async def _ask_all(self, device: Device, asked: Sequence[Point], outcome: _Outcome) -> None:
-        self._forget(device.profile)
-        key = (device.id, *(point.id for point in asked))
+        if device.profile in self._cuts_until:
+            self._forget(device.profile)
+        key = (device.id, *[point.id for point in asked])
         plan = self._plan(device, key, asked)
         if key in self._refusing and not await self._test(device, key, plan, outcome):
             return
-        for request in plan:
-            await self._ask(device, request, outcome)
+        for block in plan:
+            await self._ask(device, block, outcome)
         self._learn(device, key, outcome)
 
     def _plan(
         self, device: Device, key: tuple[str, ...], asked: Sequence[Point]
-    ) -> tuple[ReadRequest, ...]:
+    ) -> tuple[_Block, ...]:
         if key not in self._plans:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
             limits = self._limits_of(device.profile)
             cuts = tuple(self._cuts.get(device.profile, ()))
             cost = link_cost(self._line, limits.pause_s) if self._line else LinkCost()
-            self._plans[key] = plan_reads(asked, limits, cost, cuts)
+            self._plans[key] = tuple(_block(r) for r in plan_reads(asked, limits, cost, cuts))
         return self._plans[key]
 
     async def _test(
-        self, device: Device, key: tuple[str, ...], plan: Sequence[ReadRequest], outcome: _Outcome
+        self, device: Device, key: tuple[str, ...], plan: Sequence[_Block], outcome: _Outcome
     ) -> bool:
         """Whether a device that refused everything answers any of the places that are tried now.
 
         Which it may never have: each read goes on where the last one ended.
         """
-        places = [(request.table, unit) for request in plan for unit in request.units]
+        places = [(block.request.table, unit) for block in plan for unit in block.request.units]
         tried = _Outcome()  # what is refused here says nothing of ranges
         for _ in range(min(TESTS_PER_READ, len(places))):
             table, unit = places[self._refusing[key] % len(places)]
             self._refusing[key] += 1
             small = ReadRequest(table, unit.first, unit.last - unit.first + 1, (unit,))
-            if await self._ask(device, small, tried):
+            if await self._ask(device, _block(small), tried):
                 return True
             outcome.detail = tried.detail
         now = self._clock.now()
-        for request in plan:
-            self._refuse(request.points, now, outcome)
+        for block in plan:
+            self._refuse(block.request.points, now, outcome)
         return False
 
-    async def _ask(self, device: Device, request: ReadRequest, outcome: _Outcome) -> bool:
+    async def _ask(self, device: Device, block: _Block, outcome: _Outcome) -> bool:
         """Send one request, halved as far as needed; True if every point of it has words."""
         try:
-            answer = await self._send(device, request)
+            words: Sequence[int] = (
+                await self._send(device, block.request)
+                if self._limits_of(device.profile).pause_s
+                else await self._transport.request(*_asked(device, block.request))
+            )
         except Refused as refusal:
-            return await self._after_refusal(device, request, refusal, outcome)
+            return await self._after_refusal(device, block.request, refusal, outcome)
         except Garbled as error:
             outcome.detail = str(error)
-            answer = []
-        now = self._clock.now()
-        complete = len(answer) == request.count
-        for point in request.points:
-            words = request.words_of(point, answer) if complete else ()
-            outcome.words[point.id] = (words, now)
-        return complete
+            words = ()
+        now, outcome.answered, read = self._clock.now(), True, outcome.read
+        if len(words) != block.request.count:
+            numbers = (p for p in block.request.points if register_of(p).type != "string")
+            read += [PointReading(point.id, None, UNDECODABLE, now) for point in numbers]
+            return False
+        for point, place, decoded in block.rows:
+            value, quality = decoded(words, place, 1.0)
+            read.append(PointReading(point, value, quality, now))
+        if block.others:
+            _keep_others(block, words, now, outcome)
+        return True
 
     async def _send(self, device: Device, request: ReadRequest) -> list[int]:
-        pause_s = self._limits_of(device.profile).pause_s
-        if pause_s:
-            await self._clock.sleep_until(self._not_before)
+        """With the pause that the device wants after each."""
+        await self._clock.sleep_until(self._not_before)
         try:
-            return await self._transport.request(
-                int(device.unit or 1), request.table, request.address, request.count
-            )
+            return await self._transport.request(*_asked(device, request))
         finally:
+            pause_s = self._limits_of(device.profile).pause_s
             self._not_before = self._clock.monotonic() + pause_s
 
     async def _after_refusal(
@@ -198,7 +224,7 @@ class ModbusReader:
                 outcome.cuts += _around(request)
             return False
         left, right = halves
-        healthy = [await self._ask(device, half, outcome) for half in (left, right)]
+        healthy = [await self._ask(device, _block(half), outcome) for half in (left, right)]
         if all(healthy):  # a hole between them, or the length, was what the device refused
             outcome.cuts.append((request.table, left.address + left.count - 1, right.address))
         return all(healthy)
@@ -208,17 +234,18 @@ class ModbusReader:
 
     def _learn(self, device: Device, key: tuple[str, ...], outcome: _Outcome) -> None:
         """Remember what was refused, unless it was everything: then it is the device, not a range."""
-        if not outcome.words:
+        if not outcome.answered:
             if outcome.refused:
                 self._refuses_all(key)
             return
         self._refusing.pop(key, None)
-        until = self._clock.monotonic() + self._rest_s
-        self._resting |= {(device.id, point.id): until for point in outcome.refused}
-        known = self._cuts.setdefault(device.profile, set())
-        self._cuts_until.setdefault(device.profile, self._clock.monotonic() + CUTS_LAST_S)
-        if new := set(outcome.cuts) - known:
-            known |= new
+        if outcome.refused:
+            until = self._clock.monotonic() + self._rest_s
+            self._resting |= {(device.id, point.id): until for point in outcome.refused}
+        known = self._cuts.get(device.profile, set())
+        if outcome.cuts and (new := set(outcome.cuts) - known):
+            self._cuts[device.profile] = known | new
+            self._cuts_until.setdefault(device.profile, self._clock.monotonic() + CUTS_LAST_S)
             self._plans.clear()
             log.warning(
                 "profile %s: device %s, now read apart: %s",
@@ -228,10 +255,9 @@ class ModbusReader:
             )
 
     def _forget(self, profile: str) -> None:
-        if self._cuts_until.get(profile, math.inf) <= self._clock.monotonic():
-            del self._cuts_until[profile]
-            if self._cuts.pop(profile):
-                self._plans.clear()
+        if self._cuts_until[profile] <= self._clock.monotonic():
+            del self._cuts_until[profile], self._cuts[profile]
+            self._plans.clear()
 
     def _refuses_all(self, key: tuple[str, ...]) -> None:
         if len(self._refusing) >= PLANS_MAX:
@@ -239,33 +265,56 @@ class ModbusReader:
         self._refusing.setdefault(key, 0)
 
     def _result(self, points: Sequence[Point], outcome: _Outcome) -> ReadResult:
-        result = ReadResult([], lost=outcome.lost, detail=outcome.detail)
+        read = outcome.read
+        if outcome.scaled:
+            powers = {reading.point: reading for reading in read}
+            for point, words, time in outcome.scaled:
+                value, quality = _scaled(point, words, points, powers)
+                read.append(PointReading(point.id, value, quality, time))
+        if len(read) < len(points):
+            known, now = {reading.point for reading in read}, self._clock.now()
+            for point in points:
+                if point.id not in known and register_of(point).type != "string":
+                    quality, time = outcome.bad.get(point.id, (outcome.rest, now))
+                    read.append(PointReading(point.id, None, quality, time))
+        result = ReadResult(read, outcome.lost, outcome.detail, outcome.facts)
         result.line_lost = outcome.line_lost
-        now = self._clock.now()
-        for point in points:
-            words, time = outcome.words.get(point.id, (None, now))
-            if register_of(point).type == "string":
-                text = decode_text(point, words) if words is not None else None
-                result.facts |= {point.id: text} if text is not None else {}
-                continue
-            if words is None:
-                quality, time = outcome.bad.get(point.id, (outcome.rest, now))
-                result.readings.append(PointReading(point.id, None, quality, time))
-                continue
-            value, quality = _decoded(point, points, outcome)
-            result.readings.append(PointReading(point.id, value, quality, time))
         return result
 
 
-def _decoded(point: Point, points: Sequence[Point], outcome: _Outcome) -> Decoded:
-    words = outcome.words[point.id][0]
-    if register_of(point).scale_from is None:
-        return decode(point, words)
+def _asked(device: Device, request: ReadRequest) -> tuple[int, Table, int, int]:
+    return int(device.unit or 1), request.table, request.address, request.count
+
+
+def _block(request: ReadRequest) -> _Block:
+    rows, others = [], []
+    for point in request.points:
+        register = register_of(point)
+        if register.type == "string" or register.scale_from is not None:
+            others.append(point)
+        else:
+            rows.append((point.id, request.place_of(point), decoder(point)))
+    return _Block(request, tuple(rows), tuple(others))
+
+
+def _keep_others(block: _Block, words: Sequence[int], now: int, outcome: _Outcome) -> None:
+    for point in block.others:
+        place = block.request.place_of(point)
+        own = words[place : place + width(register_of(point))]
+        if register_of(point).type != "string":
+            outcome.scaled.append((point, own, now))
+        elif (text := decode_text(point, own)) is not None:
+            outcome.facts[point.id] = text
+
+
+def _scaled(
+    point: Point, words: Sequence[int], points: Sequence[Point], powers: Mapping[str, PointReading]
+) -> Decoded:
     exponent = exponent_of(point, points)
-    if exponent is None or exponent.id not in outcome.words:
+    if exponent is None or exponent.id not in powers:
         return None, UNDECODABLE
-    power, quality = decode(exponent, outcome.words[exponent.id][0])
-    return decode(point, words, int(power)) if power is not None else (None, quality)
+    power = powers[exponent.id]
+    return decode(point, words, int(power.value)) if power.value is not None else (None, power.quality)  # fmt: skip
 
 
 def _around(request: ReadRequest) -> list[Cut]:

@@ -3,18 +3,19 @@
 import asyncio
 import logging
 import ssl
+import struct
 import termios
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from pymodbus import FramerType, ModbusException
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from pymodbus.framer import FramerBase, FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
+from pymodbus.transport.serialtransport import SerialTransport
 
-from config.plant import Line, Parity, Tls
+from config.plant import Line, Parity, Serial, Tls
 from config.profile import Table
 from edge.bus_time import gap_s, link_cost
 
@@ -27,8 +28,9 @@ REQUESTS: Final[Mapping[Table, type[ModbusPDU]]] = {
 """The only requests that Steward can build: functions 1 to 4, all of them read."""
 SILENCES_BEFORE_RECONNECT: Final = 2
 PARITIES: Final[Mapping[Parity, str]] = {"even": "E", "odd": "O", "none": "N"}
-
-Client = AsyncModbusTcpClient | AsyncModbusSerialClient
+NUMBERS: Final = 0xFFFF
+TIMER_STEP_S: Final = 0.001
+"""The loop's timers are this coarse, and a serial line at 115 200 baud carries 10 characters in it."""
 
 
 class Refused(Exception):
@@ -70,21 +72,6 @@ class ModbusTransport(Protocol):
         ...
 
 
-class _Answer(ModbusPDU):
-    """An answer as it came, function code first; `parse_answer` judges it."""
-
-    frame: bytes = b""
-
-
-class _RawAnswers(DecodePDU):
-    """Hands every answer on unread, so that no lenient decoding stands between wire and check."""
-
-    def decode(self, frame: bytes) -> ModbusPDU:
-        answer = _Answer()
-        answer.frame = frame
-        return answer
-
-
 def parse_answer(function: int, count: int, frame: bytes) -> list[int]:
     """Words or bits of one answer (function code and data), exactly as long as was asked for.
 
@@ -95,18 +82,127 @@ def parse_answer(function: int, count: int, frame: bytes) -> list[int]:
     if len(frame) == 2 and frame[0] == function | 0x80:
         raise Refused(frame[1])
     size = (count + 7) // 8 if function <= 2 else 2 * count
-    if frame[:2] != bytes((function, size)) or len(frame) != size + 2:
+    if len(frame) != size + 2 or frame[0] != function or frame[1] != size:
         raise Garbled(f"an answer to function {function} for {count} began with {frame[:8].hex()}")
-    data = frame[2:]
     if function <= 2:
-        return [data[i // 8] >> i % 8 & 1 for i in range(count)]
-    return [int.from_bytes(data[i : i + 2], "big") for i in range(0, size, 2)]
+        return [frame[2 + i // 8] >> i % 8 & 1 for i in range(count)]
+    return list(struct.unpack_from(f">{count}H", frame, 2))
+
+
+@lru_cache(maxsize=4096)
+def _request(table: Table, address: int, count: int) -> tuple[int, bytes]:
+    """Function, and with it the bytes that ask for so many words or bits."""
+    pdu = REQUESTS[table](address=address, count=count)
+    return pdu.function_code, bytes((pdu.function_code,)) + pdu.encode()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection of a line, with at most one request on its way.
+
+    Of what comes only whole frames count, of the unit asked and, where the network numbers them, of
+    this number; what comes between requests is dropped.
+    """
+
+    def __init__(self, framer: FramerBase) -> None:
+        self.lost = False
+        self.numbers = isinstance(framer, FramerSocket)
+        self.answered = False
+        """Whether any device ever answered by it."""
+        self.received = b""
+        """What came since the last request and is no whole frame."""
+        self.quiet_since = 0.0
+        """When the last byte came or the last request began, in the loop's seconds."""
+        self._loop = asyncio.get_running_loop()
+        self._framer = framer
+        self._transport: asyncio.Transport | None = None
+        self._waiting: asyncio.Future[bytes] | None = None
+        self._unit = self._number = 0
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def ask(self, unit: int, number: int, pdu: bytes, timeout_s: float) -> bytes:
+        """The answer to this request, function code first.
+
+        Raises:
+            NoAnswer: nothing that answers it came within `timeout_s`.
+            Garbled: the unit answered without a number.
+            LinkDown: the connection is gone, or went meanwhile.
+        """
+        if self.lost or self._transport is None:
+            raise LinkDown("the connection was closed")
+        self._unit, self._number, self.received = unit, number, b""
+        waiting: asyncio.Future[bytes] = self._loop.create_future()
+        self._waiting = waiting
+        self.quiet_since = self._loop.time()
+        self._deadline = self.quiet_since + timeout_s
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_the_time)
+        self._transport.write(self._framer.encode(pdu, unit, number))
+        try:
+            return await waiting
+        finally:
+            self._waiting = None
+
+    def abort(self) -> None:
+        """Close without waiting for the other end: over TLS a peer that vanished would keep the socket open."""
+        self.lost = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop, before anything else."""
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop, once; `exc` says nothing that a person could act on."""
+        self.lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._end(LinkDown("the connection was closed"))
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop with whatever came."""
+        self.quiet_since = self._loop.time()
+        if self._waiting is None:
+            return
+        self.received += data
+        if len(self.received) > self._framer.MAX_SIZE:
+            self.received = b""
+        while self.received:
+            used, unit, number, pdu = self._framer.decode(self.received)
+            self.received = self.received[used:]
+            if not used or not pdu:
+                return
+            if unit == self._unit and number in (0, self._number):
+                self._take(number, pdu)
+
+    def _take(self, number: int, pdu: bytes) -> None:
+        if number != self._number:
+            self._end(Garbled("an answer to another request"))
+        elif self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(pdu)
+
+    def _look_at_the_time(self) -> None:
+        """One timer goes from deadline to deadline: setting one per request would cost as much as a frame."""
+        self._timer = None
+        if self._waiting is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_the_time)
+        else:
+            self._end(NoAnswer(_heard_instead(self.received)))
+
+    def _end(self, error: Exception) -> None:
+        """The request on its way, if any, ends so."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(error)
 
 
 class PymodbusTransport:
-    """A Modbus line through pymodbus; the client object lives for one connection.
+    """A Modbus line, its frames made and read by pymodbus; a connection object lives for one connection.
 
-    pymodbus neither reconnects nor repeats here. An answer is only taken from the unit asked, of
+    Nothing is repeated here, and nothing connects by itself. An answer is only taken from the unit asked, of
     exactly the right form and, where the network numbers them, with the number of this request.
     `timeout_s` of the line holds for connecting and, beyond the time that the frames themselves
     take, for each answer, in real seconds. After two silences in a row, one on a connection by which
@@ -123,9 +219,7 @@ class PymodbusTransport:
         self._key_file = key_file
         self._cost = link_cost(line)
         self._gap_s = gap_s(line.serial) if line.serial else 0.0
-        self._client: Client | None = None
-        self._gone: asyncio.Future[None] | None = None
-        self._answered = False
+        self._connection: _Connection | None = None
         self._silences = 0
         self._number = 0
         self._quiet_since = 0.0
@@ -133,100 +227,91 @@ class PymodbusTransport:
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # the poller says it, once
 
     async def request(self, unit: int, table: Table, address: int, count: int) -> list[int]:
-        client, gone = await self._connected()
+        connection = self._connection
+        if connection is None or connection.lost:
+            connection = self._connection = await self._connected()
+        timeout_s = self._line.timeout_s
         if self._line.serial:
+            timeout_s += self._cost.of(table, count)
             await self._wait_for_quiet(unit)
-        frames_s = self._cost.of(table, count) if self._line.serial else 0.0
-        client.ctx.comm_params.timeout_connect = self._line.timeout_s + frames_s
-        pdu = REQUESTS[table](address=address, count=count, dev_id=unit)
+        if connection.numbers:
+            self._number = self._number % NUMBERS + 1
+        function, pdu = _request(table, address, count)
         try:
-            answer = await self._execute(client, gone, pdu)
-            words = parse_answer(pdu.function_code, count, answer)
+            words = parse_answer(
+                function, count, await connection.ask(unit, self._number, pdu, timeout_s)
+            )
         except Refused:
-            self._heard()
+            connection.answered, self._silences = True, 0
             raise
         except NoAnswer:
-            await self._silent(unit, client)
+            await self._silent(unit, connection)
             raise
         except (Garbled, LinkDown):
             await self.close()
             raise
         finally:
-            self._number = client.ctx.next_tid
-            self._quiet_since = asyncio.get_running_loop().time()
-        self._heard()
+            self._quiet_since = connection.quiet_since
+        connection.answered, self._silences = True, 0
         return words
 
     async def close(self) -> None:
-        client, self._client = self._client, None
+        connection, self._connection = self._connection, None
         self._silences = 0
-        if client is not None:
-            _abort(client)
+        if connection is not None:
+            connection.abort()
             await asyncio.sleep(0)  # lets the loop close the socket
 
     async def _wait_for_quiet(self, unit: int) -> None:
-        """The pause that parts two frames on a serial bus; after a silence, until no late answer can come."""
+        """The pause that parts two frames on a serial bus; after a silence, until no late answer can come.
+
+        The last part of it, for which the loop's timers are too coarse, the others run on in turn.
+        """
         at = max(self._quiet_since + self._gap_s, self._asked_again_at.pop(unit, 0.0))
-        await asyncio.sleep(max(0.0, at - asyncio.get_running_loop().time()))
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, at - loop.time() - TIMER_STEP_S))
+        while loop.time() < at:  # noqa: ASYNC110  for less than a timer's step
+            await asyncio.sleep(0)
 
-    def _heard(self) -> None:
-        self._answered, self._silences = True, 0
-
-    async def _silent(self, unit: int, client: Client) -> None:
+    async def _silent(self, unit: int, connection: _Connection) -> None:
         self._silences += 1
         self._asked_again_at[unit] = asyncio.get_running_loop().time() + self._line.timeout_s
         dead = self._silences >= SILENCES_BEFORE_RECONNECT
         if self._line.kind != "rtu":  # part of a frame is left, or nothing ever came by it
-            dead = dead or bool(client.ctx.recv_buffer) or not self._answered
+            dead = dead or bool(connection.received) or not connection.answered
         if dead:
             await self.close()
 
-    async def _connected(self) -> tuple[Client, "asyncio.Future[None]"]:
-        if self._client is not None and self._gone is not None and self._client.connected:
-            return self._client, self._gone
-        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        client = _client(
-            self._line, lambda up: None if up or gone.done() else gone.set_result(None)
-        )
-        client.ctx.framer.decoder = _RawAnswers(is_server=False)
-        why = f": nothing came within {self._line.timeout_s:g} s"
-        create = client.ctx.call_create
-
-        async def created() -> Any:
-            nonlocal why
-            try:
-                words = _tls_words(self._line.tls, self._key_file) if self._line.tls else {}
-                return await partial(create, **words)()
-            except (OSError, ValueError, termios.error) as error:
-                why = f": {error}"
-                raise OSError(why) from error
-
-        client.ctx.call_create = created
-        if not await client.connect():
-            _abort(client)
-            raise LinkDown(f"cannot connect to {where(self._line)}{why}")
-        client.ctx.next_tid = self._number
-        self._client, self._gone, self._answered = client, gone, False
-        return client, gone
-
-    async def _execute(self, client: Client, gone: "asyncio.Future[None]", pdu: ModbusPDU) -> bytes:
-        if not client.connected:  # lost while it waited for the bus to be quiet
-            raise LinkDown("the connection was closed")
-        task = asyncio.ensure_future(client.execute(False, pdu))
+    async def _connected(self) -> _Connection:
+        connection, line = _Connection(_framer(self._line)), self._line
         try:
-            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise LinkDown("the connection was closed")
-            answer = task.result()
-        except ModbusException as error:
-            if client.connected:
-                raise NoAnswer(_heard_instead(client.ctx.recv_buffer)) from error
-            raise LinkDown(str(error)) from error
-        finally:
-            task.cancel()
-        if answer.transaction_id != pdu.transaction_id or answer.dev_id != pdu.dev_id:
-            raise Garbled("an answer to another request")
-        return answer.frame if isinstance(answer, _Answer) else b""
+            if line.kind == "rtu" and line.serial:
+                _open_port(connection, line.path, line.serial)
+            else:
+                async with asyncio.timeout(line.timeout_s):
+                    await self._open_socket(connection)
+        except (OSError, ValueError, termios.error) as error:
+            why = str(error) or f"nothing came within {line.timeout_s:g} s"
+            raise LinkDown(f"cannot connect to {where(line)}: {why}") from error
+        return connection
+
+    async def _open_socket(self, connection: _Connection) -> None:
+        tls = _tls_words(self._line.tls, self._key_file) if self._line.tls else {}
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: connection, self._line.host, self._line.port, **tls)
+
+
+def _open_port(connection: _Connection, path: str, serial: Serial) -> None:
+    parity, loop = PARITIES[serial.parity], asyncio.get_running_loop()
+    port = SerialTransport(loop, connection, path, serial.baud, 8, parity, serial.stop_bits, None)
+    port.setup()
+    connection.connection_made(port)  # the port will say so too, a moment later
+
+
+def _framer(line: Line) -> FramerBase:
+    """What makes frames of requests, and finds those of answers."""
+    numbered = line.kind in ("tcp", "tls")
+    return (FramerSocket if numbered else FramerRTU)(DecodePDU(is_server=False))
 
 
 def where(line: Line) -> str:
@@ -239,29 +324,6 @@ def _heard_instead(rest: bytes) -> str:
     if not rest:
         return "no answer"
     return f"no whole answer: {len(rest)} bytes came, first {rest[:8].hex()}"
-
-
-def _abort(client: Client) -> None:
-    """Close without waiting for the other end: over TLS a peer that vanished would keep the socket open."""
-    transport = client.ctx.transport
-    client.close()
-    if isinstance(transport, asyncio.Transport):
-        transport.abort()
-
-
-def _client(line: Line, on_connect: Any) -> Client:
-    """A client that is not connected yet."""
-    once: dict[str, Any] = {
-        "name": line.id, "timeout": line.timeout_s, "retries": 0, "reconnect_delay": 0,
-        "trace_connect": on_connect,
-    }  # fmt: skip
-    if line.kind == "rtu" and line.serial:
-        return AsyncModbusSerialClient(
-            line.path, framer=FramerType.RTU, baudrate=line.serial.baud,
-            parity=PARITIES[line.serial.parity], stopbits=line.serial.stop_bits, **once,
-        )  # fmt: skip
-    framer = FramerType.RTU if line.kind == "rtu_over_tcp" else FramerType.SOCKET
-    return AsyncModbusTcpClient(line.host, port=line.port, framer=framer, **once)
 
 
 def _tls_words(tls: Tls, key_file: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter, itemgetter
 from typing import Final
 
 import numpy as np
@@ -76,6 +77,15 @@ class _Task:
     pace_s: float
     due: float = 0.0
     grid: float = 0.0
+    name: str = ""
+    """Of its device, in the log."""
+
+    def __post_init__(self) -> None:
+        self.name = f"device {self.device.id}"
+
+
+_DUE: Final = attrgetter("due")
+_END: Final = itemgetter(0)
 
 
 class Poller:
@@ -103,7 +113,8 @@ class Poller:
         self._rng = rng
         self._tasks = _tasks(plant, self._line)
         self._losses: dict[str, _Loss] = {}
-        self._sleeping: asyncio.Task[None] | None = None
+        self._name = f"line {line_id}"
+        self._sleep: asyncio.Timeout | None = None
         self._empty: dict[_Task, float] = {}
         """Tasks whose last answer held no value, and since when."""
         self.facts: dict[str, str] = {}
@@ -134,16 +145,15 @@ class Poller:
         self._stagger()
         try:
             while self._tasks:
-                at, task, retry = self._next()
-                if not await self._slept_until(at):
+                now = self._clock.monotonic()
+                at, task, retry = self._next(now)
+                if at > now and not await self._slept_until(at):
                     continue
                 try:
                     await self._turn(task, sink, retry=retry)
                 except Exception:
                     self.stats.faults += 1
-                    log.exception(
-                        "line %s: reading device %s failed", self._line.id, task.device.id
-                    )
+                    log.exception("%s: reading %s failed", self._name, task.name)
                     task.due = self._clock.monotonic() + task.period_s
         finally:
             await self._reader.close()
@@ -160,24 +170,21 @@ class Poller:
         self._tasks = [task for task in self._tasks if task.device.id not in touched] + fresh
         self._empty = {task: at for task, at in self._empty.items() if task in self._tasks}
         self._spread(fresh, self._clock.monotonic())
-        if self._sleeping is not None:
-            self._sleeping.cancel()
+        if self._sleep is not None:
+            self._sleep.reschedule(0.0)
 
     # --- who is next
 
     async def _slept_until(self, at: float) -> bool:
-        """False if what is next has changed meanwhile."""
-        tasks = self._tasks
-        self._sleeping = asyncio.ensure_future(self._clock.sleep_until(at))
+        """False if what is next has changed meanwhile: `change` ends the sleep as a timeout would."""
         try:
-            await self._sleeping
-        except asyncio.CancelledError:
-            own = asyncio.current_task()
-            if own is not None and own.cancelling():  # the poller itself is to end
-                raise
+            async with asyncio.timeout(None) as self._sleep:
+                await self._clock.sleep_until(at)
+        except TimeoutError:
+            return False
         finally:
-            self._sleeping = None
-        return tasks is self._tasks
+            self._sleep = None
+        return True
 
     def _stagger(self) -> None:
         self.stats.started_s = self._clock.monotonic()
@@ -190,23 +197,28 @@ class Poller:
             task.due = start + part * min(task.pace_s, FIRST_READS_WITHIN_S)
             task.grid = start + part * task.pace_s
 
-    def _next(self) -> tuple[float, _Task, bool]:
+    def _next(self, now: float) -> tuple[float, _Task, bool]:
         """When to begin what: of all that can begin first, what must end first. True for a retry."""
-        now = self._clock.monotonic()
-        waiting = [(task.due, task.due + task.period_s, task, False) for task in self._tasks]
-        for loss, task in self._retries():
-            waiting.append((loss.retry_at, loss.retry_at + self._line.backoff_s_max, task, True))
-        earliest = max(now, min(at for at, *_ in waiting))
-        _, _, task, retry = min((w for w in waiting if w[0] <= earliest), key=lambda w: w[1])
+        tasks = self._tasks
+        if len(tasks) == 1 and not self._losses:
+            return max(now, tasks[0].due), tasks[0], False
+        retries = list(self._retries()) if self._losses else ()
+        starts = [min(map(_DUE, tasks)), *(loss.retry_at for loss, _ in retries)]
+        earliest = max(now, min(starts))
+        can = [(task.due + task.period_s, task, False) for task in tasks if task.due <= earliest]  # fmt: skip
+        for loss, task in retries:
+            if loss.retry_at <= earliest:
+                can.append((loss.retry_at + self._line.backoff_s_max, task, True))
+        _, task, retry = min(can, key=_END)
         return earliest, task, retry
 
     def _retries(self) -> Iterable[tuple[_Loss, _Task]]:
         """What is lost, each with a task to try; behind a lost line, only the line is tried."""
-        if loss := self._losses.get(self._name()):
+        if loss := self._losses.get(self._name):
             yield loss, self._tasks[loss.attempts % len(self._tasks)]
             return
         for device, loss in self._losses.items():
-            tasks = [task for task in self._tasks if self._name(task) == device]
+            tasks = [task for task in self._tasks if task.name == device]
             yield loss, min(tasks, key=lambda task: task.period_s)
 
     def _advance(self, task: _Task, every_s: float) -> None:
@@ -222,7 +234,9 @@ class Poller:
     # --- one turn
 
     async def _turn(self, task: _Task, sink: Sink, *, retry: bool) -> None:
-        loss = self._losses.get(self._name()) or self._losses.get(self._name(task))
+        loss = None
+        if self._losses:
+            loss = self._losses.get(self._name) or self._losses.get(task.name)
         if loss and not retry:
             now = self._clock.now()
             sink([PointReading(point.id, None, loss.quality, now) for point in task.points])
@@ -249,41 +263,48 @@ class Poller:
         self.stats.round_trip_s = self._clock.monotonic() - begun
         self.stats.busy_s += self.stats.round_trip_s
         self.stats.reads += 1
-        self.facts |= result.facts
-        for reading in result.readings:
+        if result.facts:
+            self.facts |= result.facts
+        self._count(task.device.id, result.readings)
+        return result
+
+    def _count(self, device: str, readings: Sequence[PointReading]) -> None:
+        good = None
+        for reading in readings:
             if reading.quality >= BAD:
                 self.stats.errors[QUALITY_NAMES.get(reading.quality, "unknown")] += 1
             else:
-                self.stats.last_good_ms[task.device.id] = reading.time
-        return result
+                good = reading
+        if good is not None:
+            self.stats.last_good_ms[device] = good.time
 
     # --- lost and back
 
-    def _name(self, task: _Task | None = None) -> str:
-        return f"device {task.device.id}" if task else f"line {self._line.id}"
-
     def _judge(self, task: _Task, result: ReadResult) -> None:
         """What this result says of the line and of the device."""
-        down = any(reading.quality == LINK_DOWN for reading in result.readings)
-        if result.lost and (down or result.line_lost):
-            self._lose(self._name(), LINK_DOWN, result.detail)
+        if result.lost and (result.line_lost or _says_down(result.readings)):
+            self._lose(self._name, LINK_DOWN, result.detail)
             return
-        self._regain(self._name(), task, self._tasks)
+        if self._losses:
+            self._regain(self._name, task, self._tasks)
         if result.lost:
-            self._lose(self._name(task), NO_ANSWER, result.detail)
+            self._lose(task.name, NO_ANSWER, result.detail)
             return
-        same_device = [other for other in self._tasks if other.device is task.device]
-        self._regain(self._name(task), task, same_device)
-        if result.readings and all(r.quality in NO_VALUES for r in result.readings):
+        if self._losses:
+            same_device = [other for other in self._tasks if other.device is task.device]
+            self._regain(task.name, task, same_device)
+        if not result.readings:
+            return
+        if result.readings[0].quality in NO_VALUES and _says_nothing(result.readings):
             self._gives_nothing(task, result.detail)
-        elif result.readings and task in self._empty:
+        elif task in self._empty:
             self._gives_again(task)
 
     def _gives_nothing(self, task: _Task, detail: str) -> None:
         """Said once of a device; a slow cycle does not wait for its next turn to find it healed."""
         now = self._clock.monotonic()
         if not self._empty_of(task.device):
-            log.warning("%s answers without values: %s", self._name(task), detail or "undecodable")
+            log.warning("%s answers without values: %s", task.name, detail or "undecodable")
         self._empty.setdefault(task, now)
         if task.due > now + self._line.backoff_s_max:
             task.grid, task.due = max(task.grid, task.due), now + self._line.backoff_s_max
@@ -292,7 +313,7 @@ class Poller:
         since = self._empty.pop(task)
         if not self._empty_of(task.device):
             now = self._clock.monotonic()
-            log.warning("%s gives values again after %.1f s", self._name(task), now - since)
+            log.warning("%s gives values again after %.1f s", task.name, now - since)
 
     def _empty_of(self, device: Device) -> bool:
         return any(task.device is device for task in self._empty)
@@ -324,6 +345,14 @@ class Poller:
         for task in tasks:
             if task is not read and task.due > now:
                 task.grid, task.due = task.due, now
+
+
+def _says_down(readings: Sequence[PointReading]) -> bool:
+    return any(reading.quality == LINK_DOWN for reading in readings)
+
+
+def _says_nothing(readings: Sequence[PointReading]) -> bool:
+    return all(reading.quality in NO_VALUES for reading in readings)
 
 
 def _tasks(plant: Plant, line: Line) -> list[_Task]:

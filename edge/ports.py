@@ -7,9 +7,12 @@ from typing import Protocol
 from config.plant import Device, Point
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PointReading:
-    """One reading of one point: value (None if bad), quality code, source time (UTC ms)."""
+    """One reading of one point: value (None if bad), quality code, source time (UTC ms).
+
+    Nobody changes one; it is not frozen because making a frozen one takes four times as long.
+    """
 
     point: str
     value: float | None

@@ -2,10 +2,12 @@
 
 import math
 import struct
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import getitem, itemgetter
 from typing import Final
 
 from config.plant import Point
@@ -14,8 +16,12 @@ from edge.readings import QUALITIES
 
 GOOD: Final = QUALITIES["good"]
 UNDECODABLE: Final = QUALITIES["undecodable"]
+SENSOR_FAULT: Final = QUALITIES["sensor_fault"]
+OUT_OF_PHYSICAL_RANGE: Final = QUALITIES["out_of_physical_range"]
+OUT_OF_EXPECTED_RANGE: Final = QUALITIES["out_of_expected_range"]
 LARGEST_INTEGER: Final = 2**53
 """A 64-bit float holds every integer up to here; beyond it a value would silently change."""
+SAFE_BITS: Final = 53
 LARGEST_EXPONENT: Final = 30
 TABLES: Final[tuple[Table, ...]] = ("holding", "input", "coil", "discrete")
 _BIT_TABLES: Final = frozenset({"coil", "discrete"})
@@ -29,6 +35,7 @@ _PATTERNS: Final[Mapping[str, tuple[bool, bool]]] = {
 """Order to (low word first, low byte first): what it means for a value of any other length."""
 
 Decoded = tuple[float | None, int]
+Limits = tuple[float, float]
 Span = tuple[int, int]
 """First and last address, inclusive."""
 Cut = tuple[Table, int, int]
@@ -64,26 +71,71 @@ def decode(point: Point, words: Sequence[int], exponent: int = 0) -> Decoded:
     `undecodable`; a `no_data` number is `sensor_fault`. Never raises for what the words hold.
     """
     register = register_of(point)
-    unsigned = _unsigned(register, words)
-    if unsigned is None or abs(exponent) > LARGEST_EXPONENT:
+    largest = 1 if register.table in _BIT_TABLES else 0xFFFF
+    if len(words) != width(register) or not all(0 <= word <= largest for word in words):
         return None, UNDECODABLE
-    if unsigned in register.no_data:
-        return None, QUALITIES["sensor_fault"]
-    raw = _number(register, unsigned)
-    if raw is None:
+    if abs(exponent) > LARGEST_EXPONENT:
         return None, UNDECODABLE
-    value = _times(_times(raw, 10.0**exponent), register.scale) + register.offset
-    return check(point, value)
+    return decoder(point)(words, 0, 10.0**exponent)
+
+
+Decoder = Callable[[Sequence[int], int, float], Decoded]
+"""From words, each 0..65535 (bits 0 or 1), of which its own begin at this place, and 10^exponent to value and quality."""
+NumberOf = Callable[[Sequence[int], int], int]
+"""From words, and where its own begin, to the raw unsigned number."""
+
+
+def decoder(point: Point) -> Decoder:
+    """`decode` of this point for words that came in a whole answer: all that does not depend on them is done."""
+    return _decoder(register_of(point), point.range, point.expected)
+
+
+@lru_cache(maxsize=4096)
+def _decoder(register: Register, physical: Limits | None, expected: Limits | None) -> Decoder:
+    """One for all points that are read alike, on however many devices."""
+    number_of, meaning = _number_of(register), _MEANINGS[register.type]
+    bits = 16 * WORDS.get(register.type, 0) if register.bit is None else register.bit_width
+    is_value = meaning is _natural and bits < SAFE_BITS
+    no_data, offset = frozenset(register.no_data), register.offset
+    divisor, factor = _scaling(register.scale)
+    low, high = _good_range(physical, expected)
+
+    def decoded(words: Sequence[int], at: int, power: float) -> Decoded:
+        unsigned = number_of(words, at)
+        if unsigned in no_data:
+            return None, SENSOR_FAULT
+        raw = unsigned if is_value else meaning(unsigned, bits)
+        if raw is None:
+            return None, UNDECODABLE
+        if power != 1.0:
+            raw = _times(raw, power)
+        value = raw / divisor * factor + offset
+        return (value, GOOD) if low <= value <= high else _checked(value, physical, expected)
+
+    return decoded
+
+
+def _good_range(*ranges: Limits | None) -> Limits:
+    """What lies in all of these ranges and is a finite number."""
+    given = [ends for ends in ranges if ends]
+    return (
+        max([-sys.float_info.max, *(low for low, _ in given)]),
+        min([sys.float_info.max, *(high for _, high in given)]),
+    )
 
 
 def check(point: Point, value: float) -> Decoded:
     """The value with its quality, by the point's physical and expected range (limits are inside)."""
+    return _checked(value, point.range, point.expected)
+
+
+def _checked(value: float, physical: Limits | None, expected: Limits | None) -> Decoded:
     if not math.isfinite(value):
         return None, UNDECODABLE
-    if point.range and not point.range[0] <= value <= point.range[1]:
-        return None, QUALITIES["out_of_physical_range"]
-    if point.expected and not point.expected[0] <= value <= point.expected[1]:
-        return value, QUALITIES["out_of_expected_range"]
+    if physical and not physical[0] <= value <= physical[1]:
+        return None, OUT_OF_PHYSICAL_RANGE
+    if expected and not expected[0] <= value <= expected[1]:
+        return value, OUT_OF_EXPECTED_RANGE
     return value, GOOD
 
 
@@ -127,23 +179,30 @@ def _significant_bytes(register: Register, words: Sequence[int]) -> bytes | None
     return wire if places is None else bytes([wire[place] for place in places])
 
 
-def _unsigned(register: Register, words: Sequence[int]) -> int | None:
+def _number_of(register: Register) -> NumberOf:
     """The raw unsigned number after the order and the choice of bits, before anything else."""
     if register.table in _BIT_TABLES:
-        return words[0] if len(words) == 1 and words[0] in (0, 1) else None
-    data = _significant_bytes(register, words)
-    if data is None:
-        return None
-    number = int.from_bytes(data, "big")
-    if register.bit is None:
-        return number & 1 if register.type == "bit" else number
-    return number >> register.bit & (1 << register.bit_width) - 1
+        return getitem
+    size = width(register)
+    whole = _whole_number(size, _places(register.order, 2 * size))
+    bit, bits = register.bit, register.bit_width
+    if bit is None and register.type != "bit":
+        return whole
+    shift, mask = (0, 1) if bit is None else (bit, (1 << bits) - 1)
+    return lambda words, at: whole(words, at) >> shift & mask
 
 
-def _number(register: Register, unsigned: int) -> float | None:
-    """What the unsigned number means by the type; None if it means nothing that a float can hold."""
-    bits = 16 * WORDS.get(register.type, 0) if register.bit is None else register.bit_width
-    return _MEANINGS[register.type](unsigned, bits)
+def _whole_number(size: int, places: tuple[int, ...] | None) -> NumberOf:
+    """How `size` words make one number, its bytes at these places of the wire."""
+    if size == 1:
+        return (
+            getitem if places is None else lambda words, at: words[at] % 256 << 8 | words[at] >> 8
+        )
+    if size == 2 and places in (None, (2, 3, 0, 1)):
+        high, low = (0, 1) if places is None else (1, 0)
+        return lambda words, at: words[at + high] << 16 | words[at + low]
+    pack, in_place = struct.Struct(f">{size}H").pack, itemgetter(*places or range(2 * size))
+    return lambda words, at: int.from_bytes(bytes(in_place(pack(*words[at : at + size]))), "big")
 
 
 def _natural(unsigned: int, _bits: int) -> float | None:
@@ -183,10 +242,16 @@ _MEANINGS: Final[Mapping[str, Callable[[int, int], float | None]]] = {
 
 def _times(raw: float, scale: float) -> float:
     """Raw × scale, by division where the scale is one part of a whole: 3 × 0.1 is then 0.3."""
+    divisor, factor = _scaling(scale)
+    return raw / divisor * factor
+
+
+def _scaling(scale: float) -> tuple[float, float]:
+    """What to divide by and what to multiply by; one of them is 1."""
     inverse = 1.0 / scale if scale else 0.0
     if abs(inverse) > 1.0 and inverse.is_integer():
-        return raw / inverse
-    return raw * scale
+        return inverse, 1.0
+    return 1.0, scale
 
 
 # --- which registers to ask for --------------------------------------------------------------------
@@ -231,11 +296,9 @@ class ReadRequest:
         """The points that this request answers."""
         return tuple(point for unit in self.units for point in unit.points)
 
-    def words_of(self, point: Point, answer: Sequence[int]) -> Sequence[int]:
-        """One point's own words out of the whole answer."""
-        register = register_of(point)
-        start = register.address - self.address
-        return answer[start : start + width(register)]
+    def place_of(self, point: Point) -> int:
+        """Where in the whole answer one point's own words begin."""
+        return register_of(point).address - self.address
 
     def halves(self) -> "tuple[ReadRequest, ReadRequest] | None":
         """Two smaller requests for the same points, None if only one unit is left."""

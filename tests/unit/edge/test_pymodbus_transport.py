@@ -189,6 +189,43 @@ async def test_nobody_at_the_address_is_a_link_that_is_down() -> None:
     await transport.close()
 
 
+async def test_each_request_has_its_own_time_however_close_behind_another_it_comes() -> None:
+    loop, asked = asyncio.get_running_loop(), list[float]()
+
+    def late_then_silent(request: bytes) -> bytes | None:
+        asked.append(loop.time())
+        if len(asked) == 1:
+            return honest(request)
+        return None
+
+    async with connected(late_then_silent, timeout_s=0.3) as (transport, _):
+        await transport.request(1, "holding", 0, 1)
+        await until(lambda: loop.time() - asked[0] > 0.2)
+        with pytest.raises(NoAnswer):
+            await transport.request(1, "holding", 0, 1)
+        assert loop.time() - asked[1] >= 0.29
+
+
+async def test_numbers_begin_anew_after_the_last_and_never_with_zero() -> None:
+    async with connected(honest) as (transport, server):
+        transport._number = 0xFFFE
+        for address in range(3):
+            assert await transport.request(1, "holding", address, 1) == [address]
+        assert [frame[:2] for frame in server.frames] == [b"\xff\xff", b"\0\1", b"\0\2"]
+
+
+async def test_what_comes_unasked_is_not_kept_for_the_next_request() -> None:
+    """A device that talks between requests, of a request that is to come."""
+
+    def talks(request: bytes) -> bytes:
+        next_number = (int.from_bytes(request[:2], "big") + 1).to_bytes(2, "big")
+        return honest(request) + framed(next_number + request[2:], b"\3\2\0\x63")
+
+    async with connected(script(talks)) as (transport, _):
+        assert await transport.request(1, "holding", 5, 1) == [5]
+        assert await transport.request(1, "holding", 7, 1) == [7]
+
+
 async def test_a_request_that_is_given_up_leaves_nothing_behind() -> None:
     async with connected(lambda _: None, timeout_s=5) as (transport, server):
         task = asyncio.ensure_future(transport.request(1, "holding", 0, 1))

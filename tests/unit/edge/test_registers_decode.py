@@ -1,14 +1,16 @@
 import math
 import struct
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.plant import Point
 from config.profile import JsonPath
 from edge.readings import QUALITIES
-from edge.registers import decode, decode_text, register_of
-from tests.unit.edge.encoding import SIZES, big_endian, on_the_wire, words
+from edge.registers import decode, decode_text, decoder, register_of
+from tests.unit.edge.encoding import FORMATS, SIZES, big_endian, on_the_wire, words
 from tests.unit.edge.rows import point, register_point
 
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
@@ -250,3 +252,87 @@ def test_the_encoder_agrees_with_struct() -> None:
     assert words("u32", 0x01020304, "CDAB") == [0x0304, 0x0102]
     assert words("u32", 0x01020304, "BADC") == [0x0201, 0x0403]
     assert words("u32", 0x01020304, "DCBA") == [0x0403, 0x0201]
+
+
+def in_order(order: str, size: int) -> list[int]:
+    """For each byte, most significant first, its place on the wire, by another way than the decoder's."""
+    places = list(range(size))
+    if order in ("CDAB", "DCBA"):
+        places = [place for at in range(size - 2, -1, -2) for place in places[at : at + 2]]
+    if order in ("BADC", "DCBA"):
+        places = [place ^ 1 for place in places]
+    return places
+
+
+def restated(row: Point, raw: list[int], exponent: int) -> tuple[float | None, int]:
+    """What the words mean, worked out byte by byte and in decimal fractions."""
+    register = register_of(row)
+    wire = b"".join(word.to_bytes(2, "big") for word in raw)
+    data = bytes(wire[place] for place in in_order(register.order, len(wire)))
+    unsigned = int(data.hex(), 16)
+    if unsigned in register.no_data:
+        return BAD["sensor_fault"]
+    if register.type.startswith("bcd"):
+        number: float = float(data.hex()) if data.hex().isdecimal() else math.nan
+    else:
+        number = struct.unpack(FORMATS[register.type], data)[0]
+    if not math.isfinite(number) or (register.type[0] in "ui" and abs(number) > LIMIT):
+        return BAD["undecodable"]
+    value = float(Fraction(number) * Fraction(10) ** exponent * Fraction(str(register.scale)) + Fraction(str(register.offset)))  # fmt: skip
+    assert row.range
+    assert row.expected
+    if not row.range[0] <= value <= row.range[1]:
+        return BAD["out_of_physical_range"]
+    inside = row.expected[0] <= value <= row.expected[1]
+    return value, 0 if inside else QUALITIES["out_of_expected_range"]
+
+
+@given(
+    type=st.sampled_from(sorted(SIZES)),
+    order=st.sampled_from(ORDERS),
+    scaling=st.tuples(
+        st.sampled_from([1.0, 0.1, 0.25, 2.5, 0.001, -0.1]),
+        st.sampled_from([0.0, -40.0, 0.5]),
+        st.sampled_from([0, 0, -3, 2]),
+    ),
+    before=st.integers(0, 3),
+    data=st.data(),
+)
+def test_what_is_prepared_once_means_what_the_words_say_wherever_they_stand(
+    type: str, order: str, scaling: tuple[float, float, int], before: int, data: st.DataObject
+) -> None:
+    scale, offset, exponent = scaling
+    size = SIZES[type] // 2
+    raw = data.draw(st.lists(st.integers(0, 0xFFFF), min_size=size, max_size=size))
+    row = register_point(
+        "p", 0, type, order=order, scale=scale, offset=offset, no_data=(0xFFFF, 0, 0x8000_0000),
+        range=(-1e9, 3e9), expected=(-1000.0, 60_000.0),
+    )  # fmt: skip
+    answer = [0xABCD] * before + raw + [0xABCD]
+    value, quality = decoder(row)(answer, before, 10.0**exponent)
+    wanted, reason = restated(row, raw, exponent)
+    assert quality == reason
+    assert value == (wanted if wanted is None else pytest.approx(wanted, rel=1e-12, abs=1e-9))
+    assert decode(row, raw, exponent) == (value, quality)
+
+
+SPELLED = {"ABCD": "ABCDEFGH", "CDAB": "GHEFCDAB", "BADC": "BADCFEHG", "DCBA": "HGFEDCBA"}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@given(raw=st.lists(st.integers(0, 0xFFFF), min_size=4, max_size=4))
+def test_an_order_written_out_in_full_is_the_pattern_it_spells(order: str, raw: list[int]) -> None:
+    short, full = (register_point("p", 0, "i64", order=o) for o in (order, SPELLED[order]))
+    assert decode(short, raw) == decode(full, raw)
+
+
+@given(low=st.integers(0, 0xFFFF), high=st.integers(0, 0xFFFF), bit=st.integers(0, 31))
+def test_a_bit_is_taken_after_the_order(low: int, high: int, bit: int) -> None:
+    row = register_point("p", 0, "u32", order="CDAB", bit=bit)
+    assert decode(row, [low, high]) == ((high * 65536 + low) >> bit & 1, 0)
+
+
+def test_points_that_are_read_alike_share_what_is_prepared() -> None:
+    one, other = register_point("p", 3, scale=0.1), register_point("q", 3, scale=0.1, asset="b")
+    assert decoder(one) is decoder(other)
+    assert decoder(one) is not decoder(register_point("p", 3, scale=0.1, range=(0.0, 1.0)))

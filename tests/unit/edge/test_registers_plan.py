@@ -103,7 +103,7 @@ def test_a_request_gives_each_point_its_own_words() -> None:
     points = [*at(10), *at(11, type="u32"), *at(20)]
     (request,) = plan_reads(points, ModbusLimits(), TCP)
     answer = list(range(10, 21))
-    assert [list(request.words_of(p, answer)) for p in points] == [[10], [11, 12], [20]]
+    assert [answer[request.place_of(p)] for p in points] == [10, 11, 20]
     assert request.points == tuple(points)
 
 

@@ -196,6 +196,21 @@ async def test_a_reading_by_a_definition_that_no_longer_holds_is_dropped() -> No
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_line_that_is_ended_while_it_is_changed_ends() -> None:
+    """A change wakes the sleeping poller as a timeout would; that must not swallow its end."""
+    clock, twin = SteppedClock(), TwinLine()
+    reader = ModbusReader(twin, lambda _: ModbusLimits(), clock)
+    slow = site(rows=points(("d", 1, 600.0)), devices=DEVICES[:1])
+    poller = Poller(slow, "l", reader, clock, np.random.default_rng(1))
+    task = asyncio.ensure_future(poller.run(lambda _: None))
+    await clock.advance(5.0)
+    poller.change(slow, {"d"})
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled()
+    assert twin.closed == 1
+
+
 async def test_an_agent_without_files_says_so() -> None:
     async with running(site()) as one:
         one.agent.files = None

@@ -1,0 +1,173 @@
+"""Rows 16 to 18: what an edge agent takes: memory, CPU at rest, seconds from its start to its first value."""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.modbus_devices import serving
+from benchmarks.rows import Row, main
+from benchmarks.running import ROOT, end, go, line_of, say, started
+
+ROUNDS: Final = 3
+PACE_S: Final = 5.0
+REST_S: Final = 10.0
+REST_DEVICES: Final = 10
+REST_POINTS: Final = 100
+FEW: Final = (100, 10)
+MANY_POINTS: Final = (100, 100)
+MANY_DEVICES: Final = (1000, 10)
+"""Devices, and points of each."""
+SITE: Final = """site = "bench"
+name = {{ en = "Bench" }}
+time_zone = "UTC"
+calendar = "cn"
+
+[poll]
+normal = "{pace}"
+"""
+PROFILE: Final = """profile = "meter"
+version = 1
+name = { en = "Meter" }
+protocol = "modbus"
+class = "energy-meter"
+"""
+POINT: Final = """
+[points.v{n}]
+name = {{ en = "Value {n}" }}
+at = "holding:{n}"
+type = "i16"
+unit = "°C"
+scale = 0.1
+decimals = 1
+range = [-4000, 4000]
+poll = "normal"
+"""
+DEVICE: Final = """
+[lines.l{n}]
+agent = "edge"
+tcp = "127.0.0.1:{port}"
+
+[assets.m{n}]
+name = {{ en = "Meter {n}" }}
+system = "elevator"
+
+[devices.d{n}]
+profile = "meter"
+line = "l{n}"
+asset = "m{n}"
+unit = 1
+"""
+
+
+def run(small: bool) -> Sequence[Row]:
+    """All three; `small` looks at the agent's rest for 20 s instead of two minutes."""
+    return [*_memory(), *_rest(20.0 if small else 120.0), _start()]
+
+
+def _memory() -> Iterator[Row]:
+    few, points, devs = (_resident_kb(*size) for size in (FEW, MANY_POINTS, MANY_DEVICES))
+    per_point = (points - few) / (MANY_POINTS[0] * (MANY_POINTS[1] - FEW[1]))
+    per_device = (devs - points) / (MANY_DEVICES[0] - MANY_POINTS[0])
+    note = f"resident memory of an agent with {FEW}, {MANY_POINTS} and {MANY_DEVICES} devices and points of each: {few / 1024:.0f}, {points / 1024:.0f} and {devs / 1024:.0f} MB; each device on a line of its own; plant, reader, last readings, outbox"
+    yield Row("16 memory of a point", per_point, "KB", None, 0.25, "lower", note)
+    yield Row("16 memory of a device and its line", per_device, "KB", None, 20.0, "lower")
+
+
+def _resident_kb(count: int, points: int) -> float:
+    say(f"  row 16: {count} devices with {points} points each")
+    with _agent(count, points, PACE_S) as agent:
+        while agent.asked()["reads"] < 3 * count:
+            time.sleep(0.5)
+        return agent.asked()["rss_kb"]
+
+
+def _rest(lasts_s: float) -> Iterator[Row]:
+    with _agent(REST_DEVICES, REST_POINTS, REST_S) as agent:
+        bare = started(
+            "benchmarks.modbus_edge", "--count", str(REST_POINTS), "--period", str(REST_S),
+            "--bare", *map(str, agent.ports),
+        )  # fmt: skip
+        try:
+            line_of(bare)
+            time.sleep(REST_S + 2.0)
+            say(f"  row 17: {lasts_s:.0f} s of an agent at rest beside a bare loop")
+            before = agent.asked(), asked(bare)
+            time.sleep(lasts_s)
+            after = agent.asked(), asked(bare)
+        finally:
+            end(bare)
+    ours, theirs = (100 * (b["cpu_s"] - a["cpu_s"]) / lasts_s for a, b in zip(before, after, strict=True))  # fmt: skip
+    reads = [b["reads"] - a["reads"] for a, b in zip(before, after, strict=True)]
+    note = f"{REST_DEVICES} devices with {REST_POINTS} points each, read every {REST_S:g} s ({reads[0]:.0f} reads of ours, {reads[1]:.0f} bare); ours is the whole agent: judged, dated, made into batches, each on disk"
+    yield Row("17 CPU of an agent at rest", ours, "% of a core", theirs, 2.0, "lower", note)
+    yield Row("17 CPU of an agent at rest, alone", ours, "% of a core", None, 1.0, "lower")
+
+
+def _start() -> Row:
+    count, points = MANY_POINTS
+    ours, imports = [], []
+    for number in range(ROUNDS):
+        say(f"  row 18: start {number + 1} of {ROUNDS}")
+        with _agent(count, points, PACE_S) as agent:
+            ours.append(agent.live_s)
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import fastapi"], check=True, cwd=ROOT)
+        imports.append(time.perf_counter() - begun)
+    mine, fastapi = statistics.median(ours), statistics.median(imports)
+    note = f"{count * points} points on {count} devices, the edge's share: from the start of its process to the first good value, {mine:.2f} s; `import fastapi` {fastapi:.2f} s; medians of {ROUNDS}"
+    return Row("18 start to first value beyond `import fastapi`", mine - fastapi, "s", None, 2.0, "lower", note)  # fmt: skip
+
+
+# --- an agent in a process of its own
+
+
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    """At work on devices at these ports; `live_s` from its start to its first good value."""
+
+    process: subprocess.Popen[str]
+    ports: Sequence[int]
+    live_s: float
+
+    def asked(self) -> Mapping[str, float]:
+        """What it has taken so far."""
+        return asked(self.process)
+
+
+def asked(process: subprocess.Popen[str]) -> Mapping[str, float]:
+    """What one of `benchmarks.modbus_edge` has taken so far."""
+    go(process)
+    return line_of(process)
+
+
+@contextmanager
+def _agent(count: int, points: int, pace_s: float) -> Iterator[_Agent]:
+    with serving("--tcp", str(count)) as found, tempfile.TemporaryDirectory() as name:
+        ports = list(found["ports"])
+        _write_plant(Path(name), ports, points, pace_s)
+        begun = time.perf_counter()
+        process = started("benchmarks.modbus_edge", "--plant", name)
+        try:
+            line_of(process)
+            yield _Agent(process, ports, time.perf_counter() - begun)
+        finally:
+            end(process)
+
+
+def _write_plant(folder: Path, ports: Sequence[int], points: int, pace_s: float) -> None:
+    (folder / "profiles").mkdir()
+    rows = "".join(POINT.format(n=n) for n in range(points))
+    (folder / "profiles" / "meter.toml").write_text(PROFILE + rows)
+    devices = "".join(DEVICE.format(n=n, port=port) for n, port in enumerate(ports))
+    (folder / "plant.toml").write_text(SITE.format(pace=f"{pace_s:g}s") + devices)
+
+
+if __name__ == "__main__":
+    main(run)

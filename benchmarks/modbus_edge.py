@@ -1,0 +1,117 @@
+"""An edge agent in a process of its own, as `steward edge` makes it but without a broker; or a bare pymodbus loop.
+
+Says `{"live": …}` in a line of JSON when the first good value is kept, then on each line of its
+standard input what it has taken so far; ends with its standard input.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+PAGE_KB: Final = os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def say(**words: Any) -> None:
+    """One line of JSON."""
+    print(json.dumps(words), flush=True)
+
+
+def taken(reads: int) -> dict[str, float]:
+    """CPU seconds so far, memory now, and how much was read."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return {"cpu_s": used.ru_utime + used.ru_stime, "rss_kb": pages * PAGE_KB, "reads": reads}
+
+
+async def agent(folder: Path, kept: Path) -> None:
+    """The agent `edge` of the plant in a folder; what the measurement needs is imported as it starts."""
+    import numpy as np
+
+    from commands.edge import Readers, check_budget, own_lines
+    from config.clock import ScaledClock
+    from config.load import load_plant
+    from config.settings import Settings
+    from edge.agent import Agent
+    from edge.outbox import Outbox
+    from edge.ports import LinkLost, PointReading, PublisherContext
+    from edge.readings import BAD
+
+    def nowhere(will: bytes) -> PublisherContext:
+        raise LinkLost("a measurement has no broker")
+
+    class Told(Agent):
+        """Says when the first good value is kept."""
+
+        live = False
+
+        def take(self, readings: Sequence[PointReading]) -> None:
+            Agent.take(self, readings)
+            if not self.live and any(reading.quality < BAD for reading in readings):
+                self.live = True
+                say(live=True)
+
+    plant, clock, rng = load_plant(folder), ScaledClock(), np.random.default_rng(1)
+    check_budget(plant, "edge")
+    readers = Readers(Settings(), clock)
+    readers.know(plant)
+    told = Told(
+        plant, "edge", {line.id: readers.make(plant, line) for line in own_lines(plant, "edge")},
+        Outbox(kept, now=clock.now(), rng=rng), nowhere, clock, rng,
+    )  # fmt: skip
+    await _until_input_ends(told.run(), lambda: sum(poller.stats.reads for poller in told.pollers))
+
+
+async def bare(ports: Sequence[int], count: int, period_s: float) -> None:
+    """Per port a loop that reads as many words as often, and drops them."""
+    from pymodbus.client import AsyncModbusTcpClient
+
+    reads = 0
+
+    async def loop(port: int, place: float) -> None:
+        nonlocal reads
+        client = AsyncModbusTcpClient("127.0.0.1", port=port)
+        await client.connect()
+        await asyncio.sleep(place * period_s)
+        while True:
+            await client.read_holding_registers(0, count=count, device_id=1)
+            reads += 1
+            await asyncio.sleep(period_s)
+
+    async def every() -> None:
+        await asyncio.gather(*(loop(port, n / len(ports)) for n, port in enumerate(ports)))
+
+    say(live=True)
+    await _until_input_ends(every(), lambda: reads)
+
+
+async def _until_input_ends(work: Any, reads: Any) -> None:
+    running, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+    while await loop.run_in_executor(None, sys.stdin.readline):
+        say(**taken(reads()))
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)  # of its broker, which is not there
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plant", type=Path)
+    parser.add_argument("--bare", nargs="*", type=int)
+    parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--period", type=float, default=10.0)
+    words = parser.parse_args()
+    if words.plant is None:
+        asyncio.run(bare(words.bare, words.count, words.period))
+    else:
+        with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
+            asyncio.run(agent(words.plant, Path(name) / "outbox"))
