@@ -13,8 +13,8 @@ from config.clock import VirtualClock, VirtualLoop, run_virtual
 from config.plant import Plant
 from edge.readings import QUALITY_NAMES
 from simulators.scenario import FOLDER, Action, ReadingExpected, Scenario
-from simulators.wires import WiredLoop
 from simulators.verdict import Event, History, Row, judge, passed
+from simulators.wires import WiredLoop
 
 PLANTS = Path(__file__).parent.parent / "config" / "plants"
 

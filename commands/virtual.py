@@ -52,7 +52,7 @@ PLANNING_S = 10.0
 TECHNICIAN_S = 5.0
 WIRED: Final[tuple[LineKind, ...]] = ("tcp", "rtu_over_tcp", "fire")
 BUS_PORT: Final = 60_000
-LOSSES: Final = 0.5
+LOSSES: Final = 0.05
 """Part of what a broker loses that loses messages which it has acknowledged."""
 NEXT_MOVE = {
     "reported": "triage",
@@ -254,7 +254,7 @@ class VirtualSite:
         self._start_server()
 
     def broker(self, does: str) -> None:
-        """The site's broker `stops`, `starts`, `loses` half of what it acknowledges, or `carries` all."""
+        """The site's broker `stops`, `starts`, `loses` some of what it acknowledges, or `carries` all."""
         if does == "stops":
             self.bus.stop()
         elif does == "starts":

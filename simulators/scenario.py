@@ -146,7 +146,7 @@ class Action:
 
     fault: `subject` an asset, `kind`, `options`. repair: `subject`, `kind` ("" = all). done: `subject`
     an asset, `kind` the duty, `options` {"by"}. restart, cut (agent from broker), mend: `subject` an
-    agent. broker: `subject` is what it does: stops, starts, loses (half of what it acknowledges),
+    agent. broker: `subject` is what it does: stops, starts, loses (one in twenty of what it acknowledges),
     carries. server (collector and desk): stops, starts.
     """
 
@@ -346,8 +346,6 @@ def _check_against(scenario: Scenario, plant: Plant, shown: str, mistakes: Mista
         known = plant.points if isinstance(one, ReadingExpected) else plant.assets
         if (name := _named(one)) not in known:
             mistakes.unknown(shown, f"expect[{place}]", name, sorted(known))
-
-
 
 
 def _try(estate: Estate, action: Action, shown: str, path: str, mistakes: Mistakes) -> None:

@@ -52,7 +52,7 @@ class WiredLoop(VirtualLoop):
         return near, near.protocol
 
 
-class WireServer(asyncio.AbstractServer):
+class WireServer:
     """What listens at an address; `sockets` only tell where."""
 
     def __init__(self, end: Callable[[], object], address: Address) -> None:
@@ -87,10 +87,11 @@ class Wire(asyncio.Transport):
         self._closing = False
         self._reading = True
         self._waiting: deque[bytes] = deque()
+        self._ended = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._closing and data:
-            self._loop.call_soon(self._carry, self.peer._arrive, bytes(data))
+            self._loop.call_soon(self._carry, self.peer.arrive, bytes(data))
 
     def close(self) -> None:
         self._part(None)
@@ -103,19 +104,23 @@ class Wire(asyncio.Transport):
         if not self._closing:
             self._closing = True
             self._loop.call_soon(self.protocol.connection_lost, None)
-            self._loop.call_soon(self._carry, self.peer._lose, why)
+            self._loop.call_soon(self._carry, self.peer.lose, why)
 
     def _carry(self, deliver: Callable[[Any], None], what: object) -> None:
         """Hand over to the other end, unless nothing comes through."""
         if self._loop.reach(self._address) != "vanished":
             deliver(what)
 
-    def _lose(self, why: Exception | None) -> None:
-        if not self._closing:
+    def lose(self, why: Exception | None) -> None:
+        """The other end is over; what it had written in good order is read before."""
+        if self._waiting and why is None:
+            self._ended = True
+        elif not self._closing:
             self._closing = True
             self.protocol.connection_lost(why)
 
-    def _arrive(self, data: bytes) -> None:
+    def arrive(self, data: bytes) -> None:
+        """The other end has written."""
         if self._closing:
             return
         if self._reading:
@@ -138,6 +143,8 @@ class Wire(asyncio.Transport):
         self._reading = True
         while self._waiting and self._reading:
             self.protocol.data_received(self._waiting.popleft())
+        if self._ended and not self._waiting:
+            self.lose(None)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         return self.protocol
