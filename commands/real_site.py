@@ -1,6 +1,7 @@
 """Runs one scenario for real: broker, server and edges as processes, the estate on sockets, time only scaled."""
 
 import asyncio
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from api.adapters.desk_sql import SqlDesk
 from api.ordering import Ordering
 from collector.adapters.ledger_sql import SqlDecisions, open_ledger
 from commands.access import device_user, make_secret, password, secrets_folder
-from commands.asking import ask
+from commands.asking import Refused, ask
 from commands.demo import PLANT, make_technician
 from commands.devices import Technician
 from commands.installation import Installation, Stop
@@ -25,7 +26,8 @@ from config.plant import Plant
 from config.settings import read_secret
 from simulators.camera_server import Login
 from simulators.estate import Estate
-from simulators.scenario import Action, Scenario
+from simulators.faults import BROKER_FAULTS, WIRE_FAULTS
+from simulators.scenario import Action, ReadingExpected, Scenario
 from simulators.serving import Access, serving
 from simulators.verdict import History, judge
 
@@ -157,10 +159,19 @@ class RealSite:
             await asyncio.to_thread(self._claim, action)
         elif action.verb == "restart":
             self.site.by_name[action.subject].restart()
+        elif action.verb in ("broker", "server"):
+            self._process(action.verb, action.subject)
         elif action.verb == "cut":
             self.cuts[action.subject].cut()
         else:
             self.cuts[action.subject].open = True
+
+    def _process(self, name: str, does: str) -> None:
+        child = self.site.by_name[name]
+        if does == "starts":
+            child.start()
+        else:
+            child.signal(signal.SIGKILL)
 
     def _claim(self, action: Action) -> None:
         settings, site = self.site.settings, self.plant.site
@@ -176,8 +187,23 @@ async def _end(task: asyncio.Task[Any]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+def only_virtual(scenario: Scenario, plant: Plant) -> str:
+    """Why this cannot be played with processes and sockets; "" where it can."""
+    if plant.site != PLANT.name:
+        return f"only {PLANT.name} can be started whole"
+    if any(action.subject in ("loses", "carries") for action in scenario.actions):
+        return "a real broker loses nothing on demand"
+    if any(action.kind in (*WIRE_FAULTS, *BROKER_FAULTS) for action in scenario.actions):
+        return "some of its faults need a network that fails on demand"
+    if any(isinstance(one, ReadingExpected) for one in scenario.expected):
+        return "stored readings are looked at in virtual time"
+    return ""
+
+
 def run_real(scenario: Scenario, plant: Plant, seed: int | None = None) -> Verdict:
     """Play it to its end, ten times faster than the clock, at the time that it names."""
+    if reason := only_virtual(scenario, plant):
+        raise Refused(f"{scenario.name} runs in virtual time only: {reason}")
     used = scenario.seed if seed is None else seed
     start_ms = scenario.start_ms(plant.time_zone)
     with tempfile.TemporaryDirectory(prefix="steward-real-") as folder:

@@ -1,7 +1,7 @@
 """Runs one scenario over a virtual site and holds what followed against what must follow."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,18 @@ from collector.ports import Decisions, LedgerEvent
 from commands.virtual import VirtualSite
 from config.clock import VirtualClock, VirtualLoop, run_virtual
 from config.plant import Plant
-from simulators.scenario import Action, Scenario
+from edge.readings import QUALITY_NAMES
+from simulators.scenario import FOLDER, Action, ReadingExpected, Scenario
 from simulators.verdict import Event, History, Row, judge, passed
+from simulators.wires import WiredLoop
 
 PLANTS = Path(__file__).parent.parent / "config" / "plants"
+
+
+def plant_folder(name: str) -> Path:
+    """The folder of a plant that scenarios name: one that comes with them, or with Steward."""
+    own = FOLDER / "plants" / name
+    return own if own.is_dir() else PLANTS / name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +41,11 @@ class Verdict:
 
 def run_scenario(scenario: Scenario, plant: Plant, seed: int | None = None) -> Verdict:
     """Play it to its end in virtual time."""
-    loop = VirtualLoop()
+    wires = WiredLoop() if scenario.wires else None
+    loop = wires or VirtualLoop()
     clock = VirtualClock(loop, scenario.start_ms(plant.time_zone))
     used = scenario.seed if seed is None else seed
-    history = run_virtual(_play(scenario, VirtualSite(plant, clock, used)), loop=loop)
+    history = run_virtual(_play(scenario, VirtualSite(plant, clock, used, wires)), loop=loop)
     return Verdict(scenario.name, used, judge(scenario, history))
 
 
@@ -47,7 +56,10 @@ async def _play(scenario: Scenario, site: VirtualSite) -> History:
             await site.clock.sleep_until(action.t)
             await _act(site, action)
         await site.clock.sleep_until(scenario.lasts_s)
-        return history_of(site.plant, site.decisions, site.desk, site.ordering, start)
+        return replace(
+            history_of(site.plant, site.decisions, site.desk, site.ordering, start),
+            readings=tuple(_readings(scenario, site, start)),
+        )
 
 
 async def _act(site: VirtualSite, action: Action) -> None:
@@ -60,10 +72,23 @@ async def _act(site: VirtualSite, action: Action) -> None:
         site.claim_done(action.kind, action.subject, str(action.options.get("by", "technician")))
     elif action.verb == "restart":
         await site.restart_agent(action.subject)
-    elif action.verb == "cut":
-        site.cut(action.subject)
+    elif action.verb == "server":
+        if action.subject == "stops":
+            await site.stop_server()
+        else:
+            site.start_server()
     else:
-        site.mend(action.subject)
+        verbs = {"cut": site.cut, "mend": site.mend, "broker": site.broker}
+        verbs[action.verb](action.subject)
+
+
+def _readings(scenario: Scenario, site: VirtualSite, start: int) -> Iterator[dict[str, Any]]:
+    """What is stored of the points that the scenario asks for."""
+    points = {one.point for one in scenario.expected if isinstance(one, ReadingExpected)}
+    for point in sorted(points):
+        raw = site.store.raw(site.plant.site, point, start, site.clock.now() + 1)
+        for time, quality in zip(raw.time.tolist(), raw.quality.tolist(), strict=True):
+            yield {"t": (time - start) / 1000, "point": point, "quality": QUALITY_NAMES[quality]}
 
 
 def history_of(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from commands import load, replaying
 from commands.devices import run_devices
-from commands.scenarios import PLANTS, Verdict, run_scenario
+from commands.scenarios import Verdict, plant_folder, run_scenario
 from config.load import load_plant
 from simulators.scenario import FOLDER, read_scenario, scenarios
 
@@ -74,7 +74,7 @@ def _file(name: str) -> Path:
 
 def _one(name: str, arguments: argparse.Namespace) -> Verdict:
     scenario = read_scenario(_file(name))
-    plant = load_plant(PLANTS / scenario.plant)
+    plant = load_plant(plant_folder(scenario.plant))
     read_scenario(_file(name), plant)
     if arguments.real:
         from commands.real_site import run_real  # starts processes: only where asked

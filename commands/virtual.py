@@ -1,17 +1,18 @@
 """A whole site in one process and in virtual time: real decisions over in-memory twins, one seed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from api.adapters.desk_memory import MemoryDesk
 from api.following import Following
 from api.ordering import Actor, Kept, Ordering
-from collector.adapters.memory_bus import MemoryBus
+from collector.adapters.memory_bus import Faults, MemoryBus
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.memory_ledger import MemoryAsks, MemoryDecisions
 from collector.adapters.memory_store import MemoryStore
@@ -23,21 +24,36 @@ from collector.planning import Planning
 from collector.ports import Ask
 from collector.projecting import Projecting, inline
 from config.clock import VirtualClock
-from config.plant import Device, Line, Plant
+from config.plant import MODBUS_LINES, Device, Line, LineKind, Plant
 from config.profile import Table
 from edge.agent import Agent
 from edge.camera_reader import LADDER, CameraReader, Climb, Step
 from edge.device_messages import DeviceMessage
+from edge.fire_centre import Watched
+from edge.fire_reader import FireReader
 from edge.modbus_reader import ModbusReader
-from edge.modbus_transport import SILENCES_BEFORE_RECONNECT, LinkDown, NoAnswer, Refused
+from edge.modbus_transport import (
+    SILENCES_BEFORE_RECONNECT,
+    LinkDown,
+    ModbusTransport,
+    NoAnswer,
+    PymodbusTransport,
+    Refused,
+)
 from edge.mqtt_reader import FeedDown, MqttDeviceReader
 from edge.outbox import Outbox
 from edge.ports import LinkLost, PointReader
 from simulators.estate import Estate
+from simulators.serving import Access, serving
+from simulators.wires import Address, Reach, WiredLoop
 
 FUNCTION_OF: Mapping[Table, int] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 PLANNING_S = 10.0
 TECHNICIAN_S = 5.0
+WIRED: Final[tuple[LineKind, ...]] = ("tcp", "rtu_over_tcp", "fire")
+BUS_PORT: Final = 60_000
+LOSSES: Final = 0.05
+"""Part of what a broker loses that loses messages which it has acknowledged."""
 NEXT_MOVE = {
     "reported": "triage",
     "triaged": "dispatch",
@@ -98,11 +114,10 @@ class EstateFeed:
         self._estate = estate
         self._line = line.id
         self._clock = clock
-        self.up = True
 
     async def open(self, filters: frozenset[str]) -> None:
         """Always connected while the broker is up."""
-        if not self.up:
+        if "broker_lost" in self._estate.faults_of_line(self._line):
             raise FeedDown("the broker is away")
 
     def take(self) -> list[DeviceMessage]:
@@ -145,17 +160,23 @@ class EstateProbe:
 
 @dataclass(slots=True)
 class VirtualSite:
-    """Everything of one run; `running` starts it, the caller lets virtual time pass."""
+    """Everything of one run; `running` starts it, the caller lets virtual time pass.
+
+    On a `WiredLoop` Modbus and fire devices are spoken to by wire, through the transports of a real
+    edge; a serial bus is then one behind a gateway. On any other loop twins ask the estate.
+    """
 
     plant: Plant
     clock: VirtualClock
     seed: int
+    wires: WiredLoop | None = None
     estate: Estate = field(init=False)
     bus: MemoryBus = field(init=False)
-    decisions: MemoryDecisions = field(init=False)
-    asks: MemoryAsks = field(init=False)
-    desk: MemoryDesk = field(init=False)
-    store: MemoryStore = field(init=False)
+    journal: MemoryJournal = field(init=False, default_factory=MemoryJournal)
+    decisions: MemoryDecisions = field(init=False, default_factory=MemoryDecisions)
+    asks: MemoryAsks = field(init=False, default_factory=MemoryAsks)
+    desk: MemoryDesk = field(init=False, default_factory=MemoryDesk)
+    store: MemoryStore = field(init=False, default_factory=MemoryStore)
     live: LiveTable = field(init=False)
     ordering: Ordering = field(init=False)
     outboxes: dict[str, Outbox] = field(init=False, default_factory=dict)
@@ -164,21 +185,26 @@ class VirtualSite:
     planning: Planning = field(init=False)
     projecting: Projecting = field(init=False)
     _agents: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
+    _server: list[asyncio.Task[None]] = field(init=False, default_factory=list)
     _cut: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
+        if self.wires is not None:
+            self.plant = over_wires(self.plant)
+            self.wires.reach = self._reach
         self.estate = Estate(self.plant, self.seed)
         rng = np.random.default_rng(self.seed)
         self.bus = MemoryBus(self.clock, rng, LinkLost)
-        self.decisions, self.asks = MemoryDecisions(), MemoryAsks()
-        self.desk, self.store = MemoryDesk(), MemoryStore()
-        self.live = LiveTable([self.plant], life=self.seed)
         self.ordering = Ordering({self.plant.site: self.plant}, self.desk, self.clock)
-        journal = MemoryJournal()
-        self.projecting = Projecting(journal, self.store, self.live, inline, self.clock)
+        self._compose_server()
+
+    def _compose_server(self) -> None:
+        """Collector and planner over what is durable: journal, store, decisions and desk."""
+        self.live = LiveTable([self.plant], life=self.seed)
+        self.projecting = Projecting(self.journal, self.store, self.live, inline, self.clock)
         self.alarming = Alarming([self.plant], self.live, self.decisions, self.asks)
         self.ingest = Ingest(
-            self.bus.source(), journal, self.live, [self.alarming], [self.plant], self.clock,
+            self.bus.source(), self.journal, self.live, [self.alarming], [self.plant], self.clock,
             projecting=self.projecting,
         )  # fmt: skip
         self.planning = Planning([self.plant], self.decisions, self.asks, self.store, inline)
@@ -187,26 +213,61 @@ class VirtualSite:
     async def running(self) -> AsyncIterator["VirtualSite"]:
         """Collector, desk, agents and technician, until the block is left; their errors come out."""
         self.estate.advance(self.clock.now())
+        async with AsyncExitStack() as stack:
+            self._start_server()
+            stack.push_async_callback(self.stop_server)
+            if self.wires is not None:
+                await stack.enter_async_context(serving(self.estate, self.clock, Access(), WIRED))
+            for agent in self.plant.agents:
+                self.start_agent(agent)
+            stack.push_async_callback(self._stop_agents)
+            yield self
+            for task in [*self._server, *self._agents.values()]:
+                if task.done():
+                    task.result()
+
+    def _start_server(self) -> None:
         self.alarming.restore()
         self.ingest.restore()
         following = Following(
             {self.plant.site: self.plant}, self.decisions, self.live, self.desk, self.clock,
             asks=self.asks, ordering=self.ordering,
         )  # fmt: skip
-        loops = [
+        loops: list[Coroutine[Any, Any, None]] = [
             self.ingest.run(), self.alarming.run(self.clock), self.projecting.run(),
             self._planning(), following.run(), self._technician(),
         ]  # fmt: skip
-        async with AsyncExitStack() as stack:
-            tasks = [asyncio.ensure_future(loop) for loop in loops]
-            stack.push_async_callback(_end, tasks)
-            for agent in self.plant.agents:
-                self.start_agent(agent)
-            stack.push_async_callback(self._stop_agents)
-            yield self
-            for task in [*tasks, *self._agents.values()]:
-                if task.done():
-                    task.result()
+        self._server = [asyncio.ensure_future(loop) for loop in loops]
+
+    async def stop_server(self) -> None:
+        """Collector and desk are killed; what was durable stays."""
+        tasks, self._server = self._server, []
+        for task in tasks:
+            if task.done():
+                task.result()
+        await _end(tasks)
+        await self.ingest.source.close()
+
+    def start_server(self) -> None:
+        """Collector and desk begin again over what is durable."""
+        self._compose_server()
+        self._start_server()
+
+    def broker(self, does: str) -> None:
+        """The site's broker `stops`, `starts`, `loses` some of what it acknowledges, or `carries` all."""
+        if does == "stops":
+            self.bus.stop()
+        elif does == "starts":
+            self.bus.start()
+        else:
+            self.bus.faults = Faults(lost=LOSSES if does == "loses" else 0.0)
+
+    def _reach(self, address: Address) -> Reach:
+        for line in self.plant.lines.values():
+            if (line.host, line.port) == address:
+                kinds = self.estate.faults_of_line(line.id)
+                return "vanished" if "vanished" in kinds else "refused" if "refused" in kinds else "open"  # fmt: skip
+        return "open"
 
     async def _planning(self) -> None:
         while True:
@@ -244,15 +305,29 @@ class VirtualSite:
         for line in self.plant.lines.values():
             if line.agent != agent:
                 continue
-            if line.kind == "tcp":
-                transport = EstateTransport(self.estate, line, self.clock)
-                yield line.id, ModbusReader(transport, limits.__getitem__, self.clock)
+            if line.kind in MODBUS_LINES:
+                yield line.id, ModbusReader(self._transport(line), limits.__getitem__, self.clock, line)  # fmt: skip
             elif line.kind == "mqtt":
                 yield line.id, MqttDeviceReader(EstateFeed(self.estate, line, self.clock), self.clock)  # fmt: skip
             elif line.kind == "fire":
-                raise NotImplementedError(f"line {line.id}: fire devices speak over real sockets only; run with --real")  # fmt: skip
+                yield line.id, self._fire_reader(line)
             else:
                 yield line.id, CameraReader(EstateProbe(self.estate, self.clock), self.clock)
+
+    def _transport(self, line: Line) -> ModbusTransport:
+        if self.wires is not None:
+            return PymodbusTransport(line)
+        return EstateTransport(self.estate, line, self.clock)
+
+    def _fire_reader(self, line: Line) -> FireReader:
+        if self.wires is None:
+            raise NotImplementedError(f"line {line.id}: fire devices need a scenario with wires = true")  # fmt: skip
+        watched = [
+            Watched(device, self.estate.stations[device.id].points, self.plant.profiles[device.profile].silence_s)
+            for device in self.plant.devices.values()
+            if device.line == line.id
+        ]  # fmt: skip
+        return FireReader(line, watched, self.clock, ZoneInfo(self.plant.time_zone))
 
     async def restart_agent(self, agent: str) -> None:
         """Kill an agent's process and start it again over the same outbox file."""
@@ -301,6 +376,18 @@ class VirtualSite:
         while move := NEXT_MOVE.get(str(kept.order.state)):
             said = {"assignee": actor.name} if move == "dispatch" else {}
             kept = self.ordering.move(kept, move, said, actor)
+
+
+def over_wires(plant: Plant) -> Plant:
+    """The plant with each serial port as a gateway to the same bus: a virtual loop has no ports."""
+    ports = {line.id: BUS_PORT + place for place, line in enumerate(plant.lines.values())}
+    lines = {
+        line.id: replace(line, kind="rtu_over_tcp", host="127.0.0.1", port=ports[line.id])
+        if line.kind == "rtu"
+        else line
+        for line in plant.lines.values()
+    }
+    return replace(plant, lines=lines)
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:

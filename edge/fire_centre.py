@@ -50,7 +50,11 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What some bytes led to: answers to send on the same link, links that another has taken over."""
+    """What some bytes led to: answers to send on the same link, then links to end.
+
+    A link ends whose device has come by another, or speaks again after a silence: on a new one it
+    tells its whole state, of which nobody knows what it still is.
+    """
 
     answers: bytes = b""
     over: tuple[int, ...] = ()
@@ -172,7 +176,8 @@ class Centre:
             if known.link is not None and known.link != link:
                 over.append(known.link)
                 self.stats.taken_over += 1
-            self._live(known, link)
+            if self._live(known, link):
+                over.append(link)
             answers += self._answer(known, link, one)
         return Heard(answers, tuple(over))
 
@@ -204,15 +209,21 @@ class Centre:
     def _wall(self) -> WallTime:
         return WallTime.of(self._clock.now(), self._zone)
 
-    def _live(self, known: _Known, link: int) -> None:
-        """A sign of life. What was told before holds no longer if something may have been missed."""
+    def _live(self, known: _Known, link: int) -> bool:
+        """A sign of life. What was told before holds no longer if something may have been missed.
+
+        True if it was missed on this very link.
+        """
         at, longest_s = self._clock.monotonic(), known.watched.silence_s
-        if known.link != link:
+        same = known.link == link
+        if not same:
             longest_s = min(longest_s, RESENT_S)
-        if known.heard_s is not None and at - known.heard_s > longest_s:
+        missed = known.heard_s is not None and at - known.heard_s > longest_s
+        if missed:
             known.held.clear()
         known.link, self._links[link].stranger = link, False
         known.heard_s, known.heard_ms = at, self._clock.now()
+        return same and missed
 
     def _compare_clocks(self, known: _Known, frame: Frame) -> None:
         if frame.header.time is None:

@@ -157,12 +157,12 @@ class FireReader:
         return min(waits, default=None)
 
     async def _answer(self, one: _Socket, heard: Heard) -> None:
-        for link in heard.over:
-            if link in self._sockets:
-                self._end(self._sockets[link])
         if heard.answers:
             one.writer.write(heard.answers)
             await one.writer.drain()  # who reads no answers is not read on
+        for link in heard.over:
+            if link in self._sockets:
+                self._end(self._sockets[link])
 
     def _end(self, one: _Socket) -> None:
         self._sockets.pop(one.id, None)

@@ -147,6 +147,11 @@ class Estate:
         station = self.stations[device]
         return told(station.points, station.values, wall_time(self._now_ms, zone))
 
+    def faults_of_line(self, line: str) -> frozenset[str]:
+        """Kinds of the faults that the devices of a line have now."""
+        own = (s for s in self.stations.values() if s.device.line == line)
+        return frozenset(fault.kind for station in own for fault in station.active())
+
     def fire_faults(self, device: str) -> frozenset[str]:
         """Kinds of the faults that such a device has now."""
         return frozenset(fault.kind for fault in self.stations[device].active())

@@ -106,10 +106,20 @@ ANSWER_FAULTS: Mapping[str, Callable[[Fault, Answerer], Answerer]] = {
 }
 LINK_FAULTS = ("link_lost", "slow")
 """`link_lost`: the line (or the device behind its gateway) is gone; `slow`: answers `seconds` late."""
-FRAME_FAULTS = ("garbled",)
-"""Of devices that connect by themselves: `garbled` sends frames whose checksums are wrong."""
+REACH_FAULTS = ("refused", "vanished")
+"""Of a line's address, on wires: it takes no connection (on sockets, as `link_lost`); nothing comes there and
+nothing comes back (on sockets, nothing of it)."""
+FRAME_FAULTS = (
+    "garbled", "noise", "cut_short", "drip", "fragments", "wrong_unit", "stale", "one_behind",
+    "wrong_function", "reset",
+)  # fmt: skip
+"""What becomes of a frame on its way, see `simulators.spoiling`; fire devices know `garbled` alone."""
+BROKER_FAULTS = ("broker_lost",)
+"""Of a line of MQTT devices, in virtual time only: their broker is gone."""
+WIRE_FAULTS = frozenset({*REACH_FAULTS, *FRAME_FAULTS})
+"""These need a wire: in virtual time a scenario with `wires = true`."""
 NEEDS_POINT = ("sensor_dead", "set")
-KINDS = (*VALUE_FAULTS, *ANSWER_FAULTS, *LINK_FAULTS, *FRAME_FAULTS)
+KINDS = (*VALUE_FAULTS, *ANSWER_FAULTS, *LINK_FAULTS, *REACH_FAULTS, *FRAME_FAULTS, *BROKER_FAULTS)
 """Faults that any device can have; the physical ones are the equipment's own `kinds`."""
 
 
@@ -136,4 +146,4 @@ def delay_s(faults: list[Fault]) -> float:
 
 def is_cut_off(faults: list[Fault]) -> bool:
     """Whether the device's link is gone."""
-    return any(fault.kind == "link_lost" for fault in faults)
+    return any(fault.kind in ("link_lost", "refused") for fault in faults)

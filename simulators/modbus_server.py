@@ -1,20 +1,18 @@
-"""A Modbus TCP server that serves function codes 1 to 4 and keeps count of every code it saw."""
+"""A Modbus server over TCP, or a gateway to a bus: serves functions 1 to 4 and counts every code it saw."""
 
 import asyncio
 import contextlib
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from config.clock import Clock
-from simulators.faults import Answer
+from simulators.faults import Answer, Fault
 from simulators.layout import ILLEGAL_FUNCTION, ILLEGAL_VALUE
+from simulators.modbus_frames import Adu, RtuFraming, TcpFraming
+from simulators.spoiling import HangUp, Spoiling
 
-HEADER = struct.Struct(">HHHB")
-"""Transaction, protocol (0), length of what follows including the unit, unit."""
-LONGEST = 254
-"""Of unit and PDU, by the specification."""
 MOST = {1: 2000, 2: 2000, 3: 125, 4: 125}
 """Function code served to the most addresses it may ask for."""
 
@@ -35,6 +33,10 @@ class Endpoint(Protocol):
         """How late this unit answers now."""
         ...
 
+    def faults_of(self, unit: int) -> Sequence[Fault]:
+        """What is wrong with this unit now; its answers travel as those have it."""
+        ...
+
     def answer(
         self, unit: int, function: int, address: int, count: int, connected_ms: int | None = None
     ) -> Answer:
@@ -43,9 +45,16 @@ class Endpoint(Protocol):
 
 
 class ModbusServer:
-    """One endpoint on one TCP port. `functions` counts the codes of all requests, served or not."""
+    """One endpoint on one TCP port. `functions` counts the codes of all requests, served or not.
 
-    def __init__(self, endpoint: Endpoint, clock: Clock, *, before: Before | None = None) -> None:
+    With `rtu` it is a gateway that passes on the frames of a serial bus.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, clock: Clock, *, before: Before | None = None, rtu: bool = False
+    ) -> None:
+        self._framing = RtuFraming() if rtu else TcpFraming()
+        self._spoiling = Spoiling(self._framing)
         self.functions: Counter[int] = Counter()
         self._endpoint = endpoint
         self._clock = clock
@@ -98,7 +107,7 @@ class ModbusServer:
         try:
             while self._is_up() and await self._exchange(reader, writer, connected_ms):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, HangUp):
             return
         finally:
             del self._open[task]
@@ -107,20 +116,24 @@ class ModbusServer:
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connected_ms: int
     ) -> bool:
-        """One request and its answer; False when the stream is no Modbus TCP."""
-        header = await reader.readexactly(HEADER.size)
-        transaction, protocol, length, unit = HEADER.unpack(header)
-        if protocol != 0 or not 2 <= length <= LONGEST:
+        """One request and its answer; False when the stream is no Modbus."""
+        request = await self._framing.request(reader)
+        if request is None:
             return False
-        request = await reader.readexactly(length - 1)
-        reply = self._reply(unit, request, connected_ms)
-        if reply is not None:
-            delay = self._endpoint.delay_s(unit)
-            if delay > 0:
-                await self._clock.sleep_until(self._clock.monotonic() + delay)
-            writer.write(HEADER.pack(transaction, 0, len(reply) + 1, unit) + reply)
-            await writer.drain()
+        pdu = self._reply(request.unit, request.pdu, connected_ms)
+        if pdu is None:
+            return True
+        await self._wait(self._endpoint.delay_s(request.unit))
+        faults = self._endpoint.faults_of(request.unit)
+        for wait_s, piece in self._spoiling.pieces(Adu(request.number, request.unit, pdu), faults):
+            await self._wait(wait_s)
+            writer.write(piece)
+        await writer.drain()
         return True
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            await self._clock.sleep_until(self._clock.monotonic() + seconds)
 
     def _reply(self, unit: int, request: bytes, connected_ms: int) -> bytes | None:
         """The PDU that answers a PDU, None for silence."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from config.plant import Plant, Point
 from config.profile import Names, Register
-from simulators.faults import Answer
+from simulators.faults import Answer, Fault
 from simulators.layout import ILLEGAL_FUNCTION, TARGET_SILENT, Layout, Value, span
 from simulators.payloads import payloads
 from simulators.station import TABLES
@@ -313,6 +313,10 @@ class ReplayModbus:
 
     def delay_s(self, unit: int) -> float:
         return 0.0
+
+    def faults_of(self, unit: int) -> Sequence[Fault]:
+        """A recording is played as it is."""
+        return ()
 
     @property
     def finished(self) -> bool:

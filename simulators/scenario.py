@@ -1,10 +1,10 @@
 """Scenarios as people write them: what happens to a plant, when, and what must follow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from config.files import AssetId, Duration, Id, PointId, Strict
@@ -12,16 +12,17 @@ from config.mistakes import Mistakes
 from config.plant import Plant
 from config.reading import read_file
 from simulators.estate import Estate, UnknownFault
+from simulators.faults import WIRE_FAULTS
 
 FOLDER = Path(__file__).parent / "scenarios"
 """Where the scenarios stand that come with Steward."""
 START = "2026-03-02T08:00:00"
 """Local time at which a scenario begins unless it says otherwise."""
-AFTERWARDS_S = 600.0
-"""How long a scenario goes on behind the last time that it names."""
+AFTERWARDS_S = 420.0
+"""How long a scenario goes on behind the last time that it names: five healthy minutes close an order."""
 
-Verb = Literal["fault", "repair", "done", "restart", "cut", "mend"]
-VERBS: tuple[Verb, ...] = ("fault", "repair", "done", "restart", "cut", "mend")
+Verb = Literal["fault", "repair", "done", "restart", "cut", "mend", "broker", "server"]
+VERBS: tuple[Verb, ...] = get_args(Verb)
 Outcome = Literal["confirmed", "contradicted", "absent", "not_observable"]
 Window = tuple[float, float]
 """Seconds since the scenario's start: not before, not after."""
@@ -71,6 +72,8 @@ class AtText(Strict):
     restart: Id | None = None
     cut: Id | None = None
     mend: Id | None = None
+    broker: Literal["stops", "starts", "loses", "carries"] | None = None
+    server: Literal["stops", "starts"] | None = None
 
 
 class OrderText(Strict):
@@ -90,8 +93,17 @@ class OccurrenceText(Strict):
     verdict: Outcome
 
 
+class ReadingText(Strict):
+    """What a point must show."""
+
+    point: str
+    quality: str
+    during: list[Duration]
+    gap_max: Duration | None = None
+
+
 class ExpectText(Strict):
-    """One expectation: exactly one of `alarm`, `work_order`, `occurrence`."""
+    """One expectation: exactly one of `alarm`, `work_order`, `occurrence`, `reading`."""
 
     alarm: str | None = None
     raised: list[Duration] | None = None
@@ -101,6 +113,7 @@ class ExpectText(Strict):
     count: int = 1
     work_order: OrderText | None = None
     occurrence: OccurrenceText | None = None
+    reading: ReadingText | None = None
 
 
 class NothingElseText(Strict):
@@ -118,6 +131,7 @@ class ScenarioFile(Strict):
     seed: int = 1
     start: str = START
     lasts: Duration | None = None
+    wires: bool = False
     at: list[AtText] | None = None
     expect: list[ExpectText]
     expect_nothing_else: NothingElseText = NothingElseText()
@@ -132,7 +146,8 @@ class Action:
 
     fault: `subject` an asset, `kind`, `options`. repair: `subject`, `kind` ("" = all). done: `subject`
     an asset, `kind` the duty, `options` {"by"}. restart, cut (agent from broker), mend: `subject` an
-    agent.
+    agent. broker: `subject` is what it does: stops, starts, loses (one in twenty of what it acknowledges),
+    carries. server (collector and desk): stops, starts.
     """
 
     t: float
@@ -174,12 +189,28 @@ class OccurrenceExpected:
     verdict: str
 
 
-Expected = AlarmExpected | OrderExpected | OccurrenceExpected
+@dataclass(frozen=True, slots=True)
+class ReadingExpected:
+    """Every stored reading of a point that was made in a window has this quality, and there is one.
+
+    With `gap_max_s` no two of them, nor the window's ends, lie further apart.
+    """
+
+    point: str
+    quality: str
+    during: Window
+    gap_max_s: float | None = None
+
+
+Expected = AlarmExpected | OrderExpected | OccurrenceExpected | ReadingExpected
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One scenario, its actions in order of time. `start` is local ISO time; `lasts_s` seconds."""
+    """One scenario, its actions in order of time. `start` is local ISO time; `lasts_s` seconds.
+
+    With `wires` every byte to and from Modbus and fire devices goes over a network in virtual time.
+    """
 
     name: str
     about: str
@@ -191,6 +222,7 @@ class Scenario:
     expected: tuple[Expected, ...]
     no_other_alarms: bool = False
     no_other_orders: bool = False
+    wires: bool = False
 
     def start_ms(self, time_zone: str) -> int:
         """The start as UTC ms at a site of this time zone."""
@@ -236,15 +268,16 @@ def _check_file(file: ScenarioFile, shown: str, mistakes: Mistakes) -> None:
 
 
 def _check_expectation(one: ExpectText, shown: str, path: str, mistakes: Mistakes) -> None:
-    kinds = ("alarm", "work_order", "occurrence")
+    kinds = ("alarm", "work_order", "occurrence", "reading")
     if sum(getattr(one, kind) is not None for kind in kinds) != 1:
         mistakes.add(shown, path, f"needs exactly one of {', '.join(kinds)}")
     cause = one.work_order.cause if one.work_order else None
     for name, text in (("alarm", one.alarm), ("work_order.cause", cause)):
         if text is not None and len(text.split()) < 2:
             mistakes.add(shown, f"{path}.{name}", f"{text!r} needs an asset and words: 'a-booster/pump-1 tripped'")  # fmt: skip
-    for key in ("raised", "returned", "unknown"):
-        window = getattr(one, key)
+    windows = {key: getattr(one, key) for key in ("raised", "returned", "unknown")}
+    windows["reading.during"] = one.reading.during if one.reading else None
+    for key, window in windows.items():
         if isinstance(window, list) and (len(window) != 2 or window[0] > window[1]):
             mistakes.add(shown, f"{path}.{key}", 'needs two times in order, such as ["10s", "14s"]')
 
@@ -253,11 +286,12 @@ def _scenario(name: str, file: ScenarioFile) -> Scenario:
     actions = tuple(sorted((_action(at) for at in file.at or []), key=lambda action: action.t))
     expected = tuple(_expected(one) for one in file.expect)
     windows = [w for one in expected if isinstance(one, AlarmExpected) for w in (one.raised, one.returned, one.unknown) if w]  # fmt: skip
+    windows += [one.during for one in expected if isinstance(one, ReadingExpected)]
     last = max([0.0, *(a.t for a in actions), *(w[1] for w in windows)])
     return Scenario(
         name, file.about, file.plant, file.seed, file.start,
         file.lasts if file.lasts is not None else last + AFTERWARDS_S, actions, expected,
-        file.expect_nothing_else.alarms, file.expect_nothing_else.work_orders,
+        file.expect_nothing_else.alarms, file.expect_nothing_else.work_orders, file.wires,
     )  # fmt: skip
 
 
@@ -269,8 +303,7 @@ def _action(at: AtText) -> Action:
         return Action(at.t, "repair", at.repair.asset, at.repair.kind)
     if at.done is not None:
         return Action(at.t, "done", at.done.asset, at.done.duty, {"by": at.done.by})
-    verbs: Sequence[Verb] = ("repair", "restart", "cut", "mend")
-    verb = next(verb for verb in verbs if getattr(at, verb) is not None)
+    verb = next(verb for verb in VERBS if getattr(at, verb) is not None)
     return Action(at.t, verb, str(getattr(at, verb)))
 
 
@@ -281,6 +314,9 @@ def _expected(one: ExpectText) -> Expected:
     if one.occurrence is not None:
         wanted = one.occurrence
         return OccurrenceExpected(wanted.duty, wanted.asset, wanted.verdict)
+    if one.reading is not None:
+        seen = one.reading
+        return ReadingExpected(seen.point, seen.quality, (seen.during[0], seen.during[1]), seen.gap_max)  # fmt: skip
     returned = None if one.returned == "never" else one.returned
     return AlarmExpected(
         one.alarm or "", _window(one.raised), _window(returned), one.returned == "never",
@@ -304,10 +340,12 @@ def _check_against(scenario: Scenario, plant: Plant, shown: str, mistakes: Mista
             mistakes.unknown(shown, f"{path}.duty", action.kind, sorted(duties))
         elif action.verb in ("fault", "repair"):
             _try(estate, action, shown, path, mistakes)
+        if action.kind in WIRE_FAULTS and not scenario.wires:
+            mistakes.add(shown, f"{path}.kind", f"{action.kind} needs a scenario with wires = true")
     for place, one in enumerate(scenario.expected):
-        asset = one.asset if isinstance(one, OccurrenceExpected) else _asset(one)
-        if asset not in plant.assets:
-            mistakes.unknown(shown, f"expect[{place}]", asset, sorted(plant.assets))
+        known = plant.points if isinstance(one, ReadingExpected) else plant.assets
+        if (name := _named(one)) not in known:
+            mistakes.unknown(shown, f"expect[{place}]", name, sorted(known))
 
 
 def _try(estate: Estate, action: Action, shown: str, path: str, mistakes: Mistakes) -> None:
@@ -320,5 +358,14 @@ def _try(estate: Estate, action: Action, shown: str, path: str, mistakes: Mistak
         mistakes.add(shown, path, str(error))
 
 
-def _asset(one: AlarmExpected | OrderExpected) -> str:
-    return (one.alarm if isinstance(one, AlarmExpected) else one.cause).split()[0]
+def _named(one: Expected) -> str:
+    """The asset or point that an expectation is about."""
+    match one:
+        case ReadingExpected():
+            return one.point
+        case OccurrenceExpected():
+            return one.asset
+        case AlarmExpected():
+            return one.alarm.split()[0]
+        case OrderExpected():
+            return one.cause.split()[0]

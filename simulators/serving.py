@@ -2,12 +2,13 @@
 
 import asyncio
 import zoneinfo
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import get_args
 
 from config.clock import Clock
-from config.plant import Device, Line, Secret
+from config.plant import Device, Line, LineKind, Secret
 from simulators.camera_server import CameraServer, Login
 from simulators.estate import Estate
 from simulators.fire_client import FireDevice
@@ -47,15 +48,17 @@ class Access:
 
 
 @asynccontextmanager
-async def serving(estate: Estate, clock: Clock, access: Access) -> AsyncIterator[Servers]:
-    """Start every line of the plant, and the estate's own time; all is ended on leaving.
+async def serving(
+    estate: Estate, clock: Clock, access: Access, kinds: Collection[LineKind] = get_args(LineKind)
+) -> AsyncIterator[Servers]:
+    """Start every line of the plant (of these kinds), and the estate's own time; all is ended on leaving.
 
     Raises OSError when a port is taken.
     """
     servers = Servers()
     async with AsyncExitStack() as stack:
         estate.advance(clock.now())
-        for line in estate.plant.lines.values():
+        for line in (line for line in estate.plant.lines.values() if line.kind in kinds):
             await _start(estate, clock, access, line, servers, stack)
         servers.ticking = asyncio.create_task(_tick(estate, clock, servers))
         try:
@@ -88,7 +91,7 @@ async def _start(
 ) -> None:
     devices = [d for d in estate.plant.devices.values() if d.line == line.id]
     port = access.ports.get(line.id, line.port)
-    if line.kind == "tcp":
+    if line.kind in ("tcp", "rtu_over_tcp"):
         modbus = _modbus(estate, clock, line)
         stack.push_async_callback(modbus.close)
         servers.ports[line.id] = await modbus.start(access.host, port)
@@ -112,7 +115,10 @@ async def _start(
 
 
 def _modbus(estate: Estate, clock: Clock, line: Line) -> ModbusServer:
-    return ModbusServer(estate.words(line.id), clock, before=lambda: estate.advance(clock.now()))
+    return ModbusServer(
+        estate.words(line.id), clock,
+        before=lambda: estate.advance(clock.now()), rtu=line.kind == "rtu_over_tcp",
+    )  # fmt: skip
 
 
 def _camera(

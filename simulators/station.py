@@ -105,6 +105,11 @@ class LineWords:
         station = self._units.get(unit)
         return faults.delay_s(station.active()) if station else 0.0
 
+    def faults_of(self, unit: int) -> list[Fault]:
+        """What is wrong with this unit now."""
+        station = self._units.get(unit)
+        return station.active() if station else []
+
     @property
     def up(self) -> bool:
         """Whether the endpoint takes connections: not when all behind it are cut off."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from config.plant import Point
 from config.profile import ModbusLimits, Register, Table
-from simulators.faults import Answer
+from simulators.faults import Answer, Fault
 from simulators.layout import (
     ILLEGAL_ADDRESS,
     ILLEGAL_FUNCTION,
@@ -63,6 +63,10 @@ class Holding:
     limits: ModbusLimits
     words: Mapping[tuple[Table, int], int] = field(default_factory=dict)
     up: bool = True
+
+    def faults_of(self, unit: int) -> Sequence[Fault]:
+        """Nothing is wrong with it."""
+        return ()
 
     def delay_s(self, unit: int) -> float:
         """At once."""

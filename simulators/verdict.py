@@ -1,8 +1,10 @@
 """What followed, held against what must follow: one row per expectation, and one for anything else."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from simulators.scenario import (
@@ -10,6 +12,7 @@ from simulators.scenario import (
     Expected,
     OccurrenceExpected,
     OrderExpected,
+    ReadingExpected,
     Scenario,
     Window,
 )
@@ -28,11 +31,13 @@ class History:
     other; `order_kind` fault, inspection, …; `rule` is the cause's rule id or duty id; `closed_by`
     (of `closed`) readings or people.
     occurrences: {t, duty, asset, verdict}: each verdict that was given.
+    readings: {t, point, quality}: what is stored of the points that are asked for, `t` of the reading.
     """
 
     alarms: Sequence[Event] = ()
     orders: Sequence[Event] = ()
     occurrences: Sequence[Event] = ()
+    readings: Sequence[Event] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ def _judge(one: Expected, history: History) -> Row:
         return _alarm(one, history.alarms)
     if isinstance(one, OrderExpected):
         return _order(one, history.orders)
+    if isinstance(one, ReadingExpected):
+        return _reading(one, history.readings)
     return _occurrence(one, history.occurrences)
 
 
@@ -154,6 +161,18 @@ def _occurrence(one: OccurrenceExpected, occurrences: Sequence[Event]) -> Row:
         ", ".join(verdicts) or "nothing",
         bool(verdicts) and set(verdicts) == {one.verdict},
     )
+
+
+def _reading(one: ReadingExpected, readings: Sequence[Event]) -> Row:
+    own = [e for e in readings if e["point"] == one.point and _within(e, one.during)]
+    seen = Counter(str(e["quality"]) for e in own)
+    gap = max(b - a for a, b in pairwise([one.during[0], *(e["t"] for e in own), one.during[1]]))
+    ok = set(seen) == {one.quality} and (one.gap_max_s is None or gap <= one.gap_max_s)
+    wanted = f"{one.quality} {_told(one.during)}"
+    told = ", ".join(f"{count}x {quality}" for quality, count in seen.most_common()) or "nothing"
+    if one.gap_max_s is not None:
+        wanted, told = f"{wanted}, no gap over {one.gap_max_s:g} s", f"{told}, gap {gap:.1f} s"
+    return Row(f"reading {one.point}", wanted, told, ok)
 
 
 def _other_alarms(expected: Iterable[Expected], history: History) -> Row:

@@ -3,21 +3,27 @@ from functools import cache
 
 import pytest
 
-from commands.scenarios import PLANTS, run_scenario
+from commands.scenarios import plant_folder, run_scenario
 from config.load import load_plant
 from config.plant import Plant
 from simulators.scenario import FOLDER, read_scenario, scenarios
 
 
 @cache
+def plant_of(name: str) -> Plant:
+    return load_plant(plant_folder(name))
+
+
 def riverside() -> Plant:
-    return load_plant(PLANTS / "riverside")
+    return plant_of("riverside")
 
 
 @pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("name", scenarios())
 def test_what_must_follow_follows_and_nothing_else(name: str) -> None:
-    verdict = run_scenario(read_scenario(FOLDER / f"{name}.toml", riverside()), riverside())
+    path = FOLDER / f"{name}.toml"
+    plant = plant_of(read_scenario(path).plant)
+    verdict = run_scenario(read_scenario(path, plant), plant)
     assert verdict.ok, [
         f"{row.what}: wanted {row.expected}; seen {row.seen}" for row in verdict.rows if not row.ok
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.clock import ScaledClock
-from simulators.faults import Answer
+from simulators.faults import Answer, Fault
 from simulators.modbus_server import ModbusServer
 from tests.waiting import until
 
@@ -23,6 +23,10 @@ class Scripted:
     def __init__(self, answer: Answer = None, *, up: bool = True, delay: float = 0.0) -> None:
         self.given, self.up, self.delay = answer, up, delay
         self.asked: list[tuple[int, int, int, int]] = []
+        self.faults: list[Fault] = []
+
+    def faults_of(self, unit: int) -> list[Fault]:
+        return self.faults
 
     def delay_s(self, unit: int) -> float:
         return self.delay
@@ -166,3 +170,27 @@ async def test_time_moves_before_the_endpoint_is_asked() -> None:
     writer.transport.abort()
     await server.close()
     assert moved
+
+
+async def test_a_gateway_passes_on_the_frames_of_its_bus() -> None:
+    """01 03 0000 000A C5CD is the specification's own example of a request with its checksum."""
+    endpoint = Scripted([258])
+    server = ModbusServer(endpoint, ScaledClock(), rtu=True)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start())
+    try:
+        writer.write(bytes.fromhex("01030000000ac5cd"))
+        assert await asyncio.wait_for(reader.readexactly(7), 5) == bytes.fromhex("01030201023815")
+        assert endpoint.asked == [(1, 3, 0, 10)]
+        writer.write(bytes.fromhex("01030000000ac5ce"))
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    finally:
+        writer.transport.abort()
+        await server.close()
+
+
+async def test_a_reset_ends_the_connection_instead_of_an_answer() -> None:
+    endpoint = Scripted([1])
+    endpoint.faults = [Fault("reset", 0)]
+    async with serving(endpoint) as (_, line):
+        await line.send(struct.pack(">HHHBBHH", 1, 0, 6, 1, 3, 0, 1))
+        assert await line.is_ended()

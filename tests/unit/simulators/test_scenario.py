@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from commands.scenarios import plant_folder
 from config.load import load_plant
 from config.mistakes import ConfigErrors
 from simulators.scenario import (
@@ -12,6 +13,7 @@ from simulators.scenario import (
     AlarmExpected,
     OccurrenceExpected,
     OrderExpected,
+    ReadingExpected,
     read_scenario,
     scenarios,
 )
@@ -102,7 +104,7 @@ def test_a_scenario_is_read_in_order_of_time_with_all_it_says(tmp_path: Path) ->
         OccurrenceExpected("generator-trial-run", "generator", "contradicted"),
     )
     assert (scenario.no_other_alarms, scenario.no_other_orders) == (True, True)
-    assert scenario.lasts_s == 540 + 600
+    assert scenario.lasts_s == 540 + 420
     assert scenario.start_ms("Asia/Shanghai") == 1_772_294_400_000
 
 
@@ -119,6 +121,8 @@ BROKEN = [
     ('[[expect]]\nwork_order = { cause = "pump" }', "expect[0].work_order.cause: 'pump'"),
     ('[[expect]]\nalarm = "a b"\nraised = ["9s", "2s"]', "expect[0].raised: needs two times in order"),
     ('[[expect]]\nalarm = "a b"\nunknown = ["9s"]', "expect[0].unknown: needs two times"),
+    ('[[expect]]\nreading = { point = "a/b", quality = "good", during = ["9s"] }', "expect[0].reading.during: needs two times"),
+    ('[[at]]\nt = "1s"\nbroker = "sulks"', "at[0].broker: 'sulks' is not one of"),
     ('[[expect]]\noccurrence = { duty = "d", asset = "a", verdict = "good" }', "expect[0].occurrence.verdict: 'good' is not one of"),
 ]  # fmt: skip
 
@@ -150,8 +154,13 @@ cut = "edge-z"
 [[at]]
 t = "4s"
 done = { duty = "sing", asset = "generator" }
+[[at]]
+t = "5s"
+fault = { asset = "a-booster", kind = "drip" }
 [[expect]]
 alarm = "nobody tripped"
+[[expect]]
+reading = { point = "a-booster/nothing", quality = "good", during = ["1s", "2s"] }
 [[expect]]
 occurrence = { duty = "d", asset = "nothing", verdict = "absent" }
 """
@@ -159,7 +168,8 @@ occurrence = { duty = "d", asset = "nothing", verdict = "absent" }
         read_scenario(written(tmp_path, text), load_plant(RIVERSIDE))
     paths = [mistake.path for mistake in error.value.mistakes]
     assert paths == [
-        "at[0].fault", "at[1].fault", "at[2].cut", "at[3].done.duty", "expect[0]", "expect[1]",
+        "at[0].fault", "at[1].fault", "at[2].cut", "at[3].done.duty", "at[4].fault.kind",
+        "expect[0]", "expect[1]", "expect[2]",
     ]  # fmt: skip
 
 
@@ -169,13 +179,35 @@ def test_a_file_that_is_missing_or_no_toml_is_said_so(tmp_path: Path) -> None:
             read_scenario(path)
 
 
+def test_a_scenario_says_what_broker_and_server_do_and_what_is_stored(tmp_path: Path) -> None:
+    text = """
+about = "x"
+plant = "riverside"
+wires = true
+[[at]]
+t = "1s"
+broker = "stops"
+[[at]]
+t = "2s"
+server = "starts"
+[[at]]
+t = "3s"
+fault = { asset = "a-booster", kind = "drip" }
+[[expect]]
+reading = { point = "a-booster/flow", quality = "no_answer", during = ["4s", "20s"], gap_max = "5s" }
+"""
+    scenario = read_scenario(written(tmp_path, text), load_plant(RIVERSIDE))
+    assert scenario.actions[:2] == (Action(1, "broker", "stops"), Action(2, "server", "starts"))
+    assert scenario.expected == (ReadingExpected("a-booster/flow", "no_answer", (4, 20), 5),)
+    assert (scenario.wires, scenario.lasts_s) == (True, 20 + 420)
+
+
 def test_every_scenario_that_comes_with_steward_is_right() -> None:
-    plant = load_plant(RIVERSIDE)
     names = scenarios()
     assert len(names) >= 10
     for name in names:
-        scenario = read_scenario(FOLDER / f"{name}.toml", plant)
-        assert scenario.plant == "riverside"
+        path = FOLDER / f"{name}.toml"
+        scenario = read_scenario(path, load_plant(plant_folder(read_scenario(path).plant)))
         assert scenario.expected
         assert scenario.no_other_alarms, name
         assert scenario.no_other_orders, name

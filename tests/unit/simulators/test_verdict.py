@@ -9,6 +9,7 @@ from simulators.scenario import (
     Expected,
     OccurrenceExpected,
     OrderExpected,
+    ReadingExpected,
     Scenario,
 )
 from simulators.verdict import History, is_named, judge, passed
@@ -44,7 +45,19 @@ def scenario(*expected: Expected, alone: bool = False) -> Scenario:
 TRIP = [alarm(11, "raised"), alarm(30, "acknowledged"), alarm(485, "returned")]
 DONE = [order(12, "opened"), order(20, "moved"), order(800, "closed", closed_by="readings")]
 
+
+def seen(*readings: tuple[float, str], point: str = "a/b") -> History:
+    return History(readings=[{"t": t, "point": point, "quality": q} for t, q in readings])
+
+
 CASES: list[tuple[str, Expected, History, bool]] = [
+    ("read so", ReadingExpected("a/b", "bad", (10, 20)), seen((9, "good"), (10, "bad"), (20, "bad"), (21, "good")), True),
+    ("once read otherwise", ReadingExpected("a/b", "bad", (10, 20)), seen((11, "bad"), (15, "good")), False),
+    ("not read then", ReadingExpected("a/b", "bad", (10, 20)), seen((9, "bad"), (21, "bad")), False),
+    ("another point read", ReadingExpected("a/b", "bad", (10, 20)), seen((15, "bad"), point="a/c"), False),
+    ("read without a gap", ReadingExpected("a/b", "bad", (10, 20), 6), seen((15, "bad")), True),
+    ("a gap at the end", ReadingExpected("a/b", "bad", (10, 20), 6), seen((13, "bad")), False),
+    ("a gap between", ReadingExpected("a/b", "bad", (10, 20), 6), seen((11, "bad"), (18, "bad")), False),
     ("in its window", AlarmExpected(TRIPPED, (10, 14), (480, 540)), History(TRIP), True),
     ("any time will do", AlarmExpected(TRIPPED), History(TRIP), True),
     ("too late", AlarmExpected(TRIPPED, (1, 10)), History(TRIP), False),
