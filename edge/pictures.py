@@ -38,6 +38,8 @@ SHIFT_MIN: Final = 3
 """Cells; less is the trembling of a pole in the wind."""
 SHIFT_GAIN: Final = 0.12
 """How much better than where it was the old view must fit elsewhere to have moved there."""
+SURELY_ALIKE: Final = 0.85
+"""From this part of the usual likeness on a view is the old one, without looking further."""
 ADAPT: Final = 1 / 256
 """What one sound picture weighs in a look that is learnt: seasons are followed, a fault is not."""
 SHARPNESS_KEPT: Final = 0.8
@@ -50,6 +52,13 @@ class Frame:
 
     grey: Floats
     colour: float
+
+
+def frame_of_cells(colours: npt.NDArray[np.generic]) -> Frame:
+    """Of a picture of `HEIGHT` x `WIDTH` x 3 (red, green, blue, 0..255)."""
+    cells = colours.astype(np.float32)
+    spread = cells.max(2) - cells.min(2)
+    return Frame(cells.mean(2), float(spread.mean()))
 
 
 class Verdict(Enum):
@@ -71,7 +80,7 @@ Verdicts = dict[Fault, Verdict]
 
 def is_black(frame: Frame, black_below: float) -> bool:
     """Nothing to be seen: no part is bright, or all parts are alike."""
-    low, high = np.percentile(_mean_of(frame.grey, 5)[BAND], (2, 98))
+    low, high = np.percentile(_mean_of(frame.grey, 5)[BAND][::2, ::2], (2, 98))
     return bool(high < black_below or high - low < BLANK_SPREAD)
 
 
@@ -126,17 +135,16 @@ def sharpness(grey: Floats) -> float:
 
 def _tiles(cells: Floats) -> Floats:
     """Mean of each tile of 17 x 16 cells."""
-    return cells.reshape(4, 17, 10, 16).mean((1, 3))
+    return np.asarray(cells.reshape(4, 17, 10, 16).mean((1, 3)), np.float32)
 
 
 def _mean_of(cells: Floats, size: int) -> Floats:
     """Each cell's mean over a square of odd `size` around it."""
     half = size // 2
-    for axis in (0, 1):
-        wide = np.pad(cells, [(half + 1, half) if a == axis else (0, 0) for a in (0, 1)], "edge")
-        sums = np.cumsum(wide, axis, dtype=np.float64)
-        cells = ((sums[size:] - sums[:-size]) if axis == 0 else (sums[:, size:] - sums[:, :-size])) / size  # fmt: skip
-    return cells.astype(np.float32)
+    wide = np.pad(cells, (half + 1, half), "edge").astype(np.float64)
+    down = np.cumsum(wide, 0)
+    right = np.cumsum(down[size:] - down[:-size], 1)
+    return ((right[:, size:] - right[:, :-size]) / size**2).astype(np.float32)
 
 
 def _unit(edges: Complexes) -> Complexes:
@@ -271,6 +279,8 @@ class Watch:
 
     def _is_moved(self, look: Look, edges: Complexes) -> bool:
         like = look.like(edges)
+        if like > SURELY_ALIKE * look.likeness:
+            return False
         usual = self.limits.likeness_min * look.likeness
         return like < max(usual, LIKENESS_FLOOR) or self._fits_elsewhere(look, edges)
 

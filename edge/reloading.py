@@ -57,7 +57,9 @@ def _lines(plant: Plant, agent: str) -> dict[str, Line]:
     return {key: line for key, line in plant.lines.items() if line.agent == agent and key in used}
 
 
-def _definition(plant: Plant, device: str) -> tuple[object, ModbusLimits, CameraModel, list[Point]] | None:
+def _definition(
+    plant: Plant, device: str
+) -> tuple[object, ModbusLimits, CameraModel, list[Point]] | None:
     """All that reading a device depends on; None if the plant has none of that name."""
     row = plant.devices.get(device)
     if row is None:

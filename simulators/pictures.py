@@ -56,6 +56,9 @@ class Scene:
             for _ in range(int(rng.integers(1, 4)))
         ]  # fmt: skip
         self._leaves = rng.uniform(0.35, 1.0, (40, 80)).astype(np.float32)
+        rows, columns = np.mgrid[0 : self._light.shape[0], 0 : self._light.shape[1]]
+        self._slope = (columns + 0.6 * rows).astype(np.float32)
+        self._lamp = _lamp()
         self._infrared = bool(rng.random() < 0.7)
         self._road = bool(rng.random() < 0.8)
         self._indoors = bool(rng.random() < 0.25)
@@ -96,7 +99,7 @@ class Scene:
         top, left = MARGIN + pushed[0], MARGIN + pushed[1]
         window = (slice(top, top + HEIGHT), slice(left, left + WIDTH))
         if infrared:
-            lamp = world[window] * _lamp() * np.float32(0.35)
+            lamp = world[window] * self._lamp * np.float32(0.35)
             colour = np.repeat((lit[window] + lamp)[:, :, None], 3, 2)
         else:
             colour = lit[window][:, :, None] * self._tint[window]
@@ -109,15 +112,16 @@ class Scene:
     def _shadow(self, now: datetime, weather: Weather) -> Floats:
         """A building's shadow that wanders over the ground with the hours."""
         hour = _hour(now)
-        rows, columns = np.mgrid[0 : self._light.shape[0], 0 : self._light.shape[1]]
         edge = (hour - 6) / 12 * (self._light.shape[1] + 120) - 60
         dark = 1 - 0.5 * (1 - weather.cloud) * (weather.sun > 0.1)
-        return np.where(columns + 0.6 * rows < edge, 1.0, dark).astype(np.float32)
+        return np.where(self._slope < edge, np.float32(1), np.float32(dark))
 
     def _sway(self, world: Floats, now: datetime, rng: np.random.Generator) -> None:
         for top, left, size in () if self._indoors else self._trees:
             wind = int(rng.integers(-2, 3))
-            leaves = np.roll(self._leaves, (int(rng.integers(-1, 2)), wind), (0, 1))[: 2 * size, : 2 * size]
+            leaves = np.roll(self._leaves, (int(rng.integers(-1, 2)), wind), (0, 1))[
+                : 2 * size, : 2 * size
+            ]
             high, wide = leaves.shape
             at = (slice(top, top + high), slice(left + wind, left + wind + wide))
             part = world[at]
@@ -156,14 +160,14 @@ class Scene:
 
     def _exposed(self, lit: Floats, weather: Weather, rng: np.random.Generator) -> Picture:
         """Automatic exposure that hunts a little, gain that brings noise, 8 bits."""
-        gain = float(np.clip(0.43 / max(float(lit.mean()), 1e-3), 0.6, 9.0)) * rng.uniform(0.9, 1.1)
+        gain = float(np.clip(0.5 / max(float(lit.mean()), 1e-3), 0.6, 9.0)) * rng.uniform(0.9, 1.1)
         noise = 0.004 + 0.0022 * gain
-        grain = rng.normal(0, noise, lit.shape[:2]).astype(np.float32)[:, :, None]
-        grain = grain + rng.normal(0, noise / 3, lit.shape).astype(np.float32)
+        grain = rng.standard_normal((*lit.shape[:2], 1), np.float32) * np.float32(noise)
+        grain = grain + rng.standard_normal(lit.shape, np.float32) * np.float32(noise / 3)
         if self._is_infrared(weather):
             grain = grain.mean(2, keepdims=True)
         shown = lit * np.float32(gain) + grain
-        return (255 * np.clip(shown, 0, 1) ** np.float32(0.8)).astype(np.uint8)
+        return np.asarray(255 * np.clip(shown, 0, 1), np.uint8)
 
 
 def weather_at(now: datetime, seed: int) -> Weather:
@@ -181,7 +185,9 @@ def weather_at(now: datetime, seed: int) -> Weather:
 def jpeg(picture: Picture) -> bytes:
     """As a camera sends it, larger than it was drawn."""
     out = io.BytesIO()
-    Image.fromarray(picture).resize(SNAPSHOT, Image.Resampling.BICUBIC).save(out, "JPEG", quality=88)
+    Image.fromarray(picture).resize(SNAPSHOT, Image.Resampling.BICUBIC).save(
+        out, "JPEG", quality=88
+    )
     return out.getvalue()
 
 
@@ -193,13 +199,14 @@ def _lamp() -> Floats:
     """An infrared lamp beside the lens: strong in the middle."""
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     far = np.hypot((rows - 50) / 55, (columns - 80) / 85)
-    return np.exp(-(far**2)).astype(np.float32)
+    return np.asarray(np.exp(-(far**2)), np.float32)
 
 
 def _blurred(lit: Floats) -> Floats:
+    """Each cell's mean over 5 x 5."""
     wide = np.pad(lit, ((2, 2), (2, 2), (0, 0)), "edge")
-    rows = sum(wide[k : k + HEIGHT] for k in range(5))
-    return (sum(rows[:, k : k + WIDTH] for k in range(5)) / 25).astype(np.float32)  # type: ignore[union-attr,index,misc]  # sum's 0
+    rows = np.add.reduce([wide[k : k + HEIGHT] for k in range(5)])
+    return np.asarray(np.add.reduce([rows[:, k : k + WIDTH] for k in range(5)]) / 25, np.float32)
 
 
 def _world(rng: np.random.Generator) -> tuple[Floats, Floats]:
