@@ -104,7 +104,7 @@ def _unseen(plant: Plant, plan: Plan) -> list[dict[str, str]]:
 
 
 def _missing(plant: Plant, settings: Settings) -> list[str]:
-    wanted = [d.secret for d in plant.devices.values()] + [
+    wanted = [secret for d in plant.devices.values() for secret in d.secrets()] + [
         line.secret for line in plant.lines.values()
     ]
     missing: list[str] = []

@@ -18,11 +18,12 @@ from commands.serving import plant_of, run_until_asked, start_logging
 from config.clock import Clock
 from config.mistakes import ConfigErrors
 from config.plant import MODBUS_LINES, Device, Line, Plant, Secret
-from config.profile import ModbusLimits
+from config.profile import CameraModel, ModbusLimits
 from config.settings import Settings, SettingsError, read_secret, read_settings
 from edge.agent import Agent
 from edge.bus_time import LineTooBusy, refuse_overload, uses_of
-from edge.camera_reader import CameraReader, RtspProbe
+from edge.camera_probe import NetworkProbe
+from edge.camera_reader import CameraReader
 from edge.fire_centre import Watched
 from edge.fire_reader import FireReader
 from edge.modbus_reader import ModbusReader
@@ -147,11 +148,12 @@ def own_lines(plant: Plant, agent_id: str) -> list[Line]:
 
 @dataclass(slots=True)
 class Readers:
-    """Makes the reader that a line's kind asks for; a profile's limits are those of the plant seen last."""
+    """Makes the reader that a line's kind asks for; what a profile says is that of the plant seen last."""
 
     settings: Settings
     clock: Clock
     limits: dict[str, ModbusLimits] = field(default_factory=dict)
+    cameras: dict[str, CameraModel] = field(default_factory=dict)
 
     def __call__(self, plant: Plant, line: Line) -> PointReader:
         """For a reload: raises CannotReload if a secret of the line is missing."""
@@ -161,8 +163,9 @@ class Readers:
             raise CannotReload(str(error)) from error
 
     def know(self, plant: Plant) -> None:
-        """Take the limits of this plant's profiles."""
+        """Take what this plant's profiles say."""
         self.limits |= {profile.id: profile.limits for profile in plant.profiles.values()}
+        self.cameras |= {profile.id: profile.camera for profile in plant.profiles.values()}
 
     def make(self, plant: Plant, line: Line) -> PointReader:
         """Raises SettingsError if a secret of the line is missing."""
@@ -178,7 +181,11 @@ class Readers:
             watched = [_watched(plant, device) for device in devices]
             return FireReader(line, watched, self.clock, zoneinfo.ZoneInfo(plant.time_zone))
         secret = next((d.secret for d in devices if d.secret), line.secret)
-        return CameraReader(RtspProbe(line, _secret(secret, self.settings)), self.clock)
+        kept = next((d.recorder.secret for d in devices if d.recorder), None)
+        passwords = (_secret(secret, self.settings), _secret(kept, self.settings))
+        model_of = self.cameras.__getitem__
+        probe = NetworkProbe(line, passwords, model_of, self.clock)
+        return CameraReader(probe, self.clock, model_of)
 
 
 def _watched(plant: Plant, device: Device) -> Watched:

@@ -95,5 +95,5 @@ def _of_devices(plant: Plant, agent: str = "") -> list[Secret]:
     """The passwords of devices and lines, each once; those of one agent's lines when it is given."""
     lines = {line.id: line for line in plant.lines.values() if agent in ("", line.agent)}
     wanted = [line.secret for line in lines.values()]
-    wanted += [device.secret for device in plant.devices.values() if device.line in lines]
+    wanted += [secret for device in plant.devices.values() if device.line in lines for secret in device.secrets()]  # fmt: skip
     return list(dict.fromkeys(secret for secret in wanted if secret is not None))

@@ -27,7 +27,7 @@ from config.clock import VirtualClock
 from config.plant import MODBUS_LINES, Device, Line, LineKind, Plant
 from config.profile import Table
 from edge.agent import Agent
-from edge.camera_reader import LADDER, CameraReader, Climb, Step
+from edge.camera_reader import STREAM, CameraReader, Climb, Recorded, Snapshot, StreamStep, Told
 from edge.device_messages import DeviceMessage
 from edge.fire_centre import Watched
 from edge.fire_reader import FireReader
@@ -42,6 +42,7 @@ from edge.modbus_transport import (
 )
 from edge.mqtt_reader import FeedDown, MqttDeviceReader
 from edge.outbox import Outbox
+from edge.pictures import frame_of_cells
 from edge.ports import LinkLost, PointReader
 from simulators.estate import Estate
 from simulators.serving import Access, serving
@@ -141,21 +142,44 @@ class EstateProbe:
         self._estate = estate
         self._clock = clock
 
-    async def climb(self, device: Device, highest: Step) -> Climb:
+    async def climb(self, device: Device, highest: StreamStep) -> Climb:
         """The rungs up to the first that fails."""
         self._estate.advance(self._clock.now())
         state = self._estate.camera(device.asset)
-        held: dict[Step, bool] = {
+        held: dict[StreamStep, bool] = {
             "tcp": state.reachable,
             "describe": state.describes,
             "media": state.media,
         }
-        rungs: dict[Step, bool] = {}
-        for step in LADDER[: LADDER.index(highest) + 1]:
+        rungs: dict[StreamStep, bool] = {}
+        for step in STREAM[: STREAM.index(highest) + 1]:
             rungs[step] = held[step]
             if not held[step]:
                 break
         return Climb(rungs)
+
+    async def look(self, device: Device) -> Snapshot:
+        """The picture as it is drawn."""
+        self._estate.advance(self._clock.now())
+        if not self._estate.camera(device.asset).picture:
+            return Snapshot(None, "no picture")
+        return Snapshot(frame_of_cells(self._estate.picture(device.asset)))
+
+    async def recorded(self, device: Device) -> Recorded:
+        """How long ago the last was recorded."""
+        self._estate.advance(self._clock.now())
+        state = self._estate.camera(device.asset)
+        silent_ms = 0 if state.recorded_ms is None else self._clock.now() - state.recorded_ms
+        return Recorded(answered=state.recorder, age_s=silent_ms / 1000)
+
+    async def clock(self, device: Device) -> Told:
+        """How far its clock is ahead."""
+        self._estate.advance(self._clock.now())
+        state = self._estate.camera(device.asset)
+        return Told(
+            state.clock_offset_s if state.reachable else None,
+            "" if state.reachable else "no answer",
+        )
 
 
 @dataclass(slots=True)
@@ -312,7 +336,9 @@ class VirtualSite:
             elif line.kind == "fire":
                 yield line.id, self._fire_reader(line)
             else:
-                yield line.id, CameraReader(EstateProbe(self.estate, self.clock), self.clock)
+                cameras = {profile.id: profile.camera for profile in self.plant.profiles.values()}
+                probe = EstateProbe(self.estate, self.clock)
+                yield line.id, CameraReader(probe, self.clock, cameras.__getitem__)
 
     def _transport(self, line: Line) -> ModbusTransport:
         if self.wires is not None:

@@ -137,6 +137,16 @@ def _check_used(context: Context, key: str, text: PointText) -> None:
         context.wrong(f"{key}.{name}", f"is not used by {whose}; allowed: {allowed}")
 
 
+def is_small(number: str) -> bool:
+    """A register's address, a bit or a place in a list, or too large for one: its bounds are checked elsewhere."""
+    return number.isdecimal() and len(number) <= 9
+
+
+def steps(path: str) -> tuple[str | int, ...]:
+    """A path into a JSON value."""
+    return tuple(int(step) if is_small(step) else step for step in path.split(".") if step)
+
+
 def is_whole(number: str) -> bool:
     """A whole number, of either sign, that a float can hold."""
     digits = number.removeprefix("-")
@@ -145,7 +155,7 @@ def is_whole(number: str) -> bool:
 
 def check_file(context: Context) -> None:
     """The table of another protocol, and ranges that can never come in one request."""
-    for name in sorted(context.file.model_fields_set & ({"modbus", "mqtt", "gb26875"} - {context.file.protocol})):  # fmt: skip
+    for name in sorted(context.file.model_fields_set & ({"modbus", "mqtt", "gb26875", "camera"} - {context.file.protocol})):  # fmt: skip
         context.mistakes.add(
             context.shown, name, f"is not used by protocol {context.file.protocol}; leave it out"
         )

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from config.profile import CameraStep
+
 DURATION_S = {
     "ms": 0.001,
     "s": 1,
@@ -72,6 +74,7 @@ Ranges = Annotated[
 Endpoint = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$")
 ]
+HttpPath = Annotated[str, StringConstraints(pattern=r"^(/[!-~]*)?$", max_length=400)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 _DAY_OF_YEAR = r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 Season = Annotated[str, StringConstraints(pattern=rf"^{_DAY_OF_YEAR}\.\.{_DAY_OF_YEAR}$")]
@@ -159,7 +162,7 @@ class PointText(Strict):
     name: Names
     kind: Literal["measurement", "counter", "state", "flag", "flags"] = "measurement"
     at: str | None = None
-    rung: Literal["tcp", "describe", "media"] | None = None
+    rung: CameraStep | None = None
     type: Literal["u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bcd16", "bcd32", "string", "bit"] = "u16"  # fmt: skip
     order: Annotated[str, StringConstraints(pattern=r"^[A-H]{2,8}$")] | None = None
     words: Annotated[int, Field(ge=1, le=125)] | None = None
@@ -215,6 +218,29 @@ class FireText(Strict):
     heartbeat: Annotated[Duration, Field(gt=0, le=3600)] = 30.0
 
 
+class CameraText(Strict):
+    """What a camera tells by HTTP, and from where on a picture is a failure's.
+
+    Without `http_port` it is the port of the line; `{unit}` in `recordings` is the device's. `newest` is
+    the path to the ends of segments in that JSON, `[*]` for every entry of a list.
+    """
+
+    snapshot: HttpPath = ""
+    http_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    https: bool = False
+    onvif: HttpPath = ""
+    recordings: HttpPath = ""
+    newest: str = ""
+    recording_max: Annotated[Duration, Field(gt=0)] = 300.0
+    frames: Annotated[int, Field(ge=1, le=60)] = 3
+    frozen_frames: Annotated[int, Field(ge=2, le=60)] = 5
+    learn_frames: Annotated[int, Field(ge=3, le=1000)] = 10
+    black_below: Annotated[Number, Field(ge=0, le=255)] = 20.0
+    changed_max: Annotated[Number, Field(ge=0, lt=1)] = 0.06
+    sharpness_min: Annotated[Number, Field(gt=0, lt=1)] = 0.6
+    likeness_min: Annotated[Number, Field(gt=0, lt=1)] = 0.5
+
+
 class PartText(Strict):
     """Something that a device has several of; addresses shift by `stride`, `{n}` is its number."""
 
@@ -235,6 +261,7 @@ class ProfileFile(Strict):
     modbus: ModbusText = ModbusText()
     mqtt: MqttText | None = None
     gb26875: FireText = FireText()
+    camera: CameraText = CameraText()
     parts: dict[Id, PartText] = {}
     points: dict[PointKey, PointText]
     rules: dict[Id, RuleText] = {}
@@ -272,6 +299,15 @@ class LineText(Strict):
     password: SecretText | None = None
 
 
+class RecorderText(Strict):
+    """Where a camera's recordings are asked for."""
+
+    at: Endpoint
+    https: bool = False
+    user: str = ""
+    password: SecretText | None = None
+
+
 class DeviceText(Strict):
     """One device."""
 
@@ -282,6 +318,9 @@ class DeviceText(Strict):
     path: str = ""
     user: str = ""
     password: SecretText | None = None
+    http_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    recorder: RecorderText | None = None
+    view: Annotated[int, Field(ge=1)] = 1
 
 
 class AssetText(Strict):

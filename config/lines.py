@@ -15,7 +15,7 @@ SERIAL: Final = frozenset({"rtu", "rtu_over_tcp"})
 ONLY_FOR: Final[Mapping[str, frozenset[str]]] = {
     "baud": SERIAL, "parity": SERIAL, "stop_bits": SERIAL, "turnaround": SERIAL,
     "round_trip": frozenset({"tcp", "tls", "rtu_over_tcp"}),
-    "server_name": frozenset({"tls"}), "ca": frozenset({"tls"}),
+    "server_name": frozenset({"tls", "rtsp"}), "ca": frozenset({"tls", "rtsp"}),
     "certificate": frozenset({"tls"}), "key": frozenset({"tls"}),
     "user": frozenset({"mqtt"}), "password": frozenset({"mqtt", "rtsp"}),
 }  # fmt: skip
@@ -38,7 +38,7 @@ def make_line(key: str, text: LineText, elsewhere: str | None, folder: Path, wro
         secret=Secret(text.password.secret) if text.password else None,
         path=(elsewhere or endpoint) if kind == "rtu" else "",
         serial=_serial(text) if kind in SERIAL else None,
-        tls=_tls(key, text, host, folder, wrong) if kind == "tls" else None,
+        tls=_tls(key, text, host, folder, wrong) if kind == "tls" or text.ca else None,
         round_trip_s=text.round_trip or ROUND_TRIP_S,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config.cameras import check_camera, make_recorder
 from config.checking import silence_mistake, silence_s
 from config.duties import make_plans
 from config.files import (
@@ -253,6 +254,7 @@ class _Builder:
             id=key, profile=text.profile, line=text.line, asset=text.asset, unit=str(text.unit),
             path=text.path, user=text.user,
             secret=Secret(text.password.secret) if text.password else None,
+            http_port=text.http_port or 0, recorder=make_recorder(text.recorder), view=text.view,
         )  # fmt: skip
         profile = self._profile_of(key, text)
         line = lines.get(text.line)
@@ -265,6 +267,7 @@ class _Builder:
         if profile is None or line is None or text.asset not in self.assets:
             return device
         self._check_line(key, profile, line)
+        check_camera(key, text, profile, line, self.wrong)
         self._add_parts(device, profile)
         for row in profile.points:
             self._add_point(key, device, row)

@@ -62,7 +62,7 @@ class Line:
 
     `kind` is tcp or tls (`host`, `port`, `tls`), rtu (the serial port `path`, `serial`), rtu_over_tcp
     (a gateway at `host`, `port` that passes frames on to the bus that `serial` describes), mqtt (a
-    broker of devices: `host`, `port`, `user`, `secret`), rtsp (one camera each) or fire (where *we*
+    broker of devices: `host`, `port`, `user`, `secret`), rtsp (one camera each; `tls` if it speaks HTTPS) or fire (where *we*
     listen for transmission devices: `host`, `port`). `round_trip_s` is what the network takes for a request and its answer; `timeout_s` of a fire line is how long the
     bytes of one frame may take. Times in seconds.
     """
@@ -83,6 +83,17 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorder:
+    """Where a camera's recordings are asked for, and as whom."""
+
+    host: str
+    port: int
+    https: bool = False
+    user: str = ""
+    secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """What answers on a line. `unit` is a Modbus unit (1..247), a name in an MQTT topic or
     the source address of a fire transmission device (0..2^48 - 1).
@@ -97,6 +108,17 @@ class Device:
     """RTSP path of a camera, e.g. `/stream1`."""
     user: str = ""
     secret: Secret | None = None
+    http_port: int = 0
+    """Of a camera; 0 where its profile says it."""
+    recorder: Recorder | None = None
+    """None where the camera keeps its recordings itself."""
+    view: int = 1
+    """Counted up by people who have pointed a camera elsewhere: what it usually shows is learnt anew."""
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """All that reading it needs."""
+        asked = (self.secret, self.recorder.secret if self.recorder else None)
+        return tuple(secret for secret in asked if secret is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,60 @@ class JsonPath:
     error_path: tuple[str | int, ...] = ()
 
 
+CameraStep = Literal[
+    "tcp", "describe", "media", "picture", "black", "frozen", "blurred", "moved", "live",
+    "recorder", "recording", "segment_age", "clock_offset",
+]  # fmt: skip
+"""What can be known of a camera from outside."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step of the camera ladder: `tcp`, `describe` or `media`."""
+    """One step of the camera ladder, or a number found on the way (`segment_age`, `clock_offset`, s).
 
-    step: Literal["tcp", "describe", "media"]
+    `tcp`, `describe`, `media`: the stream; `picture`: a snapshot that can be read, on which stand
+    `black` … `moved` (1 = so it is); `live`: all of these are well. `recorder`: it tells what it has;
+    `recording`: its newest segment is young enough.
+    """
+
+    step: CameraStep
+
+
+@dataclass(frozen=True, slots=True)
+class PictureLimits:
+    """From where on a picture is a failure's; shares are 0..1.
+
+    `frames` consecutive pictures must say so, for frozen `frozen_frames`; a look of the camera (by day,
+    in the dark, in infrared light) is usual after `learn_frames` that agree. `black_below` is a grey
+    level (0..255), `changed_max` the part of a picture that the camera's own writing may change,
+    `sharpness_min` and `likeness_min` are parts of what is usual.
+    """
+
+    frames: int = 3
+    frozen_frames: int = 5
+    learn_frames: int = 10
+    black_below: float = 20.0
+    changed_max: float = 0.06
+    sharpness_min: float = 0.6
+    likeness_min: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CameraModel:
+    """Where a camera model keeps what HTTP tells, and how it is judged. Paths are empty where it has none.
+
+    `http_port` 0 is the port of the line. `newest` leads to the ends of segments in the JSON that
+    `recordings` gives (`{unit}` is the device's); `recording_s_max` is how old the last may be.
+    """
+
+    snapshot: str = ""
+    http_port: int = 0
+    https: bool = False
+    onvif: str = ""
+    recordings: str = ""
+    newest: tuple[str | int, ...] = ()
+    recording_s_max: float = 300.0
+    pictures: PictureLimits = field(default_factory=PictureLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,4 +221,5 @@ class Profile:
     limits: ModbusLimits = field(default_factory=ModbusLimits)
     silence_s: float = 0.0
     """Of a fire transmission device: so long without a frame, and nothing is known of it."""
+    camera: CameraModel = field(default_factory=CameraModel)
     rules: tuple[Mapping[str, object], ...] = ()

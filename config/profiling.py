@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from config.cameras import make_camera, rung_of
 from config.checking import (
     BIT_TABLES,
     LAST_ADDRESS,
@@ -10,9 +11,11 @@ from config.checking import (
     check_file,
     check_register,
     check_text,
+    is_small,
     is_whole,
     make_limits,
     sentinels,
+    steps,
     table_of,
     words_of,
 )
@@ -27,7 +30,6 @@ from config.profile import (
     Profile,
     ProfilePoint,
     Register,
-    Rung,
     Source,
     StateName,
     Table,
@@ -69,7 +71,7 @@ def make_profile(
     return Profile(
         id=file.profile, version=file.version, name=file.name.table(), protocol=file.protocol,
         asset_class=file.class_, points=tuple(points), parts=parts, part_class=classes,
-        limits=limits, silence_s=_silence_s(file), rules=rules,
+        limits=limits, silence_s=_silence_s(file), camera=make_camera(file.camera), rules=rules,
     )  # fmt: skip
 
 
@@ -97,19 +99,11 @@ def _points(context: Context, key: str, text: PointText) -> Iterator[ProfilePoin
             yield _point(context, text, own, where, source)
 
 
-def _is_small(number: str) -> bool:
-    """A register's address or a bit, or too large for one: its bounds are checked elsewhere."""
-    return number.isdecimal() and len(number) <= 9
-
-
 def _source(
     context: Context, key: str, text: PointText, part: PartText | None, n: int
 ) -> Source | None:
     if context.file.protocol == "camera":
-        if text.rung is None:
-            context.wrong(f"{key}.rung", "is missing; allowed: tcp, describe, media")
-            return None
-        return Rung(text.rung)
+        return rung_of(context, key, text)
     if text.at is None:
         context.wrong(f"{key}.at", "is missing: where the value stands")
         return None
@@ -127,17 +121,13 @@ def _json_path(context: Context, key: str, text: PointText, n: int) -> JsonPath 
         return None
     return JsonPath(
         topic=mqtt.topic,
-        path=_steps((text.at or "").replace("{n}", str(n))),
+        path=steps((text.at or "").replace("{n}", str(n))),
         scale=text.scale,
         offset=text.offset,
         values=dict(text.values) if text.values is not None else None,
-        time_path=_steps(mqtt.time),
-        error_path=_steps(mqtt.error),
+        time_path=steps(mqtt.time),
+        error_path=steps(mqtt.error),
     )
-
-
-def _steps(path: str) -> tuple[str | int, ...]:
-    return tuple(int(step) if _is_small(step) else step for step in path.split(".") if step)
 
 
 def _register(context: Context, key: str, text: PointText, shift: int) -> Register | None:
@@ -163,7 +153,7 @@ def _place(context: Context, key: str, text: PointText) -> tuple[Table, int, str
     """Table, address as written and bit ("" for a whole value)."""
     table, _, place = (text.at or "").partition(":")
     address, _, bit = place.partition(".")
-    if table not in ("holding", "input", "coil", "discrete") or not _is_small(address) or (bit and not _is_small(bit)):  # fmt: skip
+    if table not in ("holding", "input", "coil", "discrete") or not is_small(address) or (bit and not is_small(bit)):  # fmt: skip
         context.wrong(f"{key}.at", f"{text.at!r} is not of the form table:address[.bit]; tables: holding, input, coil, discrete")  # fmt: skip
         return None
     check_bits(context, key, text, bit)
@@ -225,7 +215,7 @@ def _bits(
         context.wrong(key, "flags need a register; give each JSON member a point of kind flag")
         return
     for number, named in text.bits.items():
-        own = _bit_of(source, int(number)) if _is_small(number) else None
+        own = _bit_of(source, int(number)) if is_small(number) else None
         if own is None:
             context.wrong(f"{key}.bits.{number}", f"is not a bit in {_bits_of(source)}")
             continue

@@ -1,291 +1,240 @@
-"""Looks at cameras rung by rung: does it connect, does it describe itself, does its picture move."""
+"""Looks at cameras rung by rung: do they stream, what do they show, are they recorded, is their clock right."""
 
-import asyncio
 import logging
-import secrets
-from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from config.clock import Clock
-from config.plant import Device, Line, Point
-from config.profile import Rung
-from edge import rtsp
+from config.plant import Device, Point
+from config.profile import CameraModel, CameraStep, Rung
+from edge.pictures import FAULTS, Frame, Verdict, Verdicts, Watch
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
 
 log = logging.getLogger(__name__)
 
-Step = Literal["tcp", "describe", "media"]
-LADDER: Final[tuple[Step, ...]] = ("tcp", "describe", "media")
-EARLY_MAX: Final = 256
-"""Packets kept that came before the answer to PLAY."""
-MEDIA_S_MIN: Final = 3.0
-"""Pictures may come slowly: at least this long is waited for two of them."""
+StreamStep = Literal["tcp", "describe", "media"]
+STREAM: Final[tuple[StreamStep, ...]] = ("tcp", "describe", "media")
+PICTURE: Final[Set[CameraStep]] = {"picture", *FAULTS}
+RECORDED: Final[Set[CameraStep]] = {"recorder", "recording", "segment_age"}
+STREAMED: Final[Set[CameraStep]] = {*STREAM, "live"}
+CLOCK: Final[Set[CameraStep]] = {"clock_offset"}
+PICTURE_PERIODS: Final = 2.5
+"""A picture says how the camera is now until the next but one should have come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """What a look at a camera found: rung to held (True) or failed (False), up to the first failure."""
+    """What a look at a stream found: rung to held (True) or failed (False), up to the first failure."""
 
-    rungs: Mapping[Step, bool] = field(default_factory=dict)
+    rungs: Mapping[StreamStep, bool] = field(default_factory=dict)
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A picture, or why there is none."""
+
+    frame: Frame | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a recorder has: `age_s` of the end of its newest segment, None if it has none at all."""
+
+    answered: bool
+    age_s: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How far a camera's clock is ahead, seconds, or why nobody knows."""
+
+    offset_s: float | None
     detail: str = ""
 
 
 class CameraProbe(Protocol):
-    """Climbs the ladder of one camera."""
+    """Looks at one camera from outside. No verb raises for anything a camera or recorder does."""
 
-    async def climb(self, device: Device, highest: Step) -> Climb:
+    async def climb(self, device: Device, highest: StreamStep) -> Climb:
         """Try the rungs from the lowest up to `highest`, ending at the first that fails.
 
-        Never raises for anything a camera does; leaves no session open at the camera.
+        Leaves no session open at the camera.
         """
         ...
+
+    async def look(self, device: Device) -> Snapshot:
+        """Take one picture."""
+        ...
+
+    async def recorded(self, device: Device) -> Recorded:
+        """Ask what the recorder has of this camera."""
+        ...
+
+    async def clock(self, device: Device) -> Told:
+        """Compare its clock with ours."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """A value, or the quality that says why there is none."""
+
+    value: float | None
+    quality: int = QUALITIES["good"]
+
+
+_Known = Mapping[CameraStep, _Fact]
+_LINK_DOWN: Final = _Fact(None, QUALITIES["link_down"])
+_NOT_YET: Final = _Fact(None, QUALITIES["not_read_yet"])
+_NONE: Final = _Fact(None, QUALITIES["sensor_fault"])
+_FACT_OF: Final[Mapping[Verdict, _Fact]] = {
+    Verdict.NO: _Fact(0.0), Verdict.YES: _Fact(1.0), Verdict.LEARNING: _NOT_YET, Verdict.HIDDEN: _NONE,
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What one camera has shown; its last picture counts `until` then (seconds of the clock)."""
+
+    watch: Watch
+    shows: bool | None = None
+    """Whether its last picture shows what is there now."""
+    until: float = 0.0
 
 
 class CameraReader:
     """A `PointReader` over the cameras of one line.
 
     A rung that was tried is a good reading: 1 it held, 0 it failed. A rung above a failed one cannot
-    be tried and is bad, `link_down`: nobody knows whether it would hold. A camera is never `lost` to
-    the poller, so the ladder is climbed at its own pace and the lowest rung stays a good 0.
+    be tried and is bad, `link_down`: nobody knows whether it would hold. A fault of the picture is a
+    good 0 or 1 once it is known; before it is `not_read_yet`, behind another fault `sensor_fault`.
+    A camera is never `lost` to the poller, so the ladder is climbed at its own pace and the lowest
+    rung stays a good 0.
     """
 
-    def __init__(self, probe: CameraProbe, clock: Clock) -> None:
+    def __init__(
+        self, probe: CameraProbe, clock: Clock, model_of: Callable[[str], CameraModel]
+    ) -> None:
         self._probe = probe
         self._clock = clock
-        self._failing: dict[str, tuple[str, float]] = {}
+        self._model_of = model_of
+        self._failing: dict[tuple[str, str], tuple[str, float]] = {}
+        self._seen: dict[str, _Seen] = {}
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
-        steps = {p.id: p.source.step for p in points if isinstance(p.source, Rung)}
-        if not steps:
-            return ReadResult([])
-        highest = max(steps.values(), key=LADDER.index)
-        climb = await self._probe.climb(device, highest)
-        self._note(device, climb)
-        now = self._clock.now()
-        readings = [_reading(name, climb.rungs.get(step), now) for name, step in steps.items()]
-        return ReadResult(readings, detail=climb.detail)
+        readings: list[PointReading] = []
+        for steps, ask in (
+            (STREAMED, self._stream), (PICTURE, self._picture),
+            (RECORDED, self._recorded), (CLOCK, self._clock_offset),
+        ):  # fmt: skip
+            asked = [p for p in points if isinstance(p.source, Rung) and p.source.step in steps]
+            if asked:
+                known = await ask(device, asked)
+                now = self._clock.now()
+                readings += [_reading(point, known, now) for point in asked]
+        return ReadResult(readings)
 
     def forget(self, device: str) -> None:
-        self._failing.pop(device, None)
+        self._seen.pop(device, None)
+        self._failing = {key: since for key, since in self._failing.items() if key[0] != device}
 
     async def close(self) -> None:
         """Nothing is kept open between two looks."""
 
-    def _note(self, device: Device, climb: Climb) -> None:
-        """One line when a rung begins to fail, one when all that was tried holds again."""
-        now = self._clock.monotonic()
-        failed = next((step for step, held in climb.rungs.items() if not held), None)
-        known = self._failing.get(device.id)
-        if failed is not None and known is None:
-            self._failing[device.id] = (failed, now)
-            log.warning("camera %s lost at rung %s: %s", device.id, failed, climb.detail)
-        elif failed is None and known is not None and known[0] in climb.rungs:
-            del self._failing[device.id]
-            log.warning("camera %s back after %.1f s", device.id, now - known[1])
+    # --- the stream, and whether it is live
 
-
-def _reading(name: str, held: bool | None, now: int) -> PointReading:
-    if held is None:
-        return PointReading(name, None, QUALITIES["link_down"], now)
-    return PointReading(name, float(held), QUALITIES["good"], now)
-
-
-# --- RTSP ------------------------------------------------------------------------------------------
-
-_FAULTS: Final = (OSError, EOFError, ValueError, asyncio.LimitOverrunError, rtsp.NotRtsp)
-"""What a camera can do to us; a TimeoutError is an OSError, an IncompleteReadError an EOFError."""
-
-
-class RtspProbe:
-    """A `CameraProbe` over real sockets: OPTIONS and DESCRIBE, then SETUP and PLAY inside TCP.
-
-    `timeout_s` of the line holds for connecting and for each answer, in real seconds; for moving
-    pictures three times that, at least `MEDIA_S_MIN`. TEARDOWN is sent whenever SETUP was, whatever
-    came after. The user is the device's or else the line's.
-    """
-
-    def __init__(self, line: Line, password: str) -> None:
-        self._line = line
-        self._password = password
-        self.media_s = max(MEDIA_S_MIN, 3 * line.timeout_s)
-
-    async def climb(self, device: Device, highest: Step) -> Climb:
-        rungs: dict[Step, bool] = {}
-        try:
-            async with self._session(device) as session:
-                rungs["tcp"] = True
-                if highest != "tcp":
-                    await session.describe()
-                    rungs["describe"] = True
-                if highest == "media":
-                    await session.watch(self.media_s)
-                    rungs["media"] = True
-        except _FAULTS as error:
-            rungs[LADDER[len(rungs)]] = False
-            return Climb(rungs, str(error) or type(error).__name__)
-        return Climb(rungs)
-
-    @asynccontextmanager
-    async def _session(self, device: Device) -> "AsyncIterator[_Session]":
-        async with asyncio.timeout(self._line.timeout_s):
-            reader, writer = await asyncio.open_connection(
-                self._line.host, self._line.port, limit=rtsp.HEADER_BYTES_MAX
-            )
-        url = f"rtsp://{self._line.host}:{self._line.port}/{device.path.lstrip('/')}"
-        user = device.user or self._line.user
-        login = rtsp.Login(user, self._password) if user else None
-        session = _Session(reader, writer, url, login, self._line.timeout_s)
-        try:
-            yield session
-        finally:
-            await session.end()
-
-
-class _Session:
-    """One connection to one camera, from OPTIONS to TEARDOWN."""
-
-    def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        url: str,
-        login: rtsp.Login | None,
-        timeout_s: float,
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._url = url
-        self._base = url
-        self._login = login
-        self._timeout_s = timeout_s
-        self._number = 0
-        self._uses = 0
-        self._challenges: tuple[str, ...] = ()
-        self._media = ""
-        self._id = ""
-        self._set_up = False
-        self._early: deque[tuple[int, bytes]] = deque(maxlen=EARLY_MAX)
-
-    async def describe(self) -> None:
-        """OPTIONS, then DESCRIBE: holds if the camera describes at least one medium."""
-        await self._ask("OPTIONS", self._url)
-        answer = await self._agreed("DESCRIBE", self._url, {"Accept": "application/sdp"})
-        self._base = answer.header("content-base") or answer.header("content-location") or self._url
-        media = rtsp.media_control(answer.body, self._base)
-        if media is None:
-            raise rtsp.NotRtsp("DESCRIBE names no medium")
-        self._media = media
-
-    async def watch(self, within_s: float) -> None:
-        """SETUP and PLAY: holds once RTP packets have moved on in number and in time."""
-        self._set_up = True
-        wish = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
-        answer = await self._agreed("SETUP", self._media, wish)
-        self._id = answer.header("session").split(";")[0].strip()
-        channel = rtsp.interleaved_channel(answer.header("transport"))
-        await self._agreed("PLAY", self._base, {"Range": "npt=0.000-"})
-        try:
-            async with asyncio.timeout(within_s):
-                await self._moved(channel)
-        except TimeoutError as error:
-            raise TimeoutError(f"no moving picture within {within_s} s") from error
-
-    async def end(self) -> None:
-        """TEARDOWN if anything was set up, then close; takes at most one timeout."""
-        try:
-            if self._set_up:
-                with suppress(*_FAULTS):
-                    await self._ask("TEARDOWN", self._base)
-        finally:
-            self._writer.close()
-            with suppress(OSError):
-                async with asyncio.timeout(self._timeout_s):
-                    await self._writer.wait_closed()
-
-    async def _moved(self, channel: int) -> None:
-        first: rtsp.Packet | None = None
-        while True:
-            number, data = self._early.popleft() if self._early else await self._frame()
-            packet = rtsp.parse_rtp(data) if number == channel else None
-            if packet is None:
-                continue
-            if first is None or first.source != packet.source:
-                first = packet
-            elif rtsp.advances(first, packet):
-                return
-
-    async def _agreed(self, method: str, url: str, headers: Mapping[str, str]) -> rtsp.Response:
-        answer = await self._ask(method, url, headers)
-        if answer.status != 200:
-            raise rtsp.NotRtsp(f"{method} was answered {answer.status}")
-        return answer
-
-    async def _ask(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None
-    ) -> rtsp.Response:
-        """One answer; a challenge is answered, and once more if another came back."""
-        answer = await self._exchange(method, url, headers or {})
-        for _ in range(2):
-            challenges = answer.headers.get("www-authenticate", ())
-            if answer.status != 401 or self._login is None or challenges == self._challenges:
-                break
-            self._challenges, self._uses = challenges, 0
-            answer = await self._exchange(method, url, headers or {})
-        return answer
-
-    async def _exchange(self, method: str, url: str, headers: Mapping[str, str]) -> rtsp.Response:
-        self._number += 1
-        rows = {"CSeq": str(self._number), "User-Agent": "steward", **headers}
-        if self._id:
-            rows["Session"] = self._id
-        if proof := self._proof(method, url):
-            rows["Authorization"] = proof
-        self._writer.write(rtsp.build_request(method, url, rows))
-        async with asyncio.timeout(self._timeout_s):
-            await self._writer.drain()
-            return await self._answer()
-
-    def _proof(self, method: str, url: str) -> str | None:
-        if self._login is None or not self._challenges:
-            return None
-        self._uses += 1
-        return rtsp.authorization(
-            self._login,
-            self._challenges,
-            method=method,
-            url=url,
-            nonce_count=self._uses,
-            cnonce=secrets.token_hex(8),
+    async def _stream(self, device: Device, points: Sequence[Point]) -> _Known:
+        steps = {p.source.step for p in points if isinstance(p.source, Rung)}
+        asked: list[StreamStep] = [s for s in STREAM if s in steps or "live" in steps]
+        climb = await self._probe.climb(device, asked[-1])
+        self._note(
+            device, "stream", {str(step): held for step, held in climb.rungs.items()}, climb.detail
         )
+        known: dict[CameraStep, _Fact] = {s: _held(climb.rungs.get(s)) for s in STREAM}
+        return known | {"live": self._live(device, climb)}
 
-    async def _answer(self) -> rtsp.Response:
-        """The response to the last request; packets on the way are kept, other responses passed over."""
-        while True:
-            begin = await self._reader.readexactly(1)
-            if begin == b"$":
-                self._early.append(await self._packet())
-                continue
-            head = begin + await self._reader.readuntil(b"\r\n\r\n")
-            if not head.startswith(b"RTSP/"):
-                raise rtsp.NotRtsp(f"no RTSP response: {head[:40]!r}")
-            answer = rtsp.parse_head(head)
-            body = await self._reader.readexactly(rtsp.body_length(answer))
-            if answer.header("cseq") in ("", str(self._number)):
-                return rtsp.Response(answer.status, answer.headers, body)
+    def _live(self, device: Device, climb: Climb) -> _Fact:
+        """Whether somebody who looks sees what is there now: packets move, and the picture is no old one."""
+        seen = self._seen.get(device.id)
+        if not all(climb.rungs.values()):
+            return _held(False)
+        if seen is None or seen.shows is None or self._clock.monotonic() > seen.until:
+            return _NOT_YET
+        return _held(seen.shows)
 
-    async def _frame(self) -> tuple[int, bytes]:
-        """The next interleaved packet; a response or request of the camera in between is passed over."""
-        while await self._reader.readexactly(1) != b"$":
-            head = await self._reader.readuntil(b"\r\n\r\n")
-            await self._reader.readexactly(
-                rtsp.body_length(rtsp.parse_head(b"RTSP/1.0 200 OK\r\n" + head))
-            )
-        return await self._packet()
+    # --- its pictures
 
-    async def _packet(self) -> tuple[int, bytes]:
-        head = await self._reader.readexactly(3)
-        return head[0], await self._reader.readexactly(int.from_bytes(head[1:], "big"))
+    async def _picture(self, device: Device, points: Sequence[Point]) -> _Known:
+        seen = self._seen.setdefault(
+            device.id, _Seen(Watch(self._model_of(device.profile).pictures))
+        )
+        shot = await self._probe.look(device)
+        self._note(device, "picture", {"picture": shot.frame is not None}, shot.detail)
+        seen.until = self._clock.monotonic() + PICTURE_PERIODS * max(p.period_s for p in points)
+        if shot.frame is None:
+            seen.shows = False
+            return {"picture": _held(False), **dict.fromkeys(FAULTS, _LINK_DOWN)}
+        verdicts = seen.watch.judge(shot.frame)
+        seen.shows = _shows(verdicts)
+        return {
+            "picture": _held(True),
+            **{fault: _FACT_OF[said] for fault, said in verdicts.items()},
+        }
+
+    # --- its recordings and its clock
+
+    async def _recorded(self, device: Device, points: Sequence[Point]) -> _Known:
+        del points
+        told = await self._probe.recorded(device)
+        self._note(device, "recorder", {"recorder": told.answered}, told.detail)
+        if not told.answered:
+            return {"recorder": _held(False), "recording": _LINK_DOWN, "segment_age": _LINK_DOWN}
+        if told.age_s is None:
+            return {"recorder": _held(True), "recording": _held(False), "segment_age": _NONE}
+        young = told.age_s <= self._model_of(device.profile).recording_s_max
+        return {
+            "recorder": _held(True),
+            "recording": _held(young),
+            "segment_age": _Fact(told.age_s),
+        }
+
+    async def _clock_offset(self, device: Device, points: Sequence[Point]) -> _Known:
+        del points
+        told = await self._probe.clock(device)
+        self._note(device, "clock", {"clock": told.offset_s is not None}, told.detail)
+        return {"clock_offset": _LINK_DOWN if told.offset_s is None else _Fact(told.offset_s)}
+
+    def _note(self, device: Device, what: str, rungs: Mapping[str, bool], detail: str) -> None:
+        """One line when a rung begins to fail, one when it and all that was tried with it holds again."""
+        now, key = self._clock.monotonic(), (device.id, what)
+        failed = next((rung for rung, held in rungs.items() if not held), None)
+        known = self._failing.get(key)
+        if failed is not None and known is None:
+            self._failing[key] = failed, now
+            log.warning("camera %s lost at rung %s: %s", device.id, failed, detail)
+        elif failed is None and known is not None and known[0] in rungs:
+            del self._failing[key]
+            log.warning("camera %s back at rung %s after %.1f s", device.id, known[0], now - known[1])  # fmt: skip
+
+
+def _held(held: bool | None) -> _Fact:
+    return _LINK_DOWN if held is None else _Fact(float(held))
+
+
+def _shows(verdicts: Verdicts) -> bool | None:
+    """Whether a picture shows what is there now; None if that is not known yet."""
+    said = (verdicts["black"], verdicts["frozen"])
+    if Verdict.YES in said:
+        return False
+    return None if Verdict.LEARNING in said else True
+
+
+def _reading(point: Point, known: _Known, now: int) -> PointReading:
+    assert isinstance(point.source, Rung)  # noqa: S101  # only such were asked for
+    fact = known[point.source.step]
+    return PointReading(point.id, fact.value, fact.quality, now)

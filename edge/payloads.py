@@ -174,14 +174,19 @@ def stamp_of(
     path = tuple(place if s == "[*]" and place is not None else s for s in source.time_path)
     try:
         raw = find(message, with_unit(path, unit))
-        ms = _instant(raw)
+        ms = instant(raw)
     except (Absent, Unreadable, ValueError, OverflowError):
         return Stamp(received_ms, by_device=False, quality=QUALITIES["clock_suspect"])
     return Stamp(received_ms if ms is None else ms, by_device=ms is not None)
 
 
-def _instant(raw: Any) -> int | None:
-    """UTC ms; None for a local time."""
+def instant(raw: Any) -> int | None:
+    """UTC ms of Unix seconds, milliseconds or microseconds, or of ISO 8601; None for a local time.
+
+    Raises:
+        ValueError: it is no time.
+        OverflowError: it is beyond all times.
+    """
     if isinstance(raw, str):
         moment = datetime.fromisoformat(raw.strip())
         if moment.tzinfo is None:

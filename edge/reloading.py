@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from config.plant import Line, Plant, Point
-from config.profile import ModbusLimits
+from config.profile import CameraModel, ModbusLimits
 from edge.ports import PointReader
 
 Files = Callable[[], Plant]
@@ -57,10 +57,12 @@ def _lines(plant: Plant, agent: str) -> dict[str, Line]:
     return {key: line for key, line in plant.lines.items() if line.agent == agent and key in used}
 
 
-def _definition(plant: Plant, device: str) -> tuple[object, ModbusLimits, list[Point]] | None:
+def _definition(
+    plant: Plant, device: str
+) -> tuple[object, ModbusLimits, CameraModel, list[Point]] | None:
     """All that reading a device depends on; None if the plant has none of that name."""
     row = plant.devices.get(device)
     if row is None:
         return None
     points = [point for point in plant.points.values() if point.device == device]
-    return row, plant.limits_of(device), points
+    return row, plant.limits_of(device), plant.profiles[row.profile].camera, points

@@ -35,16 +35,16 @@ def build_request(method: str, url: str, headers: Mapping[str, str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def parse_head(head: bytes) -> Response:
-    """Status line and headers of a response, up to and without the empty line.
+def parse_head(head: bytes, protocol: str = "RTSP") -> Response:
+    """Status line and headers of a response (HTTP's are alike), up to and without the empty line.
 
     Raises:
         NotRtsp: it is something else.
     """
     lines = head.decode("utf-8", "replace").splitlines()
-    match = re.fullmatch(r"RTSP/\d\.\d (\d{3})( .*)?", lines[0].strip()) if lines else None
+    match = re.fullmatch(rf"{protocol}/\d\.\d (\d{{3}})( .*)?", lines[0].strip()) if lines else None
     if match is None:
-        raise NotRtsp(f"no RTSP response: {head[:40]!r}")
+        raise NotRtsp(f"no {protocol} response: {head[:40]!r}")
     headers: dict[str, tuple[str, ...]] = {}
     for line in lines[1:]:
         name, colon, text = line.partition(":")

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from config.clock import Clock
+from simulators.camera_web import REALM, CameraWeb
 from simulators.physics.camera import CameraState
 
-REALM = "camera"
 FRAME_S = 0.2
 TICKS_PER_S = 90_000
 """Clock rate of video in RTP."""
@@ -41,6 +41,7 @@ class RtspRequest:
     method: str
     uri: str
     headers: Mapping[str, str]
+    by_http: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,14 @@ class Reply:
 
 
 def parse(head: bytes) -> RtspRequest | None:
-    """A request from its head (up to the empty line), None if it is no RTSP."""
+    """A request from its head (up to the empty line), None if it is neither RTSP nor HTTP."""
     first, *rest = head.decode("utf-8", "replace").strip().split("\r\n")
     words = first.split()
-    if len(words) != 3 or not words[2].startswith("RTSP/"):
+    if len(words) != 3 or not words[2].startswith(("RTSP/", "HTTP/")):
         return None
     pairs = (line.partition(":") for line in rest)
-    return RtspRequest(words[0], words[1], {n.strip().lower(): v.strip() for n, _, v in pairs})
+    headers = {n.strip().lower(): v.strip() for n, _, v in pairs}
+    return RtspRequest(words[0], words[1], headers, by_http=words[2].startswith("HTTP/"))
 
 
 def is_allowed(request: RtspRequest, login: Login, nonce: str) -> bool:
@@ -120,11 +122,20 @@ class _Session:
 
 
 class CameraServer:
-    """One camera on one port. `state` says how it stands now; `path` is its stream ("" takes any)."""
+    """One camera on one port. `state` says how it stands now; `path` is its stream ("" takes any).
+
+    With `picture` (a JPEG) it answers HTTP too, on the same port.
+    """
 
     def __init__(
-        self, state: Callable[[], CameraState], clock: Clock, login: Login, path: str = ""
+        self,
+        state: Callable[[], CameraState],
+        clock: Clock,
+        login: Login,
+        path: str = "",
+        picture: Callable[[], bytes] | None = None,
     ) -> None:
+        self._web = CameraWeb(state, clock, picture) if picture else None
         self._state, self._clock = state, clock
         self._login, self._path = login, path
         self._server: asyncio.Server | None = None
@@ -185,10 +196,20 @@ class CameraServer:
         if request is None:
             return False
         await reader.readexactly(int(request.headers.get("content-length", "0") or 0))
+        if request.by_http:
+            self._tell(request, session)
+            await session.writer.drain()
+            return False
         reply = await self._reply(request, session)
         session.writer.write(reply.encode(request.headers.get("cseq", "0")))
         await session.writer.drain()
         return request.method != "TEARDOWN"
+
+    def _tell(self, request: RtspRequest, session: _Session) -> None:
+        """Answer by HTTP; a camera without it hangs up."""
+        if self._web is not None:
+            allowed = is_allowed(request, self._login, self._web.nonce)
+            session.writer.write(self._web.answer(request.method, request.uri, allowed=allowed))
 
     async def _reply(self, request: RtspRequest, session: _Session) -> Reply:
         if request.method == "OPTIONS":

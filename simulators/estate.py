@@ -1,8 +1,10 @@
 """The simulated estate: equipment, faults and registers of one plant, moved by explicit time."""
 
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 from config.plant import Plant
 from simulators import faults
@@ -11,8 +13,9 @@ from simulators.fire_client import Objects
 from simulators.fire_frames import told, wall_time
 from simulators.layout import Value
 from simulators.payloads import payloads
-from simulators.physics.camera import CameraState
+from simulators.physics.camera import UNREACHABLE, CameraState, camera_state
 from simulators.physics.equipment import Imposed
+from simulators.pictures import Picture, Scene
 from simulators.station import LineWords, Station
 
 STEP_MS = 500
@@ -43,6 +46,8 @@ class Estate:
         self.plant = plant
         self.stations = {d.id: Station(plant, d, seed) for d in plant.devices.values()}
         self._lines: dict[str, LineWords] = {}
+        self._seed = seed
+        self._scenes: dict[str, Scene] = {}
         self._now_ms = 0
         self._timetable: list[Step] = []
         self._published: dict[str, tuple[int, object]] = {}
@@ -161,9 +166,19 @@ class Estate:
         station = self._find(asset)[0][0]
         kinds = {fault.kind for fault in station.active()}
         if kinds & {"link_lost", "silent"}:
-            return CameraState(False, False, False)
-        shown = station.outputs
-        return CameraState(*(bool(shown[rung]) for rung in ("reachable", "stream", "media")))
+            return UNREACHABLE
+        return camera_state([one for _, one in station.imposed])
+
+    def picture(self, asset: str) -> Picture:
+        """What the camera of this asset shows now."""
+        if asset not in self._scenes:
+            self._scenes[asset] = Scene(self._seed + zlib.crc32(asset.encode()))
+        state = self.camera(asset)
+        shown = None if state.frozen_ms is None else self._local(state.frozen_ms)
+        return self._scenes[asset].draw(self._local(self._now_ms), state.failure, shown=shown)
+
+    def _local(self, at_ms: int) -> datetime:
+        return datetime.fromtimestamp(at_ms / 1000, ZoneInfo(self.plant.time_zone))
 
     def value(self, point: str) -> Value:
         """What one point (`asset/point`) shows now, in its unit."""

@@ -14,6 +14,7 @@ from simulators.estate import Estate
 from simulators.fire_client import FireDevice
 from simulators.modbus_server import ModbusServer
 from simulators.mqtt_device import MqttDevices
+from simulators.pictures import jpeg
 
 TICK_S = 0.5
 
@@ -126,7 +127,10 @@ def _camera(
 ) -> CameraServer:
     secret = device.secret or line.secret
     login = Login(device.user or line.user, access.password_of(secret) if secret else "")
-    return CameraServer(lambda: estate.camera(device.asset), clock, login, device.path)
+    return CameraServer(
+        lambda: estate.camera(device.asset), clock, login, device.path,
+        picture=lambda: jpeg(estate.picture(device.asset)),
+    )  # fmt: skip
 
 
 def _speaking(access: Access, line: Line, port: int) -> MqttDevices:

@@ -1,0 +1,78 @@
+"""What the answers of cameras and recorders say of time: pure, whatever they hold."""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import msgspec
+
+from edge.payloads import LATEST_MS, Absent, Path, Unreadable, find, instant, places
+
+LIST_BYTES_MAX: Final = 2 * 1024 * 1024
+HALF_SECOND_MS: Final = 500
+"""Times without fractions are on average this much too early."""
+ASK_TIME: Final = (
+    b'<?xml version="1.0" encoding="utf-8"?>'
+    b'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>'
+    b'<GetSystemDateAndTime xmlns="http://www.onvif.org/ver10/device/wsdl"/></s:Body></s:Envelope>'
+)
+"""ONVIF's question for the time, which needs no login."""
+
+
+class Unclear(Exception):
+    """The answer does not say it; the message says what is wrong."""
+
+
+def onvif_time_ms(body: bytes) -> int:
+    """UTC ms in the answer to GetSystemDateAndTime.
+
+    Raises:
+        Unclear: there is none in it.
+    """
+    found = re.search(rb"<(?:\w+:)?UTCDateTime\b[^>]*>(.{1,2000}?)</(?:\w+:)?UTCDateTime>", body, re.DOTALL)  # fmt: skip
+    if found is None:
+        raise Unclear("no UTCDateTime in the answer")
+    names = ("Year", "Month", "Day", "Hour", "Minute", "Second")
+    numbers = [re.search(rf"<(?:\w+:)?{n}\s*>\s*(\d{{1,4}})\s*<".encode(), found[1]) for n in names]  # fmt: skip
+    if not all(numbers):
+        raise Unclear("UTCDateTime is not whole")
+    year, month, day, hour, minute, second = (int(number[1]) for number in numbers if number)
+    try:
+        said = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+    except ValueError as error:
+        raise Unclear(str(error)) from error
+    return round(said.timestamp() * 1000) + HALF_SECOND_MS
+
+
+def date_ms(header: str) -> int:
+    """UTC ms of an HTTP Date.
+
+    Raises:
+        Unclear: it is none.
+    """
+    try:
+        said = parsedate_to_datetime(header[:100])
+        ms = round(said.replace(tzinfo=said.tzinfo or UTC).timestamp() * 1000)
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise Unclear(f"no date in the answer: {header[:40]!r}") from error
+    return ms + HALF_SECOND_MS
+
+
+def newest_ms(body: bytes, path: Path, unit: str) -> int | None:
+    """UTC ms of the latest time at `path` in a recorder's JSON; None if the list there is empty.
+
+    Raises:
+        Unclear: no JSON, nothing at the path, or times without a zone.
+    """
+    if len(body) > LIST_BYTES_MAX:
+        raise Unclear(f"{len(body)} bytes; ask the recorder for fewer segments")
+    try:
+        message = msgspec.json.decode(body)
+        times = [instant(find(message, whole)) for whole, _ in places(path, unit, message)]
+    except (msgspec.DecodeError, RecursionError, Absent, Unreadable, ValueError, OverflowError) as error:  # fmt: skip
+        raise Unclear(f"recordings: {str(error) or 'nothing at ' + '.'.join(map(str, path))}"[:200]) from error  # fmt: skip
+    known = [ms for ms in times if ms is not None and ms < LATEST_MS]
+    if len(known) < len(times):
+        raise Unclear("recordings: times without a zone")
+    return max(known, default=None)
