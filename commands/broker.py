@@ -1,16 +1,18 @@
 """`steward broker PLANT…`: the embedded MQTT broker as its own process; nothing anonymous, nothing default.
 
-amqtt 0.12 enforces no keep-alive, does not close a connection that was taken over and acknowledges what
-it refuses: nothing in Steward relies on its will, its session or its acknowledgement.
+amqtt 0.12 enforces no keep-alive and acknowledges what it refuses: nothing in Steward relies on its will,
+its session or its acknowledgement.
 """
 
 import argparse
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from amqtt.broker import Broker
 from amqtt.errors import BrokerError
+from amqtt.session import Session
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -46,9 +48,33 @@ def write_passwords(path: Path, users: Mapping[str, str]) -> None:
     write_secret(path, "\n".join(f"{user}:{hasher.hash(word)}" for user, word in users.items()))
 
 
+class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
+    """amqtt, with the connection closed whose session is taken over.
+
+    By itself it forgets a session as soon as anybody, known or not, asks for its name, and leaves the
+    older connection open: that one may go on speaking and hears nothing any more, for ever.
+    """
+
+    async def _delete_session(self, client_id: str) -> None:
+        """Called before it is known who asks: nothing is done to whoever has the session."""
+
+    async def _authenticate(self, session: Session, listener: Any) -> bool:
+        """Only the same user may take a session; who is refused has none of that name."""
+        older, handler = self._sessions.get(session.client_id, (None, None))
+        known = await super()._authenticate(session, listener)
+        if known and older is not None and older.username != session.username:
+            known = not older.transitions.is_connected()
+        if not known:
+            session.client_id = f"refused {session.client_id}"
+        elif older is not None:
+            await handler.handle_connection_closed()
+            await super()._delete_session(session.client_id)
+        return bool(known)
+
+
 async def run_broker(host: str, port: int, password_file: Path, rights: Rights) -> None:
     """Serve until cancelled. Raises `Unavailable` when the port is taken."""
-    broker = Broker(
+    broker = OneConnectionEach(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}", "max_connections": 2000}},
             "timeout_disconnect_delay": 0,

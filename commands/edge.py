@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from collector.ports import Unavailable
 from commands.access import edge_user, key_path, password, secrets_folder
 from commands.serving import plant_of, run_until_asked, start_logging
 from config.clock import Clock
@@ -31,6 +32,7 @@ from edge.modbus_transport import PymodbusTransport
 from edge.mqtt_publisher import paho_connect
 from edge.mqtt_reader import MqttDeviceReader, PahoFeed
 from edge.outbox import Outbox
+from edge.outbox_file import OutboxRefused
 from edge.ports import PointReader
 from edge.reloading import CannotReload
 
@@ -115,11 +117,18 @@ async def drain(agent: Agent) -> None:
 def build_agent(
     plant: Plant, agent_id: str, settings: Settings, lines: Iterable[Line] | None = None
 ) -> Agent:
-    """One agent with real outbox and broker connection, and a real reader for each of its lines or of `lines`."""
+    """One agent with real outbox and broker connection, and a real reader for each of its lines or of `lines`.
+
+    Raises `Unavailable` when its outbox cannot be used.
+    """
     clock = settings.clock()
     rng = np.random.default_rng()
     path = settings.data / "edge" / f"{plant.site}.{agent_id}.outbox"
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        outbox = Outbox(path, now=clock.now(), rng=rng)
+    except OutboxRefused as error:
+        raise Unavailable(str(error)) from error
     if lines is None:
         lines = own_lines(plant, agent_id)
     user = edge_user(plant.site, agent_id)
@@ -129,7 +138,7 @@ def build_agent(
         plant=plant,
         id=agent_id,
         readers={line.id: readers.make(plant, line) for line in lines},
-        outbox=Outbox(path, now=clock.now(), rng=rng),
+        outbox=outbox,
         connect=paho_connect(
             settings.broker_host, settings.broker_port, user, password(user, settings),
             plant.site, agent_id,

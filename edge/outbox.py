@@ -81,6 +81,9 @@ class Outbox:
         limits: when thinning begins.
         image: what `image()` gave, to begin from (in memory only).
 
+    Raises:
+        OutboxRefused: the file cannot be used, or another process has it.
+
     A damaged file is set aside by name and a new one begun: a new epoch with the same points.
     `now` is UTC ms, `monotonic` seconds of this process: how old a batch is says only the latter. When
     the wall clock is set, all that this process made and still holds is told by the new time.
@@ -358,7 +361,7 @@ class Outbox:
 
     def close(self) -> None:
         """Release the file; may be called twice."""
-        self._file.db.close()
+        self._file.close()
 
 
 class _Thinned(NamedTuple):

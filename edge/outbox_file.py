@@ -1,5 +1,7 @@
 """The SQLite file under an outbox: its tables, its durable transactions, and what is done when it is damaged."""
 
+import contextlib
+import fcntl
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -32,21 +34,33 @@ CREATE INDEX IF NOT EXISTS unsent ON batches (urgent, ran, id) WHERE seq IS NULL
 
 
 class OutboxRefused(Exception):
-    """Nothing of it was done; it may be tried again. The disk is full, or the file was damaged and a
-    new one has been begun: the message says which.
+    """Nothing of it was done; it may be tried again. The disk is full, another process has the outbox,
+    or the file was damaged and a new one has been begun: the message says which.
     """
 
 
 class OutboxFile:
-    """The SQLite file: WAL, every transaction durable when `durably` returns; damage is put away."""
+    """The SQLite file: WAL, every transaction durable when `durably` returns; damage is put away.
+
+    One process has it until `close`, or until it dies: two would give the same number twice.
+    """
 
     def __init__(self, path: Path | str, image: bytes, now: int) -> None:
         self._path = path
         self.set_aside: list[Path] = []
-        try:
-            self._open(image)
-        except sqlite3.DatabaseError as error:
-            self.put_away(error, now)
+        with contextlib.ExitStack() as held:
+            if path != ":memory:":
+                _hold(Path(path), held)
+            try:
+                self._open(image)
+            except sqlite3.DatabaseError as error:
+                self.put_away(error, now)
+            self._held = held.pop_all()
+
+    def close(self) -> None:
+        """Release it; may be called twice."""
+        self.db.close()
+        self._held.close()
 
     def _open(self, image: bytes) -> None:
         self.db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -99,3 +113,13 @@ class OutboxFile:
                 self.db.execute("ROLLBACK")
             raise
         return result
+
+
+def _hold(path: Path, held: contextlib.ExitStack) -> None:
+    """Have the file for this process alone, until `held` is closed."""
+    try:
+        lock = held.enter_context(path.with_name(f"{path.name}.lock").open("ab"))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        why = "another process has it" if isinstance(error, BlockingIOError) else error
+        raise OutboxRefused(f"the outbox {path} cannot be used: {why}") from error

@@ -1,4 +1,4 @@
-"""The broker's twin in one process: QoS 1 with duplicates, cuts and loss after acknowledgement, all seeded."""
+"""The broker's twin in one process: QoS 1 with duplicates, cuts, sessions taken over or half open, and loss after acknowledgement, all seeded."""
 
 import asyncio
 from collections import deque
@@ -14,6 +14,8 @@ from edge.readings import parse_topic, topic
 
 UP: Final = ("birth", "event", "data", "backfill", "state", "reply")
 DOWN: Final = ("committed", "request")
+GIVEN_UP_S: Final = 30.0
+"""A keep-alive and a half: then an agent knows that its connection is dead."""
 
 
 @dataclass(slots=True)
@@ -29,7 +31,9 @@ class Faults:
 
 
 class MemoryBus:
-    """Carries messages between agents and one collector as a broker with clean sessions does.
+    """Carries messages between agents and collectors as a broker with clean sessions does.
+
+    A name has one session: who comes in under it takes it from whoever had it.
 
     Args:
         clock: stamps what the collector receives.
@@ -51,7 +55,13 @@ class MemoryBus:
         self.up = True
         self.retained: dict[str, bytes] = {}
         self.published = 0
+        self.lives = 0
+        """How often it was killed: what was under way then never arrives."""
         self.source_now: MemorySource | None = None
+        """Who has the collector's session, or had it last."""
+        self.both_hear = False
+        """Whether this broker goes on sending to a collector whose session was taken."""
+        self._sources: list[MemorySource] = []
         self._rng = rng
         self._edges: dict[tuple[str, str], MemoryConnection] = {}
 
@@ -65,8 +75,7 @@ class MemoryBus:
         """Take a connection in; one of the same agent that is still there is cut. Raises `lost`."""
         if not self.up:
             raise self.lost("the broker does not answer")
-        if connection.name in self._edges:
-            self.cut(*connection.name)
+        self.cut(*connection.name)
         self._edges[connection.name] = connection
         for what in DOWN:
             kept = self.retained.get(topic(*connection.name, what))
@@ -90,6 +99,16 @@ class MemoryBus:
         for _ in range(times):
             self._after_latency(lambda: self._deliver(name, payload))
 
+    def publish_late(self, seconds: float, name: str, payload: bytes, *, retain: bool) -> None:
+        """Take a message in after so long, unless the broker is killed meanwhile."""
+        life = self.lives
+
+        def arrive() -> None:
+            if life == self.lives:
+                self.publish(name, payload, retain=retain)
+
+        asyncio.get_running_loop().call_later(seconds, arrive)
+
     def _after_latency(self, deliver: Callable[[], None]) -> None:
         if self.faults.latency_s:
             asyncio.get_running_loop().call_later(self.faults.latency_s, deliver)
@@ -102,26 +121,57 @@ class MemoryBus:
             edge = self._edges.get((parts.site, parts.agent))
             if edge is not None:
                 edge.deliver(parts.what, payload)
-        elif self.source_now is not None:
-            self.source_now.deliver(Message(name, payload, self.clock.now()))
+        else:
+            for source in list(self._sources):
+                source.deliver(Message(name, payload, self.clock.now()))
 
     # --- accidents
 
     def cut(self, site: str, agent: str) -> None:
-        """Break one agent's connection; its will is published."""
-        connection = self._edges.pop((site, agent), None)
+        """Break one agent's connection; its will is published, unless nobody can know yet."""
+        connection = self._edges.get((site, agent))
         if connection is not None:
             connection.break_()
-            self.publish(topic(site, agent, "state"), connection.will, retain=True)
+            if connection.half_open:
+                return
+            del self._edges[site, agent]
+            if connection.will:
+                self.publish(topic(site, agent, "state"), connection.will, retain=True)
 
-    def cut_collector(self) -> None:
-        """Break the collector's connection; it connects again at once."""
+    def end_of(self, connection: "MemoryConnection") -> None:
+        """A half-open connection has ended: its will is published, whoever has the session now."""
+        if self._edges.get(connection.name) is connection:
+            self.cut(*connection.name)
+        elif connection.will:
+            self.publish(topic(*connection.name, "state"), connection.will, retain=True)
+
+    def stall(self, site: str, agent: str, seconds: float) -> None:
+        """Half-open: for so long nothing gets through between the broker and this agent.
+
+        It arrives then, and if the agent has given the connection up meanwhile its will too.
+        """
+        connection = self._edges.get((site, agent))
+        if connection is not None:
+            connection.stall(seconds)
+
+    def cut_collector(self, *, away_s: float = 0.0) -> None:
+        """Break the collector's connection; it connects again at once, or after so many seconds."""
+        source = self.source_now
+        if source is not None and not away_s:
+            source.reconnect(lose=True)
+        elif source is not None:
+            source.disconnect()
+            asyncio.get_running_loop().call_later(away_s, source.back)
+
+    def stall_collector(self, seconds: float) -> None:
+        """What the collector publishes from now on arrives only then, even if it is gone by then."""
         if self.source_now is not None:
-            self.source_now.reconnect(lose=True)
+            self.source_now.late_s = seconds
 
     def stop(self, *, forget: bool = True) -> None:
         """Kill the broker: every connection breaks; with `forget` it loses what it retained."""
         self.up = False
+        self.lives += 1
         for connection in self._edges.values():
             connection.break_()
         self._edges.clear()
@@ -129,20 +179,35 @@ class MemoryBus:
             self.retained.clear()
 
     def start(self) -> None:
-        """Start the broker again; the collector finds it at once."""
+        """Start the broker again; the collectors find it at once."""
         self.up = True
         self.cut_collector()
 
     # --- for the collector
 
-    def source(self) -> "MemorySource":
-        """The collector's side; one at a time: an earlier one is closed."""
-        if self.source_now is not None:
+    def source(self, *, beside: bool = False) -> "MemorySource":
+        """The collector's side; an earlier one is closed, or lives on without its session (`beside`)."""
+        if self.source_now is not None and not beside:
             self.source_now.end()
-        self.source_now = MemorySource(self)
+        source = MemorySource(self)
+        self.give_session(source)
+        return source
+
+    def give_session(self, source: "MemorySource") -> None:
+        """This one takes the collector's session."""
+        for other in [one for one in self._sources if one is not source]:
+            if not self.both_hear:
+                other.disconnect()
+        self.source_now = source
         if self.up:
-            self.source_now.reconnect(lose=False)
-        return self.source_now
+            source.reconnect(lose=False)
+
+    def join(self, source: "MemorySource", *, joins: bool) -> None:
+        """Whether messages are carried to this source."""
+        if joins and source not in self._sources:
+            self._sources.append(source)
+        elif not joins and source in self._sources:
+            self._sources.remove(source)
 
 
 class MemoryConnection:
@@ -155,10 +220,16 @@ class MemoryConnection:
         self._open = False
         self._inbox: deque[tuple[str, bytes]] = deque()
         self._arrived = asyncio.Event()
+        self.half_open = False
+        self._life = 0
+        self._up: list[tuple[str, bytes, bool]] = []
+        self._down: list[tuple[str, bytes]] = []
+        """What is under way while the connection is half open."""
 
     async def __aenter__(self) -> "MemoryConnection":
         self._bus.enter(self)
         self._open = True
+        self._life = self._bus.lives
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -167,7 +238,11 @@ class MemoryConnection:
     async def publish(self, what: str, payload: bytes, *, retain: bool = False) -> None:
         if not self._open:
             raise self._bus.lost("the connection is cut")
-        self._bus.publish(topic(*self.name, what), payload, retain=retain)
+        name = topic(*self.name, what)
+        if self.half_open:
+            self._up.append((name, payload, retain))
+        else:
+            self._bus.publish(name, payload, retain=retain)
         await asyncio.sleep(self._bus.faults.latency_s)
 
     async def received(self) -> tuple[str, bytes]:
@@ -180,13 +255,38 @@ class MemoryConnection:
 
     async def close(self) -> None:
         self._open = False
-        self._bus.leave(self)
+        if not self.half_open:
+            self._bus.leave(self)
         self._arrived.set()
 
     def deliver(self, what: str, payload: bytes) -> None:
         """The broker has something for this agent."""
-        self._inbox.append((what, payload))
-        self._arrived.set()
+        if self.half_open:
+            self._down.append((what, payload))
+        else:
+            self._inbox.append((what, payload))
+            self._arrived.set()
+
+    def stall(self, seconds: float) -> None:
+        """Be half open for so long; the agent gives up after a keep-alive and a half."""
+        if not self.half_open:
+            self.half_open = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(seconds, self._arrive)
+            if seconds > GIVEN_UP_S:
+                loop.call_later(GIVEN_UP_S, self.break_)
+
+    def _arrive(self) -> None:
+        self.half_open = False
+        if self._life != self._bus.lives:
+            return
+        for name, payload, retain in self._up:
+            self._bus.publish(name, payload, retain=retain)
+        if not self._open:
+            self._bus.end_of(self)
+            return
+        for what, payload in self._down:
+            self.deliver(what, payload)
 
     def break_(self) -> None:
         """The connection is gone without a word; what had not been read yet is gone too."""
@@ -199,10 +299,13 @@ class MemorySource:
     """The collector's connection: a `BatchSource`."""
 
     def __init__(self, bus: MemoryBus) -> None:
+        self.late_s = 0.0
+        """How late what it publishes arrives, seconds."""
         self._bus = bus
         self._urgent: list[Message] = []
         self._others: list[Message] = []
         self._arrived = asyncio.Event()
+        self._connected = False
         self._ended = False
 
     async def batches(self) -> AsyncIterator[list[Message]]:
@@ -222,7 +325,11 @@ class MemorySource:
         return found
 
     async def commit(self, topic: str, payload: bytes, *, retain: bool) -> None:
-        if not self._ended and self._bus.up:
+        if self._ended or not self._connected or not self._bus.up:
+            return
+        if self.late_s:
+            self._bus.publish_late(self.late_s, topic, payload, retain=retain)
+        else:
             self._bus.publish(topic, payload, retain=retain)
 
     async def close(self) -> None:
@@ -231,7 +338,7 @@ class MemorySource:
     def end(self) -> None:
         """The collector is gone: nothing is kept for it."""
         self._ended = True
-        self._urgent, self._others = [], []
+        self.disconnect()
         if self._bus.source_now is self:
             self._bus.source_now = None
         self._arrived.set()
@@ -242,10 +349,23 @@ class MemorySource:
         (self._urgent if urgent else self._others).append(message)
         self._arrived.set()
 
+    def disconnect(self) -> None:
+        """The connection is gone, with what had not been taken yet."""
+        self._urgent, self._others = [], []
+        self._connected = False
+        self._bus.join(self, joins=False)
+
+    def back(self) -> None:
+        """Connect again, unless it has ended or somebody else took the session meanwhile."""
+        if not self._ended and self._bus.source_now is self and self._bus.up:
+            self.reconnect(lose=True)
+
     def reconnect(self, *, lose: bool) -> None:
         """A new connection: a mark of it, then what the broker retained."""
         if lose:
             self._urgent, self._others = [], []
+        self._connected = True
+        self._bus.join(self, joins=True)
         now = self._bus.clock.now()
         self.deliver(Message("", b"", now))
         for name, payload in list(self._bus.retained.items()):

@@ -1,3 +1,4 @@
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from config.plant import Point
 from config.profile import Register
 from edge.outbox import Outbox, OutboxLimits
+from edge.outbox_file import OutboxRefused
 from edge.ports import PointReading
 from edge.readings import Committed, Lane, decode_batch
 
@@ -67,10 +69,12 @@ def test_the_file_is_written_durably(tmp_path: Path) -> None:
 
 
 def test_what_was_kept_is_there_after_a_kill(tmp_path: Path) -> None:
-    box = outbox_at(tmp_path / "o.outbox")
+    (tmp_path / "before").mkdir()
+    box = outbox_at(tmp_path / "before" / "o.outbox")
     keep(box, [reading(1.5)], NOW, urgent=[reading(1.0, name="q")])
     epoch = box.epoch
-    again = outbox_at(tmp_path / "o.outbox", NOW + 1_000)
+    shutil.copytree(tmp_path / "before", tmp_path / "after")
+    again = outbox_at(tmp_path / "after" / "o.outbox", NOW + 1_000)
     assert again.epoch == epoch
     assert again.backlog()[0] == 2
     assert sent(again, "event") == [(1, [1.0])]
@@ -180,6 +184,19 @@ def test_a_damaged_file_is_set_aside_by_name_and_a_new_one_begun(tmp_path: Path)
     keep(box, [reading(1.0)], NOW)
     assert sent(box, "data") == [(1, [1.0])]
     box.close()
+
+
+def test_a_second_process_over_the_same_file_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+    box = outbox_at(tmp_path / "o.outbox")
+    keep(box, [reading(1.0)])
+    with pytest.raises(OutboxRefused, match="another process has it"):
+        outbox_at(tmp_path / "o.outbox")
+    assert sent(box, "data") == [(1, [1.0])]
+    box.close()
+    again = outbox_at(tmp_path / "o.outbox")
+    assert again.set_aside == []
+    assert again.backlog()[0] == 1
+    again.close()
 
 
 def test_a_connection_number_grows_over_restarts_and_copies(tmp_path: Path) -> None:

@@ -1,0 +1,120 @@
+"""What a run of the delivery model left behind: made, journalled by whom, forgotten, and what is wrong with it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from collector.adapters.memory_journal import MemoryJournal
+from edge.readings import Batch, Birth, PointRow, decode, decode_batch
+
+Key = tuple[str, int]
+"""Point and source time: what a reading is known by."""
+Number = tuple[str, str, int]
+"""Epoch, lane, sequence: what a batch is known by."""
+
+
+@dataclass(slots=True)
+class Made:
+    """What outboxes took (and is not `gone` with a rolled-back disk), and what journals forgot."""
+
+    made: dict[Key, float] = field(default_factory=dict)
+    urgent: set[Key] = field(default_factory=set)
+    gone: dict[Key, float] = field(default_factory=dict)
+    forgotten: set[Key] = field(default_factory=set)
+    forgotten_numbers: set[Number] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Journalled:
+    """What one journal holds: how often each reading, each number, and what it counted as missing."""
+
+    readings: Counter[Key] = field(default_factory=Counter)
+    values: dict[Key, float | None] = field(default_factory=dict)
+    numbers: set[Number] = field(default_factory=set)
+    missing: set[Number] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+
+
+def read_journal(journal: MemoryJournal) -> Journalled:
+    """Read all of it; every number of a lane must be there once, or be counted missing once."""
+    found = Journalled()
+    tables: dict[str, list[PointRow]] = {}
+    marks: Counter[tuple[str, str]] = Counter()
+    for _, entry in journal.read_from(0, journal.last()):
+        if entry.kind == "birth":
+            tables[entry.epoch] = decode(entry.payload, Birth).points
+            continue
+        if entry.kind == "batch":
+            batch = decode_batch(entry.payload)
+            found.readings.update(_keys(batch, tables[entry.epoch]))
+            found.values |= dict(zip(_keys(batch, tables[entry.epoch]), batch.v, strict=True))
+        lane = (entry.epoch, entry.lane)
+        if entry.seq != marks[lane] + 1:
+            found.problems.append(f"{lane}: {entry.seq} behind {marks[lane]}")
+        marks[lane] = max(entry.seq, entry.until)
+        numbers = {(*lane, number) for number in range(entry.seq, marks[lane] + 1)}
+        (found.missing if entry.kind == "missing" else found.numbers).update(numbers)
+    return found
+
+
+def _keys(batch: Batch, table: Sequence[PointRow]) -> list[Key]:
+    return [(table[i].point, batch.t + d) for i, d in zip(batch.i, batch.d, strict=True)]
+
+
+def forget(made: Made, before: Journalled, after: Journalled) -> None:
+    """A journal became an older copy of itself: note what it forgot."""
+    made.forgotten |= set(before.readings) - set(after.readings)
+    made.forgotten_numbers |= before.numbers - after.numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Readings: distinct ones journalled by anybody, lost, journalled again by the same collector."""
+
+    journalled: int
+    lost: int
+    missing: int
+    absorbed: int
+    problems: tuple[str, ...]
+
+
+def compare(
+    made: Made, journals: Sequence[MemoryJournal], *, thinned: int, rolled_back: bool
+) -> Compared:
+    """Compare what was made with what all collectors together have.
+
+    With a rolled-back outbox a reading may come again under another number (the store's key takes it
+    in), and what was thinned since the copy is not counted any more.
+    """
+    read = [read_journal(journal) for journal in journals]
+    known = {key for one in read for key in one.readings}
+    lost = set(made.made) - known - made.forgotten
+    absorbed = sum(count - 1 for one in read for count in one.readings.values())
+    missing = {number for one in read for number in one.missing}
+    problems = [problem for one in read for problem in one.problems]
+    problems += _some(lost & made.urgent, "urgent readings lost")
+    problems += _some(known - set(made.made) - set(made.gone), "never made")
+    problems += _some(_wrong(made, read), "journalled with another value")
+    problems += _some(_unexplained(made, read), "numbers missing that nobody had")
+    if len(lost) > thinned or (len(lost) < thinned and not rolled_back):
+        problems.append(f"{len(lost)} lost, but {thinned} counted as thinned")
+    if absorbed and not rolled_back:
+        problems.append(f"{absorbed} journalled twice")
+    return Compared(len(known), len(lost), len(missing), absorbed, tuple(problems))
+
+
+def _some(found: Iterable[Key] | Iterable[Number], what: str) -> Iterator[str]:
+    rows = sorted(found)
+    if rows:
+        yield f"{len(rows)} {what}, first {rows[0]}"
+
+
+def _wrong(made: Made, read: Sequence[Journalled]) -> set[Key]:
+    said = made.gone | made.made
+    return {k for one in read for k, value in one.values.items() if k in said and value != said[k]}
+
+
+def _unexplained(made: Made, read: Sequence[Journalled]) -> set[Number]:
+    """Numbers that a collector counted as missing, and that no other has and none forgot."""
+    had = made.forgotten_numbers.union(*(one.numbers for one in read))
+    return {number for one in read for number in one.missing} - had
