@@ -32,8 +32,11 @@ def taken(reads: int) -> dict[str, float]:
     return {"cpu_s": used.ru_utime + used.ru_stime, "rss_kb": pages * PAGE_KB, "reads": reads}
 
 
-async def agent(folder: Path, kept: Path) -> None:
-    """The agent `edge` of the plant in a folder; what the measurement needs is imported as it starts."""
+async def agent(folder: Path, kept: Path, *, keeps: bool) -> None:
+    """The agent `edge` of the plant in a folder; what the measurement needs is imported as it starts.
+
+    Unless it `keeps` what is news, it judges it and lets it go: polling alone.
+    """
     import numpy as np
 
     from commands.edge import Readers, check_budget, own_lines
@@ -54,7 +57,10 @@ async def agent(folder: Path, kept: Path) -> None:
         live = False
 
         def take(self, readings: Sequence[PointReading]) -> None:
-            Agent.take(self, readings)
+            if keeps:
+                Agent.take(self, readings)
+            else:
+                self._news.news(self._plausible.judged(readings))
             if not self.live and any(reading.quality < BAD for reading in readings):
                 self.live = True
                 say(live=True)
@@ -106,6 +112,7 @@ if __name__ == "__main__":
     logging.disable(logging.CRITICAL)  # of its broker, which is not there
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plant", type=Path)
+    parser.add_argument("--keeps-nothing", action="store_true")
     parser.add_argument("--bare", nargs="*", type=int)
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--period", type=float, default=10.0)
@@ -114,4 +121,4 @@ if __name__ == "__main__":
         asyncio.run(bare(words.bare, words.count, words.period))
     else:
         with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
-            asyncio.run(agent(words.plant, Path(name) / "outbox"))
+            asyncio.run(agent(words.plant, Path(name) / "outbox", keeps=not words.keeps_nothing))

@@ -145,9 +145,9 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close without waiting for the other end: over TLS a peer that vanished would keep the socket open."""
-        self.lost = True
         if self._transport is not None:
             self._transport.abort()
+        self.connection_lost(None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop, before anything else."""
@@ -155,7 +155,7 @@ class _Connection(asyncio.Protocol):
             self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop, once; `exc` says nothing that a person could act on."""
+        """Called by the loop; `exc` says nothing that a person could act on."""
         self.lost = True
         if self._timer is not None:
             self._timer.cancel()
@@ -291,6 +291,7 @@ class PymodbusTransport:
                 async with asyncio.timeout(line.timeout_s):
                     await self._open_socket(connection)
         except (OSError, ValueError, termios.error) as error:
+            connection.abort()
             why = str(error) or f"nothing came within {line.timeout_s:g} s"
             raise LinkDown(f"cannot connect to {where(line)}: {why}") from error
         return connection

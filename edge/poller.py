@@ -172,6 +172,7 @@ class Poller:
         self._spread(fresh, self._clock.monotonic())
         if self._sleep is not None:
             self._sleep.reschedule(0.0)
+            self._sleep = None
 
     # --- who is next
 
@@ -241,6 +242,7 @@ class Poller:
             now = self._clock.now()
             sink([PointReading(point.id, None, loss.quality, now) for point in task.points])
             self._advance(task, task.period_s)
+            await asyncio.sleep(0)  # nothing is waited for while nothing is asked
             return
         if loss:
             loss.retry_at = self._clock.monotonic() + self._line.backoff_s_max

@@ -196,6 +196,25 @@ async def test_a_reading_by_a_definition_that_no_longer_holds_is_dropped() -> No
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_changes_close_behind_each_other_are_all_taken_up() -> None:
+    """The second comes when the poller is about to wake from the first."""
+    clock, twin = SteppedClock(), TwinLine()
+    reader = ModbusReader(twin, lambda _: ModbusLimits(), clock)
+    slow = site(rows=points(("d", 1, 600.0)), devices=DEVICES[:1])
+    poller = Poller(slow, "l", reader, clock, np.random.default_rng(1))
+    task = asyncio.ensure_future(poller.run(lambda _: None))
+    await clock.advance(5.0)
+    loop = asyncio.get_running_loop()
+    for address in (7, 8, 9):
+        moved = site(rows=points(("d", address, 600.0)), devices=DEVICES[:1])
+        loop.call_soon(poller.change, moved, {"d"})
+        await asyncio.sleep(0)
+    await clock.advance(2.0)
+    assert [address for _, _, address, _ in twin.asked] == [1, 9]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_line_that_is_ended_while_it_is_changed_ends() -> None:
     """A change wakes the sleeping poller as a timeout would; that must not swallow its end."""
     clock, twin = SteppedClock(), TwinLine()
@@ -204,6 +223,7 @@ async def test_a_line_that_is_ended_while_it_is_changed_ends() -> None:
     poller = Poller(slow, "l", reader, clock, np.random.default_rng(1))
     task = asyncio.ensure_future(poller.run(lambda _: None))
     await clock.advance(5.0)
+    poller.change(slow, {"d"})
     poller.change(slow, {"d"})
     task.cancel()
     await asyncio.wait([task], timeout=5)

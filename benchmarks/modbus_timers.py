@@ -1,0 +1,44 @@
+"""A grid of bare timers in a process of its own, and how late what keeps to a grid is.
+
+Says `{"p99_s": …}` in a line of JSON at its end.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def p99(late: Sequence[float]) -> float:
+    """What one in a hundred exceeds."""
+    return float(np.percentile(late, 99))
+
+
+def lateness(times: Sequence[float]) -> list[float]:
+    """Seconds after its place in a grid of one second, the earliest taken as punctual."""
+    offsets = [at - round(at - times[0]) for at in times]
+    return [offset - min(offsets) for offset in offsets]
+
+
+async def grid(count: int, lasts_s: float) -> list[float]:
+    """How late so many timers of one second are, with phases of their own."""
+    loop = asyncio.get_running_loop()
+    begun: list[list[float]] = [[] for _ in range(count)]
+    start = loop.time()
+
+    async def timer(n: int) -> None:
+        at = start + n / count
+        while at < start + lasts_s:
+            await asyncio.sleep(at - loop.time())
+            begun[n].append(time.perf_counter())
+            at += 1.0
+
+    await asyncio.gather(*(timer(n) for n in range(count)))
+    return [one for times in begun for one in lateness(times)]
+
+
+if __name__ == "__main__":
+    print(json.dumps({"p99_s": p99(asyncio.run(grid(int(sys.argv[1]), float(sys.argv[2]))))}))
