@@ -131,6 +131,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     Deterministic as long as nothing inside uses threads, sockets or processes: in-memory twins only.
     """
 
+    timer_step_s = 0.0
+    """How much later than asked a timer may come: nothing here is to wait for an instant by looping."""
+
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)

@@ -269,8 +269,9 @@ class PymodbusTransport:
         """
         at = max(self._quiet_since + self._gap_s, self._asked_again_at.pop(unit, 0.0))
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, at - loop.time() - TIMER_STEP_S))
-        while loop.time() < at:  # noqa: ASYNC110  for less than a timer's step
+        step_s = getattr(loop, "timer_step_s", TIMER_STEP_S)  # virtual time has exact timers
+        await asyncio.sleep(max(0.0, at - loop.time() - step_s))
+        while step_s and loop.time() < at:  # noqa: ASYNC110  for less than a timer's step
             await asyncio.sleep(0)
 
     async def _silent(self, unit: int, connection: _Connection) -> None:
