@@ -1,7 +1,4 @@
 import json
-from collections.abc import Mapping
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,14 +7,11 @@ from config.clock import SteppedClock
 from config.plant import Device, Point
 from config.profile import JsonPath
 from edge.device_messages import DeviceMessage
-from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader, matches
+from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES
+from edge.wills import matches
 
-SAMPLES = json.loads(
-    (Path(__file__).parents[2] / "data/mqtt/samples.json").read_text(encoding="utf-8")
-)
-ROWS = SAMPLES["samples"] if isinstance(SAMPLES, dict) else SAMPLES
 START = 1_763_700_000_000
 DEVICE = Device("d", "p", "l", "a", unit="u-1")
 
@@ -53,9 +47,9 @@ class Feed:
 
 
 def point(path: tuple[str | int, ...], name: str = "p", **source: Any) -> Point:
-    topic = source.pop("topic", "devices/{unit}")
+    topic, kind = source.pop("topic", "devices/{unit}"), source.pop("kind", "measurement")
     return Point(
-        f"a/{name}", "a", "d", {"en": name}, "measurement", "", JsonPath(topic, path, **source),
+        f"a/{name}", "a", "d", {"en": name}, kind, "", JsonPath(topic, path, **source),
         period_s=10.0, longest_silence_s=60.0,
     )  # fmt: skip
 
@@ -69,36 +63,6 @@ async def heard(
     for payload in payloads:
         feed.say(topic, payload)
     return (await reader.read(DEVICE, points)).readings
-
-
-def number(value: object) -> float | None:
-    return None if value is None else float(value)  # type: ignore[arg-type]  # a JSON scalar
-
-
-@pytest.mark.parametrize("sample", ROWS, ids=[row["id"] for row in ROWS])
-async def test_a_payload_of_the_field_is_read(sample: Mapping[str, Any]) -> None:
-    wanted: dict[str, list[tuple[float | None, str | None]]] = {}
-    points: dict[str, Point] = {}
-    for row in sample["expected"]:
-        path = tuple(row["path"])
-        if any(isinstance(step, int) for step in path):
-            path = tuple("[*]" if isinstance(step, int) else step for step in path)
-        error = path if row.get("quality") == "bad" else ()
-        values = {str(k): float(v) for k, v in row["map"].items()} if row.get("map") else None
-        time_path = (*path[: path.index("[*]") + 1], "ts") if "[*]" in path else ()
-        points[row["point"]] = point(
-            path if not error else ("values", path[-1]), row["point"], topic=sample["topic"],
-            values=values, error_path=error, time_path=time_path,
-        )  # fmt: skip
-        wanted.setdefault(row["point"], []).append((number(row["value"]), row.get("time")))
-    got = await heard(list(points.values()), sample["payload"], topic=sample["topic"])
-    for name, expected in wanted.items():
-        readings = [r for r in got if r.point == f"a/{name}"]
-        assert [r.value for r in readings] == [value for value, _ in expected], name
-        for reading, (value, time) in zip(readings, expected, strict=True):
-            assert (reading.quality >= BAD) == (value is None)
-            if time:
-                assert reading.time == datetime.fromisoformat(time).timestamp() * 1000
 
 
 WRONG = [
@@ -127,7 +91,7 @@ async def test_null_is_a_sensor_without_value_and_an_absent_member_says_nothing(
 
 async def test_words_are_mapped_and_truth_is_a_number() -> None:
     state = point(("s",), "s", values={"on": 1.0, "off": 0.0})
-    flag = point(("f",), "f")
+    flag = point(("f",), "f", kind="flag")
     got = await heard([state, flag], '{"s":"on","f":true}', '{"s":"burning","f":false}')
     assert [(r.point, r.value) for r in got] == [
         ("a/s", 1.0),
