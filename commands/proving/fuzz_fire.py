@@ -110,6 +110,11 @@ class _Writer:
         data[1] = self.rng.choice((0, data[1] + 1, max(0, data[1] - 1), 255, self.rng.randrange(256)))  # fmt: skip
         return self.framed(bytes(data))
 
+    def other_checksum(self) -> bytes:
+        raw = bytearray(self.right())
+        raw[-3] ^= self.rng.randint(1, 255)
+        return bytes(raw)
+
     def other_length(self) -> bytes:
         """The length is not so; the checksum is that of the bytes as they stand."""
         raw = bytearray(self.right())
@@ -137,9 +142,7 @@ SENT: Final[dict[str, Make]] = {
     "bits flipped or bytes lost": lambda w: damaged(w.rng, w.right()),
     "damaged, checksum mended": _Writer.inside,
     "damaged head, checksum mended": _Writer.head,
-    "another checksum": lambda w: (
-        (raw := w.right())[:-3] + bytes((raw[-3] ^ w.rng.randint(1, 255),)) + b"##"
-    ),  # fmt: skip
+    "another checksum": _Writer.other_checksum,
     "another end": lambda w: w.right()[:-2] + w.rng.randbytes(2),
     "another length": _Writer.other_length,
     "another number of objects": _Writer.other_count,

@@ -30,7 +30,7 @@ from config.clock import VirtualClock, VirtualLoop
 from config.plant import Device, Line, LineKind, Point, Serial
 from config.profile import ModbusLimits, Register
 from edge.modbus_reader import ModbusReader
-from edge.modbus_transport import PymodbusTransport
+from edge.modbus_transport import ModbusTransport, PymodbusTransport
 from edge.ports import PointReading, ReadResult
 
 TIMEOUT_S: Final = 1.0
@@ -45,13 +45,16 @@ FITTING_MAX: Final = 16
 Piece = tuple[float, bytes]
 
 
-def life(kind: LineKind) -> Callable[[random.Random, int, Tally, Each], None]:
+def life(
+    kind: LineKind, transport: Callable[[Line], ModbusTransport] = PymodbusTransport
+) -> Callable[[random.Random, int, Tally, Each], None]:
     """A life of a reader on a line of that kind."""
 
     def live(rng: random.Random, frames: int, tally: Tally, each: Each) -> None:
         loop = _MemoryLoop()
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(_Fuzzed(kind, rng, loop, tally).live(frames, each))
+            fuzzed = _Fuzzed(_line(kind), transport, rng, loop, tally)
+            runner.run(fuzzed.live(frames, each))
 
     return live
 
@@ -299,17 +302,16 @@ class _WireEnd:
 class _Fuzzed:
     """One reader, its devices and points, read group by group."""
 
-    def __init__(self, kind: LineKind, rng: random.Random, loop: _MemoryLoop, tally: Tally) -> None:
-        serial = Serial(baud=115_200) if kind == "rtu_over_tcp" else None
-        line = Line("fuzzed", "edge", kind, "fuzzed", 502, TIMEOUT_S, REST_S, serial=serial)
+    def __init__(
+        self, line: Line, transport: Callable[[Line], ModbusTransport],
+        rng: random.Random, loop: _MemoryLoop, tally: Tally,
+    ) -> None:  # fmt: skip
         self._rng = rng
         self._loop = loop
         self._tally = tally
         self._clock = VirtualClock(loop, START_MS)
-        self._end = loop.line = _WireEnd(rng, loop, tally, numbered=kind == "tcp")
-        self._reader = ModbusReader(
-            PymodbusTransport(line), lambda _: ModbusLimits(), self._clock, line
-        )
+        self._end = loop.line = _WireEnd(rng, loop, tally, numbered=line.kind == "tcp")
+        self._reader = ModbusReader(transport(line), lambda _: ModbusLimits(), self._clock, line)
         self._groups = self._make_groups()
 
     def _make_groups(self) -> list[tuple[Device, list[Point]]]:
@@ -400,6 +402,11 @@ class _Fuzzed:
             for data in fitting(heard.asked, bytes(heard.stream))[:FITTING_MAX]
         ]
         return [words for words in found if words is not None]
+
+
+def _line(kind: LineKind) -> Line:
+    serial = Serial(baud=115_200) if kind == "rtu_over_tcp" else None
+    return Line("fuzzed", "edge", kind, "fuzzed", 502, TIMEOUT_S, REST_S, serial=serial)
 
 
 def _function(register: Register) -> int:
