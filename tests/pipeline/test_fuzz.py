@@ -45,7 +45,7 @@ def test_a_receiver_that_keeps_what_it_was_given_is_not_flat(
     def hoarding(_: object, frames: int, tally: Tally, each: Callable[[], None]) -> None:
         for n in range(frames):
             tally.frames["honest"] += 1
-            kept.append(bytes(1000 + n % 7))
+            kept.append(bytes(5000 + n % 7))
             each()
 
     monkeypatch.setattr(fuzz, "KINDS", {"mqtt": hoarding})
