@@ -31,7 +31,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     replay = proofs.add_parser("replay", help="every recording of a folder, by Modbus and by MQTT")
     replay.add_argument("folder", help="searched for *.csv, also below")
     replay.add_argument("--within", type=float, default=120.0, help="seconds that the longest may take (default 120)")  # fmt: skip
-    for proof in (kills, delivery, replay):
+    fuzz = proofs.add_parser("fuzz", help="damaged and random answers of devices, in memory: no crash, nothing wrong called good, memory flat")  # fmt: skip
+    fuzz.add_argument("--frames", type=int, default=1_000_000, help="how many, in equal parts of each kind (default 1000000)")  # fmt: skip
+    fuzz.add_argument("--seed", type=int, default=1)
+    fuzz.add_argument("--kind", help="only this kind of frames")
+    fuzz.add_argument(
+        "--life", type=int, help="only this life of a receiver, as a failure names it"
+    )
+    for proof in (kills, delivery, replay, fuzz):
         proof.add_argument("--json", action="store_true")
 
 
@@ -41,8 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _delivery(arguments)
     if arguments.proof == "replay":
         return _replay(arguments)
-    kills = importlib.import_module("commands.proving.kills")  # starts a whole site
-    return int(kills.run(arguments))
+    proof = importlib.import_module(
+        f"commands.proving.{arguments.proof}"
+    )  # kills starts a whole site
+    return int(proof.run(arguments))
 
 
 def _say(text: str) -> None:

@@ -10,12 +10,13 @@ from config.profile import WORDS, JsonPath, ModbusLimits, ProfilePoint, Register
 Span = tuple[Table, int, int]
 """Table, first and last address, inclusive."""
 
+MQTT_KEYS = {"topic", "time", "error", "expects"}
 UNUSED: Mapping[str, Set[str]] = {
-    "modbus": {"rung", "values"},
+    "modbus": {"rung", "values", *MQTT_KEYS},
     "mqtt": {"rung", "type", "order", "words", "bit_width", "scale_from", "bits", "no_data"},
-    "gb26875": {"rung", "type", "order", "words", "bit_width", "scale_from", "values", "no_data"},
-    "camera": {"at", "type", "order", "words", "bit_width", "scale", "offset", "scale_from", "values", "bits", "no_data"},
-    "coil": {"rung", "values", "order", "words", "bit_width", "scale", "offset", "scale_from", "bits", "no_data"},
+    "gb26875": {"rung", "type", "order", "words", "bit_width", "scale_from", "values", "no_data", *MQTT_KEYS},
+    "camera": {"at", "type", "order", "words", "bit_width", "scale", "offset", "scale_from", "values", "bits", "no_data", *MQTT_KEYS},
+    "coil": {"rung", "values", "order", "words", "bit_width", "scale", "offset", "scale_from", "bits", "no_data", *MQTT_KEYS},
 }  # fmt: skip
 """Protocol, or `coil` for a table of bits, to the keys of a point that mean nothing there."""
 BIT_TABLES = ("coil", "discrete")

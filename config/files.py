@@ -162,6 +162,10 @@ class PointText(Strict):
     name: Names
     kind: Literal["measurement", "counter", "state", "flag", "flags"] = "measurement"
     at: str | None = None
+    topic: str | None = None
+    time: str | None = None
+    error: str | None = None
+    expects: dict[str, str] = {}
     rung: CameraStep | None = None
     type: Literal["u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bcd16", "bcd32", "string", "bit"] = "u16"  # fmt: skip
     order: Annotated[str, StringConstraints(pattern=r"^[A-H]{2,8}$")] | None = None
@@ -200,16 +204,27 @@ class ModbusText(Strict):
     together: list[Ranges] = []
 
 
+class AvailabilityText(Strict):
+    """The topic of a device's will, and what stands there (at a path) while it is there and when it is not."""
+
+    topic: str
+    at: str = ""
+    online: str = "online"
+    offline: str = "offline"
+
+
 class MqttText(Strict):
-    """Where an MQTT device speaks; `{unit}` is the device's own name.
+    """Where an MQTT device speaks; `{unit}` is the device's own name, `+` any one level.
 
     `time` and `error` are paths into a message: when it was measured, and what stands there only when
-    the device has no values.
+    the device has no values. `time_zone` is that of times without one: an IANA zone, or `site`.
     """
 
-    topic: Annotated[str, StringConstraints(min_length=1, pattern=r"^[^#+\x00]+$")]
+    topic: str
     time: str = ""
+    time_zone: str = ""
     error: str = ""
+    availability: AvailabilityText | None = None
 
 
 class FireText(Strict):

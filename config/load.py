@@ -21,6 +21,7 @@ from config.files import (
     SystemsFile,
     UnitsFile,
 )
+from config.json_paths import at_site
 from config.lines import make_line
 from config.mistakes import ConfigErrors, Mistake, Mistakes
 from config.plant import MODBUS_LINES, Asset, Device, Line, LineKind, Plant, Point, Secret, System
@@ -337,7 +338,7 @@ class _Builder:
         period_s = self._period_s(device, row)
         self.points[id] = Point(
             id=id, asset=asset, device=device.id, name=row.name, kind=row.kind, unit=row.unit,
-            source=row.source, decimals=row.decimals, range=row.range, expected=row.expected,
+            source=at_site(row.source, self.text.time_zone), decimals=row.decimals, range=row.range, expected=row.expected,
             states=row.states, rolls_over_at=row.rolls_over_at,
             rate_max=row.rate_max, frozen_after_s=row.frozen_after_s, poll=row.poll,
             period_s=period_s, deadband=row.deadband,

@@ -50,22 +50,43 @@ class Register:
     scale_from: str | None = None
 
 
+Path = tuple[str | int, ...]
+"""Steps into a message; none of them is the message itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Where a device or its broker says whether it is there: the words for yes and for no, at a path."""
+
+    topic: str
+    path: Path
+    online: str
+    offline: str
+
+
 @dataclass(frozen=True, slots=True)
 class JsonPath:
-    """Where an MQTT device's value stands: topic (may hold `{unit}`), keys into the JSON, value map.
+    """Where an MQTT device's value stands: topic, keys into the JSON, value map.
+
+    A topic may hold `{unit}`, and `+` for a level that may be anything.
 
     A step of a path is a key, a place in a list, `[key=text]` (the entry of a list whose key says so)
     or `[*]` (each entry is a reading of its own; the same entry is meant in `time_path`). Keys may hold
-    `{unit}` too. Something at `error_path` means that the device has no value and says why.
+    `{unit}` too. Something at `error_path` means that the device has no value and says why. Where the
+    words at `expects` are others, the value is not what the profile takes it for. `zone` (IANA) is
+    that of times without one; "" where nobody knows it.
     """
 
     topic: str
-    path: tuple[str | int, ...]
+    path: Path
     scale: float = 1.0
     offset: float = 0.0
     values: Mapping[str, float] | None = None
-    time_path: tuple[str | int, ...] = ()
-    error_path: tuple[str | int, ...] = ()
+    time_path: Path = ()
+    error_path: Path = ()
+    zone: str = ""
+    expects: tuple[tuple[Path, str], ...] = ()
+    availability: Availability | None = None
 
 
 CameraStep = Literal[

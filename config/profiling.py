@@ -15,17 +15,16 @@ from config.checking import (
     is_whole,
     make_limits,
     sentinels,
-    steps,
     table_of,
     words_of,
 )
 from config.files import BitText, PartText, PointText, ProfileFile
 from config.fire_points import fire_value, with_bit
 from config.gb26875 import STATE_BITS
+from config.json_paths import json_path
 from config.mistakes import Mistakes
 from config.profile import (
     FireValue,
-    JsonPath,
     Names,
     Profile,
     ProfilePoint,
@@ -108,26 +107,10 @@ def _source(
         context.wrong(f"{key}.at", "is missing: where the value stands")
         return None
     if context.file.protocol == "mqtt":
-        return _json_path(context, key, text, n)
+        return json_path(context, key, text, n)
     if context.file.protocol == "gb26875":
         return fire_value(context, key, text, part, n)
     return _register(context, key, text, (n - 1) * (part.stride if part else 0))
-
-
-def _json_path(context: Context, key: str, text: PointText, n: int) -> JsonPath | None:
-    mqtt = context.file.mqtt
-    if mqtt is None:
-        context.wrong("", "[mqtt] is missing: an MQTT device has a topic")
-        return None
-    return JsonPath(
-        topic=mqtt.topic,
-        path=steps((text.at or "").replace("{n}", str(n))),
-        scale=text.scale,
-        offset=text.offset,
-        values=dict(text.values) if text.values is not None else None,
-        time_path=steps(mqtt.time),
-        error_path=steps(mqtt.error),
-    )
 
 
 def _register(context: Context, key: str, text: PointText, shift: int) -> Register | None:

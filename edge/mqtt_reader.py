@@ -18,6 +18,7 @@ from edge.device_messages import DeviceMessage, Latest, Waiting
 from edge.payloads import PAYLOAD_BYTES_MAX, Stamp, readings_of
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
+from edge.wills import Wills, matches
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,11 @@ WAITING_READINGS_MAX: Final = 20_000
 """Readings of one point that may wait for the next read; beyond it the oldest go, counted."""
 SAME_INSTANT_MS: Final = 1_000
 """A reading this little behind the last one came just after it; further behind the clock was set."""
+RECENT_READINGS_MAX: Final = 64
+"""Readings of one point, with the device's own time, that are known when they come again."""
 NO_ANSWER: Final = QUALITIES["no_answer"]
+LINK_DOWN: Final = QUALITIES["link_down"]
+STALE: Final = QUALITIES["stale_source"]
 
 
 class FeedDown(Exception):
@@ -52,7 +57,7 @@ class DeviceFeed(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Heard:
     """What is known of one point: its readings not yet handed on, and its last sign of life.
 
@@ -63,6 +68,7 @@ class _Heard:
     unit: str
     since_s: float
     last: PointReading | None = None
+    recent: dict[PointReading, None] = field(default_factory=dict)
     told_silent_s: float | None = None
     waiting: deque[PointReading] = field(default_factory=deque)
     dropped_readings: int = 0
@@ -72,10 +78,11 @@ class MqttDeviceReader:
     """A `PointReader` over one broker of devices.
 
     `read` hands on every reading that came since the last call. A message repeated (same point, time
-    and value where the device says the time; a retained one with the payload last seen) is not news.
-    A retained message whose time is not known is `stale_source`. A point of which nothing was heard
-    for its longest silence is `no_answer`, told once a period. A broker that is gone is `link_down`
-    and lost.
+    and value where the device says the time, among the last ones; a retained one with the payload last
+    seen) is not news. A retained message whose time is not known is `stale_source`. A point of which
+    nothing was heard for its longest silence is `no_answer`, told once a period. A device whose will
+    says that it is away is `link_down` at once and once a period until it says that it is back; what
+    is said in its name meanwhile is `stale_source`. A broker that is gone is `link_down` and lost.
     """
 
     def __init__(self, feed: DeviceFeed, clock: Clock) -> None:
@@ -83,16 +90,17 @@ class MqttDeviceReader:
         self._clock = clock
         self._points: dict[str, _Heard] = {}
         self._by_filter: dict[str, list[_Heard]] = {}
+        self._wills = Wills()
         self._latest = Latest()
         self._silent: dict[str, float] = {}
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         self._register(device, points)
         try:
-            await self._feed.open(frozenset(self._by_filter))
+            await self._feed.open(frozenset(self._by_filter) | self._wills.filters)
         except FeedDown as error:
-            down, now = QUALITIES["link_down"], self._clock.now()
-            readings = [PointReading(point.id, None, down, now) for point in points]
+            now = self._clock.now()
+            readings = [PointReading(point.id, None, LINK_DOWN, now) for point in points]
             return ReadResult(readings, lost=True, line_lost=True, detail=str(error))
         for message in self._feed.take():
             self._hear(message)
@@ -108,6 +116,7 @@ class MqttDeviceReader:
         }
         self._by_filter = {topic_filter: rows for topic_filter, rows in listened.items() if rows}
         self._silent.pop(device, None)
+        self._wills.forget(device)
 
     async def close(self) -> None:
         await self._feed.close()
@@ -126,56 +135,64 @@ class MqttDeviceReader:
             self._points[point.id] = heard
             topic_filter = point.source.topic.replace("{unit}", device.unit)
             self._by_filter.setdefault(topic_filter, []).append(heard)
+            if point.source.availability is not None:
+                self._wills.expect(device, point.source.availability)
             for message in self._latest.all():
                 if matches(topic_filter, message.topic):
-                    _take_in(heard, message)
+                    self._take_in(heard, message)
 
     def _hear(self, message: DeviceMessage) -> None:
         if message.retained and self._latest.repeats(message):
             return
         self._latest.keep(message)
+        for said in self._wills.heard(message):
+            if not said.online:
+                self._lose(said.device, message)
         for topic_filter, points in self._by_filter.items():
             if matches(topic_filter, message.topic):
                 for heard in points:
-                    _take_in(heard, message)
+                    self._take_in(heard, message)
+
+    def _take_in(self, heard: _Heard, message: DeviceMessage) -> None:
+        away = self._wills.away(heard.point.device)
+        for reading, stamp in readings_of(
+            heard.point, heard.unit, message.payload, message.received_ms
+        ):
+            if away and not reading.quality:
+                reading = replace(reading, quality=STALE)
+            _keep(heard, reading, stamp, message)
+
+    def _lose(self, device: str, message: DeviceMessage) -> None:
+        """The device is away, from this message on."""
+        for heard in self._points.values():
+            if heard.point.device == device:
+                heard.last = PointReading(heard.point.id, None, LINK_DOWN, message.received_ms)
+                _wait(heard, heard.last)
 
     def _hand_on(self, device: Device, points: Sequence[_Heard]) -> list[PointReading]:
-        now, at = self._clock.now(), self._clock.monotonic()
-        readings = [reading for heard in points for reading in _emptied(heard)]
-        silent = [heard for heard in points if _is_silent(heard, at)]
-        readings += [
-            PointReading(heard.point.id, None, NO_ANSWER, now)
-            for heard in silent
-            if _must_be_told(heard, at)
-        ]
-        self._note(device, silent=len(silent) == len(points) > 0, at=at)
+        at, away = self._clock.monotonic(), self._wills.away(device.id)
+        silent = [heard for heard in points if away or _is_silent(heard, at)]
+        readings: list[PointReading] = []
+        for heard in points:
+            fresh = list(_emptied(heard))
+            readings += fresh
+            if fresh and away:
+                heard.told_silent_s = at
+            elif heard in silent and _must_be_told(heard, at):
+                quality = LINK_DOWN if away else NO_ANSWER
+                readings.append(PointReading(heard.point.id, None, quality, self._clock.now()))
+        lost = "its will says that it is away" if away else "silent"
+        self._note(device, lost if len(silent) == len(points) > 0 else "", at)
         return readings
 
-    def _note(self, device: Device, *, silent: bool, at: float) -> None:
+    def _note(self, device: Device, lost: str, at: float) -> None:
         """One line when a device falls silent, one when it speaks again."""
-        if silent and device.id not in self._silent:
+        if lost and device.id not in self._silent:
             self._silent[device.id] = at
-            log.warning("device %s lost: silent", device.id)
-        elif not silent and device.id in self._silent:
+            log.warning("device %s lost: %s", device.id, lost)
+        elif not lost and device.id in self._silent:
             seconds = at - self._silent.pop(device.id)
             log.warning("device %s back after %.1f s", device.id, seconds)
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    """Whether an MQTT topic filter (`+` one level, a last `#` any number) covers a topic."""
-    wanted, given = topic_filter.split("/"), topic.split("/")
-    if wanted[-1] == "#":
-        wanted, given = wanted[:-1], given[: len(wanted) - 1]
-    return len(wanted) == len(given) and all(
-        w in ("+", g) for w, g in zip(wanted, given, strict=True)
-    )
-
-
-def _take_in(heard: _Heard, message: DeviceMessage) -> None:
-    for reading, stamp in readings_of(
-        heard.point, heard.unit, message.payload, message.received_ms
-    ):
-        _keep(heard, reading, stamp, message)
 
 
 def _keep(heard: _Heard, reading: PointReading, stamp: Stamp, message: DeviceMessage) -> None:
@@ -184,13 +201,16 @@ def _keep(heard: _Heard, reading: PointReading, stamp: Stamp, message: DeviceMes
     A retained reading is as old as the device says that it is.
     """
     last = heard.last
-    if stamp.by_device and last is not None:
-        if (last.time, last.value, last.quality) == (reading.time, reading.value, reading.quality):
+    if stamp.by_device:
+        if reading in heard.recent:
             return
+        heard.recent[reading] = None
+        if len(heard.recent) > RECENT_READINGS_MAX:
+            del heard.recent[next(iter(heard.recent))]
     elif last is not None and 0 <= last.time - reading.time < SAME_INSTANT_MS:
         reading = replace(reading, time=last.time + 1)
     if message.retained and not stamp.by_device and not reading.quality:
-        reading = replace(reading, quality=QUALITIES["stale_source"])
+        reading = replace(reading, quality=STALE)
     heard.last = reading
     age_ms = max(0, message.received_ms - reading.time) if message.retained else 0
     heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)

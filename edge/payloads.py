@@ -3,14 +3,15 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from config.plant import Point
-from config.profile import JsonPath
+from config.profile import JsonPath, Kind, Path
 from edge.ports import PointReading
 from edge.readings import QUALITIES
 from edge.registers import LARGEST_INTEGER, UNDECODABLE, Decoded, check
@@ -21,8 +22,6 @@ LATEST_MS: Final = 253_402_300_800_000
 _MS_FROM: Final = 1e11
 _US_FROM: Final = 1e14
 """Unix times this large are milliseconds, or microseconds: the year 5138 in the smaller unit."""
-
-Path = tuple[str | int, ...]
 
 
 class Absent(Exception):
@@ -137,24 +136,35 @@ def value_of(point: Point, source: JsonPath, raw: Any) -> Decoded:
     """Value and quality of what stood at the path.
 
     null is `sensor_fault`: the device says that it has none. Wrong types, words that the value map
-    does not know and integers beyond 2^53 are `undecodable`.
+    does not know, integers beyond 2^53 and numbers that are no state or flag are `undecodable`.
     """
     if raw is None:
         return None, QUALITIES["sensor_fault"]
-    number = _number(source, raw)
+    number = _number(source, point.kind, raw)
     if number is None:
         return None, UNDECODABLE
     if source.scale != 1.0 or source.offset != 0.0:
         number = number * source.scale + source.offset
+    if not _can_be(point.kind, number):
+        return None, UNDECODABLE
     return check(point, number)
 
 
-def _number(source: JsonPath, raw: Any) -> float | None:
+def _can_be(kind: Kind, number: float) -> bool:
+    """Whether a point of this kind can have the value: a flag is 0 or 1, a state is whole."""
+    if kind == "flag":
+        return number in (0.0, 1.0)
+    return kind != "state" or number.is_integer()
+
+
+def _number(source: JsonPath, kind: Kind, raw: Any) -> float | None:
     if source.values is not None:
         known = (
             source.values.get(_as_text(raw)) if isinstance(raw, bool | int | float | str) else None
         )
         return None if known is None else float(known)
+    if isinstance(raw, bool) and kind not in ("flag", "state"):
+        return None  # true is no measurement of 1
     if isinstance(raw, bool | int):
         return float(raw) if abs(raw) <= LARGEST_INTEGER else None
     return raw if isinstance(raw, float) and math.isfinite(raw) else None
@@ -165,23 +175,28 @@ def stamp_of(
 ) -> Stamp:
     """When the device says that it read the value.
 
-    Unix seconds, milliseconds or microseconds, or ISO 8601 with an offset. Without `time_path`, and
-    for a time without zone (the device's local time), the time of arrival counts; where something
-    else stands at the path it counts too, and the reading is `clock_suspect`.
+    Unix seconds, milliseconds or microseconds, or ISO 8601; a time without offset is in the profile's
+    zone. Without `time_path`, and for a time whose zone nobody knows, the time of arrival counts; where
+    something else stands at the path it counts too, and the reading is `clock_suspect`.
     """
     if not source.time_path:
         return Stamp(received_ms, by_device=False)
-    path = tuple(place if s == "[*]" and place is not None else s for s in source.time_path)
     try:
-        raw = find(message, with_unit(path, unit))
-        ms = instant(raw)
+        ms = instant(find(message, _at(source.time_path, unit, place)), source.zone, received_ms)
     except (Absent, Unreadable, ValueError, OverflowError):
         return Stamp(received_ms, by_device=False, quality=QUALITIES["clock_suspect"])
     return Stamp(received_ms if ms is None else ms, by_device=ms is not None)
 
 
-def instant(raw: Any) -> int | None:
-    """UTC ms of Unix seconds, milliseconds or microseconds, or of ISO 8601; None for a local time.
+def _at(path: Path, unit: str, place: int | None) -> Path:
+    """The path with the unit filled in, at the entry that is meant by `[*]`."""
+    return with_unit(tuple(place if s == "[*]" and place is not None else s for s in path), unit)
+
+
+def instant(raw: Any, zone: str = "", near_ms: int = 0) -> int | None:
+    """UTC ms of Unix seconds, milliseconds or microseconds, or of ISO 8601.
+
+    None for a local time whose zone nobody knows; of one that comes twice, that nearer to `near_ms`.
 
     Raises:
         ValueError: it is no time.
@@ -189,9 +204,9 @@ def instant(raw: Any) -> int | None:
     """
     if isinstance(raw, str):
         moment = datetime.fromisoformat(raw.strip())
-        if moment.tzinfo is None:
+        if moment.tzinfo is None and not zone:
             return None
-        ms = round(moment.astimezone(UTC).timestamp() * 1000)
+        ms = _utc_ms(moment, zone, near_ms)
     elif isinstance(raw, int | float) and not isinstance(raw, bool):
         ms = round(raw * 1000 if raw < _MS_FROM else raw if raw < _US_FROM else raw / 1000)
     else:
@@ -199,6 +214,23 @@ def instant(raw: Any) -> int | None:
     if not 0 < ms < LATEST_MS:
         raise ValueError(f"{ms} is no time")
     return ms
+
+
+def _utc_ms(moment: datetime, zone: str, near_ms: int) -> int:
+    """An hour that a zone has twice is the one nearer to `near_ms`."""
+    if moment.tzinfo is not None:
+        return round(moment.timestamp() * 1000)
+    local = moment.replace(tzinfo=ZoneInfo(zone))
+    both = (round(local.replace(fold=fold).timestamp() * 1000) for fold in (0, 1))
+    return min(both, key=lambda ms: abs(ms - near_ms))
+
+
+def word_at(payload: bytes, path: Path, unit: str) -> str | None:
+    """What stands at a path of a payload, as a word of the value map; None if nothing does."""
+    try:
+        return _as_text(find(parse(payload), with_unit(path, unit)))
+    except (Absent, Unreadable):
+        return None
 
 
 def readings_of(
@@ -231,6 +263,13 @@ def _said(message: Any, path: Path) -> bool:
         return False
 
 
+def _says(message: Any, path: Path, word: str) -> bool:
+    try:
+        return _as_text(find(message, path)) == word
+    except (Absent, Unreadable):
+        return False
+
+
 def _each(
     point: Point, source: JsonPath, unit: str, message: Any, received_ms: int
 ) -> Iterator[tuple[PointReading, Stamp]]:
@@ -240,5 +279,7 @@ def _each(
         except Absent:
             continue
         value, quality = value_of(point, source, raw)
+        if not all(_says(message, _at(at, unit, place), word) for at, word in source.expects):
+            value, quality = None, UNDECODABLE
         stamp = stamp_of(source, unit, message, place, received_ms)
         yield PointReading(point.id, value, quality or stamp.quality, stamp.ms), stamp

@@ -12,7 +12,7 @@ from simulators.faults import Fault
 from simulators.fire_client import Objects
 from simulators.fire_frames import told, wall_time
 from simulators.layout import Value
-from simulators.payloads import payloads
+from simulators.payloads import payloads, will
 from simulators.physics.camera import UNREACHABLE, CameraState, camera_state
 from simulators.physics.equipment import Imposed
 from simulators.pictures import Picture, Scene
@@ -51,6 +51,7 @@ class Estate:
         self._now_ms = 0
         self._timetable: list[Step] = []
         self._published: dict[str, tuple[int, object]] = {}
+        self._gone: set[str] = set()
 
     def now_ms(self) -> int:
         return self._now_ms
@@ -138,14 +139,22 @@ class Estate:
 
     def _say(self, station: Station, now_ms: int) -> list[tuple[str, bytes]]:
         mute = {"silent", "link_lost"} & {fault.kind for fault in station.active()}
+        said = self._will(station, gone="link_lost" in mute)
         discrete = [station.values.get(p.id) for p in station.points if p.kind in ("state", "flag")]
         last_ms, before = self._published.get(station.device.id, (0, None))
         pace_ms = 1000 * min((p.period_s for p in station.points), default=10.0)
         if mute or (now_ms - last_ms < pace_ms and discrete == before):
-            return []
+            return said
         self._published[station.device.id] = (now_ms, discrete)
         told = {p.id: _rounded(station.values.get(p.id), p.decimals) for p in station.points}
-        return payloads(station.device.unit, station.points, told, now_ms)
+        return said + payloads(station.device.unit, station.points, told, now_ms)
+
+    def _will(self, station: Station, *, gone: bool) -> list[tuple[str, bytes]]:
+        """What its broker says when the device goes, and the device when it is back."""
+        if gone is (station.device.id in self._gone):
+            return []
+        (self._gone.add if gone else self._gone.discard)(station.device.id)
+        return will(station.device.unit, station.points, online=not gone)
 
     def fire_objects(self, device: str, zone: tzinfo) -> Objects:
         """What a fire transmission device shows now, on a clock of this zone."""

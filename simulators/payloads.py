@@ -2,14 +2,14 @@
 
 import json
 import math
+import zoneinfo
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from config.plant import Point
-from config.profile import JsonPath
+from config.profile import JsonPath, Path
 from simulators.layout import Value
-
-Path = tuple[str | int, ...]
 
 
 def payloads(
@@ -17,18 +17,46 @@ def payloads(
 ) -> list[tuple[str, bytes]]:
     """One (topic, JSON) per topic of the points; a value that is None or not finite is null.
 
-    Doubles are written so that they read back to the last bit; the time is UTC ms.
+    Doubles are written so that they read back to the last bit; the time is UTC ms, or what a clock of
+    the profile's zone shows. A level of a topic that may be anything is `any`.
     """
     trees: dict[str, Any] = {}
     for point in points:
         source = point.source
         if isinstance(source, JsonPath):
-            topic = source.topic.replace("{unit}", unit)
+            topic = _topic(source.topic, unit)
             told = _told(point, source, values.get(point.id))
             tree = _put(trees.get(topic), _of(unit, source.path), told)
             at = _of(unit, source.time_path)
-            trees[topic] = _put(tree, at, now_ms) if at else tree
+            tree = _put(tree, at, _time(source, now_ms)) if at else tree
+            for path, word in source.expects:
+                tree = _put(tree, _of(unit, path), word)
+            trees[topic] = tree
     return [(topic, json.dumps(tree).encode()) for topic, tree in trees.items()]
+
+
+def will(unit: str, points: Sequence[Point], *, online: bool) -> list[tuple[str, bytes]]:
+    """What a device says when it comes, or its broker when it is gone; nothing if its profile knows no will."""
+    for point in points:
+        said = point.source.availability if isinstance(point.source, JsonPath) else None
+        if said is not None:
+            word = said.online if online else said.offline
+            tree = _put(None, _of(unit, said.path), word)
+            payload = tree if isinstance(tree, str) else json.dumps(tree)
+            return [(_topic(said.topic, unit), payload.encode())]
+    return []
+
+
+def _topic(topic: str, unit: str) -> str:
+    levels = ("any" if level == "+" else level for level in topic.split("/"))
+    return "/".join(levels).replace("{unit}", unit)
+
+
+def _time(source: JsonPath, now_ms: int) -> int | str:
+    if not source.zone:
+        return now_ms
+    at = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(zoneinfo.ZoneInfo(source.zone))
+    return at.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
 def _of(unit: str, path: Path) -> Path:

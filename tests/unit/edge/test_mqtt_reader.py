@@ -1,23 +1,18 @@
 import json
-from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from config.clock import SteppedClock
 from config.plant import Device, Point
-from config.profile import JsonPath
+from config.profile import Availability, JsonPath
 from edge.device_messages import DeviceMessage
-from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader, matches
+from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES
+from edge.wills import matches
 
-SAMPLES = json.loads(
-    (Path(__file__).parents[2] / "data/mqtt/samples.json").read_text(encoding="utf-8")
-)
-ROWS = SAMPLES["samples"] if isinstance(SAMPLES, dict) else SAMPLES
 START = 1_763_700_000_000
 DEVICE = Device("d", "p", "l", "a", unit="u-1")
 
@@ -53,9 +48,9 @@ class Feed:
 
 
 def point(path: tuple[str | int, ...], name: str = "p", **source: Any) -> Point:
-    topic = source.pop("topic", "devices/{unit}")
+    topic, kind = source.pop("topic", "devices/{unit}"), source.pop("kind", "measurement")
     return Point(
-        f"a/{name}", "a", "d", {"en": name}, "measurement", "", JsonPath(topic, path, **source),
+        f"a/{name}", "a", "d", {"en": name}, kind, "", JsonPath(topic, path, **source),
         period_s=10.0, longest_silence_s=60.0,
     )  # fmt: skip
 
@@ -69,36 +64,6 @@ async def heard(
     for payload in payloads:
         feed.say(topic, payload)
     return (await reader.read(DEVICE, points)).readings
-
-
-def number(value: object) -> float | None:
-    return None if value is None else float(value)  # type: ignore[arg-type]  # a JSON scalar
-
-
-@pytest.mark.parametrize("sample", ROWS, ids=[row["id"] for row in ROWS])
-async def test_a_payload_of_the_field_is_read(sample: Mapping[str, Any]) -> None:
-    wanted: dict[str, list[tuple[float | None, str | None]]] = {}
-    points: dict[str, Point] = {}
-    for row in sample["expected"]:
-        path = tuple(row["path"])
-        if any(isinstance(step, int) for step in path):
-            path = tuple("[*]" if isinstance(step, int) else step for step in path)
-        error = path if row.get("quality") == "bad" else ()
-        values = {str(k): float(v) for k, v in row["map"].items()} if row.get("map") else None
-        time_path = (*path[: path.index("[*]") + 1], "ts") if "[*]" in path else ()
-        points[row["point"]] = point(
-            path if not error else ("values", path[-1]), row["point"], topic=sample["topic"],
-            values=values, error_path=error, time_path=time_path,
-        )  # fmt: skip
-        wanted.setdefault(row["point"], []).append((number(row["value"]), row.get("time")))
-    got = await heard(list(points.values()), sample["payload"], topic=sample["topic"])
-    for name, expected in wanted.items():
-        readings = [r for r in got if r.point == f"a/{name}"]
-        assert [r.value for r in readings] == [value for value, _ in expected], name
-        for reading, (value, time) in zip(readings, expected, strict=True):
-            assert (reading.quality >= BAD) == (value is None)
-            if time:
-                assert reading.time == datetime.fromisoformat(time).timestamp() * 1000
 
 
 WRONG = [
@@ -127,7 +92,7 @@ async def test_null_is_a_sensor_without_value_and_an_absent_member_says_nothing(
 
 async def test_words_are_mapped_and_truth_is_a_number() -> None:
     state = point(("s",), "s", values={"on": 1.0, "off": 0.0})
-    flag = point(("f",), "f")
+    flag = point(("f",), "f", kind="flag")
     got = await heard([state, flag], '{"s":"on","f":true}', '{"s":"burning","f":false}')
     assert [(r.point, r.value) for r in got] == [
         ("a/s", 1.0),
@@ -274,3 +239,126 @@ async def test_readings_beyond_what_may_wait_are_counted() -> None:
     readings = (await reader.read(DEVICE, only)).readings
     assert (len(readings), reader.dropped_readings) == (WAITING_READINGS_MAX, 10)
     assert readings[0].value == 10.0
+
+
+# --- wills -----------------------------------------------------------------------------------------
+
+WILL = Availability("devices/{unit}/online", (), "online", "offline")
+WILL_TOPIC = "devices/u-1/online"
+
+
+async def listening(*points: Point) -> tuple[Feed, SteppedClock, MqttDeviceReader]:
+    feed, clock = Feed(), SteppedClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    await reader.read(DEVICE, points)
+    return feed, clock, reader
+
+
+async def test_a_device_whose_will_was_told_is_down_at_once_and_once_a_period() -> None:
+    both = [point(("v",), availability=WILL), point(("w",), "w", availability=WILL)]
+    feed, clock, reader = await listening(*both)
+    assert feed.filters == {"devices/u-1", WILL_TOPIC}
+    feed.say("devices/u-1", '{"v":1,"w":2}')
+    feed.say(WILL_TOPIC, "offline")
+    got = (await reader.read(DEVICE, both)).readings
+    assert [(r.point, r.value) for r in got] == [("a/p", 1.0), ("a/p", None), ("a/w", 2.0), ("a/w", None)]  # fmt: skip
+    assert {r.quality for r in got if r.value is None} == {QUALITIES["link_down"]}
+    assert (await reader.read(DEVICE, both)).readings == []
+    await clock.advance(10)
+    again = (await reader.read(DEVICE, both)).readings
+    assert [r.quality for r in again] == [QUALITIES["link_down"]] * 2
+
+
+async def test_a_device_that_is_back_is_not_down_and_speaks_good_values() -> None:
+    only = [point(("v",), availability=WILL)]
+    feed, clock, reader = await listening(*only)
+    feed.say(WILL_TOPIC, "offline", retained=True)
+    await reader.read(DEVICE, only)
+    await clock.advance(10)
+    feed.say(WILL_TOPIC, "online", at=clock.now())
+    assert (await reader.read(DEVICE, only)).readings == []
+    feed.say("devices/u-1", '{"v":1}', at=clock.now())
+    assert [(r.value, r.quality) for r in (await reader.read(DEVICE, only)).readings] == [(1.0, 0)]
+
+
+async def test_what_is_said_in_the_name_of_a_device_that_is_away_is_stale() -> None:
+    only = [point(("v",), availability=WILL)]
+    feed, _, reader = await listening(*only)
+    feed.say(WILL_TOPIC, "offline")
+    feed.say("devices/u-1", '{"v":1}')
+    got = (await reader.read(DEVICE, only)).readings
+    assert [(r.value, r.quality) for r in got] == [(None, QUALITIES["link_down"]), (1.0, QUALITIES["stale_source"])]  # fmt: skip
+
+
+async def test_a_word_that_nobody_knows_is_no_will_and_another_device_is_not_meant() -> None:
+    only = [point(("v",), availability=WILL)]
+    feed, _, reader = await listening(*only)
+    feed.say(WILL_TOPIC, "asleep")
+    feed.say(WILL_TOPIC, b"\xff")
+    feed.say("devices/u-2/online", "offline")
+    assert (await reader.read(DEVICE, only)).readings == []
+
+
+async def test_points_that_are_read_later_hear_of_the_will_too() -> None:
+    first = point(("v",), availability=WILL)
+    later = point(("w",), "w", availability=WILL)
+    feed, _, reader = await listening(first)
+    feed.say(WILL_TOPIC, "offline")
+    await reader.read(DEVICE, [first])
+    got = (await reader.read(DEVICE, [later])).readings
+    assert [(r.point, r.quality) for r in got] == [("a/w", QUALITIES["link_down"])]
+
+
+async def test_a_device_that_is_forgotten_is_no_longer_away() -> None:
+    only = [point(("v",), availability=WILL)]
+    feed, _, reader = await listening(*only)
+    feed.say(WILL_TOPIC, "offline")
+    await reader.read(DEVICE, only)
+    reader.forget("d")
+    assert (await reader.read(DEVICE, only)).readings == []
+
+
+# --- what is news, and when it was ---------------------------------------------------------------------
+
+
+async def test_a_list_of_readings_sent_again_is_no_news() -> None:
+    payload = json.dumps([{"v": n, "ts": START + n * 1000} for n in range(3)])
+    got = await heard([point(("[*]", "v"), time_path=("[*]", "ts"))], payload, payload)
+    assert [r.value for r in got] == [0.0, 1.0, 2.0]
+
+
+async def test_an_older_reading_that_comes_again_is_no_news() -> None:
+    one, two = f'{{"v":1,"ts":{START}}}', f'{{"v":2,"ts":{START + 1000}}}'
+    got = await heard([point(("v",), time_path=("ts",))], one, two, one, two)
+    assert [r.value for r in got] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("received", ["2026-10-25T00:35:00+00:00", "2026-10-25T01:35:00+00:00"])
+async def test_an_hour_that_a_zone_has_twice_is_the_one_that_was_just_now(received: str) -> None:
+    """Berlin's clocks showed 02:30 twice that night, 5 minutes before each of these instants."""
+    at = round(datetime.fromisoformat(received).timestamp() * 1000)
+    only = point(("v",), time_path=("t",), zone="Europe/Berlin")
+    feed, _, reader = await listening(only)
+    feed.say("devices/u-1", '{"v":1,"t":"2026-10-25T02:30:00"}', at=at, monotonic=0.0)
+    (reading,) = (await reader.read(DEVICE, [only])).readings
+    assert reading.time == at - 5 * 60_000
+
+
+KINDS = [
+    ("measurement", "true", None), ("counter", "false", None), ("flag", "true", 1.0), ("flag", "2", None),
+    ("flag", "0.5", None), ("state", "3", 3.0), ("state", "1.5", None), ("state", "true", 1.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "raw", "value"), KINDS)
+async def test_a_value_is_such_as_its_kind_can_have(
+    kind: str, raw: str, value: float | None
+) -> None:
+    (reading,) = await heard([point(("v",), kind=kind)], f'{{"v":{raw}}}')
+    assert (reading.value, reading.quality >= BAD) == (value, value is None)
+
+
+async def test_a_level_of_the_topic_that_may_be_anything() -> None:
+    only = [point(("v",), topic="gw/+/{unit}")]
+    assert [r.value for r in await heard(only, '{"v":1}', topic="gw/x/u-1")] == [1.0]
+    assert await heard(only, '{"v":1}', topic="gw/x/u-2") == []

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from config.load import LIBRARY, load_plant
 from config.profile import ModbusLimits
 from simulators.estate import Estate, Step, UnknownFault
 from simulators.layout import ILLEGAL_FUNCTION, TARGET_SILENT
@@ -465,3 +466,21 @@ def test_a_silent_pit_says_nothing_and_a_dead_sensor_says_null() -> None:
     day.estate.fault("sump-pit", "silent")
     day.run(60)
     assert day.estate.publications(day.at) == []
+
+
+def test_a_pit_that_is_cut_off_leaves_its_will_and_says_when_it_is_back() -> None:
+    plant = load_plant(LIBRARY / "plants" / "riverside")
+    estate = Estate(plant, 1)
+    estate.advance(START)
+    own = next(d for d in plant.devices.values() if d.profile == "sump-pit")
+    topic = f"devices/riverside/{own.unit}/online"
+    estate.publications(START)
+    estate.fault(own.asset, "link_lost")
+    estate.advance(START + 60_000)
+    assert [said for said in estate.publications(START + 60_000) if said[0] == topic] == [(topic, b"offline")]  # fmt: skip
+    assert all(said[0] != topic for said in estate.publications(START + 61_000))
+    estate.clear()
+    estate.advance(START + 120_000)
+    said = [said for said in estate.publications(START + 120_000) if own.unit in said[0]]
+    assert said[0] == (topic, b"online")
+    assert len(said) == 2

@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from config.profile import JsonPath, Kind
+from config.profile import Availability, JsonPath, Kind
 from simulators.layout import Value
-from simulators.payloads import payloads
+from simulators.payloads import payloads, will
 from tests.unit.simulators.plants import point
 
 CASES: list[tuple[str, JsonPath, Kind, Value, object]] = [
@@ -26,6 +26,8 @@ CASES: list[tuple[str, JsonPath, Kind, Value, object]] = [
     ("infinite", JsonPath("t", ("a",)), "measurement", math.inf, {"a": None}),
     ("text", JsonPath("t", ("a",)), "measurement", "SN-1", {"a": "SN-1"}),
     ("with its time", JsonPath("t", ("a",), time_path=("at",)), "measurement", 1.0, {"a": 1.0, "at": 9}),
+    ("with a local time", JsonPath("t", ("a",), time_path=("at",), zone="Asia/Shanghai"), "measurement", 1.0, {"a": 1.0, "at": "1970-01-01T08:00:00.009"}),
+    ("with its unit", JsonPath("t", ("a",), expects=((("units", "a"), "C"),)), "measurement", 1.0, {"a": 1.0, "units": {"a": "C"}}),
     ("the payload itself", JsonPath("t", ()), "measurement", 1.0, 1.0),
 ]  # fmt: skip
 
@@ -61,3 +63,14 @@ def test_named_entries_of_one_list_lie_beside_each_other() -> None:
     ]
     ((_, payload),) = payloads("u", points, {"x/a": 1.0, "x/b": 2.0, "x/c": 3.0}, 0)
     assert json.loads(payload) == {"s": [{"n": "one", "v": 1.0, "w": 3.0}, {"n": "two", "v": 2.0}]}
+
+
+@pytest.mark.parametrize(("path", "said"), [((), "gone"), (("state",), '{"state": "gone"}')])
+def test_a_will_is_what_the_profile_says_stands_there(path: tuple[str, ...], said: str) -> None:
+    known = Availability("d/{unit}/+/lwt", path, "here", "gone")
+    points = [point("x/a", JsonPath("t", ("a",), availability=known), "x")]
+    assert will("u1", points, online=False) == [("d/u1/any/lwt", said.encode())]
+
+
+def test_a_device_without_a_will_leaves_without_a_word() -> None:
+    assert will("u1", [point("x/a", JsonPath("t", ("a",)), "x")], online=False) == []

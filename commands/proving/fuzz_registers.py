@@ -1,0 +1,59 @@
+"""Devices for the fuzzer of Modbus: points of every type, order and table, drawn by lot."""
+
+import random
+from dataclasses import replace
+from typing import Final, get_args
+
+from config.plant import Device, Point
+from config.profile import WORDS, Register, Table, WordType
+
+DEVICES: Final = 3
+POINTS: Final = 28
+ADDRESSES: Final = 300
+SCALES: Final = (1.0, 1.0, 0.1, 0.01, 0.5, 10.0, -1.0)
+NO_DATA: Final = (0xFFFF, 0x8000, 0)
+ORDERS: Final = {
+    1: ("AB", "BA", "ABCD", "DCBA"),
+    2: ("ABCD", "CDAB", "BADC", "DCBA"),
+    4: ("ABCD", "CDAB", "BADC", "DCBA", "ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"),
+}
+NUMBERS: Final = tuple(t for t in get_args(WordType) if t not in ("bit", "string"))
+
+
+def devices(rng: random.Random) -> list[tuple[Device, list[Point]]]:
+    """Each device with all its points."""
+    return [_device(rng, n + 1) for n in range(DEVICES)]
+
+
+def _device(rng: random.Random, unit: int) -> tuple[Device, list[Point]]:
+    asset = f"a{unit}"
+    device = Device(f"d{unit}", f"p{unit}", "fuzzed", asset, str(unit))
+    exponent = Register("holding", rng.randrange(ADDRESSES), "i16")
+    registers = {"power": exponent} | {f"p{n}": _any(rng) for n in range(POINTS)}
+    return device, [_point(rng, device, name, one) for name, one in registers.items()]
+
+
+def _point(rng: random.Random, device: Device, name: str, register: Register) -> Point:
+    span = (-40.0, 40.0) if name == "power" else rng.choice((None, None, (0.0, 1e6), (-100.0, 5000.0)))  # fmt: skip
+    return Point(
+        f"{device.asset}/{name}", device.asset, device.id, {"en": name}, "measurement", "", register, range=span,
+    )  # fmt: skip
+
+
+def _any(rng: random.Random) -> Register:
+    table: Table = rng.choice(("holding", "holding", "input", "coil", "discrete"))
+    address = rng.randrange(ADDRESSES)
+    if table in ("coil", "discrete"):
+        return Register(table, address, "bit")
+    if rng.random() < 0.05:
+        return Register(table, address, "string", words=rng.randint(1, 8))
+    type_ = rng.choice(NUMBERS)
+    words = WORDS[type_]
+    register = Register(
+        table, address, type_, rng.choice(ORDERS[words]), rng.choice(SCALES), rng.choice((0.0, 0.0, -5.0)),
+        words=words, no_data=(rng.choice(NO_DATA),) if rng.random() < 0.3 else (),
+    )  # fmt: skip
+    if type_[0] in "ui" and rng.random() < 0.2:
+        width = rng.randint(1, min(12, 16 * words))
+        return replace(register, bit=rng.randint(0, 16 * words - width), bit_width=width)
+    return replace(register, scale_from="power") if rng.random() < 0.15 else register
