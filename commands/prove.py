@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import logging
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -28,6 +29,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     delivery = proofs.add_parser("delivery", help="the delivery rules in a model, in virtual time")
     delivery.add_argument("--seeds", type=int, default=1000, help="how many runs (default 1000)")
     delivery.add_argument("--first", type=int, default=0, help="the first seed")
+    outage = proofs.add_parser("outage", help="days without a link, a full disk, a damaged file; then catch-up, in virtual time")  # fmt: skip
+    outage.add_argument("--hours", type=float, default=72.0, help="how long the link is down (default 72)")  # fmt: skip
+    outage.add_argument("--points", type=int, default=200, help="points read every 10 s (default 200)")  # fmt: skip
+    outage.add_argument("--seed", type=int, default=1)
     replay = proofs.add_parser("replay", help="every recording of a folder, by Modbus and by MQTT")
     replay.add_argument("folder", help="searched for *.csv, also below")
     replay.add_argument("--within", type=float, default=120.0, help="seconds that the longest may take (default 120)")  # fmt: skip
@@ -38,7 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     fuzz.add_argument(
         "--life", type=int, help="only this life of a receiver, as a failure names it"
     )
-    for proof in (kills, delivery, replay, fuzz):
+    for proof in (kills, delivery, outage, replay, fuzz):
         proof.add_argument("--json", action="store_true")
 
 
@@ -48,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _delivery(arguments)
     if arguments.proof == "replay":
         return _replay(arguments)
+    if arguments.proof == "outage":
+        return _outage(arguments)
     proof = importlib.import_module(
         f"commands.proving.{arguments.proof}"
     )  # kills starts a whole site
@@ -104,6 +111,24 @@ def _delivery_report(verdicts: list[Verdict]) -> dict[str, Any]:
         "absorbed": sum(verdict.absorbed for verdict in verdicts),
         "accidents": accidents,
     }
+
+
+# --- outage ---------------------------------------------------------------------------------------
+
+
+def _outage(arguments: argparse.Namespace) -> int:
+    from commands.prove_outage import Outage, prove_outage
+
+    logging.disable(logging.CRITICAL)  # hours of it in seconds
+    episodes = prove_outage(Outage(arguments.hours, arguments.points, arguments.seed), _say)
+    if arguments.json:
+        print(json.dumps([asdict(episode) for episode in episodes]))
+    else:
+        for episode in episodes:
+            print(f"{episode.name}: " + ", ".join(f"{n} {v}" for n, v in episode.figures.items()))
+            for problem in episode.problems:
+                print(f"NO  {episode.name}: {problem}")
+    return 1 if any(episode.problems for episode in episodes) else 0
 
 
 # --- replay ---------------------------------------------------------------------------------------

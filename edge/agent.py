@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 FLUSH_S: Final = 0.25
 FLUSH_READINGS: Final = 500
+REFUSED_S: Final = 2.0
+"""A disk that refuses is asked this often."""
 BATCH_READINGS_MAX: Final = 5_000
 """A batch holds no more, however long the disk refused: about 100 KB."""
 PENDING_READINGS_MAX: Final = 100_000
@@ -74,6 +76,7 @@ class Agent:
     _plausible: Plausibility = field(init=False)
     _pending: list[PointReading] = field(init=False, default_factory=list)
     _urgent: list[PointReading] = field(init=False, default_factory=list)
+    _refusing: bool = field(init=False, default=False)
     _lost_at: float | None = field(init=False, default=None)
     _lines: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
     _group: asyncio.TaskGroup | None = field(init=False, default=None)
@@ -167,9 +170,11 @@ class Agent:
         for reading in self._news.news(self._plausible.judged(readings)):
             urgent = self._points[reading.point].lane == "event"
             (self._urgent if urgent else self._pending).append(reading)
-        if self._urgent or len(self._pending) >= FLUSH_READINGS:
+        due = bool(self._urgent) or len(self._pending) >= FLUSH_READINGS
+        if due and not self._refusing:
             self.flush()
-        elif self._pending:
+        elif self._pending or self._urgent:
+            self._bound()
             self._made.set()
 
     def flush(self) -> None:
@@ -177,7 +182,9 @@ class Agent:
         try:
             while self._pending or self._urgent:
                 self._flush_some()
+            self._refusing = False
         except OutboxRefused as error:
+            self._refusing = True
             self._refused(error)
             self._bound()
             self._made.set()
@@ -204,7 +211,7 @@ class Agent:
         while True:
             await self._made.wait()
             self._made.clear()
-            await self._sleep(FLUSH_S)
+            await self._sleep(REFUSED_S if self._refusing else FLUSH_S)
             self.flush()
 
     async def _diagnosing(self) -> None:

@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from edge.payloads import LATEST_MS, Absent, Path, Unreadable, find, instant, places
+from config.profile import Path
+from edge.payloads import LATEST_MS, Absent, Unreadable, find, instant, places
 
 LIST_BYTES_MAX: Final = 2 * 1024 * 1024
 HALF_SECOND_MS: Final = 500

@@ -33,12 +33,13 @@ ROW_BYTES: Final = 64
 class OutboxLimits:
     """What the outbox may hold: beyond it the oldest that is neither numbered nor urgent goes.
 
-    `days_max` are days of work: a clock that is set, or a time switched off, makes nothing old.
+    `mb_max` holds the seven days of 200 points that all change every 10 s, to the last digit of a
+    float (28 bytes each). `days_max` are days of work: a clock that is set, or a time switched off, makes nothing old.
     `counts_max` bounds the counts, one per lane and hour: more than a year of three lanes. Those go
     that were begun first, for a wrong clock may name any hour.
     """
 
-    mb_max: float = 256.0
+    mb_max: float = 512.0
     days_max: float = 7.0
     counts_max: int = 30_000
 

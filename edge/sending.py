@@ -1,12 +1,13 @@
 """What an agent sends next on one connection, decided from its outbox and the marks it hears."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 from edge.outbox import Outbox
-from edge.readings import LANES, Committed, Lane
+from edge.readings import LANES, WINDOW, Committed, Lane
 
 RESEND_AFTER_S: Final = 2.0
 DOUBLINGS_MAX: Final = 3
@@ -15,6 +16,11 @@ REPEAT_S_MIN: Final = 1.0
 STUCK_AFTER_S: Final = 60.0
 ASK_AFTER_S: Final = 30.0
 """When nothing was committed for so long the collector is asked, by a birth, whether it is there."""
+
+
+HISTORY: Final[Lane] = "backfill"
+QUEUED_S: Final = 0.1
+"""History that takes this much longer than at best stands in a queue, and what is urgent stands behind it."""
 
 
 class Heard(Enum):
@@ -41,6 +47,12 @@ class _Flight:
     repeated: float = float("-inf")
     waits: int = 0
     """How often it was sent again in vain: each time it waits twice as long, up to a bound."""
+
+    window: int = 1
+    """How much history may be in flight: as much as the line carries without a queue."""
+    best_s: float = float("inf")
+    under_way: deque[tuple[int, float]] = field(default_factory=deque)
+    """Numbers in flight, and when each was sent."""
 
     @property
     def wait_s(self) -> float:
@@ -102,9 +114,25 @@ class Sending:
     def _advance(self, before: Mapping[Lane, int], monotonic: float) -> None:
         for lane, flight in self._flights.items():
             if self.outbox.mark(lane) != before[lane]:
+                self._measure(lane, flight, monotonic)
                 flight.tried = monotonic
                 flight.waits = 0
                 flight.since = monotonic if self._flying(lane) else None
+
+    def _measure(self, lane: Lane, flight: _Flight, monotonic: float) -> None:
+        """Let more be in flight while it comes through as fast as ever, less once it has to wait."""
+        took = 0.0
+        done = 0
+        while flight.under_way and flight.under_way[0][0] <= self.outbox.mark(lane):
+            took = monotonic - flight.under_way.popleft()[1]
+            done += 1
+        if not done:
+            return
+        flight.best_s = min(flight.best_s, took)
+        if took > flight.best_s + QUEUED_S * self.pace:
+            flight.window = max(1, flight.window // 2)
+        else:
+            flight.window = min(WINDOW, flight.window + done)
 
     def _repeat(self, monotonic: float) -> None:
         for lane, flight in self._flights.items():
@@ -151,6 +179,8 @@ class Sending:
     def _next_of(self, lane: Lane, flight: _Flight, monotonic: float, now: int) -> bytes | None:
         mark = self.outbox.mark(lane)
         after = max(flight.sent, mark)
+        if lane == HISTORY and after - mark >= flight.window:
+            return None
         found = self.outbox.numbered(lane, after)
         if found is None and self.outbox.number(lane, now, monotonic):
             found = self.outbox.numbered(lane, after)
@@ -160,5 +190,8 @@ class Sending:
             flight.tried = monotonic
         if flight.since is None:
             flight.since = monotonic
+        if after == mark:
+            flight.under_way.clear()
+        flight.under_way.append((found.seq, monotonic))
         flight.sent = found.seq
         return self.outbox.payload(found, now)

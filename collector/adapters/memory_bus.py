@@ -22,12 +22,14 @@ GIVEN_UP_S: Final = 30.0
 class Faults:
     """Chances per message, 0..1, and how long each message takes (seconds of the loop).
 
-    A lost message was acknowledged: nobody is told. A repeated one comes twice.
+    A lost message was acknowledged: nobody is told. A repeated one comes twice. With `bytes_per_s`
+    what an agent sends goes over its line one after the other, and waits there for its turn.
     """
 
     repeated: float = 0.0
     lost: float = 0.0
     latency_s: float = 0.0
+    bytes_per_s: float = 0.0
 
 
 class MemoryBus:
@@ -222,6 +224,7 @@ class MemoryConnection:
         self._arrived = asyncio.Event()
         self.half_open = False
         self._life = 0
+        self._line_free = 0.0
         self._up: list[tuple[str, bytes, bool]] = []
         self._down: list[tuple[str, bytes]] = []
         """What is under way while the connection is half open."""
@@ -241,9 +244,25 @@ class MemoryConnection:
         name = topic(*self.name, what)
         if self.half_open:
             self._up.append((name, payload, retain))
+        elif self._bus.faults.bytes_per_s:
+            self._over_line(name, payload, retain=retain)
+            await asyncio.sleep(0)
+            return
         else:
             self._bus.publish(name, payload, retain=retain)
         await asyncio.sleep(self._bus.faults.latency_s)
+
+    def _over_line(self, name: str, payload: bytes, *, retain: bool) -> None:
+        """Behind all that was sent before; what is still on its way when the connection breaks is gone."""
+
+        def arrive() -> None:
+            if self._open:
+                self._bus.publish(name, payload, retain=retain)
+
+        loop = asyncio.get_running_loop()
+        lasts_s = (len(name) + len(payload)) / self._bus.faults.bytes_per_s
+        self._line_free = max(loop.time(), self._line_free) + lasts_s
+        loop.call_at(self._line_free, arrive)
 
     async def received(self) -> tuple[str, bytes]:
         while not self._inbox:

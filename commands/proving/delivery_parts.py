@@ -99,6 +99,7 @@ class Collector:
     bus: MemoryBus
     clock: Clock
     journal: MemoryJournal = field(default_factory=MemoryJournal)
+    site: Plant = field(default_factory=lambda: plant())
     source: MemorySource | None = field(init=False, default=None)
     _task: asyncio.Task[None] | None = field(init=False, default=None)
 
@@ -117,7 +118,7 @@ class Collector:
             await ended(task)
 
     async def _run(self, source: MemorySource) -> None:
-        receiving = Receiving([plant()], self.clock)
+        receiving = Receiving([self.site], self.clock)
         receiving.restore(self.journal)
         async for messages in source.batches():
             taken = receiving.take(messages)
