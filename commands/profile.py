@@ -14,7 +14,7 @@ from config.files import UnitsFile
 from config.imported_points import Draft, slug
 from config.importing import draft_profile
 from config.load import LIBRARY, load_profile
-from config.mistakes import Mistakes
+from config.mistakes import ConfigErrors, Mistakes
 from config.profile import Profile
 from config.profile_text import profile_text
 from config.reading import BYTES_MAX, read_file
@@ -61,7 +61,9 @@ def _columns() -> str:
         "10001, 00001 (one-based, six digits too); with either it is the address on the wire, from 0, also 0x1A.\n"
         f"type:  {', '.join(TYPES)} or as makers write them (uint16, float, dword …); empty is u16.\n"
         f"order: ABCD, CDAB, BADC, DCBA (A = most significant byte), or {', '.join(ORDERS)}.\n"
-        "scale: 0.1 or 1/10; value = raw x scale + offset. sentinels: raw numbers that mean no data, 65535 or 0xFFFF.\n"
+        "scale: 0.1 or 1/10; value = raw x scale + offset. min and max: what the VALUE can physically be, in its unit, after\n"
+        "scale: any other reading is bad and dropped (alarm limits belong in alarms.toml). sentinels: raw numbers that mean\n"
+        "no data, 65535 or 0xFFFF; of a float the number itself, or its bits in hex.\n"
         "enum and bits: 0=Off; 1=On. byte: high or low. access: R, RW or W. scale_from: id of the point that holds\n"
         "the decimal exponent.\n\nexample:\n\n" + CSV_EXAMPLE
     ).replace("%", "%%")
@@ -91,7 +93,7 @@ def _import(arguments: argparse.Namespace) -> int:
     if arguments.id and slug(arguments.id, "-") != arguments.id:
         return _wrong(f"--id {arguments.id!r} is not of small letters, digits and -; perhaps {slug(arguments.id, '-')!r}")  # fmt: skip
     text = profile_text(draft.profile, draft.remarks, _head(source, registers))
-    points = _sound(text, draft.profile["profile"])
+    points = _sound(text, draft.profile["profile"], source.name)
     if said := _written(target, text, force=arguments.force):
         return _wrong(said)
     _say_notes(draft)
@@ -126,13 +128,22 @@ def _head(source: Path, registers: RegisterMap) -> list[str]:
     ]
 
 
-def _sound(text: str, id: str) -> int:
-    """How many points the profile has as it will be loaded; raises ConfigErrors for one that will not."""
+def _sound(text: str, id: str, source: str) -> int:
+    """How many points the profile has as it will be loaded; raises ConfigErrors for one that will not.
+
+    The file is not there yet: what is wrong with it is said of the list that it was made of.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "profiles" / f"{id[:60]}.toml"
         path.parent.mkdir()
         path.write_text(text, encoding="utf-8")
-        return len(load_profile(path).points)
+        try:
+            return len(load_profile(path).points)
+        except ConfigErrors as error:
+            mistakes = Mistakes()
+            for one in error.mistakes:
+                mistakes.add(f"{source}, as a profile", one.path, one.message)
+            raise ConfigErrors(mistakes.rows) from error
 
 
 def _written(target: Path, text: str, *, force: bool) -> str:
@@ -160,6 +171,9 @@ def _say_next(target: Path, draft: Draft, points: int) -> None:
     id = draft.profile["profile"]
     lost = sum(note.lost for note in draft.notes)
     print(f"{target}: profile {id}, {points} points{f', {lost} registers left out' if lost else ''}")  # fmt: skip
+    ranged = sum("range" in point for point in draft.profile["points"].values())
+    if ranged:
+        print(f"{ranged} of them have a range (min, max): a reading outside it is bad and its value dropped")  # fmt: skip
     print("Next:")
     print("  1. Look through it: units, ranges, kind = \"counter\" of meters, poll = \"fast\" of what matters.")  # fmt: skip
     print(f"  2. ./steward profile test {target}")

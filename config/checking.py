@@ -222,7 +222,7 @@ def check_register(context: Context, key: str, register: Register) -> None:
 
 def _check_readable(context: Context, path: str, span: Span) -> None:
     limits, table = context.limits, span[0]
-    whole = _grown(span, limits.together)
+    whole = grown(span, limits.together)
     for other in limits.forbidden:
         if _overlap(whole, other):
             context.mistakes.add(
@@ -238,7 +238,7 @@ def _check_readable(context: Context, path: str, span: Span) -> None:
         )  # fmt: skip
 
 
-def _grown(span: Span, together: Sequence[Span]) -> Span:
+def grown(span: Span, together: Sequence[Span]) -> Span:
     """The span with every range that must be read with it, directly or through another."""
     for _ in together:
         for other in together:

@@ -207,7 +207,20 @@ class RowPoint:
         made |= self._unit(units)
         if fields.get("range"):
             made["range"] = fields["range"]
+        self._say_what_is_doubtful(made)
         return made
+
+    def _say_what_is_doubtful(self, made: Mapping[str, Any]) -> None:
+        """A range of raw numbers instead of values, and a scale that divides instead of multiplying."""
+        scale, bits = made.get("scale", 1), 16 * size_of(self.fields)
+        if scale in (10, 100, 1000):
+            self.note(f"scale {scale:g} multiplies: 5 is read as {5 * scale:g}; some lists mean division by {scale:g}, then write 1/{scale:g}")  # fmt: skip
+        if "range" not in made or scale == 1 or "scale_from" in made or self.fields["type"] in NAMELESS:  # fmt: skip
+            return
+        most = abs(scale) * 2.0**bits
+        if max(map(abs, made["range"])) > most + abs(made.get("offset", 0)):
+            low, high = made["range"]
+            self.note(f"range {low:g}..{high:g} is more than {self.fields['type']} x {scale:g} can give: raw numbers, perhaps; range is in the unit, after scale, and other values are dropped")  # fmt: skip
 
     def _say_no_number(self, keys: Sequence[str]) -> None:
         usual = (None, "", 0, 1)

@@ -1,8 +1,10 @@
 """From a maker's register list to a profile: what it says, and by name what it cannot say."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any, Final
 
+from config.checking import Span, grown, table_of
 from config.imported_points import Draft, RowPoint, field_of, free, size_of, slug, titled
 from config.register_maps import RegisterMap, Row, whole
 
@@ -20,9 +22,6 @@ LEFT_OUT: Final[Sequence[tuple[Callable[[Mapping[str, Any]], object], str]]] = (
 )  # fmt: skip
 """When a row cannot be a point, and the reason in words."""
 
-Span = tuple[str, int, int]
-"""Table, first and last address."""
-
 
 def draft_profile(
     registers: RegisterMap, units: Set[str], id: str = "", asset_class: str = ""
@@ -39,10 +38,10 @@ def draft_profile(
         "profile": own, "version": 1, "name": {"en": name or titled(own)}, "protocol": "modbus",
         "class": slug(asset_class or device.get("class", ""), "-") or "equipment",
     }  # fmt: skip
-    modbus, forbidden = _modbus(registers, draft)
-    if modbus:
+    allowed = _modbus(registers, draft)
+    if modbus := _modbus_text(allowed):
         draft.profile["modbus"] = modbus
-    draft.profile["points"] = _points(registers.rows, units, forbidden, draft)
+    draft.profile["points"] = _points(registers.rows, units, allowed, draft)
     writable = sum(bool(row.fields.get("writable")) for row in registers.rows)
     if writable:
         draft.note("", f"{writable} registers can be written too; Steward only reads them")
@@ -54,16 +53,47 @@ def draft_profile(
 # --- the device --------------------------------------------------------------------------------
 
 
-def _modbus(registers: RegisterMap, draft: Draft) -> tuple[dict[str, Any], list[Span]]:
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """What a request of the device may hold; `limits` as a profile's `[modbus]` has them."""
+
+    limits: Mapping[str, Any]
+    forbidden: Sequence[Span]
+    together: Sequence[Span]
+
+
+def _modbus_text(allowed: _Allowed) -> dict[str, Any]:
+    spans = {"forbidden": allowed.forbidden, "together": allowed.together}
+    return dict(allowed.limits) | {key: [_span_text(s) for s in of] for key, of in spans.items() if of}  # fmt: skip
+
+
+def _modbus(registers: RegisterMap, draft: Draft) -> _Allowed:
     about = registers.about
     table: dict[str, Any] = _limits(about.get("limits", {}), draft)
     forbidden = [span for key in ("forbidden", "refused") for span in _spans(key, about, draft)]
-    together = [s for key in ("read_together", "must_be_same_request") for s in _spans(key, about, draft)]  # fmt: skip
-    if forbidden:
-        table["forbidden"] = [_span_text(span) for span in forbidden]
-    if together:
-        table["together"] = [_span_text(span) for span in together]
-    return table, forbidden
+    together: list[Span] = []
+    for key in ("read_together", "must_be_same_request"):
+        for span in _spans(key, about, draft):
+            why = _why_not_one(grown(span, [*together, span]), table, forbidden)
+            if why:
+                draft.note("", f"{key} {_span_text(span)} {why}: left out")
+            else:
+                together.append(span)
+    return _Allowed(table, forbidden, together)
+
+
+def _why_not_one(span: Span, modbus: Mapping[str, Any], forbidden: Sequence[Span]) -> str:
+    """Why one request cannot read the span; "" if it can."""
+    bits = span[0] in ("coil", "discrete")
+    longest = modbus.get("max_bits", 2000) if bits else modbus.get("max_words", 125)
+    if span[2] - span[1] >= longest:
+        return f"is longer than one request may be ({longest} {'bits' if bits else 'words'})"
+    barred = next((one for one in forbidden if _meet(one, span)), None)
+    return f"holds {_span_text(barred)}, which must not be read" if barred else ""
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one[0] == other[0] and one[1] <= other[2] and other[1] <= one[2]
 
 
 def _limits(limits: object, draft: Draft) -> dict[str, Any]:
@@ -103,7 +133,7 @@ def _span(one: object) -> Span | None:
     if table not in ("holding", "input", "coil", "discrete") or start is None or length is None:
         return None
     sound = start >= 0 and length >= 1 and start + length <= 65536
-    return (str(table), start, start + length - 1) if sound else None
+    return (table_of(table), start, start + length - 1) if sound else None
 
 
 def _span_text(span: Span) -> str:
@@ -114,10 +144,10 @@ def _span_text(span: Span) -> str:
 
 
 def _points(
-    rows: Sequence[Row], units: Set[str], forbidden: Sequence[Span], draft: Draft
+    rows: Sequence[Row], units: Set[str], allowed: _Allowed, draft: Draft
 ) -> dict[str, Any]:
     names = _names(rows, draft)
-    kept = {id(row): key for row, key in zip(rows, names, strict=True) if not _left_out(row, key, forbidden, draft)}  # fmt: skip
+    kept = {id(row): key for row, key in zip(rows, names, strict=True) if not _left_out(row, key, allowed, draft)}  # fmt: skip
     by_name = {str(row.fields["id"]): kept[id(row)] for row in rows if id(row) in kept}
     taken = set(kept.values())
     points: dict[str, Any] = {}
@@ -143,16 +173,20 @@ def _names(rows: Sequence[Row], draft: Draft) -> list[str]:
     return names
 
 
-def _left_out(row: Row, key: str, forbidden: Sequence[Span], draft: Draft) -> bool:
+def _left_out(row: Row, key: str, allowed: _Allowed, draft: Draft) -> bool:
     fields = row.fields
     reasons = [said.format_map({"needs_write": "", "words": ""} | dict(fields)) for test, said in LEFT_OUT if test(fields)]  # fmt: skip
     first = fields["address"]
     last = first + (1 if fields["table"] in ("coil", "discrete") else fields.get("words") or size_of(fields)) - 1  # fmt: skip
+    own: Span = fields["table"], first, last
     reasons += [
         f"stands in {_span_text(span)}, which must not be read"
-        for span in forbidden
-        if span[0] == fields["table"] and first <= span[2] and span[1] <= last
+        for span in allowed.forbidden
+        if _meet(span, own)
     ]
+    whole = grown(own, allowed.together)
+    if not reasons and (why := _why_not_one(whole, allowed.limits, allowed.forbidden)):
+        reasons.append(f"is to be read as {_span_text(whole)}, which {why}")
     if last > 65535:
         reasons.append("ends beyond address 65535")
     if (said := _nofield_of(fields)) and not reasons:

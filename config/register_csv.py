@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -19,13 +20,13 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "type": ("type", "data type", "datatype", "format", "data format", "类型"),
     "order": ("order", "byte order", "word order", "endianness", "endian", "swap"),
     "words": ("words", "registers", "length", "quantity", "word count", "size"),
-    "scale": ("scale", "factor", "multiplier", "gain", "resolution", "coefficient", "scaling", "倍率"),
+    "scale": ("scale", "factor", "multiplier", "resolution", "coefficient", "scaling", "倍率"),
     "offset": ("offset", "bias"),
     "scale_from": ("scale from", "exponent", "scale register", "scale factor register", "sf"),
     "unit": ("unit", "units", "engineering unit", "eu", "单位"),
     "sentinels": ("sentinels", "sentinel", "no data", "nodata", "invalid", "invalid value", "invalid values", "not available"),
-    "min": ("min", "minimum", "low", "range min", "lower limit"),
-    "max": ("max", "maximum", "high", "range max", "upper limit"),
+    "min": ("min", "minimum", "range min"),
+    "max": ("max", "maximum", "range max"),
     "bit": ("bit", "bit number", "bit position", "bit index"),
     "bit_width": ("bit width", "bit count", "bit length", "width"),
     "byte": ("byte", "byte half"),
@@ -254,7 +255,25 @@ def _range(given: Given) -> dict[str, Any]:
 
 def _sentinels(given: Given) -> dict[str, Any]:
     words = re.split(r"[\s;,|]+", given["sentinels"]) if "sentinels" in given else []
+    if (type := _type(given)["type"]) in FLOATS:
+        # NaN is no value anyway
+        return {"sentinels": [_bits_of(word, type) for word in words if word.lower() not in ("", "nan")]}  # fmt: skip
     return {"sentinels": [_whole(word) for word in words if word]}
+
+
+FLOATS: Final[Mapping[str, tuple[str, str]]] = {"f32": (">f", ">I"), "f64": (">d", ">Q")}
+"""Type to how `struct` packs its value and its bits."""
+
+
+def _bits_of(word: str, type: str) -> int:
+    """What stands in the registers: the bits themselves where written in hex, else those of the number."""
+    if "x" in word.lower():
+        return _whole(word)
+    value, bits = FLOATS[type]
+    try:
+        return int(struct.unpack(bits, struct.pack(value, _number(word)))[0])
+    except OverflowError:
+        raise _Wrong(f"{word!r} is larger than any {type}") from None
 
 
 def _kind(given: Given) -> dict[str, Any]:
@@ -271,17 +290,35 @@ def _access(given: Given) -> dict[str, Any]:
 
 
 def _named(field: str) -> Callable[[Given], dict[str, Any]]:
-    """A cell such as `0=Off; 1=On` (also `:`, and `,` or `|` between)."""
+    """A cell such as `0=Off; 1=On` (also `:`; `,`, `|`, `/`, blanks or a new line between)."""
 
     def make(given: Given) -> dict[str, Any]:
-        if field not in given:
-            return {}
-        found = re.findall(r"(-?(?:0[xX][0-9A-Fa-f]+|\d+))\s*[=:]\s*(.*?)\s*(?=$|[;|,\n]\s*-?(?:0[xX][0-9A-Fa-f]+|\d+)\s*[=:])", given[field])  # fmt: skip
-        if not found:
-            raise _Wrong(f"{given[field]!r} is not of the form 0=Off; 1=On")
-        return {field: {str(int(number, 0 if "x" in number.lower() else 10)): text.rstrip(" ;|,") for number, text in found}}  # fmt: skip
+        return {field: _meanings(given[field])} if field in given else {}
 
     return make
+
+
+NUMBERED: Final = re.compile(r"(?<![\w.])(-?(?:0[xX][0-9A-Fa-f]+|\d+))\s*[=:]\s*")
+"""A number that a text follows."""
+
+
+def _meanings(cell: str) -> dict[str, str]:
+    """Number to text; every character of the cell is one of a number, of its text or between them."""
+    before, *parts = NUMBERED.split(cell)
+    if before.strip(BETWEEN) or not parts:
+        raise _Wrong(f"{cell!r} is not of the form 0=Off; 1=On")
+    named: dict[str, str] = {}
+    for number, text in zip(parts[::2], parts[1::2], strict=True):
+        key = str(int(number, 16 if "x" in number.lower() else 10))
+        if key in named:
+            raise _Wrong(f"{cell!r} names {key} twice")
+        if re.search(r"\d+\s*[=:]", text) or (not text and parts[-1] is not text):
+            raise _Wrong(f"{cell!r} cannot be taken apart at {text!r}: write 0=Off; 1=On")
+        named[key] = " ".join(text.strip(BETWEEN).split())
+    return named
+
+
+BETWEEN: Final = " \t\r\n;|,/"
 
 
 def _whole(text: str) -> int:

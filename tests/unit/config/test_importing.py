@@ -149,7 +149,30 @@ def test_a_register_that_cannot_be_a_point_is_left_out_with_its_reason(
     assert said in draft.notes[0].message
 
 
+LIMITED: list[tuple[dict[str, Any], int, str]] = [
+    ({"limits": {"max_words": 1}}, 0, "longer than one request may be (1 words)"),
+    ({"read_together": [{"table": "holding", "start": 0, "length": 126}]}, 1, "read_together holding:0-125 is longer"),
+    ({"read_together": [{"table": "holding", "start": 8, "length": 9}], "forbidden": [{"table": "holding", "start": 16, "length": 1}]}, 1, "holds holding:16, which must not"),
+    ({"read_together": [{"table": "holding", "start": 0, "length": 90}, {"table": "holding", "start": 80, "length": 90}]}, 1, "read_together holding:80-169 is longer"),
+    ({"read_together": [{"table": "holding", "start": 8, "length": 8}], "limits": {"max_words": 8}}, 0, "is to be read as holding:7-15, which is longer"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("about", "points", "said"), LIMITED, ids=[said for _, _, said in LIMITED])
+def test_what_no_request_can_read_is_left_out_and_the_rest_loads(
+    about: dict[str, Any], points: int, said: str, tmp_path: Path
+) -> None:
+    row = {"id": "p", "table": "holding", "address": 7, "type": "u32", "order": "ABCD"}
+    draft = drafted(of_json({"id": "m", "points": [row], **about}))
+    assert len(draft.profile["points"]) == points
+    assert any(said in note.message for note in draft.notes)
+    if points:
+        assert len(loaded(draft, tmp_path).points) == points
+
+
 NOTED = [
+    ({"scale": 0.1, "range": [0, 65535]}, "more than u16 x 0.1 can give"),
+    ({"scale": 10}, "write 1/10"),
     ({"unit": "furlong"}, "'furlong' is not in config/units.toml"),
     ({"unit": "KWH"}, "is taken as kWh"),
     ({"scale_from": "sf"}, "UNSCALED"),
@@ -243,12 +266,26 @@ ROWS = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@given(rows=st.lists(ROWS, min_size=1, max_size=4))
+SPANS = st.lists(
+    st.fixed_dictionaries({
+        "table": st.sampled_from(register_maps.TABLES),
+        "start": st.integers(0, 20) | st.integers(0, 65535),
+        "length": st.integers(1, 8) | st.integers(1, 130),
+    }),
+    max_size=3,
+)  # fmt: skip
+ABOUT = st.fixed_dictionaries({}, optional={
+    "limits": st.fixed_dictionaries({}, optional={"max_words": st.integers(1, 130), "max_bits": st.integers(1, 2100)}),
+    "forbidden": SPANS, "read_together": SPANS,
+})  # fmt: skip
+
+
+@given(rows=st.lists(ROWS, min_size=1, max_size=4), about=ABOUT)
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_sound_list_says_its_profile_loads(
-    tmp_path: Path, rows: list[dict[str, Any]]
+    tmp_path: Path, rows: list[dict[str, Any]], about: dict[str, Any]
 ) -> None:
-    draft = drafted(of_json({"id": "m", "points": rows}))
+    draft = drafted(of_json({"id": "m", "points": rows, **about}))
     lost = sum(note.lost for note in draft.notes)
     assert len(draft.profile["points"]) + lost == len(rows)
     if draft.profile["points"]:
@@ -333,6 +370,14 @@ def test_an_address_may_be_called_by_each_of_its_names(title: str) -> None:
         ("sentinels", "0xFFFF 32768", "sentinels", [65535, 32768]),
         ("enum", "0=Off; 1=On, by hand", "enum", {"0": "Off", "1": "On, by hand"}),
         ("bits", "0: dry run | 0x0F: door", "bits", {"0": "dry run", "15": "door"}),
+        ("enum", "0=Off 1=On", "enum", {"0": "Off", "1": "On"}),
+        ("enum", "0=Off / 1=On", "enum", {"0": "Off", "1": "On"}),
+        (
+            "enum",
+            "0=Off\n1=On,\nby hand\n2=Trip",
+            "enum",
+            {"0": "Off", "1": "On, by hand", "2": "Trip"},
+        ),
         ("access", "RW", "writable", True),
         ("access", "W", "write_only", True),
     ],
@@ -342,6 +387,32 @@ def test_cells_with_several_words_are_taken_apart(
 ) -> None:
     for title in COLUMNS[field]:
         assert cells(f'id,address,{title}\nx,40001,"{written}"\n')[key] == wanted
+
+
+@pytest.mark.parametrize("title", ["low", "high", "lower limit", "upper limit", "gain"])
+def test_alarm_limits_and_gains_are_not_taken_as_something_else(title: str) -> None:
+    registers = of_csv(f"id,address,{title}\nx,40001,10\n")
+    assert registers.unused == [f"column {title!r}"]
+    assert not {"range", "scale"} & registers.rows[0].fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("type", "written", "words", "good"),
+    [
+        ("float", "9999", [0x461C, 0x3C00], False),
+        ("float", "-9999", [0xC61C, 0x3C00], False),
+        ("float", "0x7F800001 NaN", [0x461C, 0x3C00], True),
+        ("float", "9999", [0, 9999], True),
+        ("double", "-9999", [0xC0C3, 0x8780, 0, 0], False),
+    ],
+)
+def test_no_data_of_a_float_is_the_number_that_is_written(
+    type: str, written: str, words: list[int], good: bool, tmp_path: Path
+) -> None:
+    draft = drafted(of_csv(f'id,address,type,sentinels\nx,40001,{type},"{written}"\n'))
+    (point,) = loaded(draft, tmp_path).points
+    assert (decoded(point, words) is not None) == good
+    assert draft.notes == []
 
 
 @pytest.mark.parametrize("low", COLUMNS["min"])
@@ -416,6 +487,11 @@ WRONG_CSV = [
     ("id,address,min,max\nx,40001,2,1\n", "row 2.range: [2.0, 1.0] does not go"),
     ("id,address,bit\nx,40001,b\n", "row 2.words: 'b' is not a whole number"),
     ("id,address,byte\nx,40001,middle\n", "row 2.byte: 'middle' is not one of"),
+    ("id,address,enum\nx,40001,0=Off; 0=On\n", "names 0 twice"),
+    ("id,address,enum\nx,40001,0=Off; A1=On\n", "cannot be taken apart at 'Off; A1=On'"),
+    ("id,address,enum\nx,40001,see 0=Off\n", "row 2.enum: 'see 0=Off' is not of the form"),
+    ("id,address,enum\nx,40001,0=12:30\n", "cannot be taken apart"),
+    ("id,address,type,sentinels\nx,40001,float,1e39\n", "larger than any f32"),
     ("id,address,enum\nx,40001,on or off\n", "row 2.enum: 'on or off' is not of the form"),
     ("id,address,access\nx,40001,maybe\n", "row 2.access: 'maybe' is not one of"),
     ("id,address,kind\nx,40001,secret\n", "row 2.kind: 'secret' is not one of"),
