@@ -123,25 +123,26 @@ def build_agent(
     """
     clock = settings.clock()
     rng = np.random.default_rng()
+    if lines is None:
+        lines = own_lines(plant, agent_id)
+    user = edge_user(plant.site, agent_id)
+    secret = password(user, settings)
+    readers = Readers(settings, clock)
+    readers.know(plant)
+    own = {line.id: readers.make(plant, line) for line in lines}
     path = settings.data / "edge" / f"{plant.site}.{agent_id}.outbox"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         outbox = Outbox(path, now=clock.now(), rng=rng)
     except OutboxRefused as error:
         raise Unavailable(str(error)) from error
-    if lines is None:
-        lines = own_lines(plant, agent_id)
-    user = edge_user(plant.site, agent_id)
-    readers = Readers(settings, clock)
-    readers.know(plant)
     return Agent(
         plant=plant,
         id=agent_id,
-        readers={line.id: readers.make(plant, line) for line in lines},
+        readers=own,
         outbox=outbox,
         connect=paho_connect(
-            settings.broker_host, settings.broker_port, user, password(user, settings),
-            plant.site, agent_id,
+            settings.broker_host, settings.broker_port, user, secret, plant.site, agent_id
         ),
         clock=clock,
         rng=rng,
