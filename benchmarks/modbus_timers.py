@@ -18,7 +18,7 @@ def p99(late: Sequence[float]) -> float:
 
 
 def lateness(times: Sequence[float]) -> list[float]:
-    """Seconds after its place in a grid of one second, the earliest taken as punctual."""
+    """Seconds after its place in a grid of one second, the earliest taken as punctual; less than half a second each."""
     offsets = [at - round(at - times[0]) for at in times]
     return [offset - min(offsets) for offset in offsets]
 
