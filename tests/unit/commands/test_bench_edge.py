@@ -24,6 +24,6 @@ def test_the_plant_of_the_agents_is_read_as_meant(tmp_path: Path) -> None:
 
 def test_late_is_what_lies_behind_the_earliest_place_in_the_grid() -> None:
     assert lateness([10.0, 11.0, 12.25, 13.0]) == pytest.approx([0.0, 0.0, 0.25, 0.0])
-    assert lateness([10.3, 11.0, 12.0]) == pytest.approx([0.3, 0.0, 0.0]), "a late first one"
+    assert lateness([10.7, 11.0, 12.6]) == pytest.approx([0.7, 0.0, 0.6]), "however late"
     assert p99([0.0] * 990 + [1.0] * 10) == pytest.approx(0.0, abs=0.02)
     assert p99([0.0] * 980 + [1.0] * 20) == 1.0
