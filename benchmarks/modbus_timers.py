@@ -18,9 +18,13 @@ def p99(late: Sequence[float]) -> float:
 
 
 def lateness(times: Sequence[float]) -> list[float]:
-    """Seconds after its place in a grid of one second, the earliest taken as punctual."""
-    offsets = [at - round(at - times[0]) for at in times]
-    return [offset - min(offsets) for offset in offsets]
+    """Seconds after its place in a grid of one second, the earliest taken as punctual.
+
+    None is left out: one that was missed makes all behind it a second late.
+    """
+    offsets = [at - place for place, at in enumerate(times)]
+    punctual = min(offsets)
+    return [offset - punctual for offset in offsets]
 
 
 async def grid(count: int, lasts_s: float) -> list[float]:
