@@ -68,7 +68,7 @@ class _Heard:
     unit: str
     since_s: float
     last: PointReading | None = None
-    recent: dict[PointReading, None] = field(default_factory=dict)
+    recent: dict[tuple[int, float | None, int], None] = field(default_factory=dict)
     told_silent_s: float | None = None
     waiting: deque[PointReading] = field(default_factory=deque)
     dropped_readings: int = 0
@@ -202,9 +202,10 @@ def _keep(heard: _Heard, reading: PointReading, stamp: Stamp, message: DeviceMes
     """
     last = heard.last
     if stamp.by_device:
-        if reading in heard.recent:
+        key = reading.time, reading.value, reading.quality
+        if key in heard.recent:
             return
-        heard.recent[reading] = None
+        heard.recent[key] = None
         if len(heard.recent) > RECENT_READINGS_MAX:
             del heard.recent[next(iter(heard.recent))]
     elif last is not None and 0 <= last.time - reading.time < SAME_INSTANT_MS:
