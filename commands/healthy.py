@@ -8,6 +8,7 @@ from pathlib import Path
 
 from commands.local_http import open_local
 from commands.serving import plant_of
+from config.plant import MODBUS_LINES
 from config.settings import Settings, read_settings
 
 EXAMPLE = "healthy server"
@@ -63,9 +64,9 @@ def _changed(path: Path) -> float:
 
 def _devices(folder: str, settings: Settings) -> str:
     lines = plant_of(folder, settings).lines.values()
-    silent = [
-        line.id for line in lines if line.kind not in ("mqtt", "fire") and not _listens(line.port)
-    ]
+    if unserved := [line.id for line in lines if line.kind in MODBUS_LINES and line.kind != "tcp"]:
+        return f"not simulated, for they are no tcp lines: {', '.join(unserved)}"
+    silent = [line.id for line in lines if line.kind in ("tcp", "rtsp") and not _listens(line.port)]
     return f"not listening: {', '.join(silent)}" if silent else ""
 
 

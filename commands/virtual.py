@@ -23,7 +23,7 @@ from collector.planning import Planning
 from collector.ports import Ask
 from collector.projecting import Projecting, inline
 from config.clock import VirtualClock
-from config.plant import Device, Line, Plant
+from config.plant import MODBUS_LINES, Device, Line, Plant
 from config.profile import Table
 from edge.agent import Agent
 from edge.camera_reader import LADDER, CameraReader, Climb, Step
@@ -251,6 +251,8 @@ class VirtualSite:
                 yield line.id, MqttDeviceReader(EstateFeed(self.estate, line, self.clock), self.clock)  # fmt: skip
             elif line.kind == "fire":
                 raise NotImplementedError(f"line {line.id}: fire devices speak over real sockets only; run with --real")  # fmt: skip
+            elif line.kind in MODBUS_LINES:
+                raise NotImplementedError(f"line {line.id}: {line.kind} lines are not simulated; only tcp is")  # fmt: skip
             else:
                 yield line.id, CameraReader(EstateProbe(self.estate, self.clock), self.clock)
 
