@@ -3,7 +3,7 @@
 import heapq
 import json
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -69,7 +69,9 @@ def _point(row: Mapping[str, Any]) -> Point:
 
 
 def random_map(rng: np.random.Generator) -> Map:
-    """Up to 60 values in bunches, of all widths, with a device's own limits and forbidden registers."""
+    """Up to 60 values in bunches, of all widths, with a device's own limits, registers that are forbidden
+    and ranges that must come in one request; in half of the maps up to 30 coils beside.
+    """
     points: list[Point] = []
     at = 0
     for n in range(int(rng.integers(1, 60))):
@@ -82,7 +84,31 @@ def random_map(rng: np.random.Generator) -> Map:
     ends = rng.integers(0, at + 1, size=int(rng.integers(0, 3)))
     taken = {a for p in points for a in range(_register(p).address, _last(p) + 1)}
     forbidden = tuple(("holding", int(a), int(a)) for a in ends if int(a) not in taken)
-    return map_of("random", points, ModbusLimits(max_words=longest, forbidden=forbidden))  # type: ignore[arg-type]  # tables as named
+    together = _random_together(rng, points, longest, {a for _, a, _ in forbidden})
+    bits = int(rng.choice([16, 64, 2000]))
+    coils = _random_coils(rng) if rng.random() < 0.5 else []
+    limits = ModbusLimits(longest, bits, forbidden=forbidden, together=together)  # type: ignore[arg-type]  # tables as named
+    return map_of("random", [*points, *coils], limits)
+
+
+def _random_together(
+    rng: np.random.Generator, points: Sequence[Point], longest: int, forbidden: Set[int]
+) -> tuple[tuple[Table, int, int], ...]:
+    """Up to two ranges from one value to another, such as a request may hold."""
+    found: list[tuple[Table, int, int]] = []
+    for _ in range(int(rng.integers(0, 3))):
+        start = int(rng.integers(0, len(points)))
+        end = min(len(points) - 1, start + int(rng.integers(1, 6)))
+        first, last = _register(points[start]).address, _last(points[end])
+        free = all(last < a or b < first for _, a, b in found)
+        if free and last - first < longest and not forbidden & set(range(first, last + 1)):
+            found.append(("holding", first, last))
+    return tuple(found)
+
+
+def _random_coils(rng: np.random.Generator) -> list[Point]:
+    gaps = rng.choice([1, 2, 9, 70, 300], size=int(rng.integers(1, 30)), p=[0.5, 0.2, 0.15, 0.1, 0.05])  # fmt: skip
+    return [point_at(f"c{n}", Register("coil", int(at), "bit")) for n, at in enumerate(gaps.cumsum())]  # fmt: skip
 
 
 def point_at(name: str, source: Register) -> Point:
@@ -104,7 +130,7 @@ def _last(point: Point) -> int:
 
 def _spans(points: Sequence[Point], table: Table, limits: ModbusLimits) -> tuple[Span, ...]:
     """Values and, with each, its exponent; what lies inside another is read with it."""
-    own = {p.id: (_register(p).address, _last(p)) for p in points if _register(p).table == table}
+    own = {p.id: _whole((_register(p).address, _last(p)), table, limits) for p in points if _register(p).table == table}  # fmt: skip
     longest = limits.max_bits if table in BITS else limits.max_words
     joined = dict(own)
     for point in points:
@@ -118,6 +144,14 @@ def _spans(points: Sequence[Point], table: Table, limits: ModbusLimits) -> tuple
         if not kept or last > kept[-1][1]:
             kept.append((first, last))
     return tuple(kept)
+
+
+def _whole(span: Span, table: Table, limits: ModbusLimits) -> Span:
+    """The span with what must come in the same request; the ranges of a map do not meet."""
+    for named, first, last in limits.together:
+        if named == table and first <= span[1] and span[0] <= last:
+            span = min(span[0], first), max(span[1], last)
+    return span
 
 
 def _touches(span: Span, table: Table, limits: ModbusLimits) -> bool:

@@ -22,7 +22,7 @@ from config.plant import MODBUS_LINES, Device, Line, Plant, Secret
 from config.profile import CameraModel, ModbusLimits
 from config.settings import Settings, SettingsError, read_secret, read_settings
 from edge.agent import Agent
-from edge.bus_time import LineTooBusy, refuse_overload, uses_of
+from edge.bus_time import FULL, LineTooBusy, refuse_overload, shares, uses_of
 from edge.camera_probe import NetworkProbe
 from edge.camera_reader import CameraReader
 from edge.fire_centre import Watched
@@ -58,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         check_budget(plant, arguments.agent)
     except LineTooBusy as error:
-        print(f"steward edge: {error}", file=sys.stderr)
+        print(
+            f"steward edge: what is read takes longer than there is time\n{error}", file=sys.stderr
+        )
         return 2
     if arguments.drain:
         return run_until_asked(drain(build_agent(plant, arguments.agent, settings, lines=())))
@@ -82,10 +84,26 @@ async def reloading(agent: Agent) -> None:
 
 def check_budget(plant: Plant, agent_id: str) -> None:
     """Raises LineTooBusy, with what can be done, where one of the agent's lines cannot keep its pace."""
+    lines = own_lines(plant, agent_id)
+    uses = uses_of(plant, lines)
     try:
-        refuse_overload(uses_of(plant, own_lines(plant, agent_id)))
+        refuse_overload(uses)
     except LineTooBusy as error:
-        raise LineTooBusy(f"{error}\n  Read less often, let a gateway or a second line take some devices, or raise the baud rate.") from error  # fmt: skip
+        full = {line: share for line, share in shares(uses).items() if share > FULL}
+        busy = [line for line in lines if line.id in full]
+        # last, because whoever starts an agent repeats its last line
+        needs = ", ".join(f"line {line} needs {share:.0%} of its time" for line, share in full.items())  # fmt: skip
+        rows = [row for row in str(error).splitlines() if row.startswith("  ")]
+        raise LineTooBusy("\n".join([*rows, f"{needs}: {_what_helps(busy)}"])) from error
+
+
+def _what_helps(busy: Iterable[Line]) -> str:
+    """What can be done for lines that cannot keep their pace."""
+    kinds = {line.kind for line in busy}
+    help = ["read less often", "let a gateway or a second line take some devices"]
+    help += ["raise the baud rate"] if kinds & {"rtu", "rtu_over_tcp"} else []
+    help += ["say the network's round_trip where it is shorter"] if kinds - {"rtu"} else []
+    return " or ".join([", ".join(help[:-1]), help[-1]])
 
 
 def read_anew(folder: str, agent: Agent, settings: Settings) -> Plant:

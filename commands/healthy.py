@@ -8,11 +8,14 @@ from pathlib import Path
 
 from commands.local_http import open_local
 from commands.serving import plant_of
+from config.plant import MODBUS_LINES
 from config.settings import Settings, read_settings
 
 EXAMPLE = "healthy server"
 HOST = "127.0.0.1"
 ANSWER_S_MAX = 5.0
+SERVED = ("tcp", "rtu_over_tcp")
+"""Modbus lines that the simulators speak."""
 QUIET_S_MAX = 90.0
 """A point that does not change is kept again before its longest silence ends, a minute as a rule."""
 
@@ -63,8 +66,12 @@ def _changed(path: Path) -> float:
 
 def _devices(folder: str, settings: Settings) -> str:
     lines = plant_of(folder, settings).lines.values()
+    if unserved := [
+        line.id for line in lines if line.kind in MODBUS_LINES and line.kind not in SERVED
+    ]:
+        return f"not simulated, for they are neither tcp nor rtu_over_tcp: {', '.join(unserved)}"
     silent = [
-        line.id for line in lines if line.kind not in ("mqtt", "fire") and not _listens(line.port)
+        line.id for line in lines if line.kind in (*SERVED, "rtsp") and not _listens(line.port)
     ]
     return f"not listening: {', '.join(silent)}" if silent else ""
 

@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from commands.profile_trial import Result, try_device, try_simulated
+from commands.profile_trial import TIMEOUT_S, Result, is_away, try_device, try_simulated
 from config.files import UnitsFile
 from config.imported_points import Draft, slug
 from config.importing import draft_profile
-from config.load import LIBRARY, load_profile
+from config.load import LIBRARY, load_profile, units_of
 from config.mistakes import ConfigErrors, Mistakes
 from config.profile import Profile
 from config.profile_text import profile_text
@@ -46,8 +46,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         "test", help="read every point of a profile: of its own simulator, or of a device"
     )
     testing.add_argument("file", help="the profile, ID.toml")
-    testing.add_argument("--against", default="", metavar="HOST:PORT", help="a Modbus TCP device; it is only read")  # fmt: skip
-    testing.add_argument("--unit", type=int, default=1, help="Modbus unit of the device, 1..247")
+    testing.add_argument("--against", default="", metavar="HOST:PORT", help="a device over Modbus TCP (no other line); it is only read")  # fmt: skip
+    testing.add_argument(
+        "--unit", type=int, default=1, help="Modbus unit of the device: 1..247, or 0 or 255"
+    )
+    testing.add_argument(
+        "--timeout", type=float, default=TIMEOUT_S, help="seconds that the device may take, to 60"
+    )
     testing.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -70,7 +75,7 @@ def _columns() -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 written or every point right; 1 a point is not; 2 a file or a word that cannot be."""
+    """0 written or every point right; 1 a point is not; 2 a file or a word that cannot be; 3 no connection."""
     return _import(arguments) if arguments.what == "import" else _test(arguments)
 
 
@@ -190,15 +195,17 @@ def _test(arguments: argparse.Namespace) -> int:
         return _wrong(f"{profile.id} is a profile of protocol {profile.protocol}; only Modbus profiles can be tested so")  # fmt: skip
     if not profile.points:
         return _wrong(f"{profile.id} has no points")
-    if not 1 <= arguments.unit <= 247:
-        return _wrong(f"--unit {arguments.unit} is not in 1..247")
+    if arguments.unit not in units_of("tcp"):
+        return _wrong(f"--unit {arguments.unit} is not in 1..247, 0 or 255")
+    if not 0 < arguments.timeout <= 60:
+        return _wrong(f"--timeout {arguments.timeout:g} is not above 0 and up to 60 seconds")
     if not arguments.against:
         return _told(profile, asyncio.run(try_simulated(profile)), arguments)
     endpoint = re.fullmatch(r"\[?([A-Za-z0-9._:-]+?)\]?:(\d{1,5})", arguments.against)
     if endpoint is None or not 1 <= int(endpoint[2]) <= 65535:
         return _wrong(f"--against {arguments.against!r} is not HOST:PORT such as 10.0.3.7:502")
     results, detail = asyncio.run(
-        try_device(profile, endpoint[1], int(endpoint[2]), arguments.unit)
+        try_device(profile, endpoint[1], int(endpoint[2]), arguments.unit, arguments.timeout)
     )
     if detail:
         print(f"steward profile: {detail}", file=sys.stderr)
@@ -209,7 +216,10 @@ def _told(profile: Profile, results: Sequence[Result], arguments: argparse.Names
     failed = [result for result in results if result.wrong]
     if arguments.json:
         print(json.dumps(_as_json(profile, results), ensure_ascii=False))
-        return 1 if failed else 0
+        return _verdict(results)
+    if is_away(results):
+        print(f"{profile.id}: {arguments.against} was not reached: nothing is known of its points")
+        return _verdict(results)
     _print_table(results)
     for result in failed:
         for said in result.wrong[:WRONG_SHOWN]:
@@ -221,6 +231,12 @@ def _told(profile: Profile, results: Sequence[Result], arguments: argparse.Names
         return 1
     print(f"{profile.id}: {len(results)} points right on {where}, {values} values")
     return 0
+
+
+def _verdict(results: Sequence[Result]) -> int:
+    if is_away(results):
+        return 3
+    return 1 if any(result.wrong for result in results) else 0
 
 
 def _print_table(results: Sequence[Result]) -> None:
@@ -237,7 +253,7 @@ def _print_table(results: Sequence[Result]) -> None:
 def _as_json(profile: Profile, results: Sequence[Result]) -> dict[str, object]:
     return {
         "profile": profile.id,
-        "verdict": "no" if any(result.wrong for result in results) else "yes",
+        "verdict": {0: "yes", 1: "no", 3: "unknown"}[_verdict(results)],
         "points": [
             {
                 "point": r.point, "words": list(r.seen.words) if r.seen.words else None,

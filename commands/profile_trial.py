@@ -17,6 +17,7 @@ from simulators.modbus_server import ModbusServer
 from simulators.telling import Holding, Told, rounds
 
 UNIT = 1
+TIMEOUT_S = 1.0
 ASSET = "device"
 RELATIVE = {"f32": 1e-6}
 """How near a value must come back; all other types hold theirs to 1e-9."""
@@ -95,8 +96,10 @@ class _Reading:
 
 
 @asynccontextmanager
-async def _reading(profile: Profile, host: str, port: int, unit: int) -> AsyncIterator[_Reading]:
-    line = Line("trial", "trial", "tcp", host, port)
+async def _reading(
+    profile: Profile, host: str, port: int, unit: int, timeout_s: float = TIMEOUT_S
+) -> AsyncIterator[_Reading]:
+    line = Line("trial", "trial", "tcp", host, port, timeout_s=timeout_s)
     kept = _Kept(PymodbusTransport(line))
     reader = ModbusReader(kept, lambda _profile: profile.limits, ScaledClock(), line)
     try:
@@ -169,10 +172,12 @@ def _same(point: Point, wanted: float | str | None, came: float | str | None) ->
     return wanted == came
 
 
-async def try_device(profile: Profile, host: str, port: int, unit: int) -> tuple[list[Result], str]:
+async def try_device(
+    profile: Profile, host: str, port: int, unit: int, timeout_s: float = TIMEOUT_S
+) -> tuple[list[Result], str]:
     """Each point of a Modbus profile as one read of a device gives it, and what went wrong last; nothing is written."""
     points = points_of(profile)
-    async with _reading(profile, host, port, unit) as reading:
+    async with _reading(profile, host, port, unit, timeout_s) as reading:
         seen = await reading.seen(points)
     return [_one_read(point, seen[point.id]) for point in points], reading.detail
 
@@ -180,6 +185,11 @@ async def try_device(profile: Profile, host: str, port: int, unit: int) -> tuple
 def _one_read(point: Point, seen: Seen) -> Result:
     wrong = [] if is_readable(seen) else [seen.quality]
     return Result(_short(point.id), point.unit, seen, {seen.value}, wrong)
+
+
+def is_away(results: Sequence[Result]) -> bool:
+    """Whether there was no connection at all, so that nothing is known of any point."""
+    return all(result.seen.quality == "link_down" for result in results)
 
 
 def is_readable(seen: Seen) -> bool:

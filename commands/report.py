@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when nothing is lost, 1 when something is, 3 when nobody can be asked."""
+    """0 when nothing is lost, 1 when something is, 3 when nobody can be asked or nothing can be said yet."""
     settings = read_settings()
     try:
         report = _settled_report(settings)
@@ -32,8 +33,15 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(report, ensure_ascii=False))
     else:
         _print(report)
-    readings = report["readings"]
-    return 1 if readings["lost"] or readings["doubled"] else 0
+    return verdict(report["readings"])
+
+
+def verdict(readings: Mapping[str, int | None]) -> int:
+    """The exit code of what is lost and doubled; None is not known."""
+    lost, doubled = readings["lost"], readings["doubled"]
+    if lost or doubled:
+        return 1
+    return 3 if lost is None or doubled is None else 0
 
 
 def _settled_report(settings: Settings) -> dict[str, Any]:

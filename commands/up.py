@@ -5,9 +5,11 @@ import contextlib
 import sys
 from pathlib import Path
 
+from commands.edge import check_budget
 from commands.installation import Installation, Stop, is_free
 from config.load import load_plant
 from config.settings import read_settings
+from edge.bus_time import LineTooBusy
 
 EXAMPLE = "up config/plants/riverside --data /var/lib/steward"
 
@@ -20,9 +22,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Until Ctrl-C or SIGTERM; 3 when it could not start."""
+    """Until Ctrl-C or SIGTERM; 2 where a line cannot keep its pace, 3 when it could not start."""
     settings = read_settings()
     plants = {str(Path(folder).resolve()): load_plant(Path(folder)) for folder in arguments.plant}
+    try:
+        for plant in plants.values():
+            for agent in plant.agents:
+                check_budget(plant, agent)
+    except LineTooBusy as error:
+        print(f"steward up: what is read takes longer than there is time\n{error}", file=sys.stderr)
+        return 2
     data = Path(arguments.data or settings.data).resolve()
     site = Installation(plants, data, arguments.port or settings.http_port, who="steward up")
     if not is_free(site.port):

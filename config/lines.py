@@ -71,9 +71,9 @@ def _serial(text: LineText) -> Serial:
 
 
 def _tls(key: str, text: LineText, host: str, folder: Path, wrong: Wrong) -> Tls:
-    if text.ca is None:
+    if not text.ca:
         wrong(f"{key}.ca", "is missing: the file, beside plant.toml, of the authority that signed the device's certificate")  # fmt: skip
-    if (text.certificate is None) != (text.key is None):
+    if bool(text.certificate) != (text.key is not None):
         wrong(f"{key}.certificate", "certificate and key go together")
     for name in ("ca", "certificate"):
         file = getattr(text, name)

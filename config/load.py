@@ -3,7 +3,7 @@
 import hashlib
 import re
 import zoneinfo
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,8 @@ LINE_KINDS: Mapping[str, Sequence[LineKind]] = {
 }  # fmt: skip
 """Protocol of a profile to the kinds of line that carry it."""
 FIRE_UNIT_MAX = 2**48 - 1
+UNITS_TOO: Mapping[LineKind, str] = {"tcp": ", 0 or 255", "tls": ", 0 or 255"}
+"""Kind of line to the units beside 1..247."""
 
 __all__ = ["ConfigErrors", "Mistake", "load_plant", "load_profile"]
 
@@ -176,6 +178,7 @@ class _Builder:
         text = self.text
         self._check_plain()
         lines = {key: self._line(key, line) for key, line in text.lines.items()}
+        self._check_shared_ports(lines.values())
         self._own_assets()
         devices = {key: self._device(key, device, lines) for key, device in text.devices.items()}
         self._check_shared_units()
@@ -297,12 +300,21 @@ class _Builder:
 
     def _check_unit(self, key: str, text: DeviceText, line: Line) -> None:
         unit = text.unit
-        if line.kind in MODBUS_LINES and not (isinstance(unit, int) and 1 <= unit <= 247):
-            self.wrong(f"devices.{key}.unit", f"{unit!r} is not in 1..247")
+        if line.kind in MODBUS_LINES and unit not in units_of(line.kind):
+            self.wrong(f"devices.{key}.unit", f"{unit!r} is not in 1..247{UNITS_TOO.get(line.kind, '')}")  # fmt: skip
         if line.kind == "mqtt" and not re.fullmatch(r"[A-Za-z0-9_.:-]+", str(unit)):
             self.wrong(f"devices.{key}.unit", f"{unit!r} is not a name for a topic")
         if line.kind == "fire" and not (isinstance(unit, int) and 0 <= unit <= FIRE_UNIT_MAX):
             self.wrong(f"devices.{key}.unit", f"{unit!r} is not in 0..{FIRE_UNIT_MAX}: the six bytes of its source address as one number")  # fmt: skip
+
+    def _check_shared_ports(self, lines: Iterable[Line]) -> None:
+        """Two lines on one serial port, or of one agent on one socket, take each other's answers."""
+        seen: dict[tuple[str, ...], str] = {}
+        for line in lines:
+            own = _port_of(line)
+            if own and own in seen:
+                self.wrong(f"lines.{line.id}.{line.kind}", f"is {seen[own]}'s too: what shares a port is one line with several devices")  # fmt: skip
+            seen.setdefault(own, line.id)
 
     def _check_shared_units(self) -> None:
         seen: dict[tuple[str, str], str] = {}
@@ -400,6 +412,21 @@ class _Builder:
                 made = make_plans(file, shown, site, self.assets, self.points, self.mistakes)
                 plans |= {plan.id: plan for plan in made}
         return plans
+
+
+def units_of(kind: LineKind) -> Container[object]:
+    """Modbus units that a device may have: over TCP, where nobody else hears, 0 and 255 too."""
+    return {0, 255, *range(1, 248)} if kind in UNITS_TOO else range(1, 248)
+
+
+def _port_of(line: Line) -> tuple[str, ...]:
+    """What only one line can have; () for none. Serial ports and this machine's are each agent's own."""
+    if line.kind == "rtu":
+        return (line.agent, line.path)
+    if line.kind not in ("rtu_over_tcp", "fire"):
+        return ()
+    own = line.kind == "fire" or line.host in ("localhost", "::1") or line.host.startswith("127.")
+    return (line.agent if own else "", line.kind, line.host, str(line.port))
 
 
 def _with(asset: Asset, device: str, asset_class: str) -> Asset:

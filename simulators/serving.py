@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from config.clock import Clock
-from config.plant import Device, Line, LineKind, Secret
+from config.plant import MODBUS_LINES, Device, Line, LineKind, Secret
 from simulators.camera_server import CameraServer, Login
 from simulators.estate import Estate
 from simulators.fire_client import FireDevice
@@ -97,6 +97,10 @@ async def _start(
         stack.push_async_callback(modbus.close)
         servers.ports[line.id] = await modbus.start(access.host, port)
         servers.modbus[line.id] = modbus
+    elif line.kind in MODBUS_LINES:
+        raise NotImplementedError(
+            f"line {line.id}: {line.kind} lines are not simulated; only tcp and rtu_over_tcp are"
+        )
     elif line.kind == "rtsp" and devices:
         camera = _camera(estate, clock, access, line, devices[0])
         stack.push_async_callback(camera.close)

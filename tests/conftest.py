@@ -50,6 +50,15 @@ hypothesis.settings.load_profile(
 )  # the same everywhere: a stall of the machine is no failure
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Where a seed is given (`--hypothesis-seed=N`), properties are tried with other examples than always."""
+    if config.getoption("--hypothesis-seed", None) is not None:
+        hypothesis.settings.register_profile(
+            "seeded", deadline=None, derandomize=False, database=None
+        )
+        hypothesis.settings.load_profile("seeded")
+
+
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # no types
     """Each test to the worker that is free, but all that share the console's running demo to one."""
 

@@ -84,12 +84,12 @@ def test_a_wrong_plant_is_wrong_use_with_every_mistake(
     site.mkdir(parents=True)
     text = (RIVERSIDE / "plant.toml").read_text(encoding="utf-8")
     (site / "plant.toml").write_text(
-        text.replace("unit = 3", "unit = 300").replace("unit = 4", "unit = 0"), encoding="utf-8"
+        text.replace("unit = 3", "unit = 300").replace("unit = 4", "unit = 248"), encoding="utf-8"
     )
     assert main.main(["check", str(site)]) == main.WRONG_USE
     shown = said(capsys)
     assert "devices.booster-a.unit: 300 is not in 1..247" in shown
-    assert "devices.booster-b.unit: 0 is not in 1..247" in shown
+    assert "devices.booster-b.unit: 248 is not in 1..247" in shown
     assert main.main(["check", str(tmp_path / "nowhere")]) == main.WRONG_USE
     assert "is no folder" in said(capsys)
 

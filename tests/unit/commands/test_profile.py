@@ -6,7 +6,11 @@ import pytest
 
 from commands import main
 from commands.profile import CSV_EXAMPLE
+from commands.profile_trial import points_of, try_device
+from config.clock import ScaledClock
 from config.load import LIBRARY, load_profile
+from simulators.modbus_server import ModbusServer
+from simulators.telling import Holding, rounds
 
 LIST = "\n".join(line.strip() for line in CSV_EXAMPLE.splitlines())
 PROFILES = LIBRARY / "profiles"
@@ -96,7 +100,11 @@ def test_a_list_that_cannot_be_read_is_wrong_use(
         (["test", "nowhere.toml"], "nowhere.toml: is missing"),
         (["test", str(PROFILES / "sump-pit.toml")], "of protocol mqtt; only Modbus"),
         (["test", str(PROFILES / "rtsp-camera.toml")], "of protocol camera; only Modbus"),
-        (["test", str(PROFILES / "generator.toml"), "--unit", "0"], "0 is not in 1..247"),
+        (
+            ["test", str(PROFILES / "generator.toml"), "--unit", "248"],
+            "248 is not in 1..247, 0 or 255",
+        ),
+        (["test", str(PROFILES / "generator.toml"), "--timeout", "0"], "0 is not above 0"),
         (["test", str(PROFILES / "generator.toml"), "--against", "there"], "is not HOST:PORT"),
         (["test", str(PROFILES / "generator.toml"), "--against", "h:70000"], "is not HOST:PORT"),
     ],
@@ -110,14 +118,34 @@ def test_wrong_words_are_wrong_use(
     assert said in capsys.readouterr().err
 
 
-def test_a_device_that_is_not_there_fails_every_point_by_name(
+def test_of_a_device_that_is_not_there_nothing_is_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ["profile", "test", str(PROFILES / "generator.toml"), "--against", "127.0.0.1:1"]
-    assert main.main(words) == main.NO
+    assert main.main(words) == main.UNAVAILABLE
     said = capsys.readouterr()
     assert "cannot connect to 127.0.0.1:1" in said.err
-    assert "NO  oil_pressure: link_down" in said.out
+    assert "127.0.0.1:1 was not reached: nothing is known" in said.out
+    assert "NO " not in said.out
+    assert main.main([*words, "--json"]) == main.UNAVAILABLE
+    assert json.loads(capsys.readouterr().out)["verdict"] == "unknown"
+
+
+@pytest.mark.parametrize("unit", [0, 255])
+async def test_devices_that_answer_as_unit_0_or_255_are_read(unit: int) -> None:
+    profile = load_profile(PROFILES / "generator.toml")
+    holding = Holding(unit, profile.limits)
+    one = next(iter(rounds(points_of(profile))))
+    holding.words = one.words
+    server = ModbusServer(holding, ScaledClock())
+    port = await server.start()
+    try:
+        results, _ = await try_device(profile, "127.0.0.1", port, unit, 5.0)
+    finally:
+        await server.close()
+    told = {told.point.removeprefix("device/"): told.quality for told in one.told}
+    assert told
+    assert {r.point: r.seen.quality for r in results if r.point in told} == told
 
 
 def test_the_help_names_every_column_and_an_example(capsys: pytest.CaptureFixture[str]) -> None:

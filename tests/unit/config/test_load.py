@@ -135,7 +135,7 @@ SPOILED = [
     ("endpoint without a port", PLANT, '"127.0.0.1:15020"', '"127.0.0.1"', "not of the form"),
     ("Modbus device on a camera's line", PLANT, 'line = "a-pumps"', 'line = "cam-1"', "needs tcp"),
     ("unit that is a text", PLANT, "unit = 3", 'unit = "three"', "not in 1..247"),
-    ("unit zero", PLANT, "unit = 3", "unit = 0", "not in 1..247"),
+    ("unit 248", PLANT, "unit = 3", "unit = 248", "not in 1..247"),
     ("unit that is true", PLANT, "unit = 3", "unit = true", "devices.booster-a.unit"),
     ("one asset read twice", PLANT, 'asset = "b-booster"', 'asset = "a-booster"', "is already read from"),
     ("back-off without unit", PLANT, 'backoff_max = "5s"', "backoff_max = 5", "is not a duration"),
