@@ -115,10 +115,10 @@ class Agents:
 
     def __init__(self, plants: Sequence[Plant]) -> None:
         self._owner = {
-            (plant.site, point.id): plant.lines[plant.devices[point.device].line].agent
+            (plant.site, point.id): agent
             for plant in plants
             for point in plant.points.values()
-            if point.device in plant.devices
+            if (agent := plant.agent_of(point))
         }
         self.by_name: Mapping[tuple[str, str], Agent] = {
             (plant.site, agent): Agent(plant.site, agent)

@@ -35,10 +35,10 @@ Owners = Mapping[tuple[str, str], str]
 def owners_of(plants: Iterable[Plant]) -> Owners:
     """Which agent reads each point of the plants."""
     return {
-        (plant.site, point.id): plant.lines[plant.devices[point.device].line].agent
+        (plant.site, point.id): agent
         for plant in plants
         for point in plant.points.values()
-        if point.device in plant.devices
+        if (agent := plant.agent_of(point))
     }
 
 

@@ -23,6 +23,7 @@ from config.files import (
 )
 from config.json_paths import at_site
 from config.lines import make_line
+from config.links import link_assets, link_points
 from config.mistakes import ConfigErrors, Mistake, Mistakes
 from config.plant import MODBUS_LINES, Asset, Device, Line, LineKind, Plant, Point, Secret, System
 from config.profile import Profile, ProfilePoint
@@ -182,6 +183,7 @@ class _Builder:
         self._own_assets()
         devices = {key: self._device(key, device, lines) for key, device in text.devices.items()}
         self._check_shared_units()
+        self._add_links(lines, devices)
         rules = self._rules()
         plans = self._plans()
         used = {asset.system for asset in self.assets.values()}
@@ -370,8 +372,26 @@ class _Builder:
             self.mistakes.add(shown, f"{path}.longest_silence", message)
         return period_s
 
+    def _add_links(self, lines: Mapping[str, Line], devices: Mapping[str, Device]) -> None:
+        """Agents, lines and devices as assets of their own; what of them is unsound is a mistake already."""
+        names = {key: asset.name for key, asset in self.assets.items()}
+        sound = [d for d in devices.values() if d.line in lines and d.asset in names]
+        for agent in sorted({lines[device.line].agent for device in sound} & self.text.assets.keys()):  # fmt: skip
+            self.wrong(f"assets.{agent}", "is an agent of this plant, and as that an asset already")
+        self.assets |= {asset.id: asset for asset in link_assets(lines, sound, names)}
+        self.points |= {point.id: point for point in link_points(lines, sound)}
+
+    def _link_rules(self) -> Iterator[Rule]:
+        shown = "links.toml"
+        file = read_file(self.files.library / shown, AlarmsFile, shown, self.mistakes)
+        for key, text in (file.rules if file else {}).items():
+            found = list(targets(text.on, self.assets, self.points))
+            if found:  # of a plant without a sound device there are none
+                check_rule(text, shown, f"rules.{key}", found, self.mistakes)
+                yield from expand_rule(self.text.site, key, text, found)
+
     def _rules(self) -> dict[str, Rule]:
-        rules: dict[str, Rule] = {}
+        rules = {rule.id: rule for rule in self._link_rules()}
         for device in self.text.devices.values():
             for rule in self._profile_rules(device):
                 rules[rule.id] = rule

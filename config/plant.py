@@ -208,6 +208,13 @@ class Plant:
         """Devices that one agent reads."""
         return tuple(d for d in self.devices.values() if self.lines[d.line].agent == agent)
 
+    def agent_of(self, point: Point) -> str:
+        """Which agent reads a point, or says it of itself and its links; "" if none does."""
+        if point.device in self.devices:
+            return self.lines[self.devices[point.device].line].agent
+        whole = point.asset.partition("/")[0]
+        return whole if whole in self.agents else ""
+
     def limits_of(self, device: str) -> ModbusLimits:
         """Request limits of a device's model."""
         return self.profiles[self.devices[device].profile].limits

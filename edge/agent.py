@@ -4,20 +4,22 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import numpy as np
 
 from config.clock import Clock
+from config.links import PERIOD_S, ROWS, UNDECLARED, link_points
 from config.plant import Plant, Point
-from config.profile import JsonPath
 from edge.deadbands import Deadbands
+from edge.diagnostics import Diagnostics, Now
 from edge.outbox import Dropped, Outbox
 from edge.outbox_file import OutboxRefused
 from edge.plausibility import Plausibility
 from edge.poller import Poller
 from edge.ports import Connect, LinkLost, PointReader, PointReading
-from edge.readings import CONTRACT, QUALITIES, Birth, encode
+from edge.readings import CONTRACT, Birth, encode
 from edge.reloading import CannotReload, Changes, Files, MakeReader, changes
 from edge.session import Session, SessionStats
 
@@ -33,7 +35,6 @@ PENDING_READINGS_MAX: Final = 100_000
 """Readings kept in memory while the disk refuses them, urgent ones and others so many each."""
 BACKOFF_S: Final = 1.0
 BACKOFF_S_MAX: Final = 30.0
-DIAGNOSTICS_S: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -77,6 +78,7 @@ class Agent:
     _pending: list[PointReading] = field(init=False, default_factory=list)
     _urgent: list[PointReading] = field(init=False, default_factory=list)
     _refusing: bool = field(init=False, default=False)
+    _diagnostics: Diagnostics = field(init=False)
     _lost_at: float | None = field(init=False, default=None)
     _lines: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
     _group: asyncio.TaskGroup | None = field(init=False, default=None)
@@ -87,6 +89,7 @@ class Agent:
     def __post_init__(self) -> None:
         self._points = self._points_of(self.plant)
         self.outbox.define(tuple(self._points.values()), self.clock.now())
+        self._diagnostics = Diagnostics(self.id)
         self._news = Deadbands(self._points)
         self._plausible = Plausibility(self._points)
         generators = self.rng.spawn(len(self.readers))
@@ -96,9 +99,10 @@ class Agent:
         ]
 
     def _points_of(self, plant: Plant) -> dict[str, Point]:
-        devices = {device.id for device in plant.devices_of(self.id)}
+        devices = {device.id: device for device in plant.devices_of(self.id)}
         read = [point for point in plant.points.values() if point.device in devices]
-        return {point.id: point for point in (*_own_points(self.id), *read)}
+        own = link_points(plant.lines, devices.values(), (*ROWS, *UNDECLARED))
+        return {point.id: point for point in (*own, *read)}
 
     async def run(self) -> None:
         """Poll, keep and send until cancelled; then keep what was read last and say `stopped`."""
@@ -216,23 +220,19 @@ class Agent:
 
     async def _diagnosing(self) -> None:
         while True:
-            await self._sleep(DIAGNOSTICS_S)
+            await self._sleep(PERIOD_S)
             if self.connected:
                 self.diagnose()
 
     def diagnose(self) -> None:
-        """Say how much outbox and memory had to drop for want of room, and of which span."""
-        now = self.clock.now()
+        """Say how it stands with outbox, lines and devices."""
+        now = Now(self.clock.now(), self.clock.monotonic())
         dropped = self.outbox.dropped.joined(self.stats.overflowed)
-        values = (float(dropped.readings), dropped.first / 1000, dropped.last / 1000)
-        own = _own_points(self.id)
-        if dropped.readings:
-            self.take(
-                [
-                    PointReading(point.id, value, QUALITIES["good"], now)
-                    for point, value in zip(own, values, strict=True)
-                ]
-            )
+        said = chain(
+            self._diagnostics.of_outbox(self.outbox.backlog(), dropped, now),
+            self._diagnostics.of_lines(self.plant, self.pollers, now),
+        )
+        self.take([reading for reading in said if reading.point in self._points])
 
     def _refused(self, error: Exception) -> None:
         self.stats.refused += 1
@@ -343,27 +343,3 @@ def _first(group: BaseExceptionGroup[Exception]) -> Exception:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error if isinstance(error, Exception) else RuntimeError(str(error))
-
-
-def _own_points(agent: str) -> tuple[Point, ...]:
-    """What an agent says of itself: `edge-a/outbox_dropped` and the span that it was made in."""
-    rows = (
-        (
-            "outbox_dropped",
-            "counter",
-            "",
-            "Readings dropped for want of room",
-            "因空间不足丢弃的读数",
-        ),
-        ("outbox_dropped_from", "measurement", "s", "First of them made at", "其中最早产生于"),
-        ("outbox_dropped_until", "measurement", "s", "Last of them made at", "其中最晚产生于"),
-    )
-    nowhere = JsonPath(topic="", path=())
-    return tuple(
-        Point(
-            id=f"{agent}/{id_}", asset=agent, device="", name={"en": en, "zh": zh},
-            kind="counter" if kind == "counter" else "measurement", unit=unit, source=nowhere,
-            decimals=0, period_s=DIAGNOSTICS_S, longest_silence_s=2 * DIAGNOSTICS_S, lane="event",
-        )
-        for id_, kind, unit, en, zh in rows
-    )  # fmt: skip
