@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def reloading(agent: Agent) -> None:
-    """Run the agent; SIGHUP has it read its files anew."""
+    """Run the agent; SIGHUP has it read its files anew, but from a terminal: there it means that this is closed."""
     asked: set[asyncio.Task[Any]] = set()
 
     def ask() -> None:
@@ -78,7 +78,8 @@ async def reloading(agent: Agent) -> None:
         asked.add(task)
         task.add_done_callback(asked.discard)
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ask)
+    if not sys.stdin.isatty():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ask)
     await agent.run()
 
 
@@ -115,8 +116,6 @@ def read_anew(folder: str, agent: Agent, settings: Settings) -> Plant:
         raise CannotReload(str(error)) from error
     if agent.id not in plant.agents or plant.site != agent.plant.site:
         raise CannotReload(f"{plant.site} has no agent {agent.id!r} of {agent.plant.site}")
-    if isinstance(agent.make_reader, Readers):
-        agent.make_reader.know(plant)
     return plant
 
 
@@ -166,6 +165,7 @@ def build_agent(
         rng=rng,
         pace=settings.clock_factor,
         make_reader=readers,
+        taken_up=readers.know,
     )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from commands.proving.outage_site import PERIOD_MS, START_MS, OutageSite, full_disk
 from config.clock import VirtualClock, VirtualLoop, run_virtual
-from edge.agent import DIAGNOSTICS_S, PENDING_READINGS_MAX
+from config.links import PERIOD_S as DIAGNOSTICS_S
+from edge.agent import PENDING_READINGS_MAX
 from edge.outbox import OutboxLimits
 
 DAYS_MIN: Final = 7.0

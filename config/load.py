@@ -76,9 +76,12 @@ class _Files:
         return self.shown(path) if path else f"profiles/{name}.toml"
 
     def hash(self, kind: str, name: str) -> str:
-        """Of the text of a file; empty if there is none."""
+        """Of the text of a file; empty if there is none, or none that can be read (a mistake already)."""
         path = self.find(kind, name)
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path else ""
+        try:
+            return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path else ""
+        except OSError:
+            return ""
 
     def names(self, kind: str) -> list[str]:
         return [
@@ -145,15 +148,21 @@ def load_plant(
     if text is None:
         mistakes.raise_if_any()
         raise AssertionError("a missing plant file is a mistake")
-    plant = _Builder(files, text, files.shown(path), endpoints or {}).build(_hash(folder))
+    whole = _hash(folder, files, mistakes)
+    plant = _Builder(files, text, files.shown(path), endpoints or {}).build(whole)
     mistakes.raise_if_any()
     return plant
 
 
-def _hash(folder: Path) -> str:
+def _hash(folder: Path, files: "_Files", mistakes: Mistakes) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*.toml") if path.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            mistakes.add(files.shown(path), "", f"cannot be read: {error.strerror}")
+            continue
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + text)
     return digest.hexdigest()[:16]
 
 

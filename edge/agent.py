@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
@@ -66,6 +66,8 @@ class Agent:
     files: Files | None = None
     make_reader: MakeReader | None = None
     """For lines that a reload brings; without both nothing is reloaded."""
+    taken_up: Callable[[Plant], None] = lambda plant: None
+    """Told the plant that a reload has taken up."""
     pace: float = 1.0
     """How much faster its clock runs than the wires to the broker: what it waits there is in real time."""
     stats: AgentStats = field(default_factory=AgentStats)
@@ -83,6 +85,9 @@ class Agent:
     _lines: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
     _group: asyncio.TaskGroup | None = field(init=False, default=None)
     _reloading: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
+    _reloads: set["asyncio.Task[tuple[str, dict[str, str]]]"] = field(
+        init=False, default_factory=set
+    )
     _made: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _wake: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
@@ -127,45 +132,66 @@ class Agent:
     async def reload(self) -> tuple[str, dict[str, str]]:
         """Read the files anew and touch only what changed: `done` and what it was, or `refused` and why.
 
-        Files that are not sound change nothing.
+        Files that are not sound change nothing. It goes on when whoever asked is gone, with the broker
+        for one: half done it would leave lines that nobody reads.
         """
         if self.files is None or self.make_reader is None:
             return "refused", {"reason": "this agent was started without files to read anew"}
+        task = asyncio.ensure_future(self._reload(self.files, self.make_reader))
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+        return await asyncio.shield(task)
+
+    async def _reload(self, files: Files, make_reader: MakeReader) -> tuple[str, dict[str, str]]:
         async with self._reloading:
             try:
-                plant = await asyncio.to_thread(self.files)
+                plant = await asyncio.to_thread(files)
                 found = changes(self.plant, plant, self.id)
-                await self._take_up(plant, found, self.make_reader)
+                await self._take_up(plant, found, make_reader)
             except (CannotReload, OutboxRefused) as error:
                 log.error("agent %s goes on as it was: %s", self.id, error)
                 return "refused", {"reason": str(error)}
+            except Exception as error:
+                log.exception("agent %s goes on as it was", self.id)
+                return "refused", {"reason": f"{type(error).__name__}: {error}"}
         log.warning("agent %s has read its files anew: %s", self.id, found)
         return "done", {"changed": str(found)}
 
     async def _take_up(self, plant: Plant, found: Changes, make_reader: MakeReader) -> None:
+        """All at once up to where it waits: no value read by the old plant is taken by the new one."""
         readers = {line: make_reader(plant, plant.lines[line]) for line in found.begun}
         self.flush()
+        if self._pending or self._urgent:
+            raise CannotReload("the disk takes no readings: those in memory are the old plant's")
         points = self._points_of(plant)
         self.outbox.define(tuple(points.values()), self.clock.now())
         self._news.change(points)
         self._plausible.change(points)
         self.plant, self._points = plant, points
-        await self._end_lines(found.ended)
+        self.taken_up(plant)
+        ended = self._cancelled(found.ended)
         for poller in self.pollers:
-            devices = {d.id for d in self.plant.devices.values() if d.line == poller.line_id}
-            if touched := found.touched & (devices | poller.devices()):
-                poller.change(plant, touched)
+            self._change(poller, plant, found.touched)
+        await asyncio.gather(*ended, return_exceptions=True)
         for line, reader in readers.items():
             (rng,) = self.rng.spawn(1)
             self.pollers.append(Poller(plant, line, reader, self.clock, rng))
             self._begin(self.pollers[-1])
 
-    async def _end_lines(self, ended: Sequence[str]) -> None:
+    def _cancelled(self, ended: Sequence[str]) -> list["asyncio.Task[None]"]:
         tasks = [self._lines.pop(line) for line in ended if line in self._lines]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         self.pollers = [poller for poller in self.pollers if poller.line_id not in ended]
+        return tasks
+
+    def _change(self, poller: Poller, plant: Plant, touched: Collection[str]) -> None:
+        devices = {d.id for d in plant.devices.values() if d.line == poller.line_id}
+        if own := set(touched) & (devices | poller.devices()):
+            poller.change(plant, own)
+            task = self._lines.get(poller.line_id)
+            if task is not None and task.done():  # it had nothing to read until now
+                self._begin(poller)
 
     # --- what was read
 

@@ -38,10 +38,10 @@ def link_cost(line: Line, pause_s: float = 0.0) -> LinkCost:
     """What requests take on a line, to a device that wants a pause between them.
 
     A serial bus: both frames, the quiet before each, and the device's turnaround; through a gateway
-    the network's round trip too. TCP: the round trip, and bytes at 100 Mbit/s.
+    the network's round trip too. TCP: the round trip, then the pause, and bytes at 100 Mbit/s.
     """
     if line.serial is None:
-        return LinkCost(max(line.round_trip_s, pause_s), TCP_BYTE_S)
+        return LinkCost(line.round_trip_s + pause_s, TCP_BYTE_S)
     character, gap = character_s(line.serial), gap_s(line.serial)
     frames_s = (REQUEST_BYTES + ANSWER_BYTES) * character
     network_s = line.round_trip_s if line.kind == "rtu_over_tcp" else 0.0

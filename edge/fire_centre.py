@@ -81,11 +81,19 @@ class CentreStats:
 
 
 @dataclass(slots=True)
+class _Sent:
+    """What a device sent on a link of late: each counts its own frames."""
+
+    serial: int = -1
+    recent: dict[tuple[int, bytes], float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class _Link:
     splitter: Splitter = field(default_factory=Splitter)
     stranger: bool = True
-    serial: int = -1
-    recent: dict[tuple[int, bytes], float] = field(default_factory=dict)
+    sent: dict[int, _Sent] = field(default_factory=dict)
+    """By source address; only devices of the line have one."""
 
 
 @dataclass(slots=True)
@@ -176,6 +184,8 @@ class Centre:
             if known.link is not None and known.link != link:
                 over.append(known.link)
                 self.stats.taken_over += 1
+                device = known.watched.device.id
+                self._once(("taken", device), "device %s speaks on another connection, the old one is ended: said once, counted on", device)  # fmt: skip
             if self._live(known, link):
                 over.append(link)
             answers += self._answer(known, link, one)
@@ -186,6 +196,9 @@ class Centre:
         if bad.header is None or bad.header.command in ANSWERS:
             return b""
         self.stats.denied += 1
+        if known := self._by_source.get(bad.header.source):
+            device = known.watched.device.id
+            self._once(("denied", device, bad.verdict), "a frame of device %s is denied: %s", device, bad.verdict)  # fmt: skip
         return deny(bad.header, self._wall())
 
     def _note_stranger(self, source: int) -> None:
@@ -241,14 +254,15 @@ class Centre:
         their frames up are heard too.
         """
         at, key = self._clock.monotonic(), (frame.header.serial, frame.data)
-        before = link.recent.pop(key, None)
-        link.recent[key] = at
-        if len(link.recent) > RECENT_FRAMES_MAX:
-            del link.recent[next(iter(link.recent))]
-        if before is not None and frame.header.serial != link.serial and at - before < RESENT_S:
+        sent = link.sent.setdefault(frame.header.source, _Sent())
+        before = sent.recent.pop(key, None)
+        sent.recent[key] = at
+        if len(sent.recent) > RECENT_FRAMES_MAX:
+            del sent.recent[next(iter(sent.recent))]
+        if before is not None and frame.header.serial != sent.serial and at - before < RESENT_S:
             self.stats.repeated += 1
             return False
-        link.serial = frame.header.serial
+        sent.serial = frame.header.serial
         return True
 
     def _take(self, known: _Known, frame: Frame) -> None:

@@ -134,9 +134,14 @@ class FireReader:
         _keep_alive(one.writer)
         while one.id in self._sockets and self._may_stay(one):
             chunk: bytes | None = None
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._patience_s(one)):
+            try:
+                async with asyncio.timeout(self._patience_s(one)) as patience:
                     chunk = await one.reader.read(CHUNK_BYTES)
+            except (
+                TimeoutError
+            ):  # the socket's own ETIMEDOUT is one too, and would come again at once
+                if not patience.expired():
+                    return
             if chunk == b"" or one.id not in self._sockets:
                 return
             heard = self.centre.late(one.id) if chunk is None else self.centre.arrived(one.id, chunk)  # fmt: skip

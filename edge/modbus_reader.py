@@ -165,8 +165,10 @@ class ModbusReader:
         places = [(block.request.table, unit) for block in plan for unit in block.request.units]
         tried = _Outcome()  # what is refused here says nothing of ranges
         for _ in range(min(TESTS_PER_READ, len(places))):
-            table, unit = places[self._refusing[key] % len(places)]
-            self._refusing[key] += 1
+            place = self._refusing.get(key, 0)  # forgotten if the device was changed meanwhile
+            table, unit = places[place % len(places)]
+            if key in self._refusing:
+                self._refusing[key] = place + 1
             small = ReadRequest(table, unit.first, unit.last - unit.first + 1, (unit,))
             if await self._ask(device, _block(small), tried):
                 return True

@@ -104,7 +104,8 @@ class MqttDeviceReader:
             return ReadResult(readings, lost=True, line_lost=True, detail=str(error))
         for message in self._feed.take():
             self._hear(message)
-        return ReadResult(self._hand_on(device, [self._points[point.id] for point in points]))
+        known = [self._points[point.id] for point in points if point.id in self._points]
+        return ReadResult(self._hand_on(device, known))  # a reload may have taken some meanwhile
 
     def forget(self, device: str) -> None:
         self._points = {
@@ -322,9 +323,15 @@ class PahoFeed:
         client = self._client
         if client is None:
             raise FeedDown("closed")
+        if gone := sorted(self._filters - filters):
+            client.unsubscribe(gone)
+        new = sorted(filters - self._filters)
+        self._filters &= filters
+        if not new:  # paho takes no empty list
+            return
         ready = _Ready()
         client.on_subscribe = lambda _c, _u, _m, reasons, _p: ready.set(_failures(reasons))
-        client.subscribe([(topic_filter, 1) for topic_filter in sorted(filters - self._filters)])
+        client.subscribe([(topic_filter, 1) for topic_filter in new])
         try:
             await ready.wait(self._line.timeout_s)
         except OSError as error:

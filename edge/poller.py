@@ -250,6 +250,7 @@ class Poller:
         result = await self._read(task)
         if tasks is not self._tasks and task not in self._tasks:
             return  # read by a definition that no longer holds
+        self.facts |= result.facts
         readings = result.readings
         if retry and result.lost:  # bad readings keep their own pace
             readings = [reading for reading in readings if reading.quality < BAD]
@@ -265,8 +266,6 @@ class Poller:
         self.stats.round_trip_s = self._clock.monotonic() - begun
         self.stats.busy_s += self.stats.round_trip_s
         self.stats.reads += 1
-        if result.facts:
-            self.facts |= result.facts
         self._count(task.device.id, result.readings)
         return result
 

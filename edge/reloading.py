@@ -33,11 +33,13 @@ class Changes:
 def changes(old: Plant, new: Plant, agent: str) -> Changes:
     """What the agent must touch when `new` takes the place of `old`; everything else keeps its connection and pace.
 
-    A fire line, whose devices connect to it, begins anew with any of them.
+    A fire line, whose devices connect to it, and a camera's, whose passwords are read with it, begin
+    anew with any of their devices.
     """
     before, after = _lines(old, agent), _lines(new, agent)
     kept = {line for line in before if before[line] == after.get(line)}
-    kept -= {line for line in kept if before[line].kind == "fire" and _touched(old, new, {line})}
+    whole = {line for line in kept if before[line].kind in ("fire", "rtsp")}
+    kept -= {line for line in whole if _touched(old, new, {line})}
     return Changes(
         ended=tuple(line for line in before if line not in kept),
         begun=tuple(line for line in after if line not in kept),
@@ -59,10 +61,11 @@ def _lines(plant: Plant, agent: str) -> dict[str, Line]:
 
 def _definition(
     plant: Plant, device: str
-) -> tuple[object, ModbusLimits, CameraModel, list[Point]] | None:
+) -> tuple[object, ModbusLimits, CameraModel, float, list[Point]] | None:
     """All that reading a device depends on; None if the plant has none of that name."""
     row = plant.devices.get(device)
     if row is None:
         return None
     points = [point for point in plant.points.values() if point.device == device]
-    return row, plant.limits_of(device), plant.profiles[row.profile].camera, points
+    profile = plant.profiles[row.profile]
+    return row, plant.limits_of(device), profile.camera, profile.silence_s, points

@@ -39,4 +39,6 @@ def test_health_names_a_line_that_nobody_serves(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.main(["healthy", "devices", str(folder)]) == 1
-    assert "not simulated, for they are neither tcp nor rtu_over_tcp: power" in capsys.readouterr().err
+    assert (
+        "not simulated, for they are neither tcp nor rtu_over_tcp: power" in capsys.readouterr().err
+    )

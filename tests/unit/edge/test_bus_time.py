@@ -44,7 +44,7 @@ def test_characters_and_gaps_are_those_of_the_standard() -> None:
         (rtu(Serial(115_200, turnaround_s=0.002)), 0.0, 125, 263 * 0.0954861 + 1.75 + 2.0),
         (line(), 0.0, 10, 10.002),
         (line(round_trip_s=0.003), 0.0, 10, 3.002),
-        (line(), 0.05, 10, 50.002),
+        (line(), 0.05, 10, 60.002),
         (
             line(kind="rtu_over_tcp", serial=EVEN_9600, round_trip_s=0.02),
             0.0,

@@ -327,3 +327,26 @@ async def test_the_rest_of_a_frame_that_never_comes_is_passed_over(world: World)
     assert commands(world.centre.late(link).answers) == [CONFIRM]
     assert not world.centre.begun(link)
     assert world.read()["zone_fire"] == [(1.0, GOOD)]
+
+
+async def test_two_devices_behind_one_concentrator_count_each_for_themselves(world: World) -> None:
+    """Both begin at 1 and tell the same bytes: neither is taken for the other's repeat."""
+    link = world.open()
+    for serial, data in ((1, FIRE), (2, QUIET)):
+        assert world.send(link, data, 889, serial) == [CONFIRM]
+    assert world.send(link, FIRE, 890, 1) == [CONFIRM]
+    assert world.read("b")["zone_fire"] == [(1.0, GOOD)]
+    assert world.send(link, FIRE, 889, 1) == [CONFIRM]
+    assert world.read("a")["zone_fire"] == [(1.0, GOOD), (0.0, GOOD)], "its own repeat is history"
+
+
+async def test_a_device_that_is_denied_is_named_with_the_reason_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = world.open()
+    raw = bytearray(frame(1, (889, 88888), wall_time(START, ZONE), FIRE))
+    raw[-3] ^= 1  # the checksum
+    for _ in range(3):
+        world.centre.arrived(link, bytes(raw))
+    (said,) = [r.getMessage() for r in caplog.records if "denied" in r.getMessage()]
+    assert said.startswith("a frame of device a is denied: ")

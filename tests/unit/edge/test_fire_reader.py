@@ -113,3 +113,16 @@ async def test_a_new_connection_of_a_device_ends_its_old_one() -> None:
         assert await fires(reader)
         for one in (first, second):
             one.transport.abort()
+
+
+async def test_a_device_that_vanished_from_the_network_ends_its_connection() -> None:
+    """The system's own time-out is a TimeoutError too, and is said again at every look."""
+    async with listening() as reader:
+        _, writer = await connect(reader)
+        writer.write(frame(1, (889, 2), NOW, FIRE))
+        await until(lambda: reader.centre.stats.confirmed == 1)
+        (one,) = reader._sockets.values()
+        one.reader.set_exception(TimeoutError(110, "connection timed out"))
+        await asyncio.wait_for(asyncio.shield(one.task), 5)
+        assert not reader._sockets
+        writer.transport.abort()

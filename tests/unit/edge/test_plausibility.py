@@ -86,3 +86,38 @@ def test_a_point_that_becomes_another_is_looked_at_afresh() -> None:
 def test_whatever_stays_within_the_rate_is_never_doubted(changes: list[float]) -> None:
     values = [sum(changes[: n + 1]) for n in range(len(changes))]
     assert set(judged(limited(rate_max=10.1), *values)) == {"good"}
+
+
+def test_a_value_is_frozen_only_if_it_was_seen_all_the_time() -> None:
+    still = register_point("p", 0, frozen_after_s=3600.0)
+    plausible, hour = Plausibility({still.id: still}), 3_600_000
+
+    def at(hours: float, value: float | None, quality: int = 0) -> str:
+        reading = PointReading(still.id, value, quality, START_MS + round(hours * hour))
+        return QUALITY_NAMES[plausible.judged([reading])[0].quality]
+
+    assert [at(0, 4.0), at(0.5, 4.0)] == ["good", "good"]
+    assert at(0.6, None, QUALITIES["link_down"]) == "link_down"
+    assert at(2.6, 4.0) == "good", "nobody saw it for two hours"
+    assert at(3.5, 4.0) == "good"
+    assert at(3.6, 4.0) == "frozen"
+    assert at(3.7, 9.0, QUALITIES["out_of_expected_range"]) == "out_of_expected_range"
+    assert at(3.8, 4.0) == "good", "it moved"
+
+
+def test_a_clock_that_is_set_back_begins_anew() -> None:
+    plausible = Plausibility({"a/p": limited()})
+    hour = 3_600_000
+
+    def at(time: int, value: float) -> str:
+        return QUALITY_NAMES[plausible.judged([PointReading("a/p", value, 0, time)])[0].quality]
+
+    assert at(START_MS + 10 * hour, 0.0) == "good"
+    assert at(START_MS, 7.0) == "good"
+    assert at(START_MS + 10_000, 500.0) == "rate_implausible"
+    assert at(START_MS + 5_000, 900.0) == "good", "a little older is history"
+
+
+def test_readings_that_follow_at_once_are_no_jump() -> None:
+    """After a link is back a point may be read twice within milliseconds."""
+    assert judged(limited(), 1.0, 1.2, 1.1, every_s=0.01) == ["good", "good", "good"]

@@ -14,11 +14,13 @@ from config.profile import ModbusLimits
 from edge.agent import Agent
 from edge.modbus_reader import ModbusReader
 from edge.outbox import Outbox
+from edge.outbox_file import OutboxRefused
 from edge.poller import Poller
 from edge.ports import LinkLost, PointReader, PointReading, PublisherContext
 from edge.reloading import CannotReload, Changes, changes
 from tests.unit.edge.modbus_twins import TwinLine
 from tests.unit.edge.rows import device, line, plant, register_point
+from tests.waiting import until
 
 LINES = [line("l"), line("m")]
 DEVICES = [device("d"), device("e", unit="2"), device("f", line="m", unit="3")]
@@ -255,3 +257,64 @@ def test_a_fire_line_begins_anew_with_any_of_its_devices() -> None:
     moved = [*points(("d", 9, 1.0)), *POINTS[1:]]
     found = changes(site(lines=lines), site(lines=lines, rows=moved), "e")
     assert found == Changes(("l",), ("l",), frozenset())
+
+
+def test_a_camera_and_a_fire_line_begin_anew_with_any_of_their_devices() -> None:
+    for kind in ("rtsp", "fire"):
+        lines = [line("l", kind=kind), LINES[1]]
+        renamed = [replace(DEVICES[0], user="guard"), *DEVICES[1:]]
+        found = changes(site(lines=lines), site(lines=lines, devices=renamed), "e")
+        assert (found.ended, found.begun) == (("l",), ("l",))
+
+
+async def test_an_error_that_nobody_foresaw_is_a_refusal() -> None:
+    async with running(site()) as one:
+
+        def files() -> Plant:
+            raise PermissionError(13, "Permission denied", "x.toml")
+
+        one.agent.files = files
+        outcome, detail = await one.agent.reload()
+        assert outcome == "refused"
+        assert detail["reason"].startswith("PermissionError: ")
+
+
+async def test_nothing_is_taken_up_while_the_disk_refuses() -> None:
+    async with running(site()) as one:
+        one.agent._pending.append(PointReading("a/d1", 1.0, 0, one.clock.now()))
+        kept = one.agent.outbox.keep
+
+        def full(*args: object, **words: object) -> None:
+            raise OutboxRefused("the disk is full")
+
+        one.agent.outbox.keep = full  # type: ignore[method-assign]
+        old = one.agent.plant
+        outcome, detail = await one.reload(site(rows=points(("d", 9, 1.0))))
+        assert (outcome, one.agent.plant) == ("refused", old)
+        assert "the disk takes no readings" in detail["reason"]
+        one.agent.outbox.keep = kept  # type: ignore[method-assign]
+
+
+async def test_whoever_asked_may_go_and_what_was_asked_is_done() -> None:
+    """The session that brought the request ends while a line is being ended."""
+    async with running(site()) as one:
+        one.next = site(lines=[line("l", port=1502), LINES[1]])
+        asked = asyncio.ensure_future(one.agent.reload())
+        await asyncio.sleep(0)
+        assert one.agent._reloads
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        await until(lambda: not one.agent._reloads)
+        await one.clock.advance(2.0)
+        assert one.agent.plant is one.next
+        assert one.twins["l"][1].asked, "the new line is read"
+
+
+async def test_what_the_plant_says_is_told_only_when_it_is_taken_up() -> None:
+    async with running(site()) as one:
+        told: list[Plant] = []
+        one.agent.taken_up = told.append
+        await one.reload(None)
+        assert told == []
+        await one.reload(site(rows=points(("d", 9, 1.0))))
+        assert told == [one.next]
