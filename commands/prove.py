@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.prove_delivery import Verdict, run_model
+from commands.prove_pictures import run_proof
 
 EXAMPLE = "prove replay ../shared/data/skab"
 TOLD_EVERY_S = 10.0
@@ -43,7 +44,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     fuzz.add_argument(
         "--life", type=int, help="only this life of a receiver, as a failure names it"
     )
-    for proof in (kills, delivery, outage, replay, fuzz):
+    pictures = proofs.add_parser("pictures", help="cameras through days of weather and every failure of their pictures")  # fmt: skip
+    pictures.add_argument("--seeds", type=int, default=20, help="how many cameras (default 20)")
+    pictures.add_argument("--first", type=int, default=1, help="the first seed")
+    pictures.add_argument("--days", type=int, default=1, help="sound days of each (default 1)")
+    pictures.add_argument("--minutes", type=float, default=1.0, help="from picture to picture (default 1)")  # fmt: skip
+    for proof in (kills, delivery, outage, replay, fuzz, pictures):
         proof.add_argument("--json", action="store_true")
 
 
@@ -51,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     """0 when the proof holds, 1 when it does not."""
     if arguments.proof == "delivery":
         return _delivery(arguments)
+    if arguments.proof == "pictures":
+        return run_proof(arguments, _say)
     if arguments.proof == "replay":
         return _replay(arguments)
     if arguments.proof == "outage":

@@ -249,7 +249,7 @@ class CameraText(Strict):
     recording_max: Annotated[Duration, Field(gt=0)] = 300.0
     frames: Annotated[int, Field(ge=1, le=60)] = 3
     frozen_frames: Annotated[int, Field(ge=2, le=60)] = 5
-    learn_frames: Annotated[int, Field(ge=3, le=1000)] = 10
+    learn_frames: Annotated[int, Field(ge=3, le=1000)] = 6
     black_below: Annotated[Number, Field(ge=0, le=255)] = 20.0
     changed_max: Annotated[Number, Field(ge=0, lt=1)] = 0.06
     sharpness_min: Annotated[Number, Field(gt=0, lt=1)] = 0.6

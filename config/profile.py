@@ -120,7 +120,7 @@ class PictureLimits:
 
     frames: int = 3
     frozen_frames: int = 5
-    learn_frames: int = 10
+    learn_frames: int = 6
     black_below: float = 20.0
     changed_max: float = 0.06
     sharpness_min: float = 0.6

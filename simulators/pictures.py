@@ -45,7 +45,10 @@ class Weather:
 
 
 class Scene:
-    """One camera's view: houses, a road, trees. Equal seeds and times give equal pictures."""
+    """One camera's view: houses, a road, trees; some stand on a pole that trembles in the wind.
+
+    Equal seeds and times give equal pictures.
+    """
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng([seed, 0xCA])
@@ -62,6 +65,12 @@ class Scene:
         self._infrared = bool(rng.random() < 0.7)
         self._road = bool(rng.random() < 0.8)
         self._indoors = bool(rng.random() < 0.25)
+        self._on_pole = bool(rng.random() < 0.3) and not self._indoors
+
+    @property
+    def sees_at_night(self) -> bool:
+        """Whether there is light enough by night to tell a soft picture from a sharp one."""
+        return self._infrared or self._indoors
 
     def draw(self, now: datetime, failure: str = "", *, shown: datetime | None = None) -> Picture:
         """The picture at local time `now`; `shown` is when a frozen one was taken.
@@ -96,7 +105,8 @@ class Scene:
         lit = world * np.float32(ambient)
         if not infrared and not self._indoors:
             lit *= self._shadow(now, weather)
-        top, left = MARGIN + pushed[0], MARGIN + pushed[1]
+        down, right = rng.integers(-1, 2, 2) if self._on_pole else (0, 0)
+        top, left = MARGIN + pushed[0] + int(down), MARGIN + pushed[1] + int(right)
         window = (slice(top, top + HEIGHT), slice(left, left + WIDTH))
         if infrared:
             lamp = world[window] * self._lamp * np.float32(0.35)

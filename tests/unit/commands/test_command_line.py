@@ -161,12 +161,12 @@ def test_an_unknown_scenario_names_those_there_are(capsys: pytest.CaptureFixture
 @pytest.mark.usefixtures("unmeasured")
 def test_a_scenario_prints_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = argparse.Namespace(
-        what="run", scenario=["camera-without-media"], seed=None, real=False, json=True
+        what="run", scenario=["cameras-fail"], seed=None, real=False, json=True
     )
     assert simulate.run(arguments) == 0
     (verdict,) = json.loads(said(capsys))
     assert (verdict["scenario"], verdict["verdict"], verdict["seed"]) == (
-        "camera-without-media",
+        "cameras-fail",
         "yes",
         6,
     )
