@@ -252,7 +252,7 @@ class CameraText(Strict):
     learn_frames: Annotated[int, Field(ge=3, le=1000)] = 6
     black_below: Annotated[Number, Field(ge=0, le=255)] = 20.0
     changed_max: Annotated[Number, Field(ge=0, lt=1)] = 0.06
-    sharpness_min: Annotated[Number, Field(gt=0, lt=1)] = 0.6
+    sharpness_min: Annotated[Number, Field(gt=0, lt=1)] = 0.55
     likeness_min: Annotated[Number, Field(gt=0, lt=1)] = 0.5
 
 

@@ -123,7 +123,7 @@ class PictureLimits:
     learn_frames: int = 6
     black_below: float = 20.0
     changed_max: float = 0.06
-    sharpness_min: float = 0.6
+    sharpness_min: float = 0.55
     likeness_min: float = 0.5
 
 

@@ -29,7 +29,9 @@ COLOUR_MIN: Final = 7.0
 DARK_BELOW: Final = 48.0
 EDGE_MIN: Final = 3.0
 """Grey levels from cell to cell that are no noise."""
-SHARPNESS_FLOOR: Final = 0.42
+NOISE: Final = 1.5
+"""Times the median of what is fine: what is less is noise, which would make a soft picture look sharp."""
+SHARPNESS_FLOOR: Final = 0.32
 """No look is learnt from pictures softer than this: whatever they show, it is not in focus."""
 ALIKE_TO_LEARN: Final = 0.2
 """How much pictures must have in common to be of one view."""
@@ -127,7 +129,7 @@ def sharpness(grey: Floats) -> float:
     """
     soft, softer = _mean_of(grey, 3), _mean_of(grey, 9)
     fine, coarse = np.abs(grey - soft)[BAND], np.abs(soft - softer)[BAND]
-    steep = _tiles(np.maximum(fine - np.median(fine), 0.0))
+    steep = _tiles(np.maximum(fine - NOISE * np.median(fine), 0.0))
     rise = _tiles(coarse)
     edged = rise >= EDGE_MIN / 2
     return float(np.percentile(steep[edged] / rise[edged], 75)) if edged.any() else 0.0
@@ -282,7 +284,10 @@ class Watch:
         if like > SURELY_ALIKE * look.likeness:
             return False
         usual = self.limits.likeness_min * look.likeness
-        return like < max(usual, LIKENESS_FLOOR) or self._fits_elsewhere(look, edges)
+        fit, away = shifted(_unit(look.edges), edges)
+        if away < SHIFT_MIN:  # a pole trembles
+            return fit < max(usual, LIKENESS_FLOOR)
+        return like < max(usual, LIKENESS_FLOOR) or fit > like + SHIFT_GAIN
 
     def _fits_elsewhere(self, look: Look | None, edges: Complexes) -> bool:
         if look is None:
