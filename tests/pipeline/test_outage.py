@@ -23,3 +23,9 @@ def test_an_outage_loses_only_what_it_says_and_history_delays_nothing_urgent() -
     assert episodes["long"].figures["journalled"] == episodes["long"].figures["made"] > 4_000
     assert episodes["cap"].figures["told"] == episodes["cap"].figures["lost"] > 100
     assert episodes["damaged"].figures["set_aside"] >= 1
+
+
+def test_an_hour_of_four_points_is_an_outage_too() -> None:
+    """Under coverage, which the other is too long for."""
+    episodes = prove_outage(Outage(hours=0.5, points=4), lambda _: None)
+    assert [(e.name, e.problems) for e in episodes] == [("long", []), ("cap", []), ("damaged", [])]

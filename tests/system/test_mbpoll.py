@@ -93,10 +93,10 @@ async def check_plant(mbpoll: Path, plant: Plant) -> int:
     done = 0
     async with serving(plant) as (estate, servers, ports):
         for one in plant.points.values():
-            device = plant.devices[one.device]
             register = one.source
             if not isinstance(register, Register) or register.type == "string":
                 continue
+            device = plant.devices[one.device]
             bits = register.table in ("coil", "discrete")
             count = 1 if bits else _words(register)
             unit = int(device.unit or 1)

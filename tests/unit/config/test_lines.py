@@ -60,7 +60,7 @@ def test_a_line_may_stand_elsewhere(tmp_path: Path) -> None:
         ({"tcp": "h:0"}, "l.tcp: port 0 is not in 1..65535"),
         ({"tcp": "h:1", "baud": 9600}, "l.baud: means nothing for tcp; only for rtu, rtu_over_tcp"),
         ({"rtu": "/dev/x", "round_trip": "3ms"}, "l.round_trip: means nothing for rtu"),
-        ({"tcp": "h:1", "ca": "ca.pem"}, "l.ca: means nothing for tcp; only for tls"),
+        ({"tcp": "h:1", "ca": "ca.pem"}, "l.ca: means nothing for tcp; only for rtsp, tls"),
         ({"tcp": "h:1", "user": "me"}, "l.user: means nothing for tcp; only for mqtt"),
         ({"tls": "h:1"}, "l.ca: is missing"),
         ({"tls": "h:1", "ca": ""}, "l.ca: is missing"),

@@ -45,7 +45,7 @@ def test_riverside_has_one_of_each_two_boosters_and_three_cameras() -> None:
     assert len(plant.devices) == 10
     assert 170 <= sum(bool(point.device) for point in plant.points.values()) <= 230
     assert used.count("booster-duo") == 2
-    assert used.count("rtsp-camera") == 3
+    assert used.count("network-camera") == 3
     assert {"elevator", "fire-panel", "generator", "sump-pit", "skab-pump"} <= set(used)
     assets, systems = plant.assets.values(), plant.systems.values()
     named = [*(a.name for a in assets), *(s.name for s in systems)]

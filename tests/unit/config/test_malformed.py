@@ -13,7 +13,7 @@ __all__ = ["library"]
 PIT, BENCH, CAMERA = (
     "profiles/sump-pit.toml",
     "profiles/skab-pump.toml",
-    "profiles/rtsp-camera.toml",
+    "profiles/network-camera.toml",
 )
 NINES = "9" * 5000
 DEEP = ".".join(["a"] * 2000)

@@ -8,7 +8,7 @@ from config.load import LIBRARY, load_plant
 from config.profile import ModbusLimits
 from simulators.estate import Estate, Step, UnknownFault
 from simulators.layout import ILLEGAL_FUNCTION, TARGET_SILENT
-from simulators.physics.camera import CameraState
+from simulators.physics.camera import UNREACHABLE, CameraState
 from simulators.station import as_value
 from tests.unit.simulators.plants import small_plant
 
@@ -262,8 +262,8 @@ def test_equipment_without_a_model_behaves_as_its_profile_expects() -> None:
     [
         ("no_media", CameraState(True, True, False)),
         ("no_stream", CameraState(True, False, False)),
-        ("unreachable", CameraState(False, False, False)),
-        ("link_lost", CameraState(False, False, False)),
+        ("unreachable", UNREACHABLE),
+        ("link_lost", UNREACHABLE),
     ],
 )
 def test_a_camera_stands_on_the_rungs_that_its_fault_leaves(kind: str, state: CameraState) -> None:
