@@ -2,18 +2,37 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import numpy as np
 import pytest
 
 from config.clock import ScaledClock, SteppedClock
 from config.plant import Device, Line, Point
-from config.profile import Rung
-from edge.camera_reader import LADDER, CameraReader, Climb, RtspProbe, Step
-from edge.readings import QUALITIES
+from config.profile import CameraModel, CameraStep, Rung
+from edge.camera_reader import (
+    STREAM,
+    CameraReader,
+    Climb,
+    Recorded,
+    Snapshot,
+    StreamStep,
+    Told,
+)
+from edge.pictures import FAULTS, Frame, frame_of_cells
+from edge.readings import QUALITIES, QUALITY_NAMES
+from edge.rtsp_probe import RtspProbe
 from simulators.camera_server import CameraServer, Login
 from simulators.physics.camera import CameraState
 
 DEVICE = Device("cam", "p", "l", "c", path="/stream1", user="steward")
-POINTS = [Point(f"c/{step}", "c", "cam", {"en": step}, "flag", "", Rung(step)) for step in LADDER]
+MODEL = CameraModel()
+DARK: Frame = frame_of_cells(np.zeros((90, 160, 3), np.float32))
+
+
+def point(step: CameraStep) -> Point:
+    return Point(f"c/{step}", "c", "cam", {"en": step}, "flag", "", Rung(step), period_s=60.0)
+
+
+POINTS = [point(step) for step in STREAM]
 
 
 class Ladder:
@@ -21,11 +40,34 @@ class Ladder:
 
     def __init__(self, *rungs: bool) -> None:
         self.rungs = rungs
-        self.asked: list[Step] = []
+        self.asked: list[StreamStep] = []
+        self.shot = Snapshot(DARK)
+        self.tape = Recorded(answered=True, age_s=30.0)
+        self.time = Told(1.5)
 
-    async def climb(self, device: Device, highest: Step) -> Climb:
+    async def climb(self, device: Device, highest: StreamStep) -> Climb:
         self.asked.append(highest)
-        return Climb(dict(zip(LADDER, self.rungs, strict=False)), "as told")
+        return Climb(dict(zip(STREAM, self.rungs, strict=False)), "as told")
+
+    async def look(self, device: Device) -> Snapshot:
+        return self.shot
+
+    async def recorded(self, device: Device) -> Recorded:
+        return self.tape
+
+    async def clock(self, device: Device) -> Told:
+        return self.time
+
+
+def reader_of(ladder: Ladder, clock: SteppedClock | None = None) -> CameraReader:
+    return CameraReader(ladder, clock or SteppedClock(), lambda _: MODEL)
+
+
+async def told(reader: CameraReader, *steps: CameraStep) -> dict[str, tuple[float | None, str]]:
+    result = await reader.read(DEVICE, [point(step) for step in steps])
+    return {
+        r.point.removeprefix("c/"): (r.value, QUALITY_NAMES[r.quality]) for r in result.readings
+    }
 
 
 CLIMBS = [
@@ -40,7 +82,7 @@ CLIMBS = [
 async def test_a_failed_rung_is_a_good_zero_and_above_it_nothing_is_known(
     rungs: tuple[bool, ...], values: list[float | None]
 ) -> None:
-    reader = CameraReader(Ladder(*rungs), SteppedClock())
+    reader = reader_of(Ladder(*rungs))
     result = await reader.read(DEVICE, POINTS)
     assert [r.value for r in result.readings] == values
     for reading in result.readings:
@@ -52,7 +94,7 @@ async def test_a_failed_rung_is_a_good_zero_and_above_it_nothing_is_known(
 
 async def test_only_as_high_as_asked_and_not_at_all_without_rungs() -> None:
     ladder = Ladder(True, True)
-    reader = CameraReader(ladder, SteppedClock())
+    reader = reader_of(ladder)
     await reader.read(DEVICE, POINTS[:2])
     assert (await reader.read(DEVICE, [])).readings == []
     assert ladder.asked == ["describe"]
@@ -62,14 +104,80 @@ async def test_one_line_when_a_camera_is_lost_and_one_when_it_is_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ladder, clock = Ladder(False), SteppedClock()
-    reader = CameraReader(ladder, clock)
+    reader = reader_of(ladder, clock)
     for rungs in ((False,), (False,), (True, True, True), (True, True, True)):
         ladder.rungs = rungs
         await reader.read(DEVICE, POINTS)
         await clock.advance(10)
     assert [record.message.split(":")[0] for record in caplog.records] == [
-        "camera cam lost at rung tcp", "camera cam back after 20.0 s",
+        "camera cam lost at rung tcp", "camera cam back at rung tcp after 20.0 s",
     ]  # fmt: skip
+
+
+# --- pictures, recordings, clock
+
+
+async def test_live_wants_moving_media_and_a_picture_that_is_neither_black_nor_old() -> None:
+    ladder, clock = Ladder(True, True, True), SteppedClock()
+    reader = reader_of(ladder, clock)
+    assert (await told(reader, "live"))["live"] == (None, "not_read_yet"), "no picture yet"
+    for _ in range(MODEL.pictures.frames):
+        seen = await told(reader, "picture", "black")
+    assert seen == {"picture": (1.0, "good"), "black": (1.0, "good")}
+    assert (await told(reader, "live"))["live"] == (0.0, "good")
+    await clock.advance(151.0)
+    assert (await told(reader, "live"))["live"] == (None, "not_read_yet"), (
+        "an old picture says nothing"
+    )
+    ladder.rungs = (True, True, False)
+    assert (await told(reader, "live"))["live"] == (0.0, "good")
+
+
+async def test_a_camera_that_is_black_from_its_start_is_never_taken_as_usual() -> None:
+    reader = reader_of(Ladder(True))
+    for _ in range(30):
+        seen = await told(reader, *FAULTS)
+    assert seen["black"] == (1.0, "good")
+    assert {seen[fault][1] for fault in ("blurred", "moved")} <= {"sensor_fault", "not_read_yet"}
+
+
+async def test_without_a_picture_nothing_is_known_of_its_faults() -> None:
+    ladder = Ladder(True)
+    ladder.shot = Snapshot(None, "answered 404")
+    seen = await told(reader_of(ladder), "picture", *FAULTS)
+    assert seen.pop("picture") == (0.0, "good")
+    assert set(seen.values()) == {(None, "link_down")}
+
+
+RECORDS = [
+    (Recorded(answered=True, age_s=30.0), (1.0, "good"), (1.0, "good"), (30.0, "good")),
+    (Recorded(answered=True, age_s=1e6), (1.0, "good"), (0.0, "good"), (1e6, "good")),
+    (Recorded(answered=True), (1.0, "good"), (0.0, "good"), (None, "sensor_fault")),
+    (Recorded(answered=False), (0.0, "good"), (None, "link_down"), (None, "link_down")),
+]
+
+
+@pytest.mark.parametrize(("tape", "recorder", "recording", "age"), RECORDS, ids=["young", "old", "none", "no answer"])  # fmt: skip
+async def test_live_works_and_recording_works_are_two_facts(
+    tape: Recorded, recorder: object, recording: object, age: object
+) -> None:
+    ladder = Ladder(True, True, True)
+    ladder.tape = tape
+    seen = await told(reader_of(ladder), "media", "recorder", "recording", "segment_age")
+    assert seen == {
+        "media": (1.0, "good"), "recorder": recorder, "recording": recording, "segment_age": age,
+    }  # fmt: skip
+
+
+async def test_a_clock_is_told_or_not_known() -> None:
+    ladder = Ladder()
+    reader = reader_of(ladder)
+    assert await told(reader, "clock_offset") == {"clock_offset": (1.5, "good")}
+    ladder.time = Told(None, "no answer")
+    assert await told(reader, "clock_offset") == {"clock_offset": (None, "link_down")}
+
+
+# --- over sockets
 
 
 @asynccontextmanager
@@ -94,7 +202,7 @@ REAL = [
     ("state", "word", "rungs"), REAL, ids=["well", "no media", "no stream", "login"]
 )
 async def test_a_real_rtsp_server_is_climbed(
-    state: CameraState, word: str, rungs: dict[Step, bool]
+    state: CameraState, word: str, rungs: dict[StreamStep, bool]
 ) -> None:
     async with camera(state, Login("steward", "right")) as line:
         probe = RtspProbe(line, word)
