@@ -10,6 +10,7 @@ import msgspec
 from config.profile import Path
 from edge.payloads import LATEST_MS, Absent, Unreadable, find, instant, places
 
+TIME_BYTES_MAX: Final = 64 * 1024
 LIST_BYTES_MAX: Final = 2 * 1024 * 1024
 HALF_SECOND_MS: Final = 500
 """Times without fractions are on average this much too early."""
@@ -31,6 +32,8 @@ def onvif_time_ms(body: bytes) -> int:
     Raises:
         Unclear: there is none in it.
     """
+    if len(body) > TIME_BYTES_MAX:
+        raise Unclear(f"{len(body)} bytes for a time")
     found = re.search(rb"<(?:\w+:)?UTCDateTime\b[^>]*>(.{1,2000}?)</(?:\w+:)?UTCDateTime>", body, re.DOTALL)  # fmt: skip
     if found is None:
         raise Unclear("no UTCDateTime in the answer")
