@@ -74,6 +74,8 @@ async def reloading(agent: Agent) -> None:
     asked: set[asyncio.Task[Any]] = set()
 
     def ask() -> None:
+        if len(asked) > 1:  # one is going on, the next reads what the files say then
+            return
         task = asyncio.ensure_future(agent.reload())
         asked.add(task)
         task.add_done_callback(asked.discard)

@@ -121,6 +121,7 @@ class Agent:
                 group.create_task(self._connecting())
         finally:
             self._group = None
+            await self._end_reloads()
             self.flush()
 
     def _begin(self, poller: Poller) -> None:
@@ -141,6 +142,12 @@ class Agent:
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
         return await asyncio.shield(task)
+
+    async def _end_reloads(self) -> None:
+        """The agent ends: nobody is there to read by what a reload still brings."""
+        for task in self._reloads:
+            task.cancel()
+        await asyncio.gather(*self._reloads, return_exceptions=True)
 
     async def _reload(self, files: Files, make_reader: MakeReader) -> tuple[str, dict[str, str]]:
         async with self._reloading:

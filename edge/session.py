@@ -83,6 +83,8 @@ class Session:
     _facts_s: float = field(init=False, default=REBIRTH_S)
     _table_answered: tuple[str, list[PointRow]] | None = field(init=False, default=None)
     _warned: str = field(init=False, default="")
+    _group: asyncio.TaskGroup = field(init=False, default_factory=asyncio.TaskGroup)
+    _reloading: asyncio.Task[None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._sending = Sending(self.outbox, self.connection, pace=self.pace)
@@ -93,7 +95,7 @@ class Session:
         self._begun = self.clock.monotonic()
         try:
             await self._birth(publisher)
-            async with asyncio.TaskGroup() as group:
+            async with self._group as group:
                 group.create_task(self._hearing(publisher))
                 group.create_task(self._saying(publisher))
                 group.create_task(self._ticking(publisher))
@@ -223,7 +225,10 @@ class Session:
             self.on_answer()
 
     async def _request(self, publisher: Publisher, request: Request) -> None:
-        """What is harmless is done even if it seems to have expired: clocks may be wrong."""
+        """What is harmless is done even if it seems to have expired: clocks may be wrong.
+
+        A reload may take long: meanwhile all else is heard, and another one is refused.
+        """
         self.stats.requests += 1
         detail: dict[str, str] = {}
         if request.what == "rebirth":
@@ -233,12 +238,18 @@ class Session:
             outcome, detail = "done", self._diagnosis()
         elif request.expires < self.clock.now():
             outcome = "expired"
+        elif self._reloading is not None and not self._reloading.done():
+            outcome, detail = "refused", {"reason": "another reload is going on"}
         else:
-            outcome, detail = await self.reload()
-            if outcome == "done":
-                await self._birth(publisher)
-        reply = Reply(request.id, outcome, detail)
-        await publisher.publish("reply", encode(reply))
+            self._reloading = self._group.create_task(self._reload(publisher, request))
+            return
+        await publisher.publish("reply", encode(Reply(request.id, outcome, detail)))
+
+    async def _reload(self, publisher: Publisher, request: Request) -> None:
+        outcome, detail = await self.reload()
+        if outcome == "done":
+            await self._birth(publisher)
+        await publisher.publish("reply", encode(Reply(request.id, outcome, detail)))
 
     def _diagnosis(self) -> dict[str, str]:
         batches, oldest = self.outbox.backlog()

@@ -1,6 +1,7 @@
 """Another plant while the agent runs: what changed is read anew, the rest notices nothing."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -308,6 +309,25 @@ async def test_whoever_asked_may_go_and_what_was_asked_is_done() -> None:
         await one.clock.advance(2.0)
         assert one.agent.plant is one.next
         assert one.twins["l"][1].asked, "the new line is read"
+
+
+async def test_a_reload_ends_with_its_agent() -> None:
+    """Files on a share may take long: nobody is there any more when they have come."""
+    may, begun, taken_up = threading.Event(), threading.Event(), list[Plant]()
+    async with running(site()) as one:
+
+        def files() -> Plant:
+            begun.set()
+            may.wait(10)
+            return site(rows=points(("d", 9, 1.0)))
+
+        one.agent.files, one.agent.taken_up = files, taken_up.append
+        asked = asyncio.ensure_future(one.agent.reload())
+        await until(begun.is_set)
+    assert not one.agent._reloads
+    may.set()
+    assert isinstance((await asyncio.gather(asked, return_exceptions=True))[0], asyncio.CancelledError)  # fmt: skip
+    assert taken_up == []
 
 
 async def test_what_the_plant_says_is_told_only_when_it_is_taken_up() -> None:

@@ -67,6 +67,7 @@ class Edge:
     facts: dict[str, str] = field(default_factory=dict)
     restarts: int = 0
     reloads: int = 0
+    may_reload: asyncio.Event = field(default_factory=asyncio.Event)
 
     def make(self, value: float) -> None:
         now = self.clock.now()
@@ -84,6 +85,7 @@ class Edge:
 
     async def reload(self) -> tuple[str, dict[str, str]]:
         self.reloads += 1
+        await self.may_reload.wait()
         return "done", {"changed": "nothing changed"}
 
 
@@ -93,6 +95,7 @@ async def running(*, collector: bool = True, stores: bool = True) -> AsyncIterat
     box.define([register_point("p", 0)], START_MS)
     broker, clock = Broker(box, collector, stores), SteppedClock(START_MS)
     edge = Edge(box, broker, clock, SessionStats(), asyncio.Event())
+    edge.may_reload.set()
     broker.mark(KEPT)
     session = Session(
         "e", box, clock, OURS, edge.wake, edge.describe, edge.answered, lambda refusal: None, edge.stats,
@@ -202,6 +205,24 @@ async def test_a_request_to_reload_is_done_born_again_and_answered() -> None:
         await edge.clock.advance(0.1)
         assert edge.broker.replies == [Reply("reload", "done", {"changed": "nothing changed"})]
         assert (edge.reloads, len(edge.broker.births)) == (1, births + 1)
+
+
+async def test_what_is_stored_is_heard_of_while_a_reload_lasts() -> None:
+    """And a second request meanwhile is refused: none of them is kept waiting."""
+    async with running() as edge:
+        edge.may_reload.clear()
+        ask(edge, "reload")
+        ask(edge, "reload")
+        edge.make(1.0)
+        await edge.clock.advance(5.0)
+        assert edge.box.batches == 0, "the collector's mark was taken"
+        assert [(reply.outcome, edge.reloads) for reply in edge.broker.replies] == [("refused", 1)]
+        edge.may_reload.set()
+        await edge.clock.advance(0.1)
+        assert [reply.outcome for reply in edge.broker.replies] == ["refused", "done"]
+        ask(edge, "reload")
+        await edge.clock.advance(0.1)
+        assert edge.reloads == 2
 
 
 async def test_a_request_to_reload_that_comes_too_late_is_not_done() -> None:
