@@ -103,6 +103,7 @@ class ModbusReader:
         self._cuts_until: dict[str, float] = {}
         self._resting: dict[tuple[str, str], float] = {}
         self._refusing: dict[tuple[str, ...], int] = {}
+        self._forgotten = 0
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         outcome, asked = _Outcome(), points
@@ -122,6 +123,7 @@ class ModbusReader:
         return self._result(points, outcome)
 
     def forget(self, device: str) -> None:
+        self._forgotten += 1
         self._plans = {key: plan for key, plan in self._plans.items() if key[0] != device}
         self._refusing = {key: n for key, n in self._refusing.items() if key[0] != device}
         self._resting = {key: at for key, at in self._resting.items() if key[0] != device}
@@ -135,13 +137,14 @@ class ModbusReader:
     async def _ask_all(self, device: Device, asked: Sequence[Point], outcome: _Outcome) -> None:
         if device.profile in self._cuts_until:
             self._forget(device.profile)
-        key = (device.id, *[point.id for point in asked])
+        key, forgotten = (device.id, *[point.id for point in asked]), self._forgotten
         plan = self._plan(device, key, asked)
         if key in self._refusing and not await self._test(device, key, plan, outcome):
             return
         for block in plan:
             await self._ask(device, block, outcome)
-        self._learn(device, key, outcome)
+        if forgotten == self._forgotten:  # or it was asked by a definition that no longer holds
+            self._learn(device, key, outcome)
 
     def _plan(
         self, device: Device, key: tuple[str, ...], asked: Sequence[Point]

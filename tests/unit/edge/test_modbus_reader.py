@@ -1,3 +1,4 @@
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -210,12 +211,39 @@ async def test_requests_to_a_slow_device_keep_its_pause() -> None:
     times: list[float] = []
     twin = TwinLine(before=lambda: times.append(clock.monotonic()))
     reader = ModbusReader(twin, lambda _: ModbusLimits(pause_s=0.5), clock)
-    import asyncio
-
     task = asyncio.ensure_future(reader.read(device(), at(0, 200, 400)))
     await clock.advance(2)
     await task
     assert times == [0.0, 0.5, 1.0]
+
+
+async def test_a_pause_is_kept_whoever_is_asked_meanwhile() -> None:
+    """Another device of the line wants none, and takes none away."""
+    clock = SteppedClock()
+    times: list[float] = []
+    twin = TwinLine(before=lambda: times.append(clock.monotonic()))
+    fragile = ModbusLimits(pause_s=0.5)
+    reader = ModbusReader(twin, lambda name: fragile if name == "m" else ModbusLimits(), clock)
+
+    async def polled() -> None:
+        for one in (device(), device("e", unit="2", profile="quick"), device()):
+            await reader.read(one, at(0))
+
+    task = asyncio.ensure_future(polled())
+    await clock.advance(2)
+    await task
+    assert [unit for unit, *_ in twin.asked] == [1, 2, 1]
+    assert times == [0.0, 0.0, 0.5]
+
+
+async def test_what_a_device_refused_before_it_was_changed_says_nothing_of_it_now() -> None:
+    """It is changed while it is being asked."""
+    twin = TwinLine(bad_addresses={1: {33}})
+    reader, _ = reader_of(twin)
+    twin.before = lambda: reader.forget("d")
+    assert reasons(await reader.read(device(), at(5, 33)))["33"] == "device_refused"
+    twin.before, twin.bad_addresses = lambda: None, {}
+    assert reasons(await reader.read(device(), at(5, 33)))["33"] == "good"
 
 
 async def test_strings_are_facts_and_give_no_reading() -> None:
