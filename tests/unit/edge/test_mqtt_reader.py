@@ -1,5 +1,8 @@
 import json
+import operator
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,10 +11,13 @@ from config.clock import SteppedClock
 from config.plant import Device, Point
 from config.profile import Availability, JsonPath
 from edge.device_messages import DeviceMessage
-from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader
+from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader, PahoFeed
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES
 from edge.wills import matches
+from tests.unit.edge.rows import line
+from tests.unit.simulators.brokers import small_broker
+from tests.waiting import until
 
 START = 1_763_700_000_000
 DEVICE = Device("d", "p", "l", "a", unit="u-1")
@@ -362,3 +368,32 @@ async def test_a_level_of_the_topic_that_may_be_anything() -> None:
     only = [point(("v",), topic="gw/+/{unit}")]
     assert [r.value for r in await heard(only, '{"v":1}', topic="gw/x/u-1")] == [1.0]
     assert await heard(only, '{"v":1}', topic="gw/x/u-2") == []
+
+
+async def test_what_is_no_longer_listened_for_is_unsubscribed_and_the_rest_stays() -> None:
+    """A reload takes a device away, or one comes and another goes."""
+    async with small_broker() as broker:
+        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=broker.port), "", SteppedClock())
+        try:
+            for wanted in ({"a", "b"}, {"a"}, {"a", "c"}, {"b"}, {"b"}):
+                await feed.open(frozenset(wanted))
+                await until(partial(operator.eq, broker.filters, wanted))
+        finally:
+            await feed.close()
+        assert len(broker.users) == 1, "by one connection"
+
+
+async def test_a_device_that_a_reload_takes_away_silences_no_other_of_its_broker() -> None:
+    other = Device("o", "p", "l", "a", unit="u-2")
+    mine, others = point(("v",)), replace(point(("v",), "q"), device="o")
+    async with small_broker() as broker:
+        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=broker.port), "", SteppedClock())
+        reader = MqttDeviceReader(feed, SteppedClock(START))
+        try:
+            await reader.read(DEVICE, [mine])
+            await reader.read(other, [others])
+            reader.forget("o")
+            assert not (await reader.read(DEVICE, [mine])).lost
+            await until(lambda: broker.filters == {"devices/u-1"})
+        finally:
+            await reader.close()

@@ -330,6 +330,36 @@ async def test_a_reload_ends_with_its_agent() -> None:
     assert taken_up == []
 
 
+async def test_while_a_line_ends_slowly_no_other_is_read_by_what_holds_no_longer() -> None:
+    """Line m takes its time to close; d has moved from register 1 to 9, its point kept its name."""
+    async with running(site()) as one:
+        may_close = asyncio.Event()
+        (m,) = one.twins["m"]
+
+        async def close() -> None:
+            await may_close.wait()
+
+        m.close = close  # type: ignore[method-assign]  # a line that does not end at once
+        elsewhere = replace(POINTS[0], source=register_point("x", 9).source)
+        one.next = site(devices=DEVICES[:2], rows=[elsewhere, POINTS[1]])
+        asked = asyncio.ensure_future(one.agent.reload())
+        await until(lambda: one.agent.plant is one.next)
+        before = len(one.asked("l", 1))
+        await one.clock.advance(3.0)
+        assert not asked.done()
+        assert set(one.asked("l", 1)[before:]) == {9}
+        may_close.set()
+        assert (await asked)[0] == "done"
+
+
+async def test_a_line_that_had_nothing_to_read_is_read_when_it_has() -> None:
+    async with running(site(rows=POINTS[:2])) as one:
+        assert one.twins["m"][0].asked == []
+        assert await one.reload(site()) == ("done", {"changed": "devices changed: f"})
+        await one.clock.advance(2.0)
+        assert one.asked("m", 3) == [3]
+
+
 async def test_what_the_plant_says_is_told_only_when_it_is_taken_up() -> None:
     async with running(site()) as one:
         told: list[Plant] = []

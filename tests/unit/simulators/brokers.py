@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class SmallBroker:
-    """What arrived: user names, and (topic, payload) of each publication in order.
+    """What arrived: user names, (topic, payload) of each publication in order, and what is subscribed to now.
 
     `drop_next` publications are answered with an end of the connection instead of an acknowledgement.
     """
@@ -17,6 +17,7 @@ class SmallBroker:
     port: int = 0
     users: list[tuple[str, str]] = field(default_factory=list)
     said: list[tuple[str, bytes]] = field(default_factory=list)
+    filters: set[str] = field(default_factory=set)
     drop_next: int = 0
     _tasks: set[asyncio.Task[object]] = field(default_factory=set)
 
@@ -42,6 +43,13 @@ class SmallBroker:
             writer.write(b"\x20\x02\x00\x00")
         elif kind == 3:
             return self._publication(first, body, writer)
+        elif kind == 8:
+            wanted = _filters(body, 1)
+            self.filters.update(wanted)
+            writer.write(bytes((0x90, 2 + len(wanted))) + body[:2] + bytes(len(wanted)))
+        elif kind == 10:
+            self.filters.difference_update(_filters(body, 0))
+            writer.write(b"\xb0\x02" + body[:2])
         elif kind == 12:
             writer.write(b"\xd0\x00")
         return kind != 14
@@ -66,6 +74,16 @@ class SmallBroker:
             if byte < 0x80:
                 return total
             shift += 7
+
+
+def _filters(body: bytes, beside: int) -> list[str]:
+    """Of a SUBSCRIBE or UNSUBSCRIBE; `beside` bytes stand behind each."""
+    rest, found = body[2:], list[str]()
+    while rest:
+        size = struct.unpack(">H", rest[:2])[0]
+        found.append(rest[2 : 2 + size].decode())
+        rest = rest[2 + size + beside :]
+    return found
 
 
 def _login(body: bytes) -> tuple[str, str]:
