@@ -25,7 +25,7 @@ from edge.agent import Agent
 from edge.bus_time import FULL, LineTooBusy, refuse_overload, shares, uses_of
 from edge.camera_probe import NetworkProbe
 from edge.camera_reader import CameraReader
-from edge.fire_centre import Watched
+from edge.fire_centre import Centre, Watched
 from edge.fire_reader import FireReader
 from edge.modbus_reader import ModbusReader
 from edge.modbus_transport import PymodbusTransport
@@ -184,6 +184,8 @@ class Readers:
     clock: Clock
     limits: dict[str, ModbusLimits] = field(default_factory=dict)
     cameras: dict[str, CameraModel] = field(default_factory=dict)
+    centres: dict[str, Centre] = field(default_factory=dict)
+    """Of fire lines, by line: what is known of their devices outlives a line that begins anew."""
 
     def __call__(self, plant: Plant, line: Line) -> PointReader:
         """For a reload: raises CannotReload if a secret of the line is missing."""
@@ -209,7 +211,8 @@ class Readers:
         devices = [d for d in plant.devices.values() if d.line == line.id]
         if line.kind == "fire":
             watched = [_watched(plant, device) for device in devices]
-            return FireReader(line, watched, self.clock, zoneinfo.ZoneInfo(plant.time_zone))
+            zone = zoneinfo.ZoneInfo(plant.time_zone)
+            return FireReader(line, watched, self.clock, zone, self.centres)
         secret = next((d.secret for d in devices if d.secret), line.secret)
         kept = next((d.recorder.secret for d in devices if d.recorder), None)
         passwords = (_secret(secret, self.settings), _secret(kept, self.settings))

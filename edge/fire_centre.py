@@ -104,6 +104,8 @@ class _Known:
     since_s: float
     by_place: dict[FirePlace, list[tuple[Point, FireValue]]] = field(default_factory=dict)
     link: int | None = None
+    comes_by_s: float = 0.0
+    """Until when it is not lost though its connection is gone: we have ended it."""
     heard_s: float | None = None
     heard_ms: int = 0
     held: dict[str, tuple[float | None, int]] = field(default_factory=dict)
@@ -168,6 +170,25 @@ class Centre:
         for known in self._by_source.values():
             if known.link == link:
                 known.link = None
+
+    def closing(self) -> None:
+        """We end all connections: those devices come again, if the line goes on."""
+        for known in self._by_device.values():
+            if known.link is not None:
+                known.comes_by_s = self._clock.monotonic() + RESENT_S
+
+    def go_on_from(self, before: "Centre") -> None:
+        """Take over what a centre of this line, whose connections have ended, knew of devices that
+        are as they were, and what it has confirmed and not handed on.
+        """
+        for device, known in before.known().items():
+            new = self._by_device.get(device)
+            if new is not None and new.watched == known.watched:
+                self._by_device[device] = self._by_source[int(known.watched.device.unit)] = known
+
+    def known(self) -> "dict[str, _Known]":
+        """What is known of each device, for the centre that goes on from here."""
+        return self._by_device
 
     # --- frames
 
@@ -234,7 +255,7 @@ class Centre:
         missed = known.heard_s is not None and at - known.heard_s > longest_s
         if missed:
             known.held.clear()
-        known.link, self._links[link].stranger = link, False
+        known.link, known.comes_by_s, self._links[link].stranger = link, 0.0, False
         known.heard_s, known.heard_ms = at, self._clock.now()
         return same and missed
 
@@ -321,7 +342,7 @@ class Centre:
         silence_s = known.watched.silence_s
         if known.heard_s is None:
             return NOT_READ_YET if at - known.since_s <= silence_s else LINK_DOWN
-        if known.link is None:
+        if known.link is None and at >= known.comes_by_s:
             return LINK_DOWN
         return NO_ANSWER if at - known.heard_s > silence_s else 0
 

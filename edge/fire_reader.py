@@ -44,10 +44,21 @@ class FireReader:
 
     It writes nothing but the answers of `edge.gb26875`, confirmations and denials: no request and
     no control command to a fire device can be built.
+
+    `centres` holds the centre of each line that listened last: where a line begins anew, its reader
+    goes on from there.
     """
 
-    def __init__(self, line: Line, watched: Sequence[Watched], clock: Clock, zone: tzinfo) -> None:
+    def __init__(
+        self,
+        line: Line,
+        watched: Sequence[Watched],
+        clock: Clock,
+        zone: tzinfo,
+        centres: dict[str, Centre] | None = None,
+    ) -> None:
         self.centre = Centre(watched, clock, zone)
+        self._centres = {} if centres is None else centres
         self.refused_links = 0
         """Since the start, because there were too many."""
         self._line = line
@@ -82,6 +93,10 @@ class FireReader:
             self._server = await asyncio.start_server(
                 self._come, self._line.host, self._line.port, limit=CHUNK_BYTES
             )
+            before = self._centres.get(self._line.id, self.centre)
+            if before is not self.centre:
+                self.centre.go_on_from(before)
+            self._centres[self._line.id] = self.centre
 
     def forget(self, device: str) -> None:
         """Never asked for: a fire line whose devices change begins anew (`edge.reloading`)."""
@@ -91,6 +106,7 @@ class FireReader:
         if server is None:
             return
         server.close()
+        self.centre.closing()
         open_now = list(self._sockets.values())
         for one in open_now:
             self._end(one)  # and its task sees the end: streams log a cancelled one as a fault
@@ -102,7 +118,7 @@ class FireReader:
     async def _come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None or self._server is None or not self._room():
-            self.refused_links += 1
+            self._refuse()
             writer.transport.abort()
             return
         self._opened += 1
@@ -118,6 +134,11 @@ class FireReader:
             log.exception("line %s: a connection failed", self._line.id)
         finally:
             self._end(one)
+
+    def _refuse(self) -> None:
+        self.refused_links += 1
+        if self.refused_links == 1:
+            log.warning("line %s: too many connections, another is refused: said once, counted on", self._line.id)  # fmt: skip
 
     def _room(self) -> bool:
         """Whether another connection may come; the oldest stranger makes way."""

@@ -350,3 +350,58 @@ async def test_a_device_that_is_denied_is_named_with_the_reason_once(
         world.centre.arrived(link, bytes(raw))
     (said,) = [r.getMessage() for r in caplog.records if "denied" in r.getMessage()]
     assert said.startswith("a frame of device a is denied: ")
+
+
+def succeeded(world: World, *rows: Watched) -> None:
+    """The line begins anew: another centre goes on where the old one ended."""
+    world.centre.closing()
+    for link in range(1, world.opened + 1):
+        world.centre.closed(link)
+    after = Centre(rows, world.clock, ZONE)
+    after.go_on_from(world.centre)
+    world.centre = after
+
+
+async def test_what_was_confirmed_and_what_stands_outlives_a_line_that_begins_anew(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = world.open()
+    world.send(link, FIRE)
+    world.read()
+    world.send(link, system(0b10))
+    succeeded(world, watched("a", 889), watched("b", 891))
+    assert world.read() == {"fire": [(1.0, GOOD)]}, "confirmed, not yet handed on"
+    await world.wait(5.0)
+    assert world.read() == {}, "its connection was ended by us: it is not lost for that"
+    world.send(world.open())
+    await world.wait(10.0)
+    got = world.read()
+    assert (got["zone_fire"], got["fire"]) == ([(1.0, GOOD)], [(1.0, GOOD)])
+    assert not [r for r in caplog.records if "lost" in r.getMessage()]
+
+
+async def test_a_device_that_does_not_come_back_to_the_line_is_lost(world: World) -> None:
+    world.send(world.open(), FIRE)
+    world.read()
+    succeeded(world, watched("a", 889))
+    await world.wait(RESENT_S + 0.1)
+    assert world.read() == every(LINK_DOWN)
+
+
+async def test_a_device_whose_definition_changed_is_known_no_longer(world: World) -> None:
+    link = world.open()
+    world.send(link, FIRE)
+    world.send(link, FIRE, unit=890)
+    succeeded(world, watched("a", 900), watched("b", 890))
+    assert world.read("a") == every(NOT_READ_YET)
+    assert world.read("b")["zone_fire"] == [(1.0, GOOD)]
+
+
+async def test_a_link_that_was_gone_before_is_not_waited_for(world: World) -> None:
+    link = world.open()
+    world.send(link, FIRE)
+    world.centre.closed(link)
+    world.read()
+    succeeded(world, watched("a", 889))
+    await world.wait(10.0)
+    assert world.read() == every(LINK_DOWN)

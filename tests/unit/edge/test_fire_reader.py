@@ -2,7 +2,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import pytest
+
 from config.clock import ScaledClock
+from edge.fire_centre import Centre
 from edge.fire_reader import SPARE_LINKS, FireReader
 from edge.readings import QUALITIES
 from simulators.fire_frames import frame, wall_time
@@ -126,3 +129,27 @@ async def test_a_device_that_vanished_from_the_network_ends_its_connection() -> 
         await asyncio.wait_for(asyncio.shield(one.task), 5)
         assert not reader._sockets
         writer.transport.abort()
+
+
+async def test_a_reader_goes_on_where_that_of_its_line_ended_and_one_never_begun_does_not_count() -> None:  # fmt: skip
+    at, rows, kept = line(kind="fire", host="127.0.0.1", port=0), [watched("a", 889)], dict[str, Centre]()  # fmt: skip
+    first, never, third = (FireReader(at, rows, ScaledClock(), ZONE, kept) for _ in range(3))
+    await first.open()
+    back, writer = await connect(first)
+    writer.write(frame(1, (889, 2), NOW, FIRE))
+    assert commands(await back.readexactly(30)) == [3]
+    await first.close()
+    writer.transport.abort()
+    await never.close()
+    assert await fires(third)
+    await third.close()
+
+
+async def test_connections_that_are_refused_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with listening() as reader:
+        reader._links_max = 0
+        links = [await connect(reader) for _ in range(3)]
+        await until(lambda: reader.refused_links == 3)
+        assert len([r for r in caplog.records if "too many connections" in r.getMessage()]) == 1
+        for _, writer in links:
+            writer.transport.abort()
