@@ -29,6 +29,10 @@ REQUESTS: Final[Mapping[Table, type[ModbusPDU]]] = {
 SILENCES_BEFORE_RECONNECT: Final = 2
 PARITIES: Final[Mapping[Parity, str]] = {"even": "E", "odd": "O", "none": "N"}
 NUMBERS: Final = 0xFFFF
+FRAMES_MAX: Final = 4
+"""As many long answers may come at once: late ones, after a link stood still."""
+RTU_FRAME_BYTES: Final = 3
+"""What a serial frame has around function and data: the unit, and the check."""
 TIMER_STEP_S: Final = 0.001
 """The loop's timers are this coarse, and a serial line at 115 200 baud carries 10 characters in it."""
 
@@ -167,10 +171,12 @@ class _Connection(asyncio.Protocol):
         if self._waiting is None:
             return
         self.received += data
-        if len(self.received) > self._framer.MAX_SIZE:
+        if len(self.received) > FRAMES_MAX * self._framer.MAX_SIZE:
             self.received = b""
         while self.received:
             used, unit, number, pdu = self._framer.decode(self.received)
+            if pdu and not self.numbers:  # pymodbus takes all that came for one frame
+                used = self.received.index(bytes((unit,)) + pdu) + len(pdu) + RTU_FRAME_BYTES
             self.received = self.received[used:]
             if not used or not pdu:
                 return

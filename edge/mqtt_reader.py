@@ -132,15 +132,23 @@ class MqttDeviceReader:
         for point in points:
             if point.id in self._points or not isinstance(point.source, JsonPath):
                 continue
-            heard = _Heard(point, device.unit, self._clock.monotonic())
-            self._points[point.id] = heard
             topic_filter = point.source.topic.replace("{unit}", device.unit)
+            before = [m for m in self._latest.all() if matches(topic_filter, m.topic)]
+            since_s = max((m.received_s for m in before), default=self._clock.monotonic())
+            heard = self._points[point.id] = _Heard(point, device.unit, since_s)
             self._by_filter.setdefault(topic_filter, []).append(heard)
-            if point.source.availability is not None:
-                self._wills.expect(device, point.source.availability)
+            self._expect(device, point.source)
+            for message in before:
+                self._take_in(heard, message)
+            if before and self._wills.away(device.id):
+                _wait(heard, PointReading(point.id, None, LINK_DOWN, self._clock.now()))
+
+    def _expect(self, device: Device, source: JsonPath) -> None:
+        """Know the device by its will; what that last said still holds."""
+        if source.availability is not None:
+            self._wills.expect(device, source.availability)
             for message in self._latest.all():
-                if matches(topic_filter, message.topic):
-                    self._take_in(heard, message)
+                self._wills.heard(message)
 
     def _hear(self, message: DeviceMessage) -> None:
         if message.retained and self._latest.repeats(message):

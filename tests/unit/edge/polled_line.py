@@ -4,8 +4,8 @@ import asyncio
 import gc
 import logging
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -193,8 +193,17 @@ def batches(names: Sequence[str]) -> list[Sequence[str]]:
     return [names[i : i + AT_ONCE] for i in range(0, len(names), AT_ONCE)]
 
 
-def note_tasks(record: logging.LogRecord) -> bool:
-    """As a filter of a log's handler: keeps which task said it (a record has no `taskName` before 3.12)."""
+@contextmanager
+def tasks_noted(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Meanwhile each record keeps which task said it (`taskName` is there from Python 3.12 on)."""
+    caplog.handler.addFilter(_note_task)
+    try:
+        yield
+    finally:
+        caplog.handler.removeFilter(_note_task)  # one handler serves all tests
+
+
+def _note_task(record: logging.LogRecord) -> bool:
     task = asyncio.current_task()
     record.taskName = task.get_name() if task else None
     return True

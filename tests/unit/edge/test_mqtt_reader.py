@@ -315,13 +315,38 @@ async def test_points_that_are_read_later_hear_of_the_will_too() -> None:
     assert [(r.point, r.quality) for r in got] == [("a/w", QUALITIES["link_down"])]
 
 
-async def test_a_device_that_is_forgotten_is_no_longer_away() -> None:
+async def test_a_device_that_is_away_is_so_after_a_reload_too() -> None:
     only = [point(("v",), availability=WILL)]
     feed, _, reader = await listening(*only)
+    feed.say("devices/u-1", '{"v":1}')
     feed.say(WILL_TOPIC, "offline")
     await reader.read(DEVICE, only)
     reader.forget("d")
-    assert (await reader.read(DEVICE, only)).readings == []
+    got = (await reader.read(DEVICE, only)).readings
+    assert [(r.value, r.quality) for r in got] == [
+        (1.0, QUALITIES["stale_source"]), (None, QUALITIES["link_down"]),
+    ]  # fmt: skip
+
+
+async def test_a_device_that_has_a_will_no_longer_is_not_away() -> None:
+    feed, _, reader = await listening(point(("v",), availability=WILL))
+    feed.say(WILL_TOPIC, "offline")
+    await reader.read(DEVICE, [point(("v",), availability=WILL)])
+    reader.forget("d")
+    assert (await reader.read(DEVICE, [point(("v",))])).readings == []
+
+
+async def test_a_reload_begins_no_silence_anew() -> None:
+    only = [point(("v",))]
+    feed, clock, reader = await listening(*only)
+    feed.say("devices/u-1", '{"v":1}')
+    await reader.read(DEVICE, only)
+    await clock.advance(55.0)
+    reader.forget("d")
+    await reader.read(DEVICE, only)
+    await clock.advance(6.0)
+    got = (await reader.read(DEVICE, only)).readings
+    assert [r.quality for r in got] == [QUALITIES["no_answer"]]
 
 
 # --- what is news, and when it was ---------------------------------------------------------------------

@@ -189,6 +189,21 @@ async def test_nobody_at_the_address_is_a_link_that_is_down() -> None:
     await transport.close()
 
 
+async def test_a_late_long_answer_that_comes_with_the_right_one_hides_it_not() -> None:
+    kept: list[bytes] = []
+
+    def both_at_once(request: bytes) -> bytes | None:
+        kept.append(honest(request))
+        return None if len(kept) == 2 else b"".join(kept[1:]) or kept[0]
+
+    async with connected(both_at_once) as (transport, server):
+        assert await transport.request(1, "holding", 0, 125) == list(range(125))
+        with pytest.raises(NoAnswer):
+            await transport.request(1, "holding", 0, 125)
+        assert await transport.request(1, "holding", 9, 125) == list(range(9, 134))
+        assert server.connections == 1
+
+
 async def test_each_request_has_its_own_time_however_close_behind_another_it_comes() -> None:
     loop, asked = asyncio.get_running_loop(), list[float]()
 

@@ -24,12 +24,12 @@ from tests.unit.edge.polled_line import (
     batches,
     descriptors,
     honest,
-    note_tasks,
     nothing_left,
     points,
     polled,
     proxied,
     said,
+    tasks_noted,
 )
 from tests.unit.edge.rows import line, register_point
 from tests.waiting import until
@@ -112,10 +112,10 @@ async def play_all(names: Sequence[str], play: Play, caplog: pytest.LogCaptureFi
         async with proxied() as proxy, polled(at(proxy), name=name) as it:
             await play(ROWS[name], proxy, it)
 
-    caplog.handler.addFilter(note_tasks)
-    async with nothing_left(), asyncio.TaskGroup() as group:
-        for name in names:
-            group.create_task(played(name), name=f"the row {name}")
+    with tasks_noted(caplog):
+        async with nothing_left(), asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(played(name), name=f"the row {name}")
     for name in names:
         assert_said_once(said(caplog, by=name), ROWS[name])
 

@@ -16,9 +16,9 @@ from tests.unit.edge.polled_line import (
     PolledLine,
     batches,
     descriptors,
-    note_tasks,
     polled,
     said,
+    tasks_noted,
 )
 from tests.unit.edge.rows import line
 from tests.unit.edge.serial_twin import SerialBus, honest_words, sealed
@@ -119,10 +119,10 @@ async def test_a_fault_on_a_bus_is_told_with_its_reason_and_gone_within_one_back
             bus.answer = honest_words
             await assert_back(it)
 
-    caplog.handler.addFilter(note_tasks)
-    async with asyncio.TaskGroup() as group:
-        for name in names:
-            group.create_task(played(name), name=f"the row {name}")
+    with tasks_noted(caplog):
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(played(name), name=f"the row {name}")
     for name in names:
         lines = said(caplog, by=name)
         lost_and_back = {"device one": 2, "device two": 2}

@@ -134,24 +134,40 @@ async def test_an_adapter_that_is_pulled_out_is_a_link_that_is_down() -> None:
             await transport.request(1, "holding", 0, 1)
 
 
-async def test_a_gateway_passes_frames_on_as_they_are() -> None:
+@asynccontextmanager
+async def gateway(
+    answer: Callable[[bytes], bytes],
+) -> AsyncIterator[tuple[PymodbusTransport, list[bytes]]]:
+    """A line through a gateway that passes frames on, and what was asked by it."""
     asked: list[bytes] = []
 
-    async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while request := await reader.read(8):
             asked.append(request)
-            writer.write(honest_words(request))
+            writer.write(answer(request))
         writer.close()
 
-    server = await asyncio.start_server(gateway, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     transport = PymodbusTransport(
         line(kind="rtu_over_tcp", host="127.0.0.1", port=port, serial=QUICK)
     )
     try:
-        assert await transport.request(5, "holding", 9, 3) == words(5, 9, 3)
-        assert spans(asked) == [(5, 9, 3)]
+        yield transport, asked
     finally:
         await transport.close()
         server.close()
         await server.wait_closed()
+
+
+async def test_a_gateway_passes_frames_on_as_they_are() -> None:
+    async with gateway(honest_words) as (transport, asked):
+        assert await transport.request(5, "holding", 9, 3) == words(5, 9, 3)
+        assert spans(asked) == [(5, 9, 3)]
+
+
+async def test_the_answer_behind_a_late_one_of_another_unit_is_heard() -> None:
+    """A network hands on in one piece what the bus said one after the other."""
+    late = honest_words(b"\1\3\0\0\0\x7d")
+    async with gateway(lambda request: late + honest_words(request)) as (transport, _):
+        assert await transport.request(2, "holding", 7, 125) == words(2, 7, 125)
