@@ -405,3 +405,19 @@ async def test_a_link_that_was_gone_before_is_not_waited_for(world: World) -> No
     succeeded(world, watched("a", 889))
     await world.wait(10.0)
     assert world.read() == every(LINK_DOWN)
+
+
+async def test_two_panels_with_one_address_end_each_others_connection_and_that_is_said_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody can tell them apart: both are heard under one name, and the log says what to look for."""
+    for n in range(4):
+        here = world.open()
+        raw = frame(n, (889, 88888), wall_time(world.clock.now(), ZONE), (FIRE, QUIET)[n % 2])
+        heard = world.centre.arrived(here, raw)
+        assert commands(heard.answers) == [CONFIRM]
+        assert heard.over == ((here - 1,) if n else ())
+        for link in heard.over:
+            world.centre.closed(link)
+    assert world.centre.stats.taken_over == 3
+    assert len([r for r in caplog.records if "on another connection" in r.getMessage()]) == 1
