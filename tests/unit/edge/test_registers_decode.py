@@ -227,6 +227,7 @@ def test_a_string_ends_at_its_first_zero(order: str, data: bytes, text: str | No
 
 def test_a_string_of_the_wrong_length_is_none() -> None:
     assert decode_text(register_point("p", 0, "string", words=4), [0x4142]) is None
+    assert decode_text(register_point("p", 0, "string", words=1), [0x1_4142]) is None
 
 
 def test_a_point_that_is_not_modbus_has_no_register() -> None:
