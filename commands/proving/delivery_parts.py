@@ -139,15 +139,15 @@ async def ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-def plant() -> Plant:
-    """One agent, one line, one device, three points of which one is urgent."""
+def plant(names: Sequence[str] = POINTS, *, unit: str = "bar", period_s: float = 1.0) -> Plant:
+    """One agent, one line, one device, and points of which `trip` is urgent."""
     points = {
         f"{ASSET}/{name}": Point(
             id=f"{ASSET}/{name}", asset=ASSET, device="d", name={"en": name}, kind="measurement",
-            unit="bar", source=JsonPath(topic=name, path=()), period_s=1.0,
+            unit=unit, source=JsonPath(topic=name, path=()), period_s=period_s,
             lane="event" if name == "trip" else "data",
         )
-        for name in POINTS
+        for name in names
     }  # fmt: skip
     return Plant(
         site=SITE, name={"en": SITE}, time_zone="UTC", calendar="", seasons={}, systems={},

@@ -15,10 +15,9 @@ import numpy.typing as npt
 from collector.adapters.memory_bus import Faults, MemoryBus
 from collector.adapters.memory_journal import MemoryJournal
 from collector.ports import Entry
-from commands.proving.delivery_parts import Collector, ended
+from commands.proving.delivery_parts import AGENT, ASSET, SITE, Collector, ended, plant
 from config.clock import VirtualClock
-from config.plant import Device, Line, Plant, Point
-from config.profile import JsonPath
+from config.plant import Plant
 from edge.agent import Agent
 from edge.outbox import Outbox, OutboxLimits
 from edge.ports import LinkLost, PointReading
@@ -26,9 +25,6 @@ from edge.readings import Birth, decode, decode_batch
 
 CYCLES_AN_HOUR: Final = 360
 START_MS: Final = 1_763_700_000_000
-SITE: Final = "outage"
-AGENT: Final = "edge-a"
-ASSET: Final = "meters"
 PERIOD_MS: Final = 10_000
 LINE: Final = Faults(latency_s=0.05, bytes_per_s=125_000.0)
 """1 Mbit/s upwards, 50 ms each way."""
@@ -125,7 +121,8 @@ class OutageSite:
     def __post_init__(self) -> None:
         cycles = int(self.hours_max * 3_600_000 / PERIOD_MS)
         self.made = np.zeros(cycles, np.uint8)
-        self._plant = plant(self.points)
+        names = [*(f"p{number}" for number in range(self.points)), "trip"]
+        self._plant = plant(names, unit="", period_s=PERIOD_MS / 1000)
         self.bus = MemoryBus(self.clock, self.rng, LinkLost, LINE)
         self.tally = Tally(self.clock, cycles, self.points)
         self._collector = Collector(self.bus, self.clock, self.tally, self._plant)
@@ -262,22 +259,3 @@ def full_disk() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def plant(count: int) -> Plant:
-    """One agent with so many measurements and one urgent point."""
-    names = [*(f"p{number}" for number in range(count)), "trip"]
-    points = {
-        f"{ASSET}/{name}": Point(
-            id=f"{ASSET}/{name}", asset=ASSET, device="d", name={"en": name}, kind="measurement",
-            unit="", source=JsonPath(topic=name, path=()), period_s=PERIOD_MS / 1000,
-            lane="event" if name == "trip" else "data",
-        )
-        for name in names
-    }  # fmt: skip
-    return Plant(
-        site=SITE, name={"en": SITE}, time_zone="UTC", calendar="", seasons={}, systems={},
-        locations={}, agents=(AGENT,), lines={"l": Line("l", AGENT, "mqtt")},
-        devices={"d": Device("d", "p", "l", ASSET)}, profiles={}, assets={}, points=points,
-        rules={}, plans={}, poll_classes={},
-    )  # fmt: skip
