@@ -89,24 +89,45 @@ def _resident_kb(count: int, points: int) -> float:
 
 
 def _rest(lasts_s: float) -> Iterator[Row]:
-    """The whole agent, one that keeps nothing and the bare loop, at the same time."""
+    """Whole agents, one that keeps nothing and the bare loop, at the same time.
+
+    At rest the equipment shows what it showed; the busy agent's shows other values at each read.
+    """
     with (
-        _agent(REST_DEVICES, REST_POINTS, REST_S) as whole,
+        _agent(REST_DEVICES, REST_POINTS, REST_S, values=1) as whole,
+        _agent(REST_DEVICES, REST_POINTS, REST_S) as busy,
         _agent(REST_DEVICES, REST_POINTS, REST_S, "--keeps-nothing") as polling,
         _bare(whole.ports) as bare,
     ):
         time.sleep(REST_S + 2.0)
         say(f"  row 17: {lasts_s:.0f} s of an agent at rest beside a bare loop")
-        processes = (whole.process, polling.process, bare)
+        processes = (whole.process, busy.process, polling.process, bare)
         before = [asked(process) for process in processes]
         time.sleep(lasts_s)
         after = [asked(process) for process in processes]
     reads = [b["reads"] - a["reads"] for a, b in zip(before, after, strict=True)]
-    agent, polls, loop = (100 * (b["cpu_s"] - a["cpu_s"]) / lasts_s for a, b in zip(before, after, strict=True))  # fmt: skip
-    note = f"{REST_DEVICES} devices with {REST_POINTS} points each, read every {REST_S:g} s ({', '.join(f'{n:.0f}' for n in reads)} reads); polling: decoded, dated, judged, and what is news is let go; the whole agent makes batches of it, each on disk"
-    yield Row("17 CPU of polling at rest", polls, "% of a core", loop, 2.0, "lower", note)
-    yield Row("17 CPU of a whole agent at rest", agent, "% of a core", loop, 2.0, "lower")
+    agent, stirred, polls, loop = (100 * (b["cpu_s"] - a["cpu_s"]) / lasts_s for a, b in zip(before, after, strict=True))  # fmt: skip
+    note = f"{REST_DEVICES} devices with {REST_POINTS} points each, read every {REST_S:g} s ({', '.join(f'{n:.0f}' for n in reads)} reads); values stand still and are told every 60 s, in batches on disk"
+    yield Row("17 CPU of a whole agent at rest", agent, "% of a core", loop, 2.0, "lower", note)
     yield Row("17 the same, alone", agent, "% of a core", None, 1.0, "lower")
+    yield Row(
+        "17 CPU where every value is news",
+        stirred,
+        "% of a core",
+        loop,
+        None,
+        "lower",
+        "every value another at each read, all of them kept: no rest",
+    )
+    yield Row(
+        "17 CPU of its polling alone",
+        polls,
+        "% of a core",
+        loop,
+        None,
+        "lower",
+        "decoded, dated, judged, and what is news is let go",
+    )
 
 
 @contextmanager
@@ -160,8 +181,13 @@ def asked(process: subprocess.Popen[str]) -> Mapping[str, float]:
 
 
 @contextmanager
-def _agent(count: int, points: int, pace_s: float, *how: str) -> Iterator[_Agent]:
-    with serving("--tcp", str(count)) as found, tempfile.TemporaryDirectory() as name:
+def _agent(
+    count: int, points: int, pace_s: float, *how: str, values: int = 1000
+) -> Iterator[_Agent]:
+    with (
+        serving("--tcp", str(count), "--values", str(values)) as found,
+        tempfile.TemporaryDirectory() as name,
+    ):
         ports = list(found["ports"])
         _write_plant(Path(name), ports, points, pace_s)
         begun = time.perf_counter()

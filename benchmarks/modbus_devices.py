@@ -29,13 +29,11 @@ def serving(*words: str) -> Iterator[dict[str, Any]]:
         end(process)
 
 
-_words = itertools.cycle(n.to_bytes(2, "big") for n in range(1000))
-
-
 class Device(asyncio.Protocol):
-    """Answers each read at once, with another word each time; a dead one hears and says nothing."""
+    """Answers each read at once, with the next of these words; a dead one hears and says nothing."""
 
-    def __init__(self, *, dead: bool) -> None:
+    def __init__(self, words: Iterator[bytes], *, dead: bool) -> None:
+        self._words = words
         self._dead = dead
         self._rest = b""
 
@@ -49,19 +47,20 @@ class Device(asyncio.Protocol):
         while len(self._rest) >= 12:
             request, self._rest = self._rest[:12], self._rest[12:]
             if not self._dead and isinstance(self._transport, asyncio.Transport):
-                self._transport.write(_answer(request))
+                self._transport.write(_answer(request, next(self._words)))
 
 
-def _answer(request: bytes) -> bytes:
+def _answer(request: bytes, word: bytes) -> bytes:
     size = 2 * int.from_bytes(request[10:12], "big")
     head = request[:4] + (size + 3).to_bytes(2, "big") + request[6:8] + bytes((size,))
-    return head + next(_words) * (size // 2)
+    return head + word * (size // 2)
 
 
-async def _tcp(count: int, dead: int) -> None:
+async def _tcp(count: int, dead: int, values: int) -> None:
     loop = asyncio.get_running_loop()
+    answers = itertools.cycle(n.to_bytes(2, "big") for n in range(values))
     servers = [
-        await loop.create_server(lambda n=n: Device(dead=n < dead), "127.0.0.1", 0)  # type: ignore[misc]  # a default
+        await loop.create_server(lambda n=n: Device(answers, dead=n < dead), "127.0.0.1", 0)  # type: ignore[misc]  # a default
         for n in range(count)
     ]
     print(json.dumps({"ports": [s.sockets[0].getsockname()[1] for s in servers]}), flush=True)
@@ -85,10 +84,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tcp", type=int, default=0)
     parser.add_argument("--dead", type=int, default=0)
+    parser.add_argument("--values", type=int, default=1000, help="how many answers take turns")
     parser.add_argument("--baud", type=int, default=0)
     words = parser.parse_args()
     if words.tcp:
-        asyncio.run(_tcp(words.tcp, words.dead))
+        asyncio.run(_tcp(words.tcp, words.dead, words.values))
     else:
         with asyncio.Runner(loop_factory=_punctual_loop) as runner:
             runner.run(_serial(words.baud))

@@ -12,7 +12,7 @@ from config.settings import environment_with, in_ci
 ROOT = Path(__file__).parent.parent
 PARTS = ("mosquitto", "mbpoll", "chromium", "postgres", "influxd")
 EXAMPLE = "test --only unit,real"
-WORKERS = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
+WORKERS = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "--max-worker-restart", "0")
 """Two at a time, shared out by tests/conftest.py; each worker starts the real servers that its tests need."""
 PLACES = {
     "unit": ["tests/unit", "tests/contract", "tests/rules", "tests/golden"],

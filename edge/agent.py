@@ -29,8 +29,8 @@ FLUSH_S: Final = 0.25
 FLUSH_READINGS: Final = 500
 REFUSED_S: Final = 2.0
 """A disk that refuses is asked this often."""
-BATCH_READINGS_MAX: Final = 5_000
-"""A batch holds no more, however long the disk refused: about 100 KB."""
+KEPT_AT_ONCE_MAX: Final = 5_000
+"""Readings of one durable write, however long the disk refused."""
 PENDING_READINGS_MAX: Final = 100_000
 """Readings kept in memory while the disk refuses them, urgent ones and others so many each."""
 BACKOFF_S: Final = 1.0
@@ -228,8 +228,8 @@ class Agent:
 
     def _flush_some(self) -> None:
         pending, urgent = (
-            self._pending[:BATCH_READINGS_MAX],
-            self._urgent[:BATCH_READINGS_MAX],
+            self._pending[:KEPT_AT_ONCE_MAX],
+            self._urgent[:KEPT_AT_ONCE_MAX],
         )
         self.outbox.keep(pending, self.clock.now(), monotonic=self.clock.monotonic(), urgent=urgent)
         del self._pending[: len(pending)], self._urgent[: len(urgent)]

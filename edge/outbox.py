@@ -13,7 +13,7 @@ import numpy as np
 
 from config.plant import Point
 from edge.ageing import YOUNG_MS, Ages, next_run
-from edge.batches import Outgoing, columns_of, grown, payload_of
+from edge.batches import Outgoing, columns_of, cut, grown, payload_of
 from edge.outbox_file import OutboxFile, OutboxRefused
 from edge.ports import PointReading
 from edge.readings import LANES, WINDOW, Committed, Lane, PointRow
@@ -193,15 +193,18 @@ class Outbox:
         self, readings: Sequence[PointReading], now: int, *, monotonic: float,
         urgent: Sequence[PointReading] = (),
     ) -> None:  # fmt: skip
-        """Make one batch of `urgent` and one of the rest, durable on return; of defined points only.
+        """Make batches of `urgent` and of the rest, durable on return; of defined points only.
+
+        What comes in great numbers, a disk's refusal being over, is cut so that nothing urgent
+        waits long behind one batch of it.
 
         Raises:
             OutboxRefused: nothing was kept.
         """
         made = [
-            (int(lane == "event"), now, len(found), columns_of(found, self._index), lane)
+            (int(lane == "event"), now, len(part), columns_of(part, self._index), lane)
             for lane, found in (("event", urgent), ("data", readings))
-            if found
+            for part in cut(found)
         ]
         if not made:
             return

@@ -51,9 +51,11 @@ def change(path: Path, old: str, new: str) -> None:
 
 @contextmanager
 def process(folder: Path, stdin: int) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
-    """`steward edge` and its log."""
+    """`steward edge` and its log; begun as from a shell, even if these checks run under nohup."""
     log = folder.parent / "edge.log"
-    command = [sys.executable, str(ROOT / "steward.py"), "edge", str(folder), "edge-a"]
+    arguments = ["edge", str(folder), "edge-a"]
+    code = f"import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); from commands.main import main; sys.exit(main({arguments}))"
+    command = [sys.executable, "-c", code]
     with log.open("wb") as said:
         one = subprocess.Popen(
             command, cwd=ROOT, stdin=stdin, stderr=said, env=environment_with(), start_new_session=True

@@ -21,7 +21,7 @@ from commands.delivering import OutboxCount, outbox_counts, proven, whole_report
 from commands.installation import Installation
 from commands.local_http import open_local
 from commands.server import keep_first_start_link, kept_first_start_link
-from commands.serving import RUN_HEADER
+from commands.serving import RUN_HEADER, when_asked
 from commands.supervising import Child
 from config.settings import Settings, environment_with
 
@@ -153,10 +153,26 @@ def said_ready(process: subprocess.Popen[str]) -> bool:
 
 
 def test_the_end_of_the_terminal_ends_a_process_well() -> None:
-    with subprocess.Popen([sys.executable, "-c", FOREVER], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # fmt: skip
-        assert said_ready(process)
-        process.send_signal(signal.SIGHUP)
-        assert process.wait(20) == 0
+    # these checks may run under nohup, and children inherit what that ignores
+    code = f"import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n{FOREVER}"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # fmt: skip
+        try:
+            assert said_ready(process)
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+def test_what_runs_under_nohup_outlives_the_terminal() -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        assert signal.SIGHUP in when_asked()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert set(when_asked()) == {signal.SIGTERM, signal.SIGINT}
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_process_ends_when_its_parent_was_killed() -> None:

@@ -10,7 +10,8 @@ import pytest
 from config.clock import SteppedClock
 from config.load import LIBRARY, load_plant
 from config.plant import Plant
-from edge.agent import BATCH_READINGS_MAX, PENDING_READINGS_MAX, Agent
+from edge.agent import KEPT_AT_ONCE_MAX, PENDING_READINGS_MAX, Agent
+from edge.batches import READINGS_MAX
 from edge.outbox import Dropped, Outbox
 from edge.ports import LinkLost, PointReading, PublisherContext
 from edge.readings import QUALITIES, decode_batch
@@ -81,17 +82,20 @@ def test_what_memory_held_is_kept_in_batches_of_bounded_size_once_the_disk_takes
     refuse(agent, refuses=True)
     fill(agent)
     held = agent.outbox.batches
-    agent.take(readings("flow", 1_000, 3 * BATCH_READINGS_MAX))
+    agent.take(readings("flow", 1_000, KEPT_AT_ONCE_MAX + READINGS_MAX + 1))
     refuse(agent, refuses=False)
     agent.flush()
     assert in_memory(agent) == 0
     agent.outbox.number("data", START_MS, 0.0)
-    sizes, after = [], 0
+    times, sizes, after = [], [], 0
     while found := agent.outbox.numbered("data", after):
-        sizes.append(len(decode_batch(agent.outbox.payload(found, START_MS)).i))
+        batch = decode_batch(agent.outbox.payload(found, START_MS))
+        times += [batch.t + offset for offset in batch.d]
+        sizes.append(len(batch.i))
         after = found.seq
-    assert (sum(sizes), max(sizes)) == (3 * BATCH_READINGS_MAX, BATCH_READINGS_MAX)
-    assert agent.outbox.batches > held
+    assert sizes == [READINGS_MAX] * (KEPT_AT_ONCE_MAX // READINGS_MAX + 1) + [1]
+    assert times == sorted(set(times))
+    assert agent.outbox.batches == held + len(sizes) + 1  # and what was urgent
 
 
 def test_what_memory_let_go_is_told_with_what_the_outbox_dropped(agent: Agent) -> None:
