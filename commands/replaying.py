@@ -195,10 +195,14 @@ class _Run:
         site.say(f"{len(self.parts)} parts, {lasts_s:.0f} s")
         said = [part.id for part in self.parts if part.by == "mqtt"]
         await self._heard(site, said)
-        async with _publishing(site, said) as devices, asyncio.TaskGroup() as group:
-            for id, device in devices.items():
-                group.create_task(play_mqtt(self.players[id], self.clock, device))
-            group.create_task(self._read(site, lasts_s))
+        async with _publishing(site, said) as devices:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for id, device in devices.items():
+                        group.create_task(play_mqtt(self.players[id], self.clock, device))
+                    group.create_task(self._read(site, lasts_s))
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from failed
 
     async def _heard(self, site: Installation, said: Sequence[str]) -> None:
         """Until the edge listens to every MQTT device: it says then that they are silent."""
@@ -226,6 +230,8 @@ class _Run:
     def _look(self, site: Installation, deadline: float, late: str) -> None:
         for said in site.children.look():
             site.say(said)
+        if wrong := [child for child in site.children.rows if child.told]:
+            raise NotPlayed(f"{wrong[0].name}: {wrong[0].told}")
         if self.stop.asked:
             raise NotPlayed("stopped")
         if time.monotonic() > deadline:

@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from edge.outbox import Outbox
-from edge.readings import LANES, WINDOW, Committed, Lane
+from edge.readings import LANES, Committed, Lane
 
 RESEND_AFTER_S: Final = 2.0
 DOUBLINGS_MAX: Final = 3
@@ -19,7 +19,7 @@ ASK_AFTER_S: Final = 30.0
 
 
 HISTORY: Final[Lane] = "backfill"
-QUEUED_S: Final = 0.1
+QUEUED_S: Final = 0.05
 """History that takes this much longer than at best stands in a queue, and what is urgent stands behind it."""
 
 
@@ -31,6 +31,16 @@ class Heard(Enum):
     RENEWED = "our outbox was an old copy: a new epoch has begun"
     PROGRESS = "something went up"
     REPEATED = "the same marks again"
+
+
+class _Sent(NamedTuple):
+    """A batch in flight."""
+
+    seq: int
+    at: float
+    size: int
+    alone: bool
+    """Whether nothing of its lane was in flight before it: it shows what one of its size takes."""
 
 
 @dataclass(slots=True)
@@ -48,11 +58,23 @@ class _Flight:
     waits: int = 0
     """How often it was sent again in vain: each time it waits twice as long, up to a bound."""
 
-    window: int = 1
-    """How much history may be in flight: as much as the line carries without a queue."""
+    window: float = 0.0
+    """Bytes of history that may be in flight beside one batch: as many as the line carries without a queue."""
     best_s: float = float("inf")
-    under_way: deque[tuple[int, float]] = field(default_factory=deque)
-    """Numbers in flight, and when each was sent."""
+    narrowed: float | None = None
+    """When the line last had a queue; until then the window doubles with each answer, then grows slowly."""
+    under_way: deque["_Sent"] = field(default_factory=deque)
+
+    def narrow(self, monotonic: float) -> None:
+        """Halve the window."""
+        self.window /= 2
+        self.narrowed = monotonic
+
+    def widen(self, size: int) -> None:
+        """Let more be in flight, so many bytes having come through."""
+        self.window += (
+            size if self.narrowed is None else size * min(1.0, size / max(self.window, 1.0))
+        )
 
     @property
     def wait_s(self) -> float:
@@ -121,18 +143,14 @@ class Sending:
 
     def _measure(self, lane: Lane, flight: _Flight, monotonic: float) -> None:
         """Let more be in flight while it comes through as fast as ever, less once it has to wait."""
-        took = 0.0
-        done = 0
-        while flight.under_way and flight.under_way[0][0] <= self.outbox.mark(lane):
-            took = monotonic - flight.under_way.popleft()[1]
-            done += 1
-        if not done:
-            return
-        flight.best_s = min(flight.best_s, took)
-        if took > flight.best_s + QUEUED_S * self.pace:
-            flight.window = max(1, flight.window // 2)
-        else:
-            flight.window = min(WINDOW, flight.window + done)
+        while flight.under_way and flight.under_way[0].seq <= self.outbox.mark(lane):
+            sent = flight.under_way.popleft()
+            took = monotonic - sent.at
+            flight.best_s = took if sent.alone else min(flight.best_s, took)
+            if took <= flight.best_s + QUEUED_S * self.pace:
+                flight.widen(sent.size)
+            elif flight.narrowed is None or sent.at >= flight.narrowed:  # sent since, and still
+                flight.narrow(monotonic)
 
     def _repeat(self, monotonic: float) -> None:
         for lane, flight in self._flights.items():
@@ -179,7 +197,7 @@ class Sending:
     def _next_of(self, lane: Lane, flight: _Flight, monotonic: float, now: int) -> bytes | None:
         mark = self.outbox.mark(lane)
         after = max(flight.sent, mark)
-        if lane == HISTORY and after - mark >= flight.window:
+        if lane == HISTORY and after > mark and _in_flight(flight) >= flight.window:
             return None
         found = self.outbox.numbered(lane, after)
         if found is None and self.outbox.number(lane, now, monotonic):
@@ -192,6 +210,12 @@ class Sending:
             flight.since = monotonic
         if after == mark:
             flight.under_way.clear()
-        flight.under_way.append((found.seq, monotonic))
+        payload = self.outbox.payload(found, now)
+        sent = _Sent(found.seq, monotonic, len(payload), alone=not flight.under_way)
+        flight.under_way.append(sent)
         flight.sent = found.seq
-        return self.outbox.payload(found, now)
+        return payload
+
+
+def _in_flight(flight: _Flight) -> int:
+    return sum(sent.size for sent in flight.under_way)

@@ -21,6 +21,8 @@ COLUMNS_MAX = 61
 """Columns that fit beside the row number into one Modbus request of 125 registers, two each."""
 STEP_S_MIN = 0.01
 """Rows that follow each other faster than this cannot all be read by Modbus: the speed is lowered."""
+ROUND_TRIP_MS = 0.5
+"""To a process of the same machine."""
 POLLS_A_ROW = 2
 SHORTEST_SILENCE_MS = 2000.5
 """Beside one and a half periods the shortest that a point may have, and less than a millisecond more:
@@ -127,6 +129,8 @@ def _plant(parts: Sequence[Part]) -> Iterator[str]:
         kind = "tcp" if part.by == "modbus" else "mqtt"
         unit = "1" if part.by == "modbus" else f'"{part.id}"'
         yield f'\n[lines.{part.id}]\nagent = "{AGENTS[part.by]}"\n{kind} = "127.0.0.1:1"\nbackoff_max = "1s"'
+        if part.by == "modbus":
+            yield f'round_trip = "{ROUND_TRIP_MS}ms"'
         yield f'\n[devices.{part.id}]\nprofile = "{part.id}"\nline = "{part.id}"\nunit = {unit}\nasset = "{part.id}"'
         yield f'\n[assets.{part.id}]\nname = {{ en = {_text(part.path.name)} }}\nsystem = "test-bench"'
     yield ""

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from collector.ports import Raw
+from commands.edge import check_budget
 from commands.main import main
 from commands.proving.recorded_plant import (
+    AGENTS,
     By,
     Part,
     fitting_profile,
@@ -52,6 +54,13 @@ def recording_text(rows: int, columns: tuple[str, ...] = COLUMNS, *, empty: int 
             cells = [""] * len(columns)
         lines.append(f"2020-03-09 10:{row // 60:02d}:{row % 60:02d};" + ";".join(cells))
     return "\n".join(lines) + "\n"
+
+
+def test_a_line_can_be_read_at_the_highest_speed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(recording_text(9), encoding="utf-8")
+    recording = read_recording(tmp_path / "a.csv")
+    write_plant(tmp_path / "plant", [part_of("one", "modbus", Path("a.csv"), recording, 1e9)])
+    check_budget(load_plant(tmp_path / "plant"), AGENTS["modbus"])
 
 
 # --- the real pipe --------------------------------------------------------------------------------
