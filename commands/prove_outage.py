@@ -25,6 +25,8 @@ CATCH_UP_S_MAX: Final = 6 * 3600.0
 SLACK_H: Final = 8.0
 """Beside the outage itself: before it, and until everything has arrived."""
 FULL_S: Final = 3600.0
+SEEN_AFTER_S: Final = 60.0
+"""A catch-up that lasts so long sees something urgent: there is one every two seconds."""
 KILLS: Final = 6
 TOLD_EVERY_S: Final = 10.0
 TOLD_MS_OFF_MAX: Final = 10_000
@@ -250,6 +252,8 @@ async def _caught_up(site: OutageSite, episode: Episode, quiet: list[int]) -> No
     episode.hold(not site.outbox.batches, f"{site.outbox.batches} batches are stuck")
     slow = history < TIMES_LIVE_MIN * live * lasted_s
     episode.hold(not slow, f"history comes at {history / lasted_s:.0f} readings/s only")
+    seen = busy or lasted_s < SEEN_AFTER_S
+    episode.hold(seen, f"nothing urgent was made in {lasted_s:.0f} s of catch-up")
     later = _p99(busy) - _p99(quiet)
     episode.hold(
         later <= EVENT_LATER_MS_MAX, f"what is urgent comes {later:.0f} ms later in the catch-up"

@@ -206,7 +206,9 @@ class OutageSite:
 
     async def _tripping(self) -> None:
         while True:
-            await self.sleep(float(self.rng.exponential(self.event_s)))
+            await self.sleep(float(self.rng.exponential(EVENT_S_ONLINE)))
+            if self.rng.random() >= EVENT_S_ONLINE / self.event_s:
+                continue
             now = self.clock.now()
             if self.agent is not None and (not self.events or now > self.events[-1]):
                 self.events.append(now)
