@@ -14,6 +14,8 @@ from config.mistakes import Mistakes
 
 F = TypeVar("F", bound=Strict)
 BYTES_MAX = 4 * 1024 * 1024
+SECRETS = frozenset({"password", "key"})
+"""Where somebody may have written the secret itself instead of its name: it is not repeated."""
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = _short.maxlong = 80
 
@@ -85,7 +87,7 @@ def _said(model: type[BaseModel], location: tuple[int | str, ...], error: Any) -
         return f"unknown key; allowed: {', '.join(_allowed(model, location[:-1]))}"
     if kind == "missing":
         return "is missing"
-    shown = _short.repr(given)
+    shown = "what is given" if SECRETS & set(location[-2:]) else _short.repr(given)
     if kind == "literal_error":
         return f"{shown} is not one of {context['expected']}"
     if kind == "value_error":
