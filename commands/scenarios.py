@@ -44,10 +44,12 @@ def run_scenario(scenario: Scenario, plant: Plant, seed: int | None = None) -> V
     """Play it to its end in virtual time.
 
     Raises:
-        ConfigErrors: a line that only a scenario with wires can play.
+        ConfigErrors: a line that it cannot play.
     """
-    if not scenario.wires:
-        check_simulated(plant, TWINNED, "but by wire (wires = true in the scenario)")
+    if scenario.wires:
+        check_simulated(plant, (*TWINNED, "fire"), "in a scenario")
+    else:
+        check_simulated(plant, TWINNED, "in a scenario without wires = true")
     wires = WiredLoop() if scenario.wires else None
     loop = wires or VirtualLoop()
     clock = VirtualClock(loop, scenario.start_ms(plant.time_zone))

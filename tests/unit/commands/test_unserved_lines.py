@@ -61,8 +61,8 @@ def test_a_scenario_without_wires_names_a_line_that_it_cannot_play(folder: Path)
     with pytest.raises(ConfigErrors) as refused:
         run_scenario(read_scenario(scenario), load_plant(folder))
     assert str(refused.value) == (
-        "plant.toml: lines.fires: is fire, which is not simulated but by wire (wires = true in the"
-        " scenario); allowed: tcp, tls, rtu, rtu_over_tcp, mqtt, rtsp"
+        "plant.toml: lines.fires: is fire, which is not simulated in a scenario without wires = true;"
+        " allowed: tcp, tls, rtu, rtu_over_tcp, mqtt, rtsp"
     )
 
 

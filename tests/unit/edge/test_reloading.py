@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from config.clock import SteppedClock
-from config.plant import Device, Line, Plant, Point
+from config.plant import Device, Line, LineKind, Plant, Point
 from config.profile import ModbusLimits
 from edge.agent import Agent
 from edge.modbus_reader import ModbusReader
@@ -270,12 +270,12 @@ def test_a_fire_line_begins_anew_with_any_of_its_devices() -> None:
     assert found == Changes(("l",), ("l",), frozenset())
 
 
-def test_a_camera_and_a_fire_line_begin_anew_with_any_of_their_devices() -> None:
-    for kind in ("rtsp", "fire"):
-        lines = [line("l", kind=kind), LINES[1]]
-        renamed = [replace(DEVICES[0], user="guard"), *DEVICES[1:]]
-        found = changes(site(lines=lines), site(lines=lines, devices=renamed), "e")
-        assert (found.ended, found.begun) == (("l",), ("l",))
+@pytest.mark.parametrize("kind", ["rtsp", "fire", "reader"])
+def test_some_lines_begin_anew_with_any_of_their_devices(kind: LineKind) -> None:
+    lines = [line("l", kind=kind), LINES[1]]
+    renamed = [replace(DEVICES[0], user="guard"), *DEVICES[1:]]
+    found = changes(site(lines=lines), site(lines=lines, devices=renamed), "e")
+    assert (found.ended, found.begun) == (("l",), ("l",))
 
 
 async def test_an_error_that_nobody_foresaw_is_a_refusal() -> None:
