@@ -52,6 +52,17 @@ def world(seed: int) -> Cells:
     return cells
 
 
+def shelves() -> Cells:
+    """A world of long level lines."""
+    rng = np.random.default_rng(3)
+    cells = np.full((HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN), 120, np.float32)
+    for _ in range(60):
+        top, left = int(rng.integers(0, len(cells) - 6)), int(rng.integers(0, WIDTH))
+        down, right = int(rng.integers(4, 10)), int(rng.integers(40, 160))
+        cells[top : top + down, left : left + right] = rng.uniform(30, 210)
+    return cells
+
+
 def softened(cells: Cells, part: float) -> Cells:
     """So much of each cell is its mean over 5 x 5."""
     wide = np.pad(cells, 2, "edge")
@@ -87,7 +98,9 @@ def watch_of(camera: Camera, limits: PictureLimits = LIMITS) -> Watch:
     watch = Watch(limits)
     said = [watch.judge(camera.shot()) for _ in range(limits.learn_frames + 2)]
     assert [one["moved"] for one in said] == [LEARNING] * (limits.learn_frames + 1) + [NO]
-    assert watch.looks["day"].seen == limits.learn_frames + 1
+    look = watch.looks["day"]
+    assert look.seen == limits.learn_frames + 1
+    assert look.sharpness_least == pytest.approx(SHARPNESS_KEPT * look.sharpness, rel=0.02)
     return watch
 
 
@@ -288,7 +301,53 @@ def test_a_camera_that_was_pushed_is_found_and_one_put_back_is_well() -> None:
     watch = watch_of(camera)
     said = verdicts(watch, [camera.shot(pushed=PUSHED) for _ in range(20)], "moved")
     assert said == [NO] * (LIMITS.frames - 1) + [YES] * (21 - LIMITS.frames)
+    seen = watch.looks["day"].seen
     assert verdicts(watch, [camera.shot() for _ in range(3)], "moved") == [YES, YES, NO]
+    assert watch.looks["day"].seen == seen, "nothing is learnt while a fault is known"
+
+
+def test_a_push_along_level_lines_is_found_though_most_of_the_view_looks_as_before() -> None:
+    camera = Camera(shelves())
+    watch = watch_of(camera)
+    pushed = camera.shot(pushed=(0, 5))
+    like = watch.looks["day"].like(structure(pushed.grey))
+    assert like > LIMITS.likeness_min * watch.looks["day"].likeness
+    said = [camera.shot(pushed=(0, 5)) for _ in range(3)]
+    assert verdicts(watch, said, "moved")[-1] is YES
+
+
+def test_something_that_is_put_before_most_of_the_view_is_told_as_another_view() -> None:
+    """What is left fits best where it was: nothing has moved by a few cells."""
+    camera, before = Camera(), Camera(world(2))
+    watch, frames = watch_of(camera), []
+    for _ in range(3):
+        cells = before.cells()
+        cells[:, :40] = camera.cells()[:, :40]
+        frames.append(frame_of_cells(cells))
+    assert verdicts(watch, frames, "moved")[-1] is YES
+
+
+def test_what_was_found_long_ago_is_not_held_against_a_picture_that_is_well_now() -> None:
+    """Pushed, then frozen for long, and put back before it lived again."""
+    camera = Camera()
+    watch = watch_of(camera)
+    pushed = [camera.shot(pushed=PUSHED) for _ in range(3)]
+    assert verdicts(watch, pushed, "moved")[-1] is YES
+    verdicts(watch, [pushed[-1]] * 20, "moved")
+    assert verdicts(watch, [camera.shot()], "moved") == [NO]
+
+
+def test_pictures_that_do_not_agree_are_no_view_to_learn() -> None:
+    watch, one, other = Watch(LIMITS), Camera(), Camera(world(2))
+    for _ in range(LIMITS.learn_frames - 1):
+        watch.judge(one.shot())
+    assert watch.looks["day"].seen == LIMITS.learn_frames - 2
+    watch.judge(other.shot())
+    assert watch.looks["day"].seen == 1
+    for _ in range(LIMITS.learn_frames):
+        watch.judge(other.shot())
+    assert verdicts(watch, [other.shot()], "moved") == [NO]
+    assert verdicts(watch, [one.shot() for _ in range(3)], "moved")[-1] is YES
 
 
 def test_a_camera_that_was_turned_away_altogether_is_found() -> None:
