@@ -22,6 +22,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "too-many-readings": (422, "The span holds too many readings for this resolution"),
     "locked": (429, "Too many failures; wait"),
     "failed": (500, "Something went wrong here; it has been logged"),
+    "agent-away": (503, "The agent cannot be asked now"),
     "unavailable": (503, "Something needed cannot be reached now; try again"),
 }
 """Name to (status, title). A name never changes its meaning."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from api.aside import count_waiting
 from api.auth import ArgonHasher
@@ -20,6 +20,7 @@ from api.problems import Problem
 from collector.ports import Ask, Asks, Decisions, LiveView, Outcome, ReadingStore, Unavailable
 from config.clock import Clock, ScaledClock
 from config.plant import Plant
+from edge.readings import Reply
 
 T = TypeVar("T")
 OUTCOME_WAIT_S = 2.0
@@ -82,12 +83,24 @@ def _nothing() -> Mapping[str, Any]:
     return {}
 
 
+class AskAgent(Protocol):
+    """Asks a site's agent and waits for its reply; raises `Unavailable`, which says who must do what."""
+
+    def __call__(
+        self, site: str, agent: str, what: Literal["reload", "diagnose"], /
+    ) -> Awaitable[Reply]: ...
+
+
+async def _no_agent(site: str, agent: str, what: str) -> Reply:
+    raise Unavailable(f"agent {agent} of {site} is not connected: no collector runs here")
+
+
 @dataclass(slots=True, kw_only=True)
 class Services:
     """Everything the API needs. `wall` is real time for logins and pacing; `clock` is the site's.
 
     The callables give what only the collector knows: dependencies, figures, agents and quarantine
-    of a site, the delivery report, and until when (UTC ms) the store is complete.
+    of a site, the delivery report, until when (UTC ms) the store is complete; and ask its agents.
     """
 
     plants: Mapping[str, Plant]
@@ -106,6 +119,7 @@ class Services:
     quarantine: Callable[[str], Mapping[str, Any]] = lambda _site: {"items": [], "count": 0}
     delivery: Callable[[], Mapping[str, Any]] = _nothing
     complete_until: Callable[[], int] = lambda: 0
+    ask_agent: AskAgent = _no_agent
     static: Path = STATIC
     ordering: Ordering = field(init=False)
     proving: Proving = field(init=False)

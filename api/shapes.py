@@ -406,6 +406,14 @@ class OrderPage(TypedDict):
     next: str | None
 
 
+class AgentReply(TypedDict):
+    """What an agent says of a request: `outcome` is done, refused, expired or failed; `detail` in words."""
+
+    agent: str
+    outcome: str
+    detail: dict[str, str]
+
+
 class Me(TypedDict):
     """Who is signed in."""
 

@@ -200,6 +200,10 @@ class _Watched:
         """As the reader does."""
         self._reader.forget(device)
 
+    def words(self) -> str:
+        """As the reader does."""
+        return self._reader.words()
+
     async def close(self) -> None:
         """As the reader does."""
         await self._reader.close()

@@ -3,7 +3,7 @@
 import gc
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from collector.projecting import BACKOFF_S_MAX, BACKOFF_S_MIN, Offload, Projecti
 from collector.receiving import Receiving
 from config.clock import Clock
 from config.plant import Plant
+from edge.readings import Reply
 
 log = logging.getLogger("steward.ingest")
 
@@ -89,6 +90,8 @@ class Ingest:
     offload: Offload = inline
     live_file: Path | None = None
     save_every_s: float = 60.0
+    replied: Callable[[str, str, Reply], None] = lambda site, agent, reply: None
+    """Told each reply of an agent: site, agent, reply."""
     stats: IngestStats = field(default_factory=IngestStats)
     quarantine: deque[Entry] = field(default_factory=lambda: deque(maxlen=QUARANTINE_SHOWN_MAX))
     """The newest that was set aside since the start; the journal has all of it."""
@@ -165,6 +168,8 @@ class Ingest:
                 self.projecting.offer(before, self._position, joined)
         for topic, payload, retain in taken.replies:
             await self.source.commit(topic, payload, retain=retain)
+        for site, agent, reply in taken.told:
+            self.replied(site, agent, reply)
         if self.clock.monotonic() >= self._save_at:
             await self.save()
 

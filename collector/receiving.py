@@ -59,12 +59,14 @@ class AcceptedBatch:
 @dataclass(slots=True)
 class Taken:
     """What came of some messages: `entries` to journal in this order; `batches` are those entries of
-    kind `batch`, in the same order; `replies` may be sent only when the entries are durable.
+    kind `batch`, in the same order; `replies` may be sent only when the entries are durable. `told`
+    are the replies of agents (site, agent, reply) to what was asked of them.
     """
 
     entries: list[Entry] = field(default_factory=list)
     batches: list[AcceptedBatch] = field(default_factory=list)
     replies: list[Sending] = field(default_factory=list)
+    told: list[tuple[str, str, Reply]] = field(default_factory=list)
 
 
 class _Header(msgspec.Struct):
@@ -293,7 +295,7 @@ class Receiving:
             if not agent.knows(state):
                 self._ask_rebirth(agent, message.received)
         elif what == "reply":
-            decode(message.payload, Reply)
+            self._taken.told.append((agent.site, agent.id, decode(message.payload, Reply)))
         else:
             raise Malformed(f"agents do not publish {what[:50]!r}")
         self._count(what)

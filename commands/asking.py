@@ -11,10 +11,18 @@ from commands.local_http import open_local
 from config.settings import Settings, SettingsError
 
 SHOWN_BYTES = 300
+UNAVAILABLE = 503
 
 
 class ServerAway(Exception):
-    """No server runs on this data folder, or it cannot be reached; the message says what to do."""
+    """No server runs on this data folder, or it cannot be reached; the message says what to do.
+
+    `said` is what a server that does run says of something else that it cannot reach, else empty.
+    """
+
+    def __init__(self, message: str, said: str = "") -> None:
+        super().__init__(message)
+        self.said = said
 
 
 class Refused(Exception):
@@ -44,7 +52,8 @@ def ask(
     except urllib.error.HTTPError as error:
         said = _reason(error.read())
         if error.code in (401, 403) or error.code >= 500:
-            raise ServerAway(f"{base}/{path} answers {error.code}: {said}") from error
+            away = said if error.code == UNAVAILABLE else ""
+            raise ServerAway(f"{base}/{path} answers {error.code}: {said}", away) from error
         raise Refused(said) from error
     except (OSError, ValueError) as error:
         raise ServerAway(f"no server answers at {base} ({error}). Start it, or set STEWARD_HTTP_PORT and STEWARD_DATA as it was started with") from error  # fmt: skip

@@ -27,6 +27,7 @@ from edge.camera_probe import NetworkProbe
 from edge.camera_reader import CameraReader
 from edge.fire_centre import Centre, Watched
 from edge.fire_reader import FireReader
+from edge.foreign import ForeignReader
 from edge.modbus_reader import ModbusReader
 from edge.modbus_transport import PymodbusTransport
 from edge.mqtt_publisher import paho_connect
@@ -213,6 +214,8 @@ class Readers:
             watched = [_watched(plant, device) for device in devices]
             zone = zoneinfo.ZoneInfo(plant.time_zone)
             return FireReader(line, watched, self.clock, zone, self.centres)
+        if line.kind == "reader":
+            return ForeignReader(line, devices, self.clock, lambda s: _secret(s, self.settings))
         secret = next((d.secret for d in devices if d.secret), line.secret)
         kept = next((d.recorder.secret for d in devices if d.recorder), None)
         passwords = (_secret(secret, self.settings), _secret(kept, self.settings))

@@ -17,6 +17,7 @@ COMMANDS = {
     "up": "the whole system for real plants, without simulators",
     "edge": "one edge agent",
     "server": "collector and API",
+    "agent": "have an edge agent read its files anew, or say how it is",
     "broker": "the embedded MQTT broker",
     "check": "validate profiles, plant, rules and standards; show the read plan",
     "profile": "your own equipment: make a profile from a register list, and test it",

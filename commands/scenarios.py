@@ -8,11 +8,12 @@ from typing import Any
 from api.ordering import ORDER, Ordering
 from api.ports import Desk
 from collector.ports import Decisions, LedgerEvent
-from commands.virtual import VirtualSite
+from commands.virtual import TWINNED, VirtualSite
 from config.clock import VirtualClock, VirtualLoop, run_virtual
 from config.plant import Plant
 from edge.readings import QUALITY_NAMES
 from simulators.scenario import FOLDER, Action, ReadingExpected, Scenario
+from simulators.serving import check_simulated
 from simulators.verdict import Event, History, Row, judge, passed
 from simulators.wires import WiredLoop
 
@@ -40,7 +41,15 @@ class Verdict:
 
 
 def run_scenario(scenario: Scenario, plant: Plant, seed: int | None = None) -> Verdict:
-    """Play it to its end in virtual time."""
+    """Play it to its end in virtual time.
+
+    Raises:
+        ConfigErrors: a line that it cannot play.
+    """
+    if scenario.wires:
+        check_simulated(plant, (*TWINNED, "fire"), "in a scenario")
+    else:
+        check_simulated(plant, TWINNED, "in a scenario without wires = true")
     wires = WiredLoop() if scenario.wires else None
     loop = wires or VirtualLoop()
     clock = VirtualClock(loop, scenario.start_ms(plant.time_zone))

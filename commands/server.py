@@ -27,6 +27,7 @@ from collector.live import LiveTable
 from collector.planning import Planning
 from collector.ports import ReadingStore, Unavailable
 from collector.projecting import Projecting
+from collector.requesting import Requesting
 from commands.access import (
     SERVER,
     owner_token_file,
@@ -180,6 +181,18 @@ def _tell(server: Server) -> None:
     services.quarantine = lambda site: _quarantine(server, site)
     services.delivery = lambda: delivery_report(server.journal, server.store, server.ingest)
     services.complete_until = lambda: _complete_until(server)
+    services.ask_agent = _requesting(server).ask
+
+
+def _requesting(server: Server) -> Requesting:
+    """Asks the agents through the connection by which their batches come."""
+    source, ingest = server.source, server.ingest
+    requesting = Requesting(
+        source.commit, ingest.receiving.agents, server.clock,
+        connected=lambda: source.connected, pace=server.settings.clock_factor,
+    )  # fmt: skip
+    ingest.replied = requesting.replied
+    return requesting
 
 
 def _health(server: Server) -> Mapping[str, Health]:

@@ -52,6 +52,8 @@ FUNCTION_OF: Mapping[Table, int] = {"coil": 1, "discrete": 2, "holding": 3, "inp
 PLANNING_S = 10.0
 TECHNICIAN_S = 5.0
 WIRED: Final[tuple[LineKind, ...]] = ("tcp", "rtu_over_tcp", "fire")
+TWINNED: Final[tuple[LineKind, ...]] = (*MODBUS_LINES, "mqtt", "rtsp")
+"""Kinds of line that have a twin which needs no wire."""
 BUS_PORT: Final = 60_000
 LOSSES: Final = 0.05
 """Part of what a broker loses that loses messages which it has acknowledged."""
@@ -187,7 +189,8 @@ class VirtualSite:
     """Everything of one run; `running` starts it, the caller lets virtual time pass.
 
     On a `WiredLoop` Modbus and fire devices are spoken to by wire, through the transports of a real
-    edge; a serial bus is then one behind a gateway. On any other loop twins ask the estate.
+    edge; a serial bus is then one behind a gateway. On any other loop twins ask the estate, and there
+    is none of fire lines.
     """
 
     plant: Plant
@@ -341,13 +344,11 @@ class VirtualSite:
                 yield line.id, CameraReader(probe, self.clock, cameras.__getitem__)
 
     def _transport(self, line: Line) -> ModbusTransport:
-        if self.wires is not None:
+        if self.wires is not None and line.kind in WIRED:
             return PymodbusTransport(line)
         return EstateTransport(self.estate, line, self.clock)
 
     def _fire_reader(self, line: Line) -> FireReader:
-        if self.wires is None:
-            raise NotImplementedError(f"line {line.id}: fire devices need a scenario with wires = true")  # fmt: skip
         watched = [
             Watched(device, self.estate.stations[device.id].points, self.plant.profiles[device.profile].silence_s)
             for device in self.plant.devices.values()

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from config.files import ModbusText, PointText, ProfileFile
 from config.mistakes import Mistakes
-from config.profile import WORDS, JsonPath, ModbusLimits, ProfilePoint, Register, Table
+from config.profile import (
+    PROTOCOLS,
+    WORDS,
+    JsonPath,
+    ModbusLimits,
+    ProfilePoint,
+    Register,
+    Table,
+)
+from config.readers import installed_readers
 
 Span = tuple[Table, int, int]
 """Table, first and last address, inclusive."""
@@ -19,6 +28,8 @@ UNUSED: Mapping[str, Set[str]] = {
     "coil": {"rung", "values", "order", "words", "bit_width", "scale", "offset", "scale_from", "bits", "no_data", *MQTT_KEYS},
 }  # fmt: skip
 """Protocol, or `coil` for a table of bits, to the keys of a point that mean nothing there."""
+UNUSED_BY_OTHERS: Set[str] = UNUSED["camera"] - {"at"} | {"rung"}
+"""The same for readers that packages bring: they tell values in the unit of the profile."""
 BIT_TABLES = ("coil", "discrete")
 BIT_TYPES = ("u16", "u32", "u64", "bit")
 """Types of which single bits can be taken."""
@@ -131,7 +142,9 @@ def _check_used(context: Context, key: str, text: PointText) -> None:
     """Every key that is given is looked at, by the protocol or the table."""
     of_bits = context.file.protocol == "modbus" and (text.at or "").startswith(BIT_TABLES)
     where = "coil" if of_bits else context.file.protocol
-    unused = UNUSED[where] | ({"type"} if of_bits and text.type != "bit" else set())
+    unused = UNUSED.get(where, UNUSED_BY_OTHERS) | (
+        {"type"} if of_bits and text.type != "bit" else set()
+    )
     allowed = ", ".join(sorted(set(PointText.model_fields) - unused)).replace("class_", "class")
     for name in sorted(text.model_fields_set & unused):
         whose = "a single bit" if of_bits else f"a point of protocol {where}"
@@ -156,6 +169,10 @@ def is_whole(number: str) -> bool:
 
 def check_file(context: Context) -> None:
     """The table of another protocol, and ranges that can never come in one request."""
+    protocol = context.file.protocol
+    if protocol not in PROTOCOLS and protocol not in (readers := installed_readers()):
+        allowed = [*PROTOCOLS, *readers]
+        context.mistakes.unknown(context.shown, "protocol", protocol, allowed)
     for name in sorted(context.file.model_fields_set & ({"modbus", "mqtt", "gb26875", "camera"} - {context.file.protocol})):  # fmt: skip
         context.mistakes.add(
             context.shown, name, f"is not used by protocol {context.file.protocol}; leave it out"

@@ -271,7 +271,7 @@ class ProfileFile(Strict):
     profile: Id
     version: Annotated[int, Field(ge=1)]
     name: Names
-    protocol: Literal["modbus", "mqtt", "camera", "gb26875"]
+    protocol: Id
     class_: Id = Field(alias="class")
     modbus: ModbusText = ModbusText()
     mqtt: MqttText | None = None
@@ -289,7 +289,10 @@ class SecretText(Strict):
 
 
 class LineText(Strict):
-    """One line: exactly one of tcp, tls, rtu, rtu_over_tcp, mqtt, rtsp, fire."""
+    """One line: exactly one of tcp, tls, rtu, rtu_over_tcp, mqtt, rtsp, fire, reader.
+
+    A `reader` is one that an installed package brings; `at` is what it makes of it.
+    """
 
     agent: Id
     tcp: Endpoint | None = None
@@ -299,6 +302,8 @@ class LineText(Strict):
     mqtt: Endpoint | None = None
     rtsp: Endpoint | None = None
     fire: Endpoint | None = None
+    reader: Id | None = None
+    at: Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=400)] | None = None
     round_trip: Annotated[Duration, Field(gt=0, le=60)] | None = None
     baud: Annotated[int, Field(ge=300, le=4_000_000)] | None = None
     parity: Literal["even", "odd", "none"] | None = None

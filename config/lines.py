@@ -6,6 +6,8 @@ from typing import Final, cast, get_args
 
 from config.files import LineText
 from config.plant import ROUND_TRIP_S, Line, LineKind, Secret, Serial, Tls
+from config.profile import PROTOCOLS
+from config.readers import installed_readers
 
 Wrong = Callable[[str, str], None]
 """Takes a mistake: the path below `lines`, and what is wrong with it."""
@@ -17,7 +19,8 @@ ONLY_FOR: Final[Mapping[str, frozenset[str]]] = {
     "round_trip": frozenset({"tcp", "tls", "rtu_over_tcp"}),
     "server_name": frozenset({"tls", "rtsp"}), "ca": frozenset({"tls", "rtsp"}),
     "certificate": frozenset({"tls"}), "key": frozenset({"tls"}),
-    "user": frozenset({"mqtt"}), "password": frozenset({"mqtt", "rtsp"}),
+    "user": frozenset({"mqtt", "reader"}), "password": frozenset({"mqtt", "rtsp", "reader"}),
+    "at": frozenset({"reader"}),
 }  # fmt: skip
 """Member to the kinds of line that know it; the others are known to all."""
 NOWHERE: Final = "127.0.0.1:502"
@@ -30,13 +33,16 @@ def make_line(key: str, text: LineText, elsewhere: str | None, folder: Path, wro
         if getattr(text, name) and kind not in kinds:
             wrong(f"{key}.{name}", f"means nothing for {kind}; only for {', '.join(sorted(kinds))}")
     host, port = "", 0
-    if kind != "rtu":
+    if kind == "reader":
+        endpoint = _at(key, text, wrong)
+    elif kind != "rtu":
         host, port = _endpoint(key, kind, elsewhere or endpoint, wrong)
     return Line(
         id=key, agent=text.agent, kind=kind, host=host, port=port,
         timeout_s=text.timeout, backoff_s_max=text.backoff_max, user=text.user,
         secret=Secret(text.password.secret) if text.password else None,
-        path=(elsewhere or endpoint) if kind == "rtu" else "",
+        path=(elsewhere or endpoint) if kind in ("rtu", "reader") else "",
+        reader=text.reader or "",
         serial=_serial(text) if kind in SERIAL else None,
         tls=_tls(key, text, host, folder, wrong) if kind == "tls" or text.ca else None,
         round_trip_s=text.round_trip or ROUND_TRIP_S,
@@ -49,6 +55,15 @@ def _way(key: str, text: LineText, wrong: Wrong) -> tuple[LineKind, str]:
         wrong(key, f"needs exactly one of {', '.join(KINDS)}")
         return "tcp", NOWHERE
     return given[0], cast("str", getattr(text, given[0]))
+
+
+def _at(key: str, text: LineText, wrong: Wrong) -> str:
+    """What a reader that is not ours is told; it must be there."""
+    known = sorted(set(installed_readers()) - set(PROTOCOLS))
+    if text.reader not in known:
+        allowed = ", ".join(known) or "none, for no package that brings a reader is installed"
+        wrong(f"{key}.reader", f"{text.reader!r} is unknown; allowed: {allowed}")
+    return text.at or ""
 
 
 def _endpoint(key: str, kind: str, endpoint: str, wrong: Wrong) -> tuple[str, int]:

@@ -302,8 +302,10 @@ class _Builder:
         return self.profiles.get(text.profile)
 
     def _check_line(self, key: str, profile: Profile, line: Line) -> None:
-        wanted = LINE_KINDS[profile.protocol]
-        if line.kind not in wanted:
+        if (wanted := LINE_KINDS.get(profile.protocol)) is None:
+            if line.reader != profile.protocol:
+                self.wrong(f"devices.{key}.line", f"{line.id} is {line.reader or line.kind}; {profile.id} needs reader = {profile.protocol!r}")  # fmt: skip
+        elif line.kind not in wanted:
             self.wrong(
                 f"devices.{key}.line",
                 f"{line.id} is {line.kind}; {profile.id} needs {' or '.join(wanted)}",

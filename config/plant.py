@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from config.profile import (
     FireValue,
+    Foreign,
     JsonPath,
     Kind,
     Lane,
@@ -27,7 +28,7 @@ class Secret:
     name: str
 
 
-LineKind = Literal["tcp", "tls", "rtu", "rtu_over_tcp", "mqtt", "rtsp", "fire"]
+LineKind = Literal["tcp", "tls", "rtu", "rtu_over_tcp", "mqtt", "rtsp", "fire", "reader"]
 ROUND_TRIP_S: Final = 0.01
 Parity = Literal["even", "odd", "none"]
 MODBUS_LINES: Final[tuple[LineKind, ...]] = ("tcp", "tls", "rtu", "rtu_over_tcp")
@@ -62,8 +63,9 @@ class Line:
 
     `kind` is tcp or tls (`host`, `port`, `tls`), rtu (the serial port `path`, `serial`), rtu_over_tcp
     (a gateway at `host`, `port` that passes frames on to the bus that `serial` describes), mqtt (a
-    broker of devices: `host`, `port`, `user`, `secret`), rtsp (one camera each; `tls` if it speaks HTTPS) or fire (where *we*
-    listen for transmission devices: `host`, `port`). `round_trip_s` is what the network takes for a request and its answer; `timeout_s` of a fire line is how long the
+    broker of devices: `host`, `port`, `user`, `secret`), rtsp (one camera each; `tls` if it speaks HTTPS) fire (where *we*
+    listen for transmission devices: `host`, `port`) or reader (of a package: its name is `reader`, and
+    `path` what it makes of it). `round_trip_s` is what the network takes for a request and its answer; `timeout_s` of a fire line is how long the
     bytes of one frame may take. Times in seconds.
     """
 
@@ -80,6 +82,7 @@ class Line:
     serial: Serial | None = None
     tls: Tls | None = None
     round_trip_s: float = ROUND_TRIP_S
+    reader: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,7 @@ class Point:
     name: Names
     kind: Kind
     unit: str
-    source: Register | JsonPath | Rung | FireValue
+    source: Register | JsonPath | Rung | FireValue | Foreign
     decimals: int = 2
     range: tuple[float, float] | None = None
     expected: tuple[float, float] | None = None

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from config.gb26875 import FireOf
 
 Names = Mapping[str, str]
 """Language tag to text; `en` is always there."""
 
-Protocol = Literal["modbus", "mqtt", "camera", "gb26875"]
+PROTOCOLS: Final = ("modbus", "mqtt", "camera", "gb26875")
+"""Those that Steward speaks itself; any other is the name of a reader that a package brings."""
 Kind = Literal["measurement", "counter", "state", "flag"]
 Table = Literal["holding", "input", "coil", "discrete"]
 WordType = Literal[
@@ -175,7 +176,14 @@ class FireValue:
     offset: float = 0.0
 
 
-Source = Register | JsonPath | Rung | FireValue
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Where a value stands, in words that the reader of its protocol understands."""
+
+    at: str
+
+
+Source = Register | JsonPath | Rung | FireValue | Foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +242,7 @@ class Profile:
     id: str
     version: int
     name: Names
-    protocol: Protocol
+    protocol: str
     asset_class: str
     points: tuple[ProfilePoint, ...]
     parts: Mapping[str, Names] = field(default_factory=dict)

@@ -24,7 +24,9 @@ from config.gb26875 import STATE_BITS
 from config.json_paths import json_path
 from config.mistakes import Mistakes
 from config.profile import (
+    PROTOCOLS,
     FireValue,
+    Foreign,
     Names,
     Profile,
     ProfilePoint,
@@ -110,6 +112,8 @@ def _source(
         return json_path(context, key, text, n)
     if context.file.protocol == "gb26875":
         return fire_value(context, key, text, part, n)
+    if context.file.protocol not in PROTOCOLS:
+        return Foreign(text.at.replace("{n}", str(n)))
     return _register(context, key, text, (n - 1) * (part.stride if part else 0))
 
 
@@ -180,7 +184,7 @@ def _point(context: Context, text: PointText, own: str, part: str, source: Sourc
 def _decimals(text: PointText, source: Source) -> int:
     if text.kind in ("state", "flag"):
         return 0
-    if isinstance(source, FireValue):
+    if isinstance(source, FireValue | Foreign):
         return 2
     if text.type in ("f32", "f64"):
         return 2

@@ -1,5 +1,6 @@
 """Reads one TOML file into its strict model and says every mistake in words."""
 
+import re
 import reprlib
 import tomllib
 import types
@@ -14,6 +15,10 @@ from config.mistakes import Mistakes
 
 F = TypeVar("F", bound=Strict)
 BYTES_MAX = 4 * 1024 * 1024
+SECRETS = frozenset({"password", "key"})
+"""Where somebody may have written the secret itself instead of its name."""
+LOGIN = re.compile(r"//[^/@\s]*@")
+"""Who logs in, as in rtsp://name:password@host."""
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = _short.maxlong = 80
 
@@ -85,7 +90,7 @@ def _said(model: type[BaseModel], location: tuple[int | str, ...], error: Any) -
         return f"unknown key; allowed: {', '.join(_allowed(model, location[:-1]))}"
     if kind == "missing":
         return "is missing"
-    shown = _short.repr(given)
+    shown = _shown(location, given)
     if kind == "literal_error":
         return f"{shown} is not one of {context['expected']}"
     if kind == "value_error":
@@ -93,6 +98,13 @@ def _said(model: type[BaseModel], location: tuple[int | str, ...], error: Any) -
     if kind == "string_pattern_mismatch":
         return f"{shown} is not of the form {context['pattern']}"
     return f"{shown}: {error['msg'][0].lower() + error['msg'][1:]}"
+
+
+def _shown(location: tuple[int | str, ...], given: object) -> str:
+    """What was given, but no secret: mistakes are logged, and told to who asks an agent to reload."""
+    if SECRETS & set(location[-2:]):
+        return "what is given"
+    return LOGIN.sub("//…@", _short.repr(given))
 
 
 def _allowed(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

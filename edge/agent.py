@@ -133,7 +133,7 @@ class Agent:
     async def reload(self) -> tuple[str, dict[str, str]]:
         """Read the files anew and touch only what changed: `done` and what it was, or `refused` and why.
 
-        Files that are not sound change nothing. It goes on when whoever asked is gone, with the broker
+        What is refused changes nothing; `failed` is what nobody foresaw once the change had begun. It goes on when whoever asked is gone, with the broker
         for one: half done it would leave lines that nobody reads.
         """
         if self.files is None or self.make_reader is None:
@@ -154,38 +154,60 @@ class Agent:
             try:
                 plant = await asyncio.to_thread(files)
                 found = changes(self.plant, plant, self.id)
-                await self._take_up(plant, found, make_reader)
+                points, begun = self._points_of(plant), self._pollers(plant, found, make_reader)
+                self._define(points)
             except (CannotReload, OutboxRefused) as error:
                 log.error("agent %s goes on as it was: %s", self.id, error)
                 return "refused", {"reason": str(error)}
-            except Exception as error:
+            except Exception as error:  # its words may hold anything: they stay here
                 log.exception("agent %s goes on as it was", self.id)
-                return "refused", {"reason": f"{type(error).__name__}: {error}"}
+                return "refused", {
+                    "reason": f"{type(error).__name__}: see the log of agent {self.id}"
+                }
+            try:
+                await self._take_up(plant, found, points, begun)
+            except Exception as error:
+                log.exception("agent %s is between two plants: start it anew", self.id)
+                return "failed", {
+                    "reason": f"{type(error).__name__}: agent {self.id} is between two plants: start it anew"
+                }
         log.warning("agent %s has read its files anew: %s", self.id, found)
         return "done", {"changed": str(found)}
 
-    async def _take_up(self, plant: Plant, found: Changes, make_reader: MakeReader) -> None:
-        """All at once up to where it waits: no value read by the old plant is taken by the new one."""
-        readers = {line: make_reader(plant, plant.lines[line]) for line in found.begun}
+    def _pollers(self, plant: Plant, found: Changes, make_reader: MakeReader) -> list[Poller]:
+        """Of the lines that begin."""
+        readers = [(line, make_reader(plant, plant.lines[line])) for line in found.begun]
+        return [
+            Poller(plant, line, reader, self.clock, rng)
+            for (line, reader), rng in zip(readers, self.rng.spawn(len(readers)), strict=True)
+        ]
+
+    def _define(self, points: Mapping[str, Point]) -> None:
+        """The last that may be refused: from here on the outbox takes readings of these points."""
         self.flush()
         if self._pending or self._urgent:
             raise CannotReload("the disk takes no readings: those in memory are the old plant's")
-        points = self._points_of(plant)
         self.outbox.define(tuple(points.values()), self.clock.now())
+
+    async def _take_up(
+        self, plant: Plant, found: Changes, points: dict[str, Point], begun: Sequence[Poller]
+    ) -> None:
+        """All at once up to where it waits: no value read by the old plant is taken by the new one."""
         self._news.change(points)
         self._plausible.change(points)
         self.plant, self._points = plant, points
         self.taken_up(plant)
-        ended = self._cancelled(found.ended)
+        ended = self._cancelled(
+            {*found.ended, *found.begun}
+        )  # one may be there with nothing to read
         for poller in self.pollers:
             self._change(poller, plant, found.touched)
         await asyncio.gather(*ended, return_exceptions=True)
-        for line, reader in readers.items():
-            (rng,) = self.rng.spawn(1)
-            self.pollers.append(Poller(plant, line, reader, self.clock, rng))
-            self._begin(self.pollers[-1])
+        for poller in begun:
+            self.pollers.append(poller)
+            self._begin(poller)
 
-    def _cancelled(self, ended: Sequence[str]) -> list["asyncio.Task[None]"]:
+    def _cancelled(self, ended: Collection[str]) -> list["asyncio.Task[None]"]:
         tasks = [self._lines.pop(line) for line in ended if line in self._lines]
         for task in tasks:
             task.cancel()

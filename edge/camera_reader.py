@@ -143,6 +143,9 @@ class CameraReader:
         self._seen.pop(device, None)
         self._failing = {key: since for key, since in self._failing.items() if key[0] != device}
 
+    def words(self) -> str:
+        return ""
+
     async def close(self) -> None:
         """Nothing is kept open between two looks."""
 

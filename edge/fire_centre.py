@@ -79,6 +79,19 @@ class CentreStats:
     clock_error_s: dict[str, float] = field(default_factory=dict)
     """Device to how far the clock in its frames is ahead of ours, seconds."""
 
+    def words(self) -> str:
+        """What was confirmed and denied, whatever else came, and clocks that are wrong."""
+        rare = {
+            **{f"frames {verdict}": count for verdict, count in self.bad.items()},
+            "frames of strangers": self.strangers, "objects of no point": self.unmapped,
+            "answers to no question": self.unasked, "sent again late": self.repeated,
+            "links taken over": self.taken_over, "readings dropped": self.dropped_readings,
+        }  # fmt: skip
+        said = [f"{self.confirmed} confirmed", f"{self.denied} denied"]
+        said += [f"{count} {name}" for name, count in rare.items() if count]
+        said += [f"clock of {device} {error_s:+.0f} s" for device, error_s in self.clock_error_s.items() if abs(error_s) > CLOCK_ERROR_S_MAX]  # fmt: skip
+        return ", ".join(said)
+
 
 @dataclass(slots=True)
 class _Sent:

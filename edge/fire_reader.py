@@ -101,6 +101,11 @@ class FireReader:
     def forget(self, device: str) -> None:
         """Never asked for: a fire line whose devices change begins anew (`edge.reloading`)."""
 
+    def words(self) -> str:
+        """What its centre has counted since the line began, and connections refused."""
+        refused = [f"{self.refused_links} connections refused"] if self.refused_links else []
+        return ", ".join([self.centre.stats.words(), *refused])
+
     async def close(self) -> None:
         server, self._server = self._server, None
         if server is None:

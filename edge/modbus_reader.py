@@ -128,6 +128,9 @@ class ModbusReader:
         self._refusing = {key: n for key, n in self._refusing.items() if key[0] != device}
         self._resting = {key: at for key, at in self._resting.items() if key[0] != device}
 
+    def words(self) -> str:
+        return ""
+
     async def close(self) -> None:
         await self._transport.close()
 

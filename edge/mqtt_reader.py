@@ -119,6 +119,9 @@ class MqttDeviceReader:
         self._silent.pop(device, None)
         self._wills.forget(device)
 
+    def words(self) -> str:
+        return f"{self.dropped_readings} readings dropped" if self.dropped_readings else ""
+
     async def close(self) -> None:
         await self._feed.close()
 

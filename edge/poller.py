@@ -138,7 +138,8 @@ class Poller:
         ]  # fmt: skip
         said += [f"{count} {reason}" for reason, count in stats.errors.most_common()]
         lost = (f"{name} lost for {now - loss.since:.0f} s ({QUALITY_NAMES[loss.quality]})" for name, loss in self._losses.items())  # fmt: skip
-        return "; ".join([", ".join(said), *lost])
+        more = self._reader.words()
+        return "; ".join([", ".join(said), *lost, *([more] if more else [])])
 
     async def run(self, sink: Sink) -> None:
         """Poll until cancelled; returns at once if nothing is on the line. Closes the reader."""

@@ -51,6 +51,10 @@ class PointReader(Protocol):
         """Let go of what was learnt of a device: its definition has changed."""
         ...
 
+    def words(self) -> str:
+        """What a person may want to know of it beside its readings, without secrets; may be empty."""
+        ...
+
     async def close(self) -> None:
         """Give the link back; may be called twice."""
         ...

@@ -33,12 +33,12 @@ class Changes:
 def changes(old: Plant, new: Plant, agent: str) -> Changes:
     """What the agent must touch when `new` takes the place of `old`; everything else keeps its connection and pace.
 
-    A fire line, whose devices connect to it, and a camera's, whose passwords are read with it, begin
-    anew with any of their devices.
+    A fire line, whose devices connect to it, a camera's, whose passwords are read with it, and one with
+    a reader that is not ours begin anew with any of their devices.
     """
     before, after = _lines(old, agent), _lines(new, agent)
     kept = {line for line in before if before[line] == after.get(line)}
-    whole = {line for line in kept if before[line].kind in ("fire", "rtsp")}
+    whole = {line for line in kept if before[line].kind in ("fire", "rtsp", "reader")}
     kept -= {line for line in whole if _touched(old, new, {line})}
     return Changes(
         ended=tuple(line for line in before if line not in kept),

@@ -5,10 +5,11 @@ import zoneinfo
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Final, get_args
 
 from config.clock import Clock
-from config.plant import MODBUS_LINES, Device, Line, LineKind, Secret
+from config.mistakes import Mistakes
+from config.plant import Device, Line, LineKind, Plant, Secret
 from simulators.camera_server import CameraServer, Login
 from simulators.estate import Estate
 from simulators.fire_client import FireDevice
@@ -17,6 +18,8 @@ from simulators.mqtt_device import MqttDevices
 from simulators.pictures import jpeg
 
 TICK_S = 0.5
+ON_SOCKETS: Final[tuple[LineKind, ...]] = ("tcp", "rtu_over_tcp", "mqtt", "rtsp", "fire")
+"""Kinds of line whose devices are simulated on real sockets."""
 
 PasswordOf = Callable[[Secret], str]
 """The password that stands behind a secret's name."""
@@ -48,14 +51,31 @@ class Access:
     brokers: Mapping[str, Login] = field(default_factory=dict)
 
 
+def check_simulated(
+    plant: Plant, allowed: Collection[LineKind] = ON_SOCKETS, how: str = "on sockets"
+) -> None:
+    """See that there is a simulator of every line.
+
+    Raises:
+        ConfigErrors: every line that is of another kind than those allowed.
+    """
+    mistakes = Mistakes()
+    for line in plant.lines.values():
+        if line.kind not in allowed:
+            mistakes.add("plant.toml", f"lines.{line.id}", f"is {line.kind}, which is not simulated {how}; allowed: {', '.join(allowed)}")  # fmt: skip
+    mistakes.raise_if_any()
+
+
 @asynccontextmanager
 async def serving(
     estate: Estate, clock: Clock, access: Access, kinds: Collection[LineKind] = get_args(LineKind)
 ) -> AsyncIterator[Servers]:
     """Start every line of the plant (of these kinds), and the estate's own time; all is ended on leaving.
 
-    Raises OSError when a port is taken.
+    Raises `ConfigErrors` for lines that are not simulated, and OSError when a port is taken.
     """
+    if not set(kinds) <= set(ON_SOCKETS):
+        check_simulated(estate.plant)
     servers = Servers()
     async with AsyncExitStack() as stack:
         estate.advance(clock.now())
@@ -97,10 +117,6 @@ async def _start(
         stack.push_async_callback(modbus.close)
         servers.ports[line.id] = await modbus.start(access.host, port)
         servers.modbus[line.id] = modbus
-    elif line.kind in MODBUS_LINES:
-        raise NotImplementedError(
-            f"line {line.id}: {line.kind} lines are not simulated; only tcp and rtu_over_tcp are"
-        )
     elif line.kind == "rtsp" and devices:
         camera = _camera(estate, clock, access, line, devices[0])
         stack.push_async_callback(camera.close)

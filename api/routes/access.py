@@ -106,6 +106,7 @@ Anyone = SignedIn
 Whole = Annotated[Caller, Depends(_whole)]
 """Who may see what is of all sites together."""
 Operator = Annotated[Caller, Depends(_need(OPERATOR))]
+Planner = Annotated[Caller, Depends(_need(PLANNER))]
 Doer = Annotated[Caller, Depends(_need(TECHNICIAN, PLANNER))]
 Writer = Annotated[Caller, Depends(_need(OPERATOR, PLANNER))]
 Mover = Annotated[Caller, Depends(_need(OPERATOR, TECHNICIAN, PLANNER))]

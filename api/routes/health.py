@@ -1,20 +1,27 @@
-"""Whether the system works: health, figures for Prometheus, agents, quarantine, delivery."""
+"""Whether the system works: health, figures for Prometheus, agents and what is asked of them, quarantine, delivery."""
 
+import logging
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from api.routes.access import Anyone, Given, MaybeCaller, Site, Whole, json
-from api.services import Figure
+from api.problems import Problem
+from api.routes.access import ID, Anyone, Given, MaybeCaller, Planner, Site, Whole, json
+from api.services import Figure, Services
+from api.shapes import AgentReply
+from collector.ports import Unavailable
+from config.plant import Plant
 
 router = APIRouter()
 site_router = APIRouter(prefix="/sites/{site}")
 open_router = APIRouter()
+AgentId = Annotated[str, Path(max_length=100, pattern=ID)]
+log = logging.getLogger(__name__)
 
 
 class _Figures(Collector):
@@ -67,6 +74,31 @@ async def metrics(_caller: Whole, services: Given) -> Response:
 async def agents(plant: Site, services: Given) -> Response:
     """The site's agents and their links."""
     return json(list(services.agents(plant.site)))
+
+
+@site_router.post("/agents/{agent}/reload", response_model=AgentReply)
+async def reload(plant: Site, caller: Planner, services: Given, agent: AgentId) -> Response:
+    """Have an agent read its files anew; waits up to 20 s for what came of it."""
+    return await _asked(plant, caller.name, services, agent, "reload")
+
+
+@site_router.post("/agents/{agent}/diagnose", response_model=AgentReply)
+async def diagnose(plant: Site, caller: Planner, services: Given, agent: AgentId) -> Response:
+    """Ask an agent how it stands with its outbox and its lines; waits up to 20 s."""
+    return await _asked(plant, caller.name, services, agent, "diagnose")
+
+
+async def _asked(
+    plant: Plant, by: str, services: Services, agent: str, what: Literal["reload", "diagnose"]
+) -> Response:
+    if agent not in plant.agents:
+        raise Problem("not-found", f"there is no such agent; there are {', '.join(plant.agents)}")
+    try:
+        reply = await services.ask_agent(plant.site, agent, what)
+    except Unavailable as error:
+        raise Problem("agent-away", str(error)) from error
+    log.warning("%s asked agent %s of %s to %s: %s", by, agent, plant.site, what, reply.outcome)
+    return json({"agent": agent, "outcome": reply.outcome, "detail": reply.detail})
 
 
 @site_router.get("/quarantine", response_model=dict[str, Any])

@@ -22,6 +22,8 @@ WRITES = {
     "/sites/{site}/alarms/{alarm:path}/acknowledge": {"operator"},
     "/sites/{site}/alarms/{alarm:path}/reset": {"operator"},
     "/sites/{site}/due/{occurrence:path}/done": {"technician", "planner"},
+    "/sites/{site}/agents/{agent}/reload": {"planner"},
+    "/sites/{site}/agents/{agent}/diagnose": {"planner"},
     "/sites/{site}/orders": {"operator", "planner"},
     "/sites/{site}/orders/{number}/moves": {"operator", "technician", "planner"},
     "/sites/{site}/orders/{number}/comments": {"operator", "technician", "planner"},
@@ -30,7 +32,7 @@ WRITES = {
 ADMINS = ("/people", "/people/{name}", "/people/{name}/link", "/tokens", "/tokens/{id}")
 FILLED = {
     "site": "riverside", "alarm:path": "a", "occurrence:path": "o", "number": "202511-0001", "id": "ab",
-    "name": "nobody",
+    "name": "nobody", "agent": "agent-1",
 }  # fmt: skip
 
 

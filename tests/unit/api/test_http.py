@@ -13,6 +13,7 @@ from api.ordering import Ordering
 from api.ports import Conflict, DeskRow
 from api.services import Figure, Health, ask_id
 from collector.ports import Outcome, SeriesKey, StoreBatch, Unavailable
+from edge.readings import Reply
 from tests.unit.api.desks import HIGH, LOW, TRIP
 from tests.unit.api.plants import PRESSURE, PUMP, SITE, START
 from tests.unit.api.web import BASE, PASSWORD, Web
@@ -712,6 +713,43 @@ async def test_what_only_the_collector_knows(web: Web, admin: httpx.AsyncClient)
     assert (await admin.get(f"{BASE}/agents")).json() == [{"agent": "riverside/agent-1"}]
     assert (await admin.get(f"{BASE}/quarantine")).json()["count"] == 1
     assert (await admin.get("/api/v1/delivery")).json() == {"readings": {"lost": 0}}
+
+
+async def test_what_an_agent_says_of_a_request_is_told_as_it_says_it(web: Web) -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    async def ask(site: str, agent: str, what: str) -> Reply:
+        asked.append((site, agent, what))
+        return Reply("r", "refused" if what == "reload" else "done", {"reason": "plant.toml: x"})
+
+    web.services.ask_agent = ask
+    async with web.as_role("planner") as planner:
+        reply = await planner.post(f"{BASE}/agents/agent-1/reload")
+        told = await planner.post(f"{BASE}/agents/agent-1/diagnose", json={})
+    assert (reply.status_code, reply.json()) == (
+        200,
+        {"agent": "agent-1", "outcome": "refused", "detail": {"reason": "plant.toml: x"}},
+    )
+    assert told.json()["outcome"] == "done"
+    assert asked == [(SITE, "agent-1", "reload"), (SITE, "agent-1", "diagnose")]
+
+
+async def test_an_agent_that_is_not_there_is_named_with_those_that_are(
+    web: Web, admin: httpx.AsyncClient
+) -> None:
+    reply = await admin.post(f"{BASE}/agents/agent-9/reload")
+    assert reply.status_code == 404
+    assert reply.json()["detail"] == "there is no such agent; there are agent-1"
+
+
+async def test_an_agent_that_cannot_be_asked_says_why(web: Web, admin: httpx.AsyncClient) -> None:
+    async def away(site: str, agent: str, what: str) -> Reply:
+        raise Unavailable("agent agent-1 of riverside is not connected")
+
+    web.services.ask_agent = away
+    reply = await admin.post(f"{BASE}/agents/agent-1/diagnose")
+    assert (reply.status_code, reply.json()["type"]) == (503, "/problems/agent-away")
+    assert reply.json()["detail"] == "agent agent-1 of riverside is not connected"
 
 
 async def test_openapi_is_told_to_those_who_are_signed_in(admin: httpx.AsyncClient) -> None:

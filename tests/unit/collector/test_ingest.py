@@ -14,7 +14,7 @@ from collector.live import LiveTable
 from collector.ports import Entry, Message
 from collector.projecting import Projecting, inline
 from config.clock import SteppedClock
-from edge.readings import Committed, decode, topic
+from edge.readings import Committed, Reply, decode, encode, topic
 from tests.unit.collector.feeding import (
     SITE,
     T0,
@@ -80,6 +80,13 @@ async def test_a_reading_is_journalled_shown_judged_and_committed() -> None:
     assert [(a, m.data) for a, m in pipe.marks()] == [("a1", 0), ("a1", 1)]
     assert pipe.source.sent[-1][2] is True
     assert pipe.ingest.stats.readings == 2
+
+
+async def test_what_an_agent_replies_is_handed_on() -> None:
+    told: list[tuple[str, str, Reply]] = []
+    pipe = Pipe(replied=lambda *said: told.append(said))
+    await pipe.take(Message(topic(SITE, "a1", "reply"), encode(Reply("r-1", "done")), T0))
+    assert told == [(SITE, "a1", Reply("r-1", "done"))]
 
 
 async def test_it_is_durable_before_it_is_committed() -> None:

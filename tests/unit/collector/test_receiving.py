@@ -12,6 +12,7 @@ from edge.readings import (
     Committed,
     PointRow,
     Readings,
+    Reply,
     Request,
     State,
     decode,
@@ -106,6 +107,14 @@ def test_a_birth_is_journalled_once_and_always_answered(world: World) -> None:
     again = world.take(("birth", birth()))
     assert kinds(again) == []
     assert [(m.epoch, m.data) for m in marks(again)] == [("E1", 0)]
+
+
+def test_a_reply_is_told_with_whose_it_is_and_journalled_by_nobody(world: World) -> None:
+    taken = world.take(("reply", encode(Reply("r-1", "done", {"a": "b"}))), agent="f")
+    assert taken.told == [("s", "f", Reply("r-1", "done", {"a": "b"}))]
+    assert kinds(taken) == []
+    broken = world.take(("reply", b'{"id": 1}'))
+    assert (broken.told, kinds(broken)) == ([], ["aside"])
 
 
 def test_batches_in_order_are_kept_and_committed(world: World) -> None:

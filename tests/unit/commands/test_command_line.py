@@ -105,7 +105,9 @@ def test_wrong_settings_are_wrong_use(
     assert "duckdb, influxdb" in shown
 
 
-@pytest.mark.parametrize("command", ["report delivery", "user list", "token list", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["report delivery", "user list", "token list", "doctor", "agent reload --all"]
+)
 def test_without_a_server_commands_say_what_to_do(
     command: str,
     tmp_path: Path,

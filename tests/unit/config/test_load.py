@@ -147,7 +147,7 @@ SPOILED = [
     ("broken TOML", PLANT, "[locations]", "[locations", "is not TOML"),
     ("a key twice", PLANT, 'calendar = "cn"', 'calendar = "cn"\ncalendar = "de"', "is not TOML"),
     ("profile of another name", BOOSTER, 'profile = "booster-duo"', 'profile = "booster-uno"', "is not the file's name"),
-    ("protocol that is none", BOOSTER, 'protocol = "modbus"', 'protocol = "bacnet"', "is not one of"),
+    ("protocol that is none", BOOSTER, 'protocol = "modbus"', 'protocol = "bacnet"', "protocol: 'bacnet' is unknown; allowed: camera, gb26875, modbus, mqtt"),
     ("version zero", BOOSTER, "version = 1", "version = 0", "greater than or equal to 1"),
     ("unit of measure that is none", BOOSTER, 'unit = "bar"', 'unit = "furlong"', "'furlong' is unknown"),
     ("table that is none", BOOSTER, 'at = "holding:0"', 'at = "keeping:0"', "tables: holding"),

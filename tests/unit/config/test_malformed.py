@@ -183,6 +183,23 @@ def test_what_cannot_be_right_is_named_and_what_is_allowed_said(
     assert all(len(m) < 2300 for m in found)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        'password = "hunter2"', 'password = ["hunter2"]', 'password = { secret = "Hunter2 hunter2" }',
+        'password = { secret = ["hunter2"] }', 'password = { word = "hunter2" }', 'key = "hunter2"',
+        'rtsp = "rtsp://admin:hunter2@10.0.0.7:554"', 'mqtt = "//hunter2@broker:1883"',
+    ],
+)  # fmt: skip
+def test_a_secret_that_was_written_where_its_name_belongs_is_not_repeated(
+    library: Path, written: str
+) -> None:
+    spoil(library, PLANT, 'agent = "edge-a"', f'agent = "edge-a"\n{written}')
+    found = mistakes(library)
+    assert found
+    assert "hunter2" not in " ".join(found).lower()
+
+
 def test_a_mistake_of_a_profile_that_two_devices_have_is_told_once(library: Path) -> None:
     spoil(library, BOOSTER, 'abnormal = ["tripped"]', "abnormal = [99]\nhigh = 1")
     found = mistakes(library)

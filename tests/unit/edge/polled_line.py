@@ -91,6 +91,9 @@ class Watched:
     def forget(self, device: str) -> None:
         self.inner.forget(device)
 
+    def words(self) -> str:
+        return self.inner.words()
+
     async def close(self) -> None:
         await self.inner.close()
 

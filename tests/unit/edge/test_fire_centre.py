@@ -421,3 +421,20 @@ async def test_two_panels_with_one_address_end_each_others_connection_and_that_i
             world.centre.closed(link)
     assert world.centre.stats.taken_over == 3
     assert len([r for r in caplog.records if "on another connection" in r.getMessage()]) == 1
+
+
+async def test_what_was_counted_is_said_in_words_and_what_did_not_happen_is_not(
+    world: World,
+) -> None:
+    assert world.centre.stats.words() == "0 confirmed, 0 denied"
+    link = world.open()
+    world.send(link, FIRE)
+    world.send(link, bytes((2, 1, 1, 1, 40, 99, 0, 2, 0, 2, 0)) + bytes(31) + bytes(6))
+    world.send(link, FIRE, unit=7)
+    world.send(link, FIRE[:-1])
+    now = wall_time(world.clock.now() - 3_600_000, ZONE)
+    world.centre.arrived(link, frame(99, (890, 2), now))
+    assert world.centre.stats.words() == (
+        "3 confirmed, 1 denied, 1 frames bad_data, 1 frames of strangers, 1 objects of no point,"
+        " clock of b -3600 s"
+    )

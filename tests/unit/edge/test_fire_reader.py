@@ -153,3 +153,15 @@ async def test_connections_that_are_refused_are_said_once(caplog: pytest.LogCapt
         assert len([r for r in caplog.records if "too many connections" in r.getMessage()]) == 1
         for _, writer in links:
             writer.transport.abort()
+
+
+async def test_what_a_person_may_want_to_know_of_the_line() -> None:
+    async with listening() as reader:
+        assert reader.words() == "0 confirmed, 0 denied"
+        back, writer = await connect(reader)
+        writer.write(frame(1, (889, 2), NOW, FIRE))
+        await back.readexactly(30)
+        reader.refused_links = 2
+        assert reader.words().startswith("1 confirmed, 0 denied, clock of a -")
+        assert reader.words().endswith(" s, 2 connections refused")
+        writer.transport.abort()

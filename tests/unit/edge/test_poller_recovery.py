@@ -72,6 +72,9 @@ class Told:
     def forget(self, device: str) -> None:
         """Nothing was learnt."""
 
+    def words(self) -> str:
+        return ""
+
     async def close(self) -> None:
         return
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from config.clock import SteppedClock
-from config.plant import Device, Line, Plant, Point
+from config.plant import Device, Line, LineKind, Plant, Point
 from config.profile import ModbusLimits
 from edge.agent import Agent
 from edge.modbus_reader import ModbusReader
@@ -165,6 +165,14 @@ async def test_a_line_without_devices_ends_and_may_come_back() -> None:
         assert one.twins["m"][1].asked
 
 
+async def test_a_line_that_had_no_device_is_there_once_when_it_has() -> None:
+    async with running(site(devices=DEVICES[:2], rows=POINTS[:2])) as one:
+        assert (await one.reload(site()))[0] == "done"
+        await one.clock.advance(2.0)
+        assert [poller.line_id for poller in one.agent.pollers] == ["l", "m"]
+        assert [len(twin.asked) for twin in one.twins["m"]] == [0, 1]
+
+
 async def test_files_that_are_broken_change_nothing_and_say_why() -> None:
     async with running(site()) as one:
         outcome, detail = await one.reload(None)
@@ -250,6 +258,8 @@ async def test_what_is_said_of_a_line(lost: bool) -> None:
         assert said.startswith("2 devices, ")
         assert ("device d lost for " in said) is lost
         assert ("no_answer" in said) is lost
+        one.agent.pollers[0]._reader.words = lambda: "more of the reader"  # type: ignore[method-assign]
+        assert one.agent.lines()["line l"].endswith("; more of the reader")
 
 
 def test_a_fire_line_begins_anew_with_any_of_its_devices() -> None:
@@ -260,24 +270,55 @@ def test_a_fire_line_begins_anew_with_any_of_its_devices() -> None:
     assert found == Changes(("l",), ("l",), frozenset())
 
 
-def test_a_camera_and_a_fire_line_begin_anew_with_any_of_their_devices() -> None:
-    for kind in ("rtsp", "fire"):
-        lines = [line("l", kind=kind), LINES[1]]
-        renamed = [replace(DEVICES[0], user="guard"), *DEVICES[1:]]
-        found = changes(site(lines=lines), site(lines=lines, devices=renamed), "e")
-        assert (found.ended, found.begun) == (("l",), ("l",))
+@pytest.mark.parametrize("kind", ["rtsp", "fire", "reader"])
+def test_some_lines_begin_anew_with_any_of_their_devices(kind: LineKind) -> None:
+    lines = [line("l", kind=kind), LINES[1]]
+    renamed = [replace(DEVICES[0], user="guard"), *DEVICES[1:]]
+    found = changes(site(lines=lines), site(lines=lines, devices=renamed), "e")
+    assert (found.ended, found.begun) == (("l",), ("l",))
 
 
 async def test_an_error_that_nobody_foresaw_is_a_refusal() -> None:
     async with running(site()) as one:
 
         def files() -> Plant:
-            raise PermissionError(13, "Permission denied", "x.toml")
+            raise ValueError("the password is x")
 
         one.agent.files = files
         outcome, detail = await one.agent.reload()
         assert outcome == "refused"
-        assert detail["reason"].startswith("PermissionError: ")
+        assert detail["reason"] == "ValueError: see the log of agent e"
+
+
+async def test_a_line_that_cannot_begin_leaves_the_table_of_points_as_it_was() -> None:
+    async with running(site(devices=DEVICES[:2], rows=POINTS[:2])) as one:
+
+        def broken(plant: Plant, line: Line) -> PointReader:
+            raise RuntimeError("nobody foresaw it")
+
+        one.agent.make_reader = broken
+        before, old = list(one.agent.outbox.points), one.agent.plant
+        assert (await one.reload(site()))[0] == "refused"
+        assert (list(one.agent.outbox.points), one.agent.plant) == (before, old)
+        assert [poller.line_id for poller in one.agent.pollers] == ["l", "m"]
+
+
+async def test_who_is_between_two_plants_says_so_and_not_that_it_goes_on_as_it_was(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running(site()) as one:
+
+        def broken(plant: Plant) -> None:
+            raise RuntimeError("nobody foresaw it")
+
+        one.agent.taken_up = broken
+        outcome, detail = await one.reload(site(rows=points(("d", 9, 1.0))))
+        assert (outcome, "between two plants: start it anew" in detail["reason"]) == (
+            "failed",
+            True,
+        )
+        assert "goes on as it was" not in caplog.text
+        assert "a/d9" in [row.point for row in one.agent.outbox.points]
 
 
 async def test_nothing_is_taken_up_while_the_disk_refuses() -> None:

@@ -155,7 +155,7 @@ def plant_of(
         lines={line: Line(line, "edge-a", kinds[p], "127.0.0.1", 0) for _, p, line, _, _ in own},
         devices={d: Device(d, f"{d}-profile", line, a, unit) for d, _, line, a, unit in own},
         profiles={
-            f"{d}-profile": Profile(f"{d}-profile", 1, {"en": d}, p, a, (), limits=limits)  # type: ignore[arg-type]  # rows
+            f"{d}-profile": Profile(f"{d}-profile", 1, {"en": d}, p, a, (), limits=limits)
             for d, p, _, a, _ in own
         },
         assets={a.id: a for a in assets},
