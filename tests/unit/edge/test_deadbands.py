@@ -2,15 +2,16 @@ from dataclasses import replace
 
 import pytest
 
-from config.plant import Point
+from config.plant import Point, PointSpec
 from config.profile import Register
 from edge.deadbands import Deadbands, is_news
 from edge.ports import PointReading
 
-POINT = Point(
-    "a/p", "a", "d", {"en": "p"}, "measurement", "bar", Register("holding", 0, "u16"),
+SPEC = PointSpec(
+    {"en": "p"}, "measurement", "bar", Register("holding", 0, "u16"),
     period_s=10.0, deadband=0.5, longest_silence_s=60.0,
 )  # fmt: skip
+POINT = Point("a/p", "a", "d", SPEC)
 LAST = PointReading("a/p", 4.0, 0, 100_000)
 
 CASES = [
@@ -45,7 +46,7 @@ def test_a_bad_reading_is_repeated_for_silence_only() -> None:
 
 
 def test_a_percent_deadband_is_of_the_last_sent_value() -> None:
-    point = replace(POINT, deadband=0.0, deadband_percent=10.0)
+    point = replace(POINT, spec=replace(SPEC, deadband=0.0, deadband_percent=10.0))
     assert not is_news(point, LAST, PointReading("a/p", 4.39, 0, 101_000))
     assert is_news(point, LAST, PointReading("a/p", 4.41, 0, 101_000))
 

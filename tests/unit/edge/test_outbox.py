@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from config.plant import Point
+from config.plant import Point, PointSpec
 from config.profile import Register
 from edge.outbox import Outbox, OutboxLimits
 from edge.outbox_file import OutboxRefused
@@ -17,9 +17,8 @@ NOW = 1_763_700_000_000
 
 
 def point(name: str, unit: str = "bar") -> Point:
-    return Point(
-        f"a/{name}", "a", "d", {"en": name}, "measurement", unit, Register("holding", 0, "u16")
-    )
+    spec = PointSpec({"en": name}, "measurement", unit, Register("holding", 0, "u16"))
+    return Point(f"a/{name}", "a", "d", spec)
 
 
 def outbox_at(path: Path | str, now: int = NOW, limits: OutboxLimits | None = None) -> Outbox:
