@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from commands.load import SITE, Shape, agent_name, point_name
-from config.plant import Asset, Device, Line, Plant, Point, System
+from config.plant import Asset, Device, Line, Plant, Point, PointSpec, System
 from config.profile import JsonPath
 from config.rules import Level, Rule
 
@@ -50,10 +50,9 @@ class _Made:
         self.lines[agent] = Line(agent, agent, "mqtt")
         self.devices[asset] = Device(asset, "load", agent, asset)
         self.assets[asset] = Asset(asset, NAMES, "load", device=asset)
+        spec = PointSpec(NAMES, "measurement", "°C", JsonPath("", ()), period_s=1.0)
         for i, name in enumerate(names):
-            self.points[name] = Point(
-                name, asset, asset, NAMES, "measurement", "°C", JsonPath("", ()), period_s=1.0
-            )
+            self.points[name] = Point(name, asset, asset, spec)
             rule = f"high-{i}@{asset}"
             self.rules[rule] = Rule(
                 rule, SITE, asset, name, NAMES, "limit", "equipment", "high",

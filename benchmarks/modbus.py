@@ -18,7 +18,7 @@ from benchmarks.read_planning import map_of, max_insert, optimum, point_at, real
 from benchmarks.rows import Row, main
 from benchmarks.running import end, line_of, say, started
 from config.clock import ScaledClock
-from config.plant import Device, Line, Plant, Point, Serial
+from config.plant import Device, Line, Plant, Point, PointSpec, Serial
 from config.profile import ModbusLimits, Profile, Register
 from edge.bus_time import link_cost
 from edge.modbus_reader import ModbusReader
@@ -246,11 +246,15 @@ async def _grid_of_devices(ports: Sequence[int], lasts_s: float) -> tuple[list[f
 
 
 def _plant(lines: Sequence[Line], period_s: float) -> Plant:
-    points = [
-        Point(f"{line.id}/{a}", line.id, line.id, {"en": "x"}, "measurement", "", Register("holding", a, "u16"), period_s=period_s)
-        for line in lines
+    specs = [
+        PointSpec({"en": "x"}, "measurement", "", Register("holding", a, "u16"), period_s=period_s)
         for a in range(WORDS)
-    ]  # fmt: skip
+    ]
+    points = [
+        Point(f"{line.id}/{a}", line.id, line.id, spec)
+        for line in lines
+        for a, spec in enumerate(specs)
+    ]
     return Plant(
         site="s", name={"en": "S"}, time_zone="UTC", calendar="none", seasons={}, systems={},
         locations={}, agents=("e",), lines={line.id: line for line in lines},

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from config.plant import Point
+from config.plant import Point, PointSpec
 from config.profile import ModbusLimits, Register, Table, WordType
 from edge.registers import LinkCost
 
@@ -113,7 +113,7 @@ def _random_coils(rng: np.random.Generator) -> list[Point]:
 
 def point_at(name: str, source: Register) -> Point:
     """A point that stands in this register."""
-    return Point(f"d/{name}", "d", "d", {"en": name}, "measurement", "", source)
+    return Point(f"d/{name}", "d", "d", PointSpec({"en": name}, "measurement", "", source))
 
 
 def _register(point: Point) -> Register:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from config.clock import ScaledClock
-from config.plant import Device, Line, Point
+from config.plant import Device, Line, Point, PointSpec
 from config.profile import Profile, Register, Table
 from edge.modbus_reader import ModbusReader
 from edge.modbus_transport import ModbusTransport, PymodbusTransport
@@ -113,9 +113,11 @@ def points_of(profile: Profile) -> tuple[Point, ...]:
     return tuple(
         Point(
             id="/".join(filter(None, (ASSET, row.part, row.id))),
-            asset="/".join(filter(None, (ASSET, row.part))), device="trial", name=row.name,
-            kind=row.kind, unit=row.unit, source=row.source, decimals=row.decimals,
-            range=row.range, expected=row.expected, states=row.states,
+            asset="/".join(filter(None, (ASSET, row.part))), device="trial",
+            spec=PointSpec(
+                name=row.name, kind=row.kind, unit=row.unit, source=row.source,
+                decimals=row.decimals, range=row.range, expected=row.expected, states=row.states,
+            ),
         )
         for row in profile.points
         if isinstance(row.source, Register)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from config.plant import Asset, Device, Line, Point
+from config.plant import Asset, Device, Line, Point, PointSpec
 from config.profile import JsonPath, Kind, Lane, Names
 
 SYSTEM: Final = "links"
@@ -86,23 +86,23 @@ def link_points(
 ) -> Iterator[Point]:
     """The points of those assets."""
     seen: set[str] = set()
-    known = tuple(rows)
+    known = [(row, _spec(row)) for row in rows]
     for device in devices:
         line = lines[device.line]
         assets: Mapping[Of, str] = {
             "agent": line.agent, "line": line_asset(line), "device": device_asset(device, line),
         }  # fmt: skip
-        for row in known:
-            point = _point(assets[row.of], row)
-            if point.id not in seen:
-                seen.add(point.id)
-                yield point
+        for row, spec in known:
+            asset = assets[row.of]
+            id = f"{asset}/{row.id}"
+            if id not in seen:
+                seen.add(id)
+                yield Point(id, asset, "", spec)
 
 
-def _point(asset: str, row: _Row) -> Point:
-    return Point(
-        id=f"{asset}/{row.id}", asset=asset, device="", name={"en": row.en, "zh": row.zh},
-        kind=row.kind, unit=row.unit, source=JsonPath(topic="", path=()), decimals=row.decimals,
-        poll="slow", period_s=PERIOD_S, deadband=row.deadband, longest_silence_s=SILENCE_S,
-        lane=row.lane,
+def _spec(row: _Row) -> PointSpec:
+    return PointSpec(
+        name={"en": row.en, "zh": row.zh}, kind=row.kind, unit=row.unit,
+        source=JsonPath(topic="", path=()), decimals=row.decimals, poll="slow", period_s=PERIOD_S,
+        deadband=row.deadband, longest_silence_s=SILENCE_S, lane=row.lane,
     )  # fmt: skip

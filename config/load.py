@@ -25,7 +25,18 @@ from config.json_paths import at_site
 from config.lines import make_line
 from config.links import link_assets, link_points
 from config.mistakes import ConfigErrors, Mistake, Mistakes
-from config.plant import MODBUS_LINES, Asset, Device, Line, LineKind, Plant, Point, Secret, System
+from config.plant import (
+    MODBUS_LINES,
+    Asset,
+    Device,
+    Line,
+    LineKind,
+    Plant,
+    Point,
+    PointSpec,
+    Secret,
+    System,
+)
 from config.profile import Profile, ProfilePoint
 from config.profiling import make_profile
 from config.reading import read_file
@@ -176,6 +187,8 @@ class _Builder:
     unsound: set[str] = field(default_factory=set)
     assets: dict[str, Asset] = field(default_factory=dict)
     points: dict[str, Point] = field(default_factory=dict)
+    specs: dict[str, Sequence[PointSpec]] = field(default_factory=dict)
+    """By profile, in the order of its points."""
 
     @property
     def mistakes(self) -> Mistakes:
@@ -284,8 +297,8 @@ class _Builder:
         self._check_line(key, profile, line)
         check_camera(key, text, profile, line, self.wrong)
         self._add_parts(device, profile)
-        for row in profile.points:
-            self._add_point(key, device, row)
+        for row, spec in zip(profile.points, self._specs_of(device.profile), strict=True):
+            self._add_point(key, device, row, spec)
         return device
 
     def _profile_of(self, key: str, text: DeviceText) -> Profile | None:
@@ -354,15 +367,25 @@ class _Builder:
             part_class = self.assets[id].asset_class or profile.part_class.get(part, "")
             self.assets[id] = _with(self.assets[id], device.id, part_class)
 
-    def _add_point(self, key: str, device: Device, row: ProfilePoint) -> None:
-        asset = f"{device.asset}/{row.part}" if row.part else device.asset
+    def _add_point(self, key: str, device: Device, row: ProfilePoint, spec: PointSpec) -> None:
+        asset = self.assets[f"{device.asset}/{row.part}" if row.part else device.asset].id
         id = f"{asset}/{row.id}"
         if id in self.points:
             self.wrong(f"devices.{key}", f"{id} is already read from {self.points[id].device}")
             return
-        period_s = self._period_s(device, row)
-        self.points[id] = Point(
-            id=id, asset=asset, device=device.id, name=row.name, kind=row.kind, unit=row.unit,
+        self.points[id] = Point(id, asset, device.id, spec)
+
+    def _specs_of(self, profile: str) -> Sequence[PointSpec]:
+        """Its points as they are at this site: made once, however many devices have them."""
+        if profile not in self.specs:
+            rows = self.profiles[profile].points
+            self.specs[profile] = [self._spec(profile, row) for row in rows]
+        return self.specs[profile]
+
+    def _spec(self, profile: str, row: ProfilePoint) -> PointSpec:
+        period_s = self._period_s(profile, row)
+        return PointSpec(
+            name=row.name, kind=row.kind, unit=row.unit,
             source=at_site(row.source, self.text.time_zone), decimals=row.decimals, range=row.range, expected=row.expected,
             states=row.states, rolls_over_at=row.rolls_over_at,
             rate_max=row.rate_max, frozen_after_s=row.frozen_after_s, poll=row.poll,
@@ -371,15 +394,15 @@ class _Builder:
             lane=row.lane, brick_class=row.brick_class,
         )  # fmt: skip
 
-    def _period_s(self, device: Device, row: ProfilePoint) -> float:
+    def _period_s(self, profile: str, row: ProfilePoint) -> float:
         """How often the point is read; its silence must be longer."""
         path, classes = f"points.{row.id}", POLL_S | self.text.poll
         if row.poll not in classes:
-            shown = self.files.shown_profile(device.profile)
+            shown = self.files.shown_profile(profile)
             self.mistakes.unknown(shown, f"{path}.poll", row.poll, list(classes))
         period_s = classes.get(row.poll, POLL_S["normal"])
         if message := silence_mistake(row, period_s):
-            shown = self.files.shown_profile(device.profile)
+            shown = self.files.shown_profile(profile)
             self.mistakes.add(shown, f"{path}.longest_silence", message)
         return period_s
 

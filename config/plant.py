@@ -4,19 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from config.profile import (
-    FireValue,
-    Foreign,
-    JsonPath,
-    Kind,
-    Lane,
-    ModbusLimits,
-    Names,
-    Profile,
-    Register,
-    Rung,
-    StateName,
-)
+from config.profile import Kind, Lane, ModbusLimits, Names, Profile, Source, StateName
 from config.rules import Rule
 from config.standards import Plan
 
@@ -147,19 +135,16 @@ class System:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One quantity or status of one asset, with all that anybody needs to read or show it.
+class PointSpec:
+    """What a point is, wherever it stands: one row for all devices of a profile.
 
-    `id` is `asset/point` within the site. Ranges are in `unit`; times in seconds.
+    Ranges are in `unit`; times in seconds.
     """
 
-    id: str
-    asset: str
-    device: str
     name: Names
     kind: Kind
     unit: str
-    source: Register | JsonPath | Rung | FireValue | Foreign
+    source: Source
     decimals: int = 2
     range: tuple[float, float] | None = None
     expected: tuple[float, float] | None = None
@@ -176,6 +161,79 @@ class Point:
     longest_silence_s: float = 60.0
     lane: Lane = "data"
     brick_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One quantity or status of one asset, with all that anybody needs to read or show it.
+
+    `id` is `asset/point` within the site.
+    """
+
+    id: str
+    asset: str
+    device: str
+    spec: PointSpec
+
+    @property
+    def name(self) -> Names:
+        return self.spec.name
+
+    @property
+    def kind(self) -> Kind:
+        return self.spec.kind
+
+    @property
+    def unit(self) -> str:
+        return self.spec.unit
+
+    @property
+    def source(self) -> Source:
+        return self.spec.source
+
+    @property
+    def decimals(self) -> int:
+        return self.spec.decimals
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        return self.spec.range
+
+    @property
+    def expected(self) -> tuple[float, float] | None:
+        return self.spec.expected
+
+    @property
+    def states(self) -> Mapping[int, StateName]:
+        return self.spec.states
+
+    @property
+    def rolls_over_at(self) -> float | None:
+        return self.spec.rolls_over_at
+
+    @property
+    def rate_max(self) -> float | None:
+        return self.spec.rate_max
+
+    @property
+    def frozen_after_s(self) -> float | None:
+        return self.spec.frozen_after_s
+
+    @property
+    def poll(self) -> str:
+        return self.spec.poll
+
+    @property
+    def period_s(self) -> float:
+        return self.spec.period_s
+
+    @property
+    def longest_silence_s(self) -> float:
+        return self.spec.longest_silence_s
+
+    @property
+    def lane(self) -> Lane:
+        return self.spec.lane
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,6 @@ class Agent:
     session_stats: SessionStats = field(default_factory=SessionStats)
     pollers: list[Poller] = field(init=False)
     connected: bool = field(init=False, default=False)
-    _points: dict[str, Point] = field(init=False)
     _news: Deadbands = field(init=False)
     _plausible: Plausibility = field(init=False)
     _pending: list[PointReading] = field(init=False, default_factory=list)
@@ -92,11 +91,11 @@ class Agent:
     _wake: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._points = self._points_of(self.plant)
-        self.outbox.define(tuple(self._points.values()), self.clock.now())
+        points = self._points_of(self.plant)
+        self.outbox.define(points.values(), self.clock.now())
         self._diagnostics = Diagnostics(self.id)
-        self._news = Deadbands(self._points)
-        self._plausible = Plausibility(self._points)
+        self._news = Deadbands(self.outbox.table)
+        self._plausible = Plausibility(points)
         generators = self.rng.spawn(len(self.readers))
         self.pollers = [
             Poller(self.plant, line, reader, self.clock, rng)
@@ -187,15 +186,15 @@ class Agent:
         self.flush()
         if self._pending or self._urgent:
             raise CannotReload("the disk takes no readings: those in memory are the old plant's")
-        self.outbox.define(tuple(points.values()), self.clock.now())
+        self.outbox.define(points.values(), self.clock.now())
 
     async def _take_up(
         self, plant: Plant, found: Changes, points: dict[str, Point], begun: Sequence[Poller]
     ) -> None:
         """All at once up to where it waits: no value read by the old plant is taken by the new one."""
-        self._news.change(points)
+        self._news.change(self.outbox.table)
         self._plausible.change(points)
-        self.plant, self._points = plant, points
+        self.plant = plant
         self.taken_up(plant)
         ended = self._cancelled(
             {*found.ended, *found.begun}
@@ -227,7 +226,8 @@ class Agent:
     def take(self, readings: Sequence[PointReading]) -> None:
         """Keep what is news of these readings: urgent ones on disk at once, others within 250 ms."""
         for reading in self._news.news(self._plausible.judged(readings)):
-            urgent = self._points[reading.point].lane == "event"
+            point = self.outbox.table.point(reading.point)
+            urgent = point is not None and point.lane == "event"
             (self._urgent if urgent else self._pending).append(reading)
         due = bool(self._urgent) or len(self._pending) >= FLUSH_READINGS
         if due and not self._refusing:
@@ -287,7 +287,7 @@ class Agent:
             self._diagnostics.of_outbox(self.outbox.backlog(), dropped, now),
             self._diagnostics.of_lines(self.plant, self.pollers, now),
         )
-        self.take([reading for reading in said if reading.point in self._points])
+        self.take(list(said))
 
     def _refused(self, error: Exception) -> None:
         self.stats.refused += 1
@@ -354,14 +354,14 @@ class Agent:
         return {f"line {poller.line_id}": poller.words(now) for poller in self.pollers}
 
     def birth(self, connection: int) -> Birth:
-        """Who speaks on this connection and of what."""
+        """Who speaks on this connection; its table is the outbox's."""
         return Birth(
             contract=CONTRACT,
             connection=connection,
             epoch=self.outbox.epoch,
             version=self.version,
             plant_hash=self.plant.hash,
-            points=list(self.outbox.points),
+            points=[],
             profile_hashes=self._profile_hashes(),
             facts={point: fact for poller in self.pollers for point, fact in poller.facts.items()},
         )

@@ -1,4 +1,4 @@
-"""A batch as it lies in the outbox and goes over the wire, and the table of points that it speaks of."""
+"""A batch as it lies in the outbox and goes over the wire."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,9 +7,8 @@ from typing import Final
 
 import msgspec
 
-from config.plant import Point
 from edge.ports import PointReading
-from edge.readings import BAD, QUALITIES, Lane, PointRow
+from edge.readings import BAD, QUALITIES, Lane
 
 TOLD_MS: Final = 60_000
 """A time this near to the making of its batch was told by our clock; any other by the device."""
@@ -87,37 +86,3 @@ def _sound(reading: PointReading) -> tuple[float | None, int]:
     if reading.value is None or not math.isfinite(reading.value):
         return None, QUALITIES["undecodable"]
     return reading.value, reading.quality
-
-
-def grown(table: Sequence[PointRow], points: Sequence[Point]) -> list[PointRow]:
-    """The table with these points live: an index means one point, unit, kind and scale for ever."""
-    wanted = {point.id: point for point in points}
-    rows: list[PointRow] = []
-    placed: set[str] = set()
-    for row in table:
-        point = wanted.get(row.point)
-        fits = (
-            point is not None
-            and row.point not in placed
-            and _meaning(_row(0, point)) == _meaning(row)
-        )
-        if point is not None and fits:
-            placed.add(row.point)
-            rows.append(_row(row.index, point))
-        else:
-            rows.append(msgspec.structs.replace(row, retired=True))
-    for point in points:
-        if point.id not in placed:
-            rows.append(_row(len(rows), point))
-    return rows
-
-
-def _meaning(row: PointRow) -> tuple[str, str, int]:
-    return row.unit, row.kind, row.decimals
-
-
-def _row(index: int, point: Point) -> PointRow:
-    return PointRow(
-        index=index, point=point.id, unit=point.unit, kind=point.kind, decimals=point.decimals,
-        lane=point.lane, period_s=point.period_s, longest_silence_s=point.longest_silence_s,
-    )  # fmt: skip

@@ -1,13 +1,19 @@
 """Report by exception: which readings are news, decided from what was last sent of each point."""
 
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable
+from math import isnan, nan
+from typing import Final
 
 from config.plant import Point
+from edge.point_table import PointTable
 from edge.ports import PointReading
 from edge.readings import BAD
 
 ON_THE_WAY_MS = 2000
 """From a read to the collector's look at it: flush, broker, journal."""
+_NOTHING: Final = 0xFF
+"""In place of a quality: nothing was sent."""
 
 
 def is_news(point: Point, last: PointReading | None, reading: PointReading) -> bool:
@@ -19,38 +25,42 @@ def is_news(point: Point, last: PointReading | None, reading: PointReading) -> b
     of the absolute one and the percentage of the last sent value. The same reading again (same
     time, value and quality) is never news; one older than the last sent always is: it is history.
     """
+    spec = point.spec
     if last is None or reading.quality != last.quality:
         return True
     if reading.time <= last.time:
         return reading.time < last.time or reading.value != last.value
-    next_known = reading.time + 1.5 * point.period_s * 1000 + ON_THE_WAY_MS
-    if next_known - last.time > point.longest_silence_s * 1000:
+    next_known = reading.time + 1.5 * spec.period_s * 1000 + ON_THE_WAY_MS
+    if next_known - last.time > spec.longest_silence_s * 1000:
         return True
     if reading.quality >= BAD or reading.value is None or last.value is None:
         return False
-    band = max(point.deadband, abs(last.value) * point.deadband_percent / 100)
+    band = max(spec.deadband, abs(last.value) * spec.deadband_percent / 100)
     return abs(reading.value - last.value) > band
 
 
 class Deadbands:
-    """What was last sent of each point. `restart` on every new connection: then all is news again."""
+    """What was last sent of each point, in columns by its index. `restart` on every new connection: then all is news again."""
 
-    def __init__(self, points: Mapping[str, Point]) -> None:
-        self._points = points
-        self._sent: dict[str, PointReading] = {}
+    def __init__(self, table: PointTable) -> None:
+        self._table = PointTable()
+        self._time, self._value, self._quality = array("q"), array("d"), bytearray()
+        self.change(table)
 
     def restart(self) -> None:
         """Forget what was sent: the next reading of every point is news."""
-        self._sent.clear()
+        self._quality = bytearray([_NOTHING]) * len(self._quality)
 
-    def change(self, points: Mapping[str, Point]) -> None:
-        """Take other points; what was sent of one that is now another is forgotten."""
-        old, self._points = self._points, points
-        self._sent = {
-            name: reading
-            for name, reading in self._sent.items()
-            if points.get(name) == old.get(name)
-        }
+    def change(self, table: PointTable) -> None:
+        """Take the table that it has grown to; what was sent of a point that is now another is forgotten."""
+        old, self._table = self._table.points, table
+        for index, (before, point) in enumerate(zip(old, table.points, strict=False)):
+            if before != point:
+                self._quality[index] = _NOTHING
+        new = len(table.points) - len(old)
+        self._time.extend(array("q", [0]) * new)
+        self._value.extend(array("d", [0.0]) * new)
+        self._quality.extend(bytearray([_NOTHING]) * new)
 
     def news(self, readings: Iterable[PointReading]) -> list[PointReading]:
         """Those of the readings that must be sent, in order; they count as sent from now on.
@@ -59,11 +69,24 @@ class Deadbands:
         """
         found: list[PointReading] = []
         for reading in readings:
-            point = self._points.get(reading.point)
-            last = self._sent.get(reading.point)
-            if point is None or not is_news(point, last, reading):
+            index = self._table.index.get(reading.point)
+            point = None if index is None else self._table.points[index]
+            if index is None or point is None:
+                continue
+            last = self._sent(index, reading.point)
+            if not is_news(point, last, reading):
                 continue
             found.append(reading)
             if last is None or reading.time >= last.time:
-                self._sent[reading.point] = reading
+                self._keep(index, reading)
         return found
+
+    def _sent(self, index: int, point: str) -> PointReading | None:
+        quality, value = self._quality[index], self._value[index]
+        if quality == _NOTHING:
+            return None
+        return PointReading(point, None if isnan(value) else value, quality, self._time[index])
+
+    def _keep(self, index: int, reading: PointReading) -> None:
+        self._time[index], self._quality[index] = reading.time, reading.quality
+        self._value[index] = nan if reading.value is None else reading.value

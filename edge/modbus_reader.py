@@ -9,6 +9,7 @@ from config.clock import Clock
 from config.plant import Device, Line, Point
 from config.profile import ModbusLimits, Table
 from edge.bus_time import link_cost
+from edge.modbus_plans import Block, Plan
 from edge.modbus_transport import Garbled, LinkDown, ModbusTransport, NoAnswer, Refused
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
@@ -16,14 +17,11 @@ from edge.registers import (
     UNDECODABLE,
     Cut,
     Decoded,
-    Decoder,
     LinkCost,
     ReadRequest,
     decode,
     decode_text,
-    decoder,
     exponent_of,
-    plan_reads,
     register_of,
     width,
 )
@@ -40,19 +38,9 @@ TESTS_PER_READ: Final = 3
 """Of a device that refused everything, so many of its places are tried per read, in turn."""
 CUTS_LAST_S: Final = 86_400.0
 """What was learned of a profile is learned anew after this long: it may have been a bad hour, not the model."""
-PLANS_MAX: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """A request, and where in its answer each point stands and what its words mean there.
-
-    `others` mean nothing by their own words alone, or are texts.
-    """
-
-    request: ReadRequest
-    rows: tuple[tuple[str, int, Decoder], ...]
-    others: tuple[Point, ...]
+PLANS_MAX: Final = 30
+"""Of one device: points that rest change what is asked for."""
+REFUSING_MAX: Final = 1000
 
 
 @dataclass(slots=True)
@@ -98,7 +86,7 @@ class ModbusReader:
         self._line = line
         self._rest_s = min(RETEST_S, line.backoff_s_max) if line else RETEST_S
         self._not_before = 0.0
-        self._plans: dict[tuple[str, ...], tuple[_Block, ...]] = {}
+        self._plans: dict[str, list[Plan]] = {}
         self._cuts: dict[str, set[Cut]] = {}
         self._cuts_until: dict[str, float] = {}
         self._resting: dict[tuple[str, str], float] = {}
@@ -106,9 +94,9 @@ class ModbusReader:
         self._forgotten = 0
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
-        outcome, asked = _Outcome(), points
+        outcome, asked = _Outcome(), tuple(points)
         if self._resting:
-            asked = [point for point in points if not self._rests(device, point)]
+            asked = tuple(point for point in points if not self._rests(device, point))
             refused = (QUALITIES["device_refused"], self._clock.now())
             resting = {point.id for point in points} - {point.id for point in asked}
             outcome.bad |= dict.fromkeys(resting, refused)
@@ -124,7 +112,7 @@ class ModbusReader:
 
     def forget(self, device: str) -> None:
         self._forgotten += 1
-        self._plans = {key: plan for key, plan in self._plans.items() if key[0] != device}
+        self._plans.pop(device, None)
         self._refusing = {key: n for key, n in self._refusing.items() if key[0] != device}
         self._resting = {key: at for key, at in self._resting.items() if key[0] != device}
 
@@ -137,38 +125,39 @@ class ModbusReader:
     def _rests(self, device: Device, point: Point) -> bool:
         return self._resting.get((device.id, point.id), 0.0) > self._clock.monotonic()
 
-    async def _ask_all(self, device: Device, asked: Sequence[Point], outcome: _Outcome) -> None:
+    async def _ask_all(self, device: Device, asked: tuple[Point, ...], outcome: _Outcome) -> None:
         if device.profile in self._cuts_until:
             self._forget(device.profile)
-        key, forgotten = (device.id, *[point.id for point in asked]), self._forgotten
-        plan = self._plan(device, key, asked)
-        if key in self._refusing and not await self._test(device, key, plan, outcome):
+        plan, forgotten = self._plan(device, asked), self._forgotten
+        if self._refusing and _key(plan) in self._refusing and not await self._test(plan, outcome):
             return
-        for block in plan:
-            await self._ask(device, block, outcome)
+        for number, block in enumerate(plan.blocks):
+            try:
+                await self._ask(plan, block, outcome)
+            except Refused as refusal:
+                await self._after_refusal(plan, plan.requests()[number], refusal, outcome)
         if forgotten == self._forgotten:  # or it was asked by a definition that no longer holds
-            self._learn(device, key, outcome)
+            self._learn(plan, outcome)
 
-    def _plan(
-        self, device: Device, key: tuple[str, ...], asked: Sequence[Point]
-    ) -> tuple[_Block, ...]:
-        if key not in self._plans:
-            if len(self._plans) >= PLANS_MAX:
-                self._plans.clear()
-            limits = self._limits_of(device.profile)
-            cuts = tuple(self._cuts.get(device.profile, ()))
-            cost = link_cost(self._line, limits.pause_s) if self._line else LinkCost()
-            self._plans[key] = tuple(_block(r) for r in plan_reads(asked, limits, cost, cuts))
-        return self._plans[key]
+    def _plan(self, device: Device, asked: tuple[Point, ...]) -> Plan:
+        known = self._plans.setdefault(device.id, [])
+        for plan in known:
+            if (plan.device, plan.points) == (device, asked):
+                return plan
+        if len(known) >= PLANS_MAX:
+            known.clear()
+        limits = self._limits_of(device.profile)
+        cost = link_cost(self._line, limits.pause_s) if self._line else LinkCost()
+        known.append(Plan(device, asked, limits, cost, tuple(self._cuts.get(device.profile, ()))))
+        return known[-1]
 
-    async def _test(
-        self, device: Device, key: tuple[str, ...], plan: Sequence[_Block], outcome: _Outcome
-    ) -> bool:
+    async def _test(self, plan: Plan, outcome: _Outcome) -> bool:
         """Whether a device that refused everything answers any of the places that are tried now.
 
         Which it may never have: each read goes on where the last one ended.
         """
-        places = [(block.request.table, unit) for block in plan for unit in block.request.units]
+        key = _key(plan)
+        places = [(request.table, unit) for request in plan.requests() for unit in request.units]
         tried = _Outcome()  # what is refused here says nothing of ranges
         for _ in range(min(TESTS_PER_READ, len(places))):
             place = self._refusing.get(key, 0)  # forgotten if the device was changed meanwhile
@@ -176,54 +165,60 @@ class ModbusReader:
             if key in self._refusing:
                 self._refusing[key] = place + 1
             small = ReadRequest(table, unit.first, unit.last - unit.first + 1, (unit,))
-            if await self._ask(device, _block(small), tried):
+            if await self._try(plan, small, tried):
                 return True
             outcome.detail = tried.detail
         now = self._clock.now()
-        for block in plan:
-            self._refuse(block.request.points, now, outcome)
+        for request in plan.requests():
+            self._refuse(request.points, now, outcome)
         return False
 
-    async def _ask(self, device: Device, block: _Block, outcome: _Outcome) -> bool:
+    async def _try(self, plan: Plan, request: ReadRequest, outcome: _Outcome) -> bool:
         """Send one request, halved as far as needed; True if every point of it has words."""
         try:
-            words: Sequence[int] = (
-                await self._send(device, block.request)
-                if self._limits_of(device.profile).pause_s
-                else await self._transport.request(*_asked(device, block.request))
-            )
+            return await self._ask(plan, plan.block(request), outcome)
         except Refused as refusal:
-            return await self._after_refusal(device, block.request, refusal, outcome)
+            return await self._after_refusal(plan, request, refusal, outcome)
+
+    async def _ask(self, plan: Plan, block: Block, outcome: _Outcome) -> bool:
+        """Send one request; True if every point of it has words. Raises Refused."""
+        try:
+            words: Sequence[int] = (
+                await self._send(plan, block)
+                if plan.limits.pause_s
+                else await self._transport.request(*_asked(plan.device, block))
+            )
         except Garbled as error:
             outcome.detail = str(error)
             words = ()
-        now, outcome.answered, read = self._clock.now(), True, outcome.read
-        if len(words) != block.request.count:
-            numbers = (p for p in block.request.points if register_of(p).type != "string")
+        now, outcome.answered = self._clock.now(), True
+        points, read = plan.points, outcome.read
+        if len(words) != block.count:
+            numbers = (p for p in block.points(points) if register_of(p).type != "string")
             read += [PointReading(point.id, None, UNDECODABLE, now) for point in numbers]
             return False
-        for point, place, decoded in block.rows:
+        for at, place, decoded in block.rows:
             value, quality = decoded(words, place, 1.0)
-            read.append(PointReading(point, value, quality, now))
+            read.append(PointReading(points[at].id, value, quality, now))
         if block.others:
-            _keep_others(block, words, now, outcome)
+            _keep_others(plan, block, words, now, outcome)
         return True
 
-    async def _send(self, device: Device, request: ReadRequest) -> list[int]:
+    async def _send(self, plan: Plan, block: Block) -> list[int]:
         """With the pause that the device wants after each."""
         await self._clock.sleep_until(self._not_before)
         try:
-            return await self._transport.request(*_asked(device, request))
+            return await self._transport.request(*_asked(plan.device, block))
         finally:
-            pause_s = self._limits_of(device.profile).pause_s
-            self._not_before = self._clock.monotonic() + pause_s
+            self._not_before = self._clock.monotonic() + plan.limits.pause_s
 
     async def _after_refusal(
-        self, device: Device, request: ReadRequest, refusal: Refused, outcome: _Outcome
+        self, plan: Plan, request: ReadRequest, refusal: Refused, outcome: _Outcome
     ) -> bool:
+        device = plan.device.id
         if refusal.code in NOBODY_BEHIND:
-            raise NoAnswer(f"{device.id}: the gateway says exception {refusal.code}") from refusal
-        outcome.detail = f"{device.id} refuses {_named(request)}: exception {refusal.code}"
+            raise NoAnswer(f"{device}: the gateway says exception {refusal.code}") from refusal
+        outcome.detail = f"{device} refuses {_named(request)}: exception {refusal.code}"
         halves = request.halves() if refusal.code in BAD_RANGE else None
         if halves is None:
             self._refuse(request.points, self._clock.now(), outcome)
@@ -232,7 +227,7 @@ class ModbusReader:
                 outcome.cuts += _around(request)
             return False
         left, right = halves
-        healthy = [await self._ask(device, _block(half), outcome) for half in (left, right)]
+        healthy = [await self._try(plan, half, outcome) for half in (left, right)]
         if all(healthy):  # a hole between them, or the length, was what the device refused
             outcome.cuts.append((request.table, left.address + left.count - 1, right.address))
         return all(healthy)
@@ -240,13 +235,15 @@ class ModbusReader:
     def _refuse(self, points: Sequence[Point], now: int, outcome: _Outcome) -> None:
         outcome.bad |= {point.id: (QUALITIES["device_refused"], now) for point in points}
 
-    def _learn(self, device: Device, key: tuple[str, ...], outcome: _Outcome) -> None:
+    def _learn(self, plan: Plan, outcome: _Outcome) -> None:
         """Remember what was refused, unless it was everything: then it is the device, not a range."""
         if not outcome.answered:
             if outcome.refused:
-                self._refuses_all(key)
+                self._refuses_all(_key(plan))
             return
-        self._refusing.pop(key, None)
+        device = plan.device
+        if self._refusing:
+            self._refusing.pop(_key(plan), None)
         if outcome.refused:
             until = self._clock.monotonic() + self._rest_s
             self._resting |= {(device.id, point.id): until for point in outcome.refused}
@@ -268,7 +265,7 @@ class ModbusReader:
             self._plans.clear()
 
     def _refuses_all(self, key: tuple[str, ...]) -> None:
-        if len(self._refusing) >= PLANS_MAX:
+        if len(self._refusing) >= REFUSING_MAX:
             self._refusing.clear()
         self._refusing.setdefault(key, 0)
 
@@ -290,24 +287,19 @@ class ModbusReader:
         return result
 
 
-def _asked(device: Device, request: ReadRequest) -> tuple[int, Table, int, int]:
-    return int(device.unit or 1), request.table, request.address, request.count
+def _key(plan: Plan) -> tuple[str, ...]:
+    return plan.device.id, *[point.id for point in plan.points]
 
 
-def _block(request: ReadRequest) -> _Block:
-    rows, others = [], []
-    for point in request.points:
-        register = register_of(point)
-        if register.type == "string" or register.scale_from is not None:
-            others.append(point)
-        else:
-            rows.append((point.id, request.place_of(point), decoder(point)))
-    return _Block(request, tuple(rows), tuple(others))
+def _asked(device: Device, block: Block) -> tuple[int, Table, int, int]:
+    return int(device.unit or 1), block.table, block.address, block.count
 
 
-def _keep_others(block: _Block, words: Sequence[int], now: int, outcome: _Outcome) -> None:
-    for point in block.others:
-        place = block.request.place_of(point)
+def _keep_others(
+    plan: Plan, block: Block, words: Sequence[int], now: int, outcome: _Outcome
+) -> None:
+    for at, place in block.others:
+        point = plan.points[at]
         own = words[place : place + width(register_of(point))]
         if register_of(point).type != "string":
             outcome.scaled.append((point, own, now))

@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -13,8 +13,9 @@ import numpy as np
 
 from config.plant import Point
 from edge.ageing import YOUNG_MS, Ages, next_run
-from edge.batches import Outgoing, columns_of, cut, grown, payload_of
+from edge.batches import Outgoing, columns_of, cut, payload_of
 from edge.outbox_file import OutboxFile, OutboxRefused
+from edge.point_table import PointTable, grown, table_of
 from edge.ports import PointReading
 from edge.readings import LANES, WINDOW, Committed, Lane, PointRow
 
@@ -97,8 +98,10 @@ class Outbox:
         self._rng = rng
         self._limits = limits or OutboxLimits()
         self._now = now
-        self.points: list[PointRow] = []
-        """The table of this epoch; only grows."""
+        self.table = PointTable()
+        """Of this epoch; only grows."""
+        self.table_changes = 0
+        """How often its rows have become other ones since the start."""
         self._file = OutboxFile(path, image, now)
         try:
             self._load()
@@ -125,20 +128,16 @@ class Outbox:
         lanes = {lane: (given, mark) for lane, given, mark in db.execute("SELECT * FROM lanes")}
         self._given: dict[Lane, int] = {lane: lanes[lane][0] for lane in LANES}
         self._marks: dict[Lane, int] = {lane: lanes[lane][1] for lane in LANES}
-        rows = db.execute("SELECT row FROM points ORDER BY place").fetchall()
-        self.points = [msgspec.json.decode(row, type=PointRow) for (row,) in rows]
-        self._index = {row.point: row.index for row in self.points if not row.retired}
+        if not self.table.points:  # else it is the file that was written by the table
+            rows = db.execute("SELECT row FROM points ORDER BY place")
+            self.table = table_of(msgspec.json.decode(row, type=PointRow) for (row,) in rows)
         self.batches, self._bytes = _size(db, "1 = 1", ())
 
     def _begin(self, db: sqlite3.Connection) -> None:
         name = f"{self._now:x}-{self._rng.bytes(8).hex()}"
         db.execute("REPLACE INTO meta VALUES ('epoch', 0, ?)", (name,))
         db.executemany("REPLACE INTO lanes VALUES (?, 0, 0)", [(lane,) for lane in LANES])
-        self._write_points(db, self.points)
-
-    def _write_points(self, db: sqlite3.Connection, rows: Sequence[PointRow]) -> None:
-        encoded = [(row.index, msgspec.json.encode(row)) for row in rows]
-        db.executemany("REPLACE INTO points VALUES (?, ?)", encoded)
+        _write_points(db, self.table.rows())
 
     @contextmanager
     def _guarded(self) -> Iterator[sqlite3.Connection]:
@@ -173,19 +172,13 @@ class Outbox:
         self.connection = number
         return number
 
-    def define(self, points: Sequence[Point], now: int) -> Sequence[PointRow]:
-        """Give every point an index; one whose meaning changed gets a new one, one gone keeps its own.
-
-        Returns the table of the epoch.
-        """
-        rows = grown(self.points, points)
-        changed = [row for row, old in zip(rows, self.points, strict=False) if row != old]
-        changed += rows[len(self.points) :]
-        if changed:
-            self._durably(now, lambda db: self._write_points(db, changed))
-            self.points = rows
-            self._index = {row.point: row.index for row in rows if not row.retired}
-        return self.points
+    def define(self, points: Iterable[Point], now: int) -> None:
+        """Give every point an index; one whose meaning changed gets a new one, one gone keeps its own."""
+        old, table = self.table, grown(self.table, points)
+        if next(table.changed(old), None) is not None:
+            self._durably(now, lambda db: _write_points(db, table.changed(old)))
+            self.table_changes += 1
+        self.table = table
 
     # --- making
 
@@ -202,7 +195,7 @@ class Outbox:
             OutboxRefused: nothing was kept.
         """
         made = [
-            (int(lane == "event"), now, len(part), columns_of(part, self._index), lane)
+            (int(lane == "event"), now, len(part), columns_of(part, self.table.index), lane)
             for lane, found in (("event", urgent), ("data", readings))
             for part in cut(found)
         ]
@@ -405,6 +398,11 @@ _SHIFT: Final = "UPDATE batches SET shift = shift + ? WHERE ran >= ?"
 
 def _set(db: sqlite3.Connection, name: str, value: int) -> None:
     db.execute("REPLACE INTO meta VALUES (?, ?, '')", (name, value))
+
+
+def _write_points(db: sqlite3.Connection, rows: Iterable[PointRow]) -> None:
+    encoded = ((row.index, msgspec.json.encode(row)) for row in rows)
+    db.executemany("REPLACE INTO points VALUES (?, ?)", encoded)
 
 
 def _insert(

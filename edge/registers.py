@@ -5,7 +5,7 @@ import struct
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import getitem, itemgetter
 from typing import Final
@@ -76,7 +76,7 @@ def decode(point: Point, words: Sequence[int], exponent: int = 0) -> Decoded:
         return None, UNDECODABLE
     if abs(exponent) > LARGEST_EXPONENT:
         return None, UNDECODABLE
-    return decoder(point)(words, 0, 10.0**exponent)
+    return _decoder(register, point.range, point.expected)(words, 0, 10.0**exponent)
 
 
 Decoder = Callable[[Sequence[int], int, float], Decoded]
@@ -86,13 +86,15 @@ NumberOf = Callable[[Sequence[int], int], int]
 
 
 def decoder(point: Point) -> Decoder:
-    """`decode` of this point for words that came in a whole answer: all that does not depend on them is done."""
-    return _decoder(register_of(point), point.range, point.expected)
+    """`decode` of this point for words that came in a whole answer: all that does not depend on them is done.
+
+    One for all points that are read alike, at whatever address and on however many devices.
+    """
+    return _decoder(replace(register_of(point), address=0), point.range, point.expected)
 
 
 @lru_cache(maxsize=4096)
 def _decoder(register: Register, physical: Limits | None, expected: Limits | None) -> Decoder:
-    """One for all points that are read alike, on however many devices."""
     number_of, meaning = _number_of(register), _MEANINGS[register.type]
     bits = 16 * WORDS.get(register.type, 0) if register.bit is None else register.bit_width
     is_value = meaning is _natural and bits < SAFE_BITS

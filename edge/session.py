@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+import msgspec
+
 from config.clock import Clock
 from edge.outbox import Outbox
 from edge.outbox_file import OutboxRefused
@@ -15,7 +17,6 @@ from edge.readings import (
     Birth,
     Committed,
     Malformed,
-    PointRow,
     Reply,
     Request,
     State,
@@ -55,7 +56,7 @@ class SessionStats:
 class Session:
     """One connection's life.
 
-    `describe` makes the birth of a connection number, `on_answer` is called when the collector has
+    `describe` makes the birth of a connection number but for its table, `on_answer` is called when the collector has
     first answered a table of points on this connection, `refused` when the outbox could not do
     something; `reload` reads the plant anew and `lines` says the state of each line. Whoever makes a batch sets `wake`.
     """
@@ -81,7 +82,8 @@ class Session:
     _begun: float = field(init=False, default=0.0)
     _rebirth_s: float = field(init=False, default=REBIRTH_S)
     _facts_s: float = field(init=False, default=REBIRTH_S)
-    _table_answered: tuple[str, list[PointRow]] | None = field(init=False, default=None)
+    _table_said: int = field(init=False, default=0)
+    _table_answered: tuple[str, int] | None = field(init=False, default=None)
     _warned: str = field(init=False, default="")
     _group: asyncio.TaskGroup = field(init=False, default_factory=asyncio.TaskGroup)
     _reloading: asyncio.Task[None] | None = field(init=False, default=None)
@@ -117,10 +119,12 @@ class Session:
 
     async def _birth(self, publisher: Publisher) -> None:
         self._birth_said = self.describe(self.connection)
+        self._table_said = self.outbox.table_changes
         self._born = self.clock.monotonic()
         self._sending.begin()
         self.stats.births += 1
-        await publisher.publish("birth", encode(self._birth_said), retain=True)
+        birth = msgspec.structs.replace(self._birth_said, points=list(self.outbox.table.rows()))
+        await publisher.publish("birth", encode(birth), retain=True)
         await self._say(publisher, "ready")
 
     async def _say(self, publisher: Publisher, word: Literal["ready", "stopped"]) -> None:
@@ -168,11 +172,11 @@ class Session:
 
     def _has_other_facts(self, age: float) -> bool:
         """Whether to say what changed in the birth; a fact that changes all the time seldom."""
-        if age < REBIRTH_S or (birth := self.describe(self.connection)) == self._birth_said:
+        if age < REBIRTH_S:
             return False
-        if self._birth_said is None or birth.points != self._birth_said.points:
+        if self._table_said != self.outbox.table_changes:
             return True
-        if age < self._facts_s:
+        if self.describe(self.connection) == self._birth_said or age < self._facts_s:
             return False
         self._facts_s = min(2 * self._facts_s, FACTS_S_MAX)
         return True
@@ -219,7 +223,7 @@ class Session:
     def _answer(self) -> None:
         """A birth that only asked, or told facts, makes nothing news that was sent before."""
         self.answered = True
-        table = (self.outbox.epoch, list(self.outbox.points))
+        table = (self.outbox.epoch, self.outbox.table_changes)
         if table != self._table_answered:
             self._table_answered = table
             self.on_answer()

@@ -11,7 +11,7 @@ from collector.alarming import Alarming
 from collector.groups import Group
 from collector.live import LiveTable
 from collector.ports import Ask, LedgerEvent, Outcome, RuleNow
-from config.plant import Plant, Point
+from config.plant import Plant, Point, PointSpec
 from config.profile import Register
 from config.rules import Level, Rule
 from edge.readings import QUALITIES
@@ -59,9 +59,8 @@ def a_plant(rules: Iterable[Rule], *, silence_s: float = 60.0) -> Plant:
 
 def _point(id: str, asset: str, silence_s: float) -> Point:
     source = Register("holding", 0, "u16")
-    return Point(
-        id, asset, "plc", {"en": id}, "measurement", "m", source, longest_silence_s=silence_s
-    )
+    spec = PointSpec({"en": id}, "measurement", "m", source, longest_silence_s=silence_s)
+    return Point(id, asset, "plc", spec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collector.adapters.memory_journal import MemoryJournal
 from collector.receiving import Receiving
 from commands.proving.delivery_history import Made
 from config.clock import Clock
-from config.plant import Device, Line, Plant, Point
+from config.plant import Device, Line, Plant, Point, PointSpec
 from config.profile import JsonPath
 from edge.agent import Agent
 from edge.outbox import Outbox, OutboxLimits
@@ -143,9 +143,12 @@ def plant(names: Sequence[str] = POINTS, *, unit: str = "bar", period_s: float =
     """One agent, one line, one device, and points of which `trip` is urgent."""
     points = {
         f"{ASSET}/{name}": Point(
-            id=f"{ASSET}/{name}", asset=ASSET, device="d", name={"en": name}, kind="measurement",
-            unit=unit, source=JsonPath(topic=name, path=()), period_s=period_s,
-            lane="event" if name == "trip" else "data",
+            id=f"{ASSET}/{name}", asset=ASSET, device="d",
+            spec=PointSpec(
+                name={"en": name}, kind="measurement", unit=unit,
+                source=JsonPath(topic=name, path=()), period_s=period_s,
+                lane="event" if name == "trip" else "data",
+            ),
         )
         for name in names
     }  # fmt: skip

@@ -18,7 +18,7 @@ from commands.proving.fuzz_fire_oracle import (
     told,
 )
 from config.gb26875 import ANALOGUES, STATE_BITS
-from config.plant import Device, Point
+from config.plant import Device, Point, PointSpec
 from config.profile import FirePlace, FireValue
 from edge.fire_centre import Centre, Watched
 from edge.ports import PointReading
@@ -318,8 +318,11 @@ def _points(source: int) -> Sequence[Point]:
             rows += [FireValue(place, bit, kind) for bit in (*bits[:3], bits[-1])]
     return [
         Point(
-            f"a{source}/p{n}", f"a{source}", f"d{source}", {"en": str(n)}, "measurement", "", row,
-            range=(0.0, 300.0) if row.place.analogue_type == 3 else None, period_s=3600.0,
+            f"a{source}/p{n}", f"a{source}", f"d{source}",
+            PointSpec(
+                {"en": str(n)}, "measurement", "", row,
+                range=(0.0, 300.0) if row.place.analogue_type == 3 else None, period_s=3600.0,
+            ),
         )
         for n, row in enumerate(rows)
     ]  # fmt: skip

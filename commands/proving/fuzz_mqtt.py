@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from commands.proving.fuzz_cases import Each, Hands, Tally, Wrong, damaged, near, noise
 from commands.proving.fuzz_mqtt_oracle import Says, read, says
-from config.plant import Device, Point
+from config.plant import Device, Point, PointSpec
 from config.profile import Availability, JsonPath, Kind
 from edge.device_messages import DeviceMessage, Waiting
 from edge.mqtt_reader import MqttDeviceReader
@@ -31,7 +31,8 @@ TOKENS: Final = (b"NaN", b"Infinity", b"-Infinity", b"1e999", b"01", b"+1", b"1.
 
 def _point(name: str, topic: str, *path: str | int, kind: Kind = "measurement", span: tuple[float, float] | None = None, **source: Any) -> Point:  # fmt: skip
     where = JsonPath(topic, path, availability=ONLINE, **source)
-    return Point(f"a/{name}", "a", "d", {"en": name}, kind, "", where, range=span, longest_silence_s=1e9)  # fmt: skip
+    spec = PointSpec({"en": name}, kind, "", where, range=span, longest_silence_s=1e9)
+    return Point(f"a/{name}", "a", "d", spec)
 
 
 STATE: Final = "devices/{unit}/state"

@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 from typing import Final, get_args
 
-from config.plant import Device, Point
+from config.plant import Device, Point, PointSpec
 from config.profile import WORDS, Register, Table, WordType
 
 DEVICES: Final = 3
@@ -35,9 +35,8 @@ def _device(rng: random.Random, unit: int) -> tuple[Device, list[Point]]:
 
 def _point(rng: random.Random, device: Device, name: str, register: Register) -> Point:
     span = (-40.0, 40.0) if name == "power" else rng.choice((None, None, (0.0, 1e6), (-100.0, 5000.0)))  # fmt: skip
-    return Point(
-        f"{device.asset}/{name}", device.asset, device.id, {"en": name}, "measurement", "", register, range=span,
-    )  # fmt: skip
+    spec = PointSpec({"en": name}, "measurement", "", register, range=span)
+    return Point(f"{device.asset}/{name}", device.asset, device.id, spec)
 
 
 def _any(rng: random.Random) -> Register:

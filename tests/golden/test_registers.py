@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from config.plant import Point
+from config.plant import Point, PointSpec
 from config.profile import Register
 from edge.readings import BAD, QUALITIES
 from edge.registers import decode, decode_text
@@ -28,7 +28,7 @@ def point_of(row: Mapping[str, Any]) -> Point:
         scale=row.get("scale", 1), offset=row.get("offset", 0), words=len(row["words"]),
         bit=bit, bit_width=8 if "byte" in row else 1, no_data=tuple(row.get("sentinels", ())),
     )  # fmt: skip
-    return Point("a/p", "a", "d", {"en": "p"}, "measurement", "", register)
+    return Point("a/p", "a", "d", PointSpec({"en": "p"}, "measurement", "", register))
 
 
 @pytest.mark.parametrize("row", CONVERSIONS, ids=[row["id"] for row in CONVERSIONS])

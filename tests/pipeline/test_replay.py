@@ -191,7 +191,7 @@ def test_the_plant_says_every_row_and_each_in_one_request(
     played = player(tmp_path, by, recording(columns))
     assert len(played.columns) == len(columns)
     assert all(p.longest_silence_s < 2 + 2.5 * p.period_s for p in played.points), "all are sent"
-    assert not any(point.deadband for point in played.points)
+    assert not any(point.spec.deadband for point in played.points)
     assert all(point.period_s == pytest.approx(0.025) for point in played.points)
     if by == "modbus":
         assert len(played.limits.together) == 1

@@ -1,6 +1,6 @@
 """A small plant by hand: one booster with a pressure point, a pump flag, two rules and one plan."""
 
-from config.plant import Asset, Device, Line, Plant, Point, System
+from config.plant import Asset, Device, Line, Plant, Point, PointSpec, System
 from config.profile import Register, StateName
 from config.rules import Level, Rule, WorkOrderPolicy
 from config.standards import Duty, PerPeriod, Plan
@@ -11,10 +11,11 @@ PRESSURE, PUMP = "a-booster/pressure", "a-booster/pump-1/running"
 
 
 def point(id: str, unit: str = "bar") -> Point:
-    return Point(
-        id, id.rpartition("/")[0], "booster", {"en": "Pressure", "zh": "压力"}, "measurement", unit,
-        Register("holding", 0, "u16"), states={1: StateName("on", {"en": "On", "zh": "开"})},
+    spec = PointSpec(
+        {"en": "Pressure", "zh": "压力"}, "measurement", unit, Register("holding", 0, "u16"),
+        states={1: StateName("on", {"en": "On", "zh": "开"})},
     )  # fmt: skip
+    return Point(id, id.rpartition("/")[0], "booster", spec)
 
 
 def rule(id: str, point: str, **changes: object) -> Rule:

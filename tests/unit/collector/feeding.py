@@ -7,7 +7,7 @@ import numpy as np
 
 from collector.groups import Group
 from collector.ports import Message, StoreBatch, Unavailable
-from config.plant import Asset, Device, Line, Plant, Point, System
+from config.plant import Asset, Device, Line, Plant, Point, PointSpec, System
 from config.profile import JsonPath
 from edge.readings import Batch, Birth, PointRow, encode, topic
 
@@ -19,8 +19,9 @@ T0 = 1_763_700_000_000
 def plant(points_of: Mapping[str, Sequence[str]] | None = None) -> Plant:
     """One device per agent; its points are those named."""
     points_of = points_of or {"a1": ("pump/flow", "pump/pressure"), "a2": ("fan/speed",)}
+    spec = PointSpec(NAMES, "measurement", "bar", JsonPath("", ()))
     points = {
-        p: Point(p, p.split("/")[0], agent, NAMES, "measurement", "bar", JsonPath("", ()))
+        p: Point(p, p.split("/")[0], agent, spec)
         for agent, names in points_of.items()
         for p in names
     }

@@ -5,7 +5,7 @@ from collector.adapters.memory_journal import MemoryJournal
 from collector.ports import Entry, Message
 from collector.receiving import PAYLOAD_BYTES_MAX, Receiving, Taken
 from config.clock import SteppedClock
-from config.plant import Device, Line, Plant, Point
+from config.plant import Device, Line, Plant, Point, PointSpec
 from config.profile import Register
 from edge.readings import (
     Birth,
@@ -24,7 +24,7 @@ from edge.readings import (
 START = 1_763_700_000_000
 LINES = {"l": Line("l", "e", "tcp"), "m": Line("m", "f", "tcp")}
 POINTS = {
-    f"a/{name}": Point(f"a/{name}", "a", device, {"en": name}, "measurement", "", Register("holding", 0, "u16"))
+    f"a/{name}": Point(f"a/{name}", "a", device, PointSpec({"en": name}, "measurement", "", Register("holding", 0, "u16")))
     for name, device in (("p", "d"), ("q", "d"), ("other", "g"))
 }  # fmt: skip
 PLANT = Plant(

@@ -15,7 +15,7 @@ from config.imported_points import UNITS, Draft
 from config.importing import draft_profile
 from config.load import LIBRARY, load_profile
 from config.mistakes import ConfigErrors, Mistakes
-from config.plant import Point
+from config.plant import Point, PointSpec
 from config.profile import Profile, Register
 from config.profile_text import profile_text, value_text
 from config.register_csv import COLUMNS, ORDERS, TABLES, TYPES, read_csv
@@ -103,7 +103,8 @@ def test_the_vectors_of_the_maps_decode(tmp_path: Path) -> None:
 
 
 def decoded(row: Any, words: list[int]) -> float | None:
-    return decode(Point("a/p", "a", "d", {"en": "p"}, row.kind, row.unit, row.source), words)[0]
+    spec = PointSpec({"en": "p"}, row.kind, row.unit, row.source)
+    return decode(Point("a/p", "a", "d", spec), words)[0]
 
 
 def test_what_a_device_allows_is_carried_over(tmp_path: Path) -> None:

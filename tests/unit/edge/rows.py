@@ -3,23 +3,23 @@
 from collections.abc import Sequence
 from typing import Any
 
-from config.plant import Device, Line, LineKind, Plant, Point
+from config.plant import Device, Line, LineKind, Plant, Point, PointSpec
 from config.profile import JsonPath, ModbusLimits, Profile, Register, Rung
 
 START_MS = 1_763_700_000_000
 
 
 def point(source: Register | JsonPath | Rung, name: str = "p", **fields: Any) -> Point:
+    """Any other field of the point or of its spec by name."""
+    own = {key: fields.pop(key) for key in list(fields) if key in Point.__slots__}
     row: dict[str, Any] = {
-        "id": f"a/{name}",
-        "asset": "a",
-        "device": "d",
         "name": {"en": name},
         "kind": "measurement",
         "unit": "",
         "source": source,
     }
-    return Point(**(row | fields))
+    place: dict[str, Any] = {"id": f"a/{name}", "asset": "a", "device": "d"}
+    return Point(**(place | own), spec=PointSpec(**(row | fields)))
 
 
 def register_point(name: str, address: int, type: str = "u16", **fields: Any) -> Point:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from config.clock import ScaledClock, SteppedClock
-from config.plant import Device, Line, Point
+from config.plant import Device, Line, Point, PointSpec
 from config.profile import CameraModel, CameraStep, Rung
 from edge.camera_reader import (
     STREAM,
@@ -29,7 +29,7 @@ DARK: Frame = frame_of_cells(np.zeros((90, 160, 3), np.float32))
 
 
 def point(step: CameraStep) -> Point:
-    return Point(f"c/{step}", "c", "cam", {"en": step}, "flag", "", Rung(step), period_s=60.0)
+    return Point(f"c/{step}", "c", "cam", PointSpec({"en": step}, "flag", "", Rung(step), period_s=60.0))  # fmt: skip
 
 
 POINTS = [point(step) for step in STREAM]

@@ -2,15 +2,17 @@ from dataclasses import replace
 
 import pytest
 
-from config.plant import Point
+from config.plant import Point, PointSpec
 from config.profile import Register
 from edge.deadbands import Deadbands, is_news
+from edge.point_table import PointTable, grown
 from edge.ports import PointReading
 
-POINT = Point(
-    "a/p", "a", "d", {"en": "p"}, "measurement", "bar", Register("holding", 0, "u16"),
+SPEC = PointSpec(
+    {"en": "p"}, "measurement", "bar", Register("holding", 0, "u16"),
     period_s=10.0, deadband=0.5, longest_silence_s=60.0,
 )  # fmt: skip
+POINT = Point("a/p", "a", "d", SPEC)
 LAST = PointReading("a/p", 4.0, 0, 100_000)
 
 CASES = [
@@ -45,19 +47,19 @@ def test_a_bad_reading_is_repeated_for_silence_only() -> None:
 
 
 def test_a_percent_deadband_is_of_the_last_sent_value() -> None:
-    point = replace(POINT, deadband=0.0, deadband_percent=10.0)
+    point = replace(POINT, spec=replace(SPEC, deadband=0.0, deadband_percent=10.0))
     assert not is_news(point, LAST, PointReading("a/p", 4.39, 0, 101_000))
     assert is_news(point, LAST, PointReading("a/p", 4.41, 0, 101_000))
 
 
 def test_a_slow_drift_is_sent_once_it_leaves_the_band_of_what_was_sent() -> None:
-    bands = Deadbands({"a/p": POINT})
+    bands = Deadbands(grown(PointTable(), [POINT]))
     rows = [PointReading("a/p", 4.0 + 0.1 * n, 0, 100_000 + 1_000 * n) for n in range(12)]
     assert [r.value for row in rows for r in bands.news([row])] == pytest.approx([4.0, 4.6])
 
 
 def test_after_a_restart_everything_is_news_again() -> None:
-    bands = Deadbands({"a/p": POINT})
+    bands = Deadbands(grown(PointTable(), [POINT]))
     again = PointReading("a/p", 4.0, 0, 101_000)
     assert bands.news([LAST, again]) == [LAST]
     bands.restart()
@@ -65,11 +67,11 @@ def test_after_a_restart_everything_is_news_again() -> None:
 
 
 def test_a_point_that_the_plant_does_not_know_is_left_out() -> None:
-    assert Deadbands({"a/p": POINT}).news([PointReading("a/x", 1.0, 0, 1)]) == []
+    assert Deadbands(grown(PointTable(), [POINT])).news([PointReading("a/x", 1.0, 0, 1)]) == []
 
 
 def test_an_older_reading_does_not_become_the_last_sent_one() -> None:
-    bands = Deadbands({"a/p": POINT})
+    bands = Deadbands(grown(PointTable(), [POINT]))
     old = PointReading("a/p", 9.0, 0, 50_000)
     assert bands.news([LAST, old]) == [LAST, old]
     assert bands.news([PointReading("a/p", 4.1, 0, 101_000)]) == []

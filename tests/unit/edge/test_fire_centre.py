@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from config.clock import SteppedClock
-from config.plant import Device, Point
+from config.plant import Device, Point, PointSpec
 from config.profile import FirePlace, FireValue, Kind
 from edge.fire_centre import RESENT_S, WAITING_READINGS_MAX, Centre, Watched
 from edge.gb26875 import CONFIRM, DENY
@@ -24,9 +24,8 @@ GOOD, LINK_DOWN, NO_ANSWER, NOT_READ_YET = (
 
 
 def point(device: str, name: str, source: FireValue, kind: Kind = "flag", **more: Any) -> Point:
-    return Point(
-        f"{device}/{name}", device, device, {"en": name}, kind, "", source, longest_silence_s=180.0, **more
-    )  # fmt: skip
+    spec = PointSpec({"en": name}, kind, "", source, longest_silence_s=180.0, **more)
+    return Point(f"{device}/{name}", device, device, spec)
 
 
 def watched(device: str, unit: int) -> Watched:

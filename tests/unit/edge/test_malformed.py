@@ -132,7 +132,7 @@ async def sending() -> AsyncIterator[Edge]:
     clock, wire = SteppedClock(START_MS), Wire()
     session = Session(
         "e", box, clock, 1, asyncio.Event(),
-        lambda connection: Birth(CONTRACT, connection, box.epoch, "1", "", box.points),
+        lambda connection: Birth(CONTRACT, connection, box.epoch, "1", "", []),
         lambda: None, lambda refusal: None, SessionStats(), _no_reload, dict,
     )  # fmt: skip
     edge = Edge(box, wire, session)

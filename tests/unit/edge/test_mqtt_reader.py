@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from config.clock import SteppedClock
-from config.plant import Device, Point
+from config.plant import Device, Point, PointSpec
 from config.profile import Availability, JsonPath
 from edge.device_messages import DeviceMessage
 from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader, PahoFeed
@@ -55,10 +55,10 @@ class Feed:
 
 def point(path: tuple[str | int, ...], name: str = "p", **source: Any) -> Point:
     topic, kind = source.pop("topic", "devices/{unit}"), source.pop("kind", "measurement")
-    return Point(
-        f"a/{name}", "a", "d", {"en": name}, kind, "", JsonPath(topic, path, **source),
-        period_s=10.0, longest_silence_s=60.0,
+    spec = PointSpec(
+        {"en": name}, kind, "", JsonPath(topic, path, **source), period_s=10.0, longest_silence_s=60.0
     )  # fmt: skip
+    return Point(f"a/{name}", "a", "d", spec)
 
 
 async def heard(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from config.plant import Point
+from config.plant import Point, PointSpec
 from config.profile import Register
 from edge.outbox import Outbox, OutboxLimits
 from edge.outbox_file import OutboxRefused
@@ -17,9 +17,8 @@ NOW = 1_763_700_000_000
 
 
 def point(name: str, unit: str = "bar") -> Point:
-    return Point(
-        f"a/{name}", "a", "d", {"en": name}, "measurement", unit, Register("holding", 0, "u16")
-    )
+    spec = PointSpec({"en": name}, "measurement", unit, Register("holding", 0, "u16"))
+    return Point(f"a/{name}", "a", "d", spec)
 
 
 def outbox_at(path: Path | str, now: int = NOW, limits: OutboxLimits | None = None) -> Outbox:
@@ -142,11 +141,13 @@ def test_the_oldest_that_is_still_held_goes_with_each_sending(box: Outbox) -> No
 
 
 def test_the_table_of_points_only_grows(box: Outbox) -> None:
-    rows = box.define([point("q"), point("p", "kPa"), point("r")], NOW)
+    box.define([point("q"), point("p", "kPa"), point("r")], NOW)
+    rows = list(box.table.rows())
     assert [(r.index, r.point, r.unit, r.retired) for r in rows] == [
         (0, "a/p", "bar", True), (1, "a/q", "bar", False), (2, "a/p", "kPa", False), (3, "a/r", "bar", False),
     ]  # fmt: skip
-    assert box.define([point("q"), point("p", "kPa"), point("r")], NOW) == rows
+    box.define([point("q"), point("p", "kPa"), point("r")], NOW)
+    assert list(box.table.rows()) == rows
 
 
 def test_an_old_copy_is_found_out_and_begins_a_new_epoch(box: Outbox) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from config.plant import Point
+from config.plant import Point, PointSpec
 from config.profile import Register
 from edge.outbox import Outbox, OutboxLimits
 from edge.ports import PointReading
@@ -22,7 +22,8 @@ DAY_S = 86_400
 def box_at(path: Path | str, now: int) -> Outbox:
     box = Outbox(path, now=now, rng=np.random.default_rng(1), limits=OutboxLimits())
     source = Register("holding", 0, "u16")
-    box.define([Point("a/p", "a", "d", {"en": "p"}, "measurement", "bar", source)], now)
+    spec = PointSpec({"en": "p"}, "measurement", "bar", source)
+    box.define([Point("a/p", "a", "d", spec)], now)
     return box
 
 

@@ -131,7 +131,7 @@ async def test_only_the_changed_device_is_read_otherwise() -> None:
         assert one.asked("l", 1)[-2:] == [9, 9]
         assert one.asked("l", 2)[len(before) :] == [2, 2, 2], "the other keeps its pace"
         assert [twin.closed for twins in one.twins.values() for twin in twins] == [0, 0]
-        table = {row.point: row.index for row in one.agent.outbox.points if not row.retired}
+        table = one.agent.outbox.table.index
         assert "a/d9" in table
         assert "a/d1" not in table
 
@@ -193,7 +193,9 @@ async def test_a_reading_by_a_definition_that_no_longer_holds_is_dropped() -> No
     readings: list[PointReading] = []
     task = asyncio.ensure_future(poller.run(readings.extend))
     await clock.advance(3.0)
-    elsewhere = replace(POINTS[0], source=register_point("x", 9).source)
+    elsewhere = replace(
+        POINTS[0], spec=replace(POINTS[0].spec, source=register_point("x", 9).source)
+    )
 
     def moved() -> None:
         twin.before = lambda: None
@@ -297,9 +299,9 @@ async def test_a_line_that_cannot_begin_leaves_the_table_of_points_as_it_was() -
             raise RuntimeError("nobody foresaw it")
 
         one.agent.make_reader = broken
-        before, old = list(one.agent.outbox.points), one.agent.plant
+        before, old = list(one.agent.outbox.table.rows()), one.agent.plant
         assert (await one.reload(site()))[0] == "refused"
-        assert (list(one.agent.outbox.points), one.agent.plant) == (before, old)
+        assert (list(one.agent.outbox.table.rows()), one.agent.plant) == (before, old)
         assert [poller.line_id for poller in one.agent.pollers] == ["l", "m"]
 
 
@@ -318,7 +320,7 @@ async def test_who_is_between_two_plants_says_so_and_not_that_it_goes_on_as_it_w
             True,
         )
         assert "goes on as it was" not in caplog.text
-        assert "a/d9" in [row.point for row in one.agent.outbox.points]
+        assert "a/d9" in [row.point for row in one.agent.outbox.table.rows()]
 
 
 async def test_nothing_is_taken_up_while_the_disk_refuses() -> None:
@@ -381,7 +383,9 @@ async def test_while_a_line_ends_slowly_no_other_is_read_by_what_holds_no_longer
             await may_close.wait()
 
         m.close = close  # type: ignore[method-assign]  # a line that does not end at once
-        elsewhere = replace(POINTS[0], source=register_point("x", 9).source)
+        elsewhere = replace(
+            POINTS[0], spec=replace(POINTS[0].spec, source=register_point("x", 9).source)
+        )
         one.next = site(devices=DEVICES[:2], rows=[elsewhere, POINTS[1]])
         asked = asyncio.ensure_future(one.agent.reload())
         await until(lambda: one.agent.plant is one.next)

@@ -76,9 +76,7 @@ class Edge:
         self.wake.set()
 
     def describe(self, connection: int) -> Birth:
-        return Birth(
-            CONTRACT, connection, self.box.epoch, "1", "", list(self.box.points), facts=dict(self.facts)
-        )  # fmt: skip
+        return Birth(CONTRACT, connection, self.box.epoch, "1", "", [], facts=dict(self.facts))
 
     def answered(self) -> None:
         self.restarts += 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from config.plant import Asset, Device, Line, LineKind, Plant, Point
+from config.plant import Asset, Device, Line, LineKind, Plant, Point, PointSpec
 from config.profile import JsonPath, Kind, ModbusLimits, Profile, Register, Rung, Source, StateName
 
 PUMP_STATES = {
@@ -21,10 +21,10 @@ def point(
     period_s: float = 1.0,
 ) -> Point:
     asset, _, _ = id.rpartition("/")
-    return Point(
-        id=id, asset=asset, device=device, name={"en": id}, kind=kind, unit="", source=source,
-        states=states or {}, period_s=period_s,
-    )  # fmt: skip
+    spec = PointSpec(
+        name={"en": id}, kind=kind, unit="", source=source, states=states or {}, period_s=period_s
+    )
+    return Point(id, asset, device, spec)
 
 
 def holding(address: int, type: str = "u16", **more: object) -> Register:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from config.clock import ScaledClock
-from config.plant import Point
+from config.plant import Point, PointSpec
 from config.profile import FirePlace, FireValue, Kind
 from edge.gb26875 import Frame, Splitter, confirm, decode, deny
 from edge.gb26875_data import (
@@ -29,7 +29,7 @@ AT = WallTime.of(MS, ZONE)
 
 
 def point(name: str, source: FireValue, kind: Kind = "flag") -> Point:
-    return Point(f"a/{name}", "a", "d", {"en": name, "zh": "一层"}, kind, "", source)
+    return Point(f"a/{name}", "a", "d", PointSpec({"en": name, "zh": "一层"}, kind, "", source))
 
 
 SMOKE, SYSTEM = FirePlace("component", 1, 2, 10, 3), FirePlace("system", 1, 2)
