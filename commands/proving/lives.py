@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -167,7 +168,15 @@ class _Life:
 
     async def _happen(self, name: str, accident: Awaitable[bool]) -> None:
         self._tried[name] += 1
-        self._seen[name] += await accident
+        self._note(f"{name} begins")
+        seen = await accident
+        self._seen[name] += seen
+        self._note(f"{name} is over, {'seen' if seen else 'not seen'}")
+
+    def _note(self, what: str) -> None:
+        """Beside the logs of the processes, with time as they have it."""
+        with (self._site.data / "logs" / "accidents.log").open("a", encoding="utf-8") as log:
+            log.write(f"{datetime.now(UTC):%F %H:%M:%S.%f} {what}\n")
 
     def _look(self) -> None:
         """Start again what ended by itself, which is counted; what is being killed is left alone."""
