@@ -6,7 +6,7 @@ its session or its acknowledgement.
 
 import argparse
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,28 +48,53 @@ def write_passwords(path: Path, users: Mapping[str, str]) -> None:
     write_secret(path, "\n".join(f"{user}:{hasher.hash(word)}" for user, word in users.items()))
 
 
+class Subscriptions(dict[str, list[Any]]):
+    """Iterated over as they were at the beginning: amqtt waits inside such loops, and others come and go meanwhile."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self.keys()))
+
+    def items(self) -> Any:
+        return [(wanted, list(rows)) for wanted, rows in super().items()]
+
+
 class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
-    """amqtt, with the connection closed whose session is taken over.
+    """amqtt, with the connection ended whose session is taken over, and nobody told what it did not ask for.
 
     By itself it forgets a session as soon as anybody, known or not, asks for its name, and leaves the
-    older connection open: that one may go on speaking and hears nothing any more, for ever.
+    older connection open: that one may go on speaking and hears nothing any more, for ever. And to
+    whoever comes in it tells everything retained that anybody subscribed to.
     """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self._subscriptions = Subscriptions()
 
     async def _delete_session(self, client_id: str) -> None:
         """Called before it is known who asks: nothing is done to whoever has the session."""
 
     async def _authenticate(self, session: Session, listener: Any) -> bool:
         """Only the same user may take a session; who is refused has none of that name."""
-        older, handler = self._sessions.get(session.client_id, (None, None))
         known = await super()._authenticate(session, listener)
+        # not looked for before: while that was waited for, another may have come in under this name
+        older, handler = self._sessions.get(session.client_id, (None, None))
         if known and older is not None and older.username != session.username:
             known = not older.transitions.is_connected()
         if not known:
             session.client_id = f"refused {session.client_id}"
         elif older is not None:
-            await handler.handle_connection_closed()
+            # amqtt's own end waits for its reader, which misses in Python 3.11 that it is cancelled
+            # when something arrives at that moment; by this it comes to the end of what it reads
+            handler.writer._writer.transport.abort()  # noqa: SLF001  # there is no other way to it
             await super()._delete_session(session.client_id)
         return bool(known)
+
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        """Only of what this session itself subscribed to."""
+        if any(of is session for of, _ in self._subscriptions.get(subscription[0], ())):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
 
 
 async def run_broker(host: str, port: int, password_file: Path, rights: Rights) -> None:

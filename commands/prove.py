@@ -49,8 +49,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     pictures.add_argument("--first", type=int, default=1, help="the first seed")
     pictures.add_argument("--days", type=int, default=1, help="sound days of each (default 1)")
     pictures.add_argument("--minutes", type=float, default=1.0, help="from picture to picture (default 1)")  # fmt: skip
-    for proof in (kills, delivery, outage, replay, fuzz, pictures):
+    for proof in (kills, _add_processes(proofs), delivery, outage, replay, fuzz, pictures):
         proof.add_argument("--json", action="store_true")
+
+
+def _add_processes(proofs: Any) -> argparse.ArgumentParser:
+    processes: argparse.ArgumentParser = proofs.add_parser("processes", help="many short lives of edge, broker and server as processes: kills, links that fail, taken sessions, repeats")  # fmt: skip
+    processes.add_argument("--runs", type=int, default=200, help="how many lives (default 200)")
+    processes.add_argument("--first", type=int, default=0, help="the first seed")
+    processes.add_argument("--at-once", type=int, default=2, help="lives at a time (default 2)")
+    return processes
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -65,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _outage(arguments)
     proof = importlib.import_module(
         f"commands.proving.{arguments.proof}"
-    )  # kills starts a whole site
+    )  # some start a whole site
     return int(proof.run(arguments))
 
 

@@ -94,6 +94,8 @@ class PahoConnection:
         return self._inbox.popleft()
 
     async def close(self) -> None:
+        if self._subscribed is not None:
+            self._subscribed.cancel()  # nobody waits for it any more
         self._end("closed")
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)

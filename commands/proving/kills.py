@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -100,14 +101,19 @@ def _until_quiet(site: Installation) -> float:
     while time.monotonic() - begun <= QUIET_S_MAX:
         site.children.look()
         keep_journal(site.data)
-        try:
-            lag = site.call("delivery")["readings"]["waiting_for_store"]
-            if not lag and not any(_held(path) for path in _outboxes(site)):
-                return time.monotonic() - begun
-        except (OSError, ValueError):
-            pass  # the server is just starting again
+        if is_quiet(site):
+            return time.monotonic() - begun
         time.sleep(0.1)
     return time.monotonic() - begun
+
+
+def is_quiet(site: Installation) -> bool:
+    """Whether outboxes hold only what was just read and the store has caught up; False while nobody can say."""
+    try:
+        lag = site.call("delivery")["readings"]["waiting_for_store"]
+        return not lag and not any(_held(path) for path in _outboxes(site))
+    except (OSError, ValueError, HTTPException, sqlite3.OperationalError):
+        return False  # server or agent is just starting again
 
 
 def _outboxes(site: Installation) -> list[Path]:
@@ -133,8 +139,13 @@ def _end(site: Installation) -> None:
             child.signal(signal.SIGTERM)
     time.sleep(3.0)
     site.children.stop()
-    SqliteJournal(site.data / "journal").close()  # takes in what a killed server left in its WAL
-    keep_journal(site.data)
+    keep_last_of_journal(site.data)
+
+
+def keep_last_of_journal(data: Path) -> None:
+    """Keep the journal of a site that does not run any more, with what a killed server left in its WAL."""
+    SqliteJournal(data / "journal").close()
+    keep_journal(data)
 
 
 def keep_journal(data: Path) -> None:

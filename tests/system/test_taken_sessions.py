@@ -1,6 +1,10 @@
 """The embedded broker when somebody comes in under a name that is connected already."""
 
 import asyncio
+import contextlib
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector.adapters import mqtt_frames as frames
-from commands.broker import run_broker, write_passwords
+from commands.broker import Subscriptions, run_broker, write_passwords
 from commands.part_servers import free_port
 from edge.mqtt_publisher import PahoConnection, paho_connect
 from edge.ports import LinkLost
@@ -105,3 +109,81 @@ async def test_nobody_takes_the_session_of_another(port: int, user: str, passwor
         assert await connection.received() == ("committed", b"mark")
         thief.writer.close()
     collector.writer.close()
+
+
+def come_in() -> bytes:
+    return frames.connect(
+        f"{SITE}-{AGENT}", keepalive_s=60, user=f"{SITE}/{AGENT}", password=USERS[f"{SITE}/{AGENT}"]
+    )
+
+
+def speak(port: int, came_in: threading.Event) -> bool:
+    """As the agent in a thread of its own: publish, hear the acknowledgement, publish; False when never hung up on."""
+    said = frames.publish(topic(SITE, AGENT, "data"), b"x" * 1000, number=7)
+    deadline = time.monotonic() + 5
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as agent:
+        agent.sendall(come_in())
+        with contextlib.suppress(ConnectionError):
+            while agent.recv(4096):
+                came_in.set()
+                agent.sendall(said)
+                if time.monotonic() > deadline:
+                    return False
+        return True
+
+
+async def test_a_session_is_taken_also_from_who_speaks_at_that_moment(port: int) -> None:
+    """What arrives while the broker ends the reading of a connection had it read on for ever."""
+    for _ in range(20):
+        came_in = threading.Event()
+        speaks = asyncio.create_task(asyncio.to_thread(speak, port, came_in))
+        await until(came_in.is_set, 10)
+        other = await stranger(port, f"{SITE}/{AGENT}", "a", f"{SITE}-{AGENT}")
+        assert await other.answer() == 0
+        assert await speaks
+        other.writer.close()
+
+
+async def test_of_two_that_come_at_once_under_one_name_one_is_ended(port: int) -> None:
+    first = await stranger(port, "", "", "nobody")  # from here on it listens
+    both = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    for _, writer in both:
+        writer.write(come_in())
+    ends = [asyncio.create_task(reader.read(-1)) for reader, _ in both]
+    done, pending = await asyncio.wait(ends, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    assert len(done) == len(pending) == 1
+    both[ends.index(next(iter(pending)))][1].write(frames.DISCONNECT)
+    for one in (first.writer, *(writer for _, writer in both)):
+        one.close()
+    await asyncio.gather(*ends)
+
+
+async def test_who_comes_in_is_told_nothing_of_others(port: int) -> None:
+    """What is retained goes to who subscribed to it and to nobody else."""
+    collector = await stranger(port, "collector", "c", "collector-bulk")
+    assert await collector.answer() == 0
+    collector.writer.write(frames.subscribe(1, ["steward/v1/+/+/data"]))
+    assert (await collector.reader.readexactly(5))[4] == 1
+    async with agent_at(port) as agent:
+        await agent.publish("data", b"of edge-a alone", retain=True)
+        assert b"of edge-a alone" in await asyncio.wait_for(collector.reader.read(4096), 10)
+        other = await stranger(port, f"{SITE}/edge-b", "b", f"{SITE}-edge-b")
+        assert await other.answer() == 0
+        other.writer.write(frames.PINGREQ)
+        assert (await asyncio.wait_for(other.reader.readexactly(2), 10))[0] >> 4 == frames.PINGRESP_KIND  # fmt: skip
+        other.writer.close()
+    collector.writer.close()
+
+
+def test_subscriptions_may_change_while_somebody_goes_through_them() -> None:
+    known = Subscriptions(a=[1, 2], b=[3])
+    for name in known:
+        known[name + "-new"] = []
+    seen = []
+    for name, rows in known.items():
+        known.pop("b", None)
+        for row in rows:
+            known["a"].clear()
+            seen.append((name, row))
+    assert seen == [("a", 1), ("a", 2), ("b", 3)]
+    assert sorted(known) == ["a", "a-new", "b-new"]

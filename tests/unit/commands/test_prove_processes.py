@@ -1,0 +1,36 @@
+import pytest
+
+from commands.proving.accidents import ACCIDENTS, LEFT_HALF_OPEN
+from commands.proving.lives import Verdict
+from commands.proving.processes import RUNS_THAT_SEE_ALL, make_report
+
+EACH_ONCE = dict.fromkeys((*ACCIDENTS, LEFT_HALF_OPEN), 1)
+
+
+def verdicts(count: int, **of_first: object) -> list[Verdict]:
+    """So many lives that each made 10 readings; all accidents happened in the first."""
+    first = Verdict(0, made=10, tried=EACH_ONCE, **{"seen": EACH_ONCE, **of_first})  # type: ignore[arg-type]  # a table of members
+    return [first, *(Verdict(seed, made=10) for seed in range(1, count))]
+
+
+def test_lives_are_summed() -> None:
+    report = make_report(verdicts(3, quiet_s=4.26))
+    assert (report["runs"], report["held"], report["made"]) == (3, 3, 30)
+    assert report["quiet_s_max"] == 4.3
+    assert report["accidents"]["edge killed"] == {"seen": 1, "tried": 1}
+    assert report["failed"] == []
+
+
+def test_a_failed_life_is_named_with_what_was_wrong() -> None:
+    report = make_report(verdicts(2, problems=("2 lost",)))
+    assert report["held"] == 1
+    (failed,) = report["failed"]
+    assert (failed["seed"], failed["problems"]) == (0, ("2 lost",))
+
+
+@pytest.mark.parametrize("kind", [*ACCIDENTS, LEFT_HALF_OPEN])
+def test_an_accident_that_never_happened_in_many_lives_is_a_fault_of_the_proof(kind: str) -> None:
+    seen = {name: count for name, count in EACH_ONCE.items() if name != kind}
+    assert make_report(verdicts(RUNS_THAT_SEE_ALL, seen=seen))["never_seen"] == [kind]
+    assert make_report(verdicts(RUNS_THAT_SEE_ALL))["never_seen"] == []
+    assert make_report(verdicts(RUNS_THAT_SEE_ALL - 1, seen=seen))["never_seen"] == []
