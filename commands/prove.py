@@ -103,13 +103,21 @@ def prove_delivery(seeds: range) -> list[Verdict]:
     """Run the model for each seed, in as many processes as there are cores."""
     verdicts: list[Verdict] = []
     told = started = time.monotonic()
-    with ProcessPoolExecutor(cpu_count() or 1) as pool:
+    quiet = {
+        "initializer": logging.disable,
+        "initargs": (logging.CRITICAL,),
+    }  # accidents by the thousand
+    with ProcessPoolExecutor(cpu_count() or 1, **quiet) as pool:
         for verdict in pool.map(run_model, seeds, chunksize=4):
             verdicts.append(verdict)
             if time.monotonic() - told > TOLD_EVERY_S:
                 told = time.monotonic()
                 _say(f"{len(verdicts)} of {len(seeds)} seeds in {told - started:.0f} s")
     return verdicts
+
+
+def _say_nothing() -> None:
+    logging.disable(logging.CRITICAL)  # of accidents by the thousand
 
 
 def _delivery_report(verdicts: list[Verdict]) -> dict[str, Any]:
