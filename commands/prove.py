@@ -103,11 +103,7 @@ def prove_delivery(seeds: range) -> list[Verdict]:
     """Run the model for each seed, in as many processes as there are cores."""
     verdicts: list[Verdict] = []
     told = started = time.monotonic()
-    quiet = {
-        "initializer": logging.disable,
-        "initargs": (logging.CRITICAL,),
-    }  # accidents by the thousand
-    with ProcessPoolExecutor(cpu_count() or 1, **quiet) as pool:
+    with ProcessPoolExecutor(cpu_count() or 1, initializer=_say_nothing) as pool:
         for verdict in pool.map(run_model, seeds, chunksize=4):
             verdicts.append(verdict)
             if time.monotonic() - told > TOLD_EVERY_S:
