@@ -92,7 +92,7 @@ class Agent:
 
     def __post_init__(self) -> None:
         points = self._points_of(self.plant)
-        self.outbox.define(points.values(), self.clock.now())
+        self.outbox.define(points, self.clock.now())
         self._diagnostics = Diagnostics(self.id)
         self._news = Deadbands(self.outbox.table)
         self._plausible = Plausibility(points)
@@ -102,11 +102,10 @@ class Agent:
             for (line, reader), rng in zip(self.readers.items(), generators, strict=True)
         ]
 
-    def _points_of(self, plant: Plant) -> dict[str, Point]:
+    def _points_of(self, plant: Plant) -> list[Point]:
         devices = {device.id: device for device in plant.devices_of(self.id)}
-        read = [point for point in plant.points.values() if point.device in devices]
         own = link_points(plant.lines, devices.values(), (*ROWS, *UNDECLARED))
-        return {point.id: point for point in (*own, *read)}
+        return [*own, *(point for point in plant.points.values() if point.device in devices)]
 
     async def run(self) -> None:
         """Poll, keep and send until cancelled; then keep what was read last and say `stopped`."""
@@ -170,7 +169,7 @@ class Agent:
         if self._pending or self._urgent:
             raise CannotReload("the disk takes no readings: those in memory are the old plant's")
         points = self._points_of(plant)
-        self.outbox.define(points.values(), self.clock.now())
+        self.outbox.define(points, self.clock.now())
         self._news.change(self.outbox.table)
         self._plausible.change(points)
         self.plant = plant
