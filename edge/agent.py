@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
@@ -91,21 +91,20 @@ class Agent:
     _wake: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        points = self._points_of(self.plant)
-        self.outbox.define(points, self.clock.now())
+        self.outbox.define(self._points_of(self.plant), self.clock.now())
         self._diagnostics = Diagnostics(self.id)
         self._news = Deadbands(self.outbox.table)
-        self._plausible = Plausibility(points)
+        self._plausible = Plausibility(self.outbox.table.live())
         generators = self.rng.spawn(len(self.readers))
         self.pollers = [
             Poller(self.plant, line, reader, self.clock, rng)
             for (line, reader), rng in zip(self.readers.items(), generators, strict=True)
         ]
 
-    def _points_of(self, plant: Plant) -> list[Point]:
+    def _points_of(self, plant: Plant) -> Iterator[Point]:
         devices = {device.id: device for device in plant.devices_of(self.id)}
-        own = link_points(plant.lines, devices.values(), (*ROWS, *UNDECLARED))
-        return [*own, *(point for point in plant.points.values() if point.device in devices)]
+        yield from link_points(plant.lines, devices.values(), (*ROWS, *UNDECLARED))
+        yield from (point for point in plant.points.values() if point.device in devices)
 
     async def run(self) -> None:
         """Poll, keep and send until cancelled; then keep what was read last and say `stopped`."""
@@ -168,10 +167,9 @@ class Agent:
         self.flush()
         if self._pending or self._urgent:
             raise CannotReload("the disk takes no readings: those in memory are the old plant's")
-        points = self._points_of(plant)
-        self.outbox.define(points, self.clock.now())
+        self.outbox.define(self._points_of(plant), self.clock.now())
         self._news.change(self.outbox.table)
-        self._plausible.change(points)
+        self._plausible.change(self.outbox.table.live())
         self.plant = plant
         self.taken_up(plant)
         ended = self._cancelled(found.ended)

@@ -23,6 +23,10 @@ class PointTable:
         index = self.index.get(id)
         return None if index is None else self.points[index]
 
+    def live(self) -> Iterator[Point]:
+        """All points that are read now."""
+        return (point for point in self.points if point is not None)
+
     def row(self, index: int) -> PointRow:
         """What the birth says of an index."""
         point = self.points[index]
