@@ -73,7 +73,7 @@ def _found(plant: Plant, settings: Settings, uses: Sequence[Use]) -> dict[str, A
 def _read(use: Use) -> dict[str, object]:
     return {
         "line": use.line, "device": use.device, "poll": use.poll, "period_s": use.period_s,
-        "requests": len(use.requests), "registers": use.registers, "holes": use.holes,
+        "requests": use.requests, "registers": use.registers, "holes": use.holes,
         "cycle_s": use.cycle_s, "share": use.share, "unread": list(use.unread),
     }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
@@ -91,22 +91,20 @@ class Agent:
     _wake: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        points = self._points_of(self.plant)
-        self.outbox.define(points.values(), self.clock.now())
+        self.outbox.define(self._points_of(self.plant), self.clock.now())
         self._diagnostics = Diagnostics(self.id)
         self._news = Deadbands(self.outbox.table)
-        self._plausible = Plausibility(points)
+        self._plausible = Plausibility(self.outbox.table.live())
         generators = self.rng.spawn(len(self.readers))
         self.pollers = [
             Poller(self.plant, line, reader, self.clock, rng)
             for (line, reader), rng in zip(self.readers.items(), generators, strict=True)
         ]
 
-    def _points_of(self, plant: Plant) -> dict[str, Point]:
+    def _points_of(self, plant: Plant) -> Iterator[Point]:
         devices = {device.id: device for device in plant.devices_of(self.id)}
-        read = [point for point in plant.points.values() if point.device in devices]
-        own = link_points(plant.lines, devices.values(), (*ROWS, *UNDECLARED))
-        return {point.id: point for point in (*own, *read)}
+        yield from link_points(plant.lines, devices.values(), (*ROWS, *UNDECLARED))
+        yield from (point for point in plant.points.values() if point.device in devices)
 
     async def run(self) -> None:
         """Poll, keep and send until cancelled; then keep what was read last and say `stopped`."""
@@ -153,8 +151,8 @@ class Agent:
             try:
                 plant = await asyncio.to_thread(files)
                 found = changes(self.plant, plant, self.id)
-                points, begun = self._points_of(plant), self._pollers(plant, found, make_reader)
-                self._define(points)
+                begun = self._pollers(plant, found, make_reader)
+                self._define(plant)
             except (CannotReload, OutboxRefused) as error:
                 log.error("agent %s goes on as it was: %s", self.id, error)
                 return "refused", {"reason": str(error)}
@@ -164,7 +162,7 @@ class Agent:
                     "reason": f"{type(error).__name__}: see the log of agent {self.id}"
                 }
             try:
-                await self._take_up(plant, found, points, begun)
+                await self._take_up(plant, found, begun)
             except Exception as error:
                 log.exception("agent %s is between two plants: start it anew", self.id)
                 return "failed", {
@@ -181,19 +179,17 @@ class Agent:
             for (line, reader), rng in zip(readers, self.rng.spawn(len(readers)), strict=True)
         ]
 
-    def _define(self, points: Mapping[str, Point]) -> None:
-        """The last that may be refused: from here on the outbox takes readings of these points."""
+    def _define(self, plant: Plant) -> None:
+        """The last that may be refused: from here on the outbox takes readings of its points."""
         self.flush()
         if self._pending or self._urgent:
             raise CannotReload("the disk takes no readings: those in memory are the old plant's")
-        self.outbox.define(points.values(), self.clock.now())
+        self.outbox.define(self._points_of(plant), self.clock.now())
 
-    async def _take_up(
-        self, plant: Plant, found: Changes, points: dict[str, Point], begun: Sequence[Poller]
-    ) -> None:
+    async def _take_up(self, plant: Plant, found: Changes, begun: Sequence[Poller]) -> None:
         """All at once up to where it waits: no value read by the old plant is taken by the new one."""
         self._news.change(self.outbox.table)
-        self._plausible.change(points)
+        self._plausible.change(self.outbox.table.live())
         self.plant = plant
         self.taken_up(plant)
         ended = self._cancelled(

@@ -51,13 +51,17 @@ def link_cost(line: Line, pause_s: float = 0.0) -> LinkCost:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one device takes of its line in one poll class; `holes` are registers or bits that nobody wants."""
+    """What one device takes of its line in one poll class."""
 
     line: str
     device: str
     poll: str
     period_s: float
-    requests: tuple[ReadRequest, ...]
+    requests: int
+    registers: int
+    """Registers or bits asked for."""
+    holes: int
+    """Of these, what no point stands in."""
     cycle_s: float
     unread: tuple[str, ...]
     """Points that no request reads, because the model's limits do not let it."""
@@ -66,16 +70,6 @@ class Use:
     def share(self) -> float:
         """Part of the line's time, 1 is all of it."""
         return self.cycle_s / self.period_s
-
-    @property
-    def registers(self) -> int:
-        """Registers or bits asked for."""
-        return sum(request.count for request in self.requests)
-
-    @property
-    def holes(self) -> int:
-        """Of these, what no point stands in."""
-        return sum(_holes(request) for request in self.requests)
 
 
 def _holes(request: ReadRequest) -> int:
@@ -128,7 +122,8 @@ def _use(
     requests = plan_reads(points, limits, cost)
     read = {point.id for request in requests for point in request.points}
     return Use(
-        line.id, device, group[0].poll, period_s, requests,
+        line.id, device, group[0].poll, period_s, len(requests),
+        sum(request.count for request in requests), sum(_holes(request) for request in requests),
         sum(cost.of(request.table, request.count) for request in requests),
         tuple(point.id for point in points if point.id not in read),
     )  # fmt: skip
@@ -164,6 +159,6 @@ def table(uses: Sequence[Use]) -> list[str]:
 
 def _row(use: Use) -> str:
     return (
-        f"  {use.line:12} {use.device:16} {use.poll:8} {f'{use.period_s:g} s':>8} {len(use.requests):8}"
+        f"  {use.line:12} {use.device:16} {use.poll:8} {f'{use.period_s:g} s':>8} {use.requests:8}"
         f" {use.registers:9} {use.holes:6} {f'{1000 * use.cycle_s:.1f} ms':>9} {use.share:8.1%}"
     )

@@ -2,9 +2,11 @@
 
 import logging
 import sqlite3
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -15,7 +17,7 @@ from config.plant import Point
 from edge.ageing import YOUNG_MS, Ages, next_run
 from edge.batches import Outgoing, columns_of, cut, payload_of
 from edge.outbox_file import OutboxFile, OutboxRefused
-from edge.point_table import PointTable, grown, table_of
+from edge.point_table import PointTable, grown
 from edge.ports import PointReading
 from edge.readings import LANES, WINDOW, Committed, Lane, PointRow
 
@@ -99,7 +101,7 @@ class Outbox:
         self._limits = limits or OutboxLimits()
         self._now = now
         self.table = PointTable()
-        """Of this epoch; only grows."""
+        """Of this epoch, from `define` on; only grows."""
         self.table_changes = 0
         """How often its rows have become other ones since the start."""
         self._file = OutboxFile(path, image, now)
@@ -128,9 +130,8 @@ class Outbox:
         lanes = {lane: (given, mark) for lane, given, mark in db.execute("SELECT * FROM lanes")}
         self._given: dict[Lane, int] = {lane: lanes[lane][0] for lane in LANES}
         self._marks: dict[Lane, int] = {lane: lanes[lane][1] for lane in LANES}
-        if not self.table.points:  # else it is the file that was written by the table
-            rows = db.execute("SELECT row FROM points ORDER BY place")
-            self.table = table_of(msgspec.json.decode(row, type=PointRow) for (row,) in rows)
+        for _ in self._rows():
+            pass  # one that cannot be read is damage
         self.batches, self._bytes = _size(db, "1 = 1", ())
 
     def _begin(self, db: sqlite3.Connection) -> None:
@@ -174,11 +175,19 @@ class Outbox:
 
     def define(self, points: Iterable[Point], now: int) -> None:
         """Give every point an index; one whose meaning changed gets a new one, one gone keeps its own."""
-        old, table = self.table, grown(self.table, points)
-        if next(table.changed(old), None) is not None:
-            self._durably(now, lambda db: _write_points(db, table.changed(old)))
+        with self._guarded():
+            table = grown(self._rows(), points)
+            both = zip_longest(table.rows(), self._rows())
+            changed = array("q", (row.index for row, before in both if row != before))
+        if changed:
+            self._durably(now, lambda db: _write_points(db, map(table.row, changed)))
             self.table_changes += 1
         self.table = table
+
+    def _rows(self) -> Iterator[PointRow]:
+        """The table as the file has it."""
+        rows = self._file.db.execute("SELECT row FROM points ORDER BY place")
+        return (msgspec.json.decode(row, type=PointRow) for (row,) in rows)
 
     # --- making
 

@@ -1,6 +1,6 @@
 """Whether a value can be true: not by its range but by how it moves, or does not."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -37,17 +37,17 @@ class Plausibility:
     doubted; the value stays. Two readings less than half a period apart are taken as half a period.
     """
 
-    def __init__(self, points: Mapping[str, Point]) -> None:
+    def __init__(self, points: Iterable[Point]) -> None:
         self._seen: dict[str, _Seen] = {}
         self._points: dict[str, Point] = {}
         self.change(points)
 
-    def change(self, points: Mapping[str, Point]) -> None:
+    def change(self, points: Iterable[Point]) -> None:
         """Take other points; what was seen of one that is now another is forgotten."""
         old = self._points
         self._points = {
-            name: point
-            for name, point in points.items()
+            point.id: point
+            for point in points
             if point.rate_max is not None or point.frozen_after_s is not None
         }
         self._seen = {k: seen for k, seen in self._seen.items() if old[k] == self._points.get(k)}

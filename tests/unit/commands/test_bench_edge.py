@@ -20,7 +20,7 @@ def test_the_plant_of_the_agents_is_read_as_meant(tmp_path: Path) -> None:
     read = [point for point in plant.points.values() if point.device]
     assert len(read) == 200
     assert {point.period_s for point in read} == {5.0}
-    assert [[r.count for r in use.requests] for use in uses_of(plant)] == [[100], [100]]
+    assert [(use.requests, use.registers) for use in uses_of(plant)] == [(1, 100), (1, 100)]
 
 
 def test_late_is_what_lies_behind_the_earliest_place_in_the_grid() -> None:

@@ -85,7 +85,7 @@ def busy(every_s: float) -> Plant:
 
 def test_each_device_takes_its_part_of_the_line() -> None:
     uses = uses_of(busy(1.0))
-    assert [(u.device, len(u.requests), u.registers, u.holes) for u in uses] == [
+    assert [(u.device, u.requests, u.registers, u.holes) for u in uses] == [
         ("d", 1, 10, 2),
         ("e", 1, 10, 2),
     ]

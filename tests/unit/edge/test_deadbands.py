@@ -5,7 +5,7 @@ import pytest
 from config.plant import Point, PointSpec
 from config.profile import Register
 from edge.deadbands import Deadbands, is_news
-from edge.point_table import PointTable, grown
+from edge.point_table import grown
 from edge.ports import PointReading
 
 SPEC = PointSpec(
@@ -53,13 +53,13 @@ def test_a_percent_deadband_is_of_the_last_sent_value() -> None:
 
 
 def test_a_slow_drift_is_sent_once_it_leaves_the_band_of_what_was_sent() -> None:
-    bands = Deadbands(grown(PointTable(), [POINT]))
+    bands = Deadbands(grown((), [POINT]))
     rows = [PointReading("a/p", 4.0 + 0.1 * n, 0, 100_000 + 1_000 * n) for n in range(12)]
     assert [r.value for row in rows for r in bands.news([row])] == pytest.approx([4.0, 4.6])
 
 
 def test_after_a_restart_everything_is_news_again() -> None:
-    bands = Deadbands(grown(PointTable(), [POINT]))
+    bands = Deadbands(grown((), [POINT]))
     again = PointReading("a/p", 4.0, 0, 101_000)
     assert bands.news([LAST, again]) == [LAST]
     bands.restart()
@@ -67,11 +67,11 @@ def test_after_a_restart_everything_is_news_again() -> None:
 
 
 def test_a_point_that_the_plant_does_not_know_is_left_out() -> None:
-    assert Deadbands(grown(PointTable(), [POINT])).news([PointReading("a/x", 1.0, 0, 1)]) == []
+    assert Deadbands(grown((), [POINT])).news([PointReading("a/x", 1.0, 0, 1)]) == []
 
 
 def test_an_older_reading_does_not_become_the_last_sent_one() -> None:
-    bands = Deadbands(grown(PointTable(), [POINT]))
+    bands = Deadbands(grown((), [POINT]))
     old = PointReading("a/p", 9.0, 0, 50_000)
     assert bands.news([LAST, old]) == [LAST, old]
     assert bands.news([PointReading("a/p", 4.1, 0, 101_000)]) == []

@@ -13,7 +13,7 @@ from tests.unit.edge.rows import START_MS, register_point
 
 def judged(point: Point, *values: float | None, every_s: float = 10.0) -> list[str]:
     """The qualities of values that are read at one pace."""
-    plausible = Plausibility({point.id: point})
+    plausible = Plausibility([point])
     readings = [
         PointReading(point.id, v, 0, START_MS + round(n * every_s * 1000))
         for n, v in enumerate(values)
@@ -65,7 +65,7 @@ def test_what_never_moves_is_frozen_until_it_moves() -> None:
 
 def test_history_and_what_is_bad_say_nothing_of_now() -> None:
     point = limited()
-    plausible = Plausibility({point.id: point})
+    plausible = Plausibility([point])
     old = PointReading(point.id, 999.0, 0, START_MS - 1)
     bad = PointReading(point.id, None, QUALITIES["no_answer"], START_MS + 5)
     first = PointReading(point.id, 1.0, 0, START_MS)
@@ -74,9 +74,9 @@ def test_history_and_what_is_bad_say_nothing_of_now() -> None:
 
 
 def test_a_point_that_becomes_another_is_looked_at_afresh() -> None:
-    plausible = Plausibility({"a/p": limited()})
+    plausible = Plausibility([limited()])
     plausible.judged([PointReading("a/p", 0.0, 0, START_MS)])
-    plausible.change({"a/p": limited(rate_max=2.0)})
+    plausible.change([limited(rate_max=2.0)])
     assert plausible.judged([PointReading("a/p", 99.0, 0, START_MS + 1000)])[0].quality == 0
     plausible.change({})
     assert plausible.judged([PointReading("a/p", 1e9, 0, START_MS + 2000)])[0].quality == 0
@@ -90,7 +90,7 @@ def test_whatever_stays_within_the_rate_is_never_doubted(changes: list[float]) -
 
 def test_a_value_is_frozen_only_if_it_was_seen_all_the_time() -> None:
     still = register_point("p", 0, frozen_after_s=3600.0)
-    plausible, hour = Plausibility({still.id: still}), 3_600_000
+    plausible, hour = Plausibility([still]), 3_600_000
 
     def at(hours: float, value: float | None, quality: int = 0) -> str:
         reading = PointReading(still.id, value, quality, START_MS + round(hours * hour))
@@ -106,7 +106,7 @@ def test_a_value_is_frozen_only_if_it_was_seen_all_the_time() -> None:
 
 
 def test_a_clock_that_is_set_back_begins_anew() -> None:
-    plausible = Plausibility({"a/p": limited()})
+    plausible = Plausibility([limited()])
     hour = 3_600_000
 
     def at(time: int, value: float) -> str:
