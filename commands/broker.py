@@ -86,6 +86,9 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
             # amqtt's own end waits for its reader, which misses in Python 3.11 that it is cancelled
             # when something arrives at that moment; by this it comes to the end of what it reads
             handler.writer._writer.transport.abort()  # noqa: SLF001  # there is no other way to it
+            handler.writer.is_closed = (
+                True  # or what is under way to it is written, and complained of
+            )
             await super()._delete_session(session.client_id)
         return bool(known)
 

@@ -29,6 +29,7 @@ from commands.proving.counting_plant import AGENT, LINE, CountingDevices, witnes
 from commands.proving.history import problems
 from commands.proving.kills import is_quiet, keep_journal, keep_last_of_journal, read_history
 from commands.proving.link_proxy import LinkProxy
+from commands.settling import NotSettled, settle
 from config.clock import ScaledClock
 from config.plant import Plant
 from simulators.modbus_server import ModbusServer
@@ -38,7 +39,6 @@ ACCIDENTS_S: Final = 6.0
 PAUSE_S: Final = 0.5
 """From one accident to the next, on average."""
 BEGUN_S_MAX: Final = 30.0
-END_S_MAX: Final = 10.0
 QUIET_S_MAX: Final = 60.0
 
 
@@ -113,6 +113,7 @@ class _Life:
         self._tried: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()
         self._problems: list[str] = []
+        self._over = False
 
     async def run(self) -> Verdict:
         """From start to comparison."""
@@ -137,11 +138,15 @@ class _Life:
         (site.data / "lines.json").write_text(json.dumps({LINE: endpoint}), encoding="utf-8")
         await proxy.open()
         stack.push_async_callback(proxy.close)
-        stack.callback(site.children.stop)
+        stack.callback(self._stop)
         folder = str(self._template.plant_folder)
         site.run("broker", "broker", folder)
         site.run("server", "server", folder)
         site.run(EDGE, "edge", folder, AGENT, broker_port=proxy.port)
+
+    def _stop(self) -> None:
+        self._over = True
+        self._site.children.stop()
 
     # --- accidents
 
@@ -200,10 +205,18 @@ class _Life:
         return loop.time() - begun
 
     def _end(self) -> None:
-        """The agent first, so that what it sends last still arrives; then the rest."""
-        self._site.by_name[EDGE].end(END_S_MAX)
+        """What was read last is sent and stored too; then everything ends."""
+        try:
+            settle(self._site, self._look_on)
+        except NotSettled as error:
+            self._problems.append(str(error))
         self._site.children.stop()
         keep_last_of_journal(self._site.data)
+
+    def _look_on(self) -> None:
+        if self._over:
+            raise NotSettled("stopped")
+        self._look()
 
     def _verdict(self, quiet_s: float) -> Verdict:
         history = read_history(self._site)
