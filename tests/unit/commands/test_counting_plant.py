@@ -37,8 +37,8 @@ def test_the_plant_is_read_by_one_request_a_device(tmp_path: Path) -> None:
     write_plant(tmp_path / "plant")
     plant = load_plant(tmp_path / "plant")
     assert (plant.site, list(plant.agents)) == (SITE, [AGENT])
-    requests = [[(r.address, r.count) for r in use.requests] for use in uses_of(plant, plant.lines.values())]  # fmt: skip
-    assert requests == [[(0, WORDS)]] * len(UNITS)
+    uses = uses_of(plant, plant.lines.values())
+    assert [(use.requests, use.registers, use.holes) for use in uses] == [(1, WORDS, 0)] * len(UNITS)  # fmt: skip
 
 
 def test_each_answer_shows_its_own_number() -> None:
