@@ -11,7 +11,7 @@ START_MS = 1_763_700_000_000
 
 def point(source: Register | JsonPath | Rung, name: str = "p", **fields: Any) -> Point:
     """Any other field of the point or of its spec by name."""
-    own = {key: fields.pop(key) for key in list(fields) if key in Point.__slots__}
+    own = {key: fields.pop(key) for key in list(fields) if key in Point.__struct_fields__}
     row: dict[str, Any] = {
         "name": {"en": name},
         "kind": "measurement",

@@ -47,7 +47,7 @@ def test_a_bad_reading_is_repeated_for_silence_only() -> None:
 
 
 def test_a_percent_deadband_is_of_the_last_sent_value() -> None:
-    point = replace(POINT, spec=replace(SPEC, deadband=0.0, deadband_percent=10.0))
+    point = Point("a/p", "a", "d", replace(SPEC, deadband=0.0, deadband_percent=10.0))
     assert not is_news(point, LAST, PointReading("a/p", 4.39, 0, 101_000))
     assert is_news(point, LAST, PointReading("a/p", 4.41, 0, 101_000))
 

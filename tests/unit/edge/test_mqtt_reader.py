@@ -1,6 +1,5 @@
 import json
 import operator
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -410,7 +409,7 @@ async def test_what_is_no_longer_listened_for_is_unsubscribed_and_the_rest_stays
 
 async def test_a_device_that_a_reload_takes_away_silences_no_other_of_its_broker() -> None:
     other = Device("o", "p", "l", "a", unit="u-2")
-    mine, others = point(("v",)), replace(point(("v",), "q"), device="o")
+    mine, others = point(("v",)), Point("a/q", "a", "o", point(("v",), "q").spec)
     async with small_broker() as broker:
         feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=broker.port), "", SteppedClock())
         reader = MqttDeviceReader(feed, SteppedClock(START))

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -207,5 +206,5 @@ def _best(addresses: list[int], longest: int, link: LinkCost) -> float:
 
 
 def test_overlapping_values_are_read_once() -> None:
-    points = [*at(0, type="u32"), *at(1, type="u32"), replace(*at(1), id="a/inner")]
+    points = [*at(0, type="u32"), *at(1, type="u32"), register_point("inner", 1)]
     assert blocks(points) == [("holding", 0, 3)]

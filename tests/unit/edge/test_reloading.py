@@ -193,9 +193,7 @@ async def test_a_reading_by_a_definition_that_no_longer_holds_is_dropped() -> No
     readings: list[PointReading] = []
     task = asyncio.ensure_future(poller.run(readings.extend))
     await clock.advance(3.0)
-    elsewhere = replace(
-        POINTS[0], spec=replace(POINTS[0].spec, source=register_point("x", 9).source)
-    )
+    elsewhere = register_point("d1", 9, device="d", period_s=1.0, longest_silence_s=3.0)
 
     def moved() -> None:
         twin.before = lambda: None
@@ -383,9 +381,7 @@ async def test_while_a_line_ends_slowly_no_other_is_read_by_what_holds_no_longer
             await may_close.wait()
 
         m.close = close  # type: ignore[method-assign]  # a line that does not end at once
-        elsewhere = replace(
-            POINTS[0], spec=replace(POINTS[0].spec, source=register_point("x", 9).source)
-        )
+        elsewhere = register_point("d1", 9, device="d", period_s=1.0, longest_silence_s=3.0)
         one.next = site(devices=DEVICES[:2], rows=[elsewhere, POINTS[1]])
         asked = asyncio.ensure_future(one.agent.reload())
         await until(lambda: one.agent.plant is one.next)
