@@ -151,25 +151,24 @@ def build_agent(
     readers.know(plant)
     own = {line.id: readers.make(plant, line) for line in lines}
     path = settings.data / "edge" / f"{plant.site}.{agent_id}.outbox"
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        outbox = Outbox(path, now=clock.now(), rng=rng)
-    except OutboxRefused as error:
-        raise Unavailable(str(error)) from error
-    return Agent(
-        plant=plant,
-        id=agent_id,
-        readers=own,
-        outbox=outbox,
-        connect=paho_connect(
-            settings.broker_host, settings.broker_port, user, secret, plant.site, agent_id
-        ),
-        clock=clock,
-        rng=rng,
-        pace=settings.clock_factor,
-        make_reader=readers,
-        taken_up=readers.know,
-    )  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Agent(
+            plant=plant,
+            id=agent_id,
+            readers=own,
+            outbox=Outbox(path, now=clock.now(), rng=rng),
+            connect=paho_connect(
+                settings.broker_host, settings.broker_port, user, secret, plant.site, agent_id
+            ),
+            clock=clock,
+            rng=rng,
+            pace=settings.clock_factor,
+            make_reader=readers,
+            taken_up=readers.know,
+        )
+    except (OutboxRefused, OSError) as error:
+        raise Unavailable(f"{error}: see that {path.parent} can be written") from error
 
 
 def own_lines(plant: Plant, agent_id: str) -> list[Line]:

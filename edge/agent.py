@@ -21,7 +21,7 @@ from edge.poller import Poller
 from edge.ports import Connect, LinkLost, PointReader, PointReading
 from edge.readings import CONTRACT, Birth, encode
 from edge.reloading import CannotReload, Changes, Files, MakeReader, changes
-from edge.session import Session, SessionStats
+from edge.session import DEAF_S, DEAF_S_MAX, Session, SessionStats
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,8 @@ class Agent:
     session_stats: SessionStats = field(default_factory=SessionStats)
     pollers: list[Poller] = field(init=False)
     connected: bool = field(init=False, default=False)
+    _deaf: int = field(init=False, default=0)
+    """Connections in a row on which nobody answered: each next one is given twice as long."""
     _news: Deadbands = field(init=False)
     _plausible: Plausibility = field(init=False)
     _pending: list[PointReading] = field(init=False, default_factory=list)
@@ -278,9 +280,14 @@ class Agent:
     def diagnose(self) -> None:
         """Say how it stands with outbox, lines and devices."""
         now = Now(self.clock.now(), self.clock.monotonic())
+        try:
+            backlog = self.outbox.backlog()
+        except OutboxRefused as error:
+            self._refused(error)
+            return
         dropped = self.outbox.dropped.joined(self.stats.overflowed)
         said = chain(
-            self._diagnostics.of_outbox(self.outbox.backlog(), dropped, now),
+            self._diagnostics.of_outbox(backlog, dropped, now),
             self._diagnostics.of_lines(self.plant, self.pollers, now),
         )
         self.take(list(said))
@@ -320,18 +327,22 @@ class Agent:
             session = self._session()
             async with self.connect(encode(session.state("lost"))) as publisher:
                 self._back()
+                self._deaf += 1
                 await session.run(publisher)
         except* LinkLost as lost:
             self._lost(_first(lost))
         except* OutboxRefused as refused:
             self._refused(_first(refused))
         self.connected = False
+        if session is not None and session.answered:
+            self._deaf = 0
         return session
 
     def _session(self) -> Session:
         return Session(
             agent=self.id,
             pace=self.pace,
+            patience_s=min(DEAF_S_MAX, DEAF_S * 2.0 ** min(self._deaf, 10)),
             outbox=self.outbox,
             clock=self.clock,
             connection=self.outbox.connect(self.clock.now()),

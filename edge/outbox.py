@@ -104,15 +104,19 @@ class Outbox:
         """Of this epoch, from `define` on; only grows."""
         self.table_changes = 0
         """How often its rows have become other ones since the start."""
+        self._ages = Ages(0)  # before every run
         self._file = OutboxFile(path, image, now)
         try:
             self._load()
             last = self._last_made()
+        except sqlite3.OperationalError as error:
+            raise OutboxRefused(f"the outbox {path} cannot be used: {error}") from error
         except (sqlite3.DatabaseError, KeyError, msgspec.MsgspecError) as error:
             self._file.put_away(sqlite3.DatabaseError(f"{type(error).__name__}: {error}"), now)
             self._load()
             last = (0, 0)
         self._ages = Ages(next_run(*last, now))
+        self._run_begun = False
 
     def _last_made(self) -> tuple[int, int]:
         found = self._file.db.execute(_LAST_MADE).fetchone()
@@ -130,9 +134,11 @@ class Outbox:
         lanes = {lane: (given, mark) for lane, given, mark in db.execute("SELECT * FROM lanes")}
         self._given: dict[Lane, int] = {lane: lanes[lane][0] for lane in LANES}
         self._marks: dict[Lane, int] = {lane: lanes[lane][1] for lane in LANES}
-        for _ in self._rows():
-            pass  # one that cannot be read is damage
+        for place, row in enumerate(self._rows()):
+            if row.index != place:
+                raise KeyError(f"index {place} of the table of points")
         self.batches, self._bytes = _size(db, "1 = 1", ())
+        self._shift = _shift_of(db, self._ages.began)
 
     def _begin(self, db: sqlite3.Connection) -> None:
         name = f"{self._now:x}-{self._rng.bytes(8).hex()}"
@@ -156,10 +162,11 @@ class Outbox:
             return self._file.durably(work)
 
     def _ran(self, now: int, monotonic: float) -> int:
-        """Ms at work by now. Where the wall clock was set meanwhile it is noted beside each batch."""
+        """Ms at work by now. Where the wall clock was set meanwhile it is noted, once for all batches of this run."""
         ran = self._ages.ran(monotonic)
         if step := self._ages.step(now, ran):
-            self._durably(now, lambda db: db.execute(_SHIFT, (step, self._ages.began)))
+            self._durably(now, lambda db: db.execute(_SET_CLOCK, (self._ages.began, step)))
+            self._shift += step
             log.warning("the clock was set by %+.0f s: unsent readings are told by it", step / 1000)
         self._ages.look(now, ran)
         return ran
@@ -214,10 +221,13 @@ class Outbox:
         self._thin(now, ran)
 
         def work(db: sqlite3.Connection) -> None:
-            _insert(db, made, ran)
+            if not self._run_begun:
+                _begin_run(db, self._ages.began)
+            _insert(db, made, ran, -self._shift)
             db.execute(_FORGET_HOURS, (self._limits.counts_max,))
 
         self._durably(now, work)
+        self._run_begun = True
         self.batches += len(made)
         self._bytes += sum(len(columns) + ROW_BYTES for _, _, _, columns, _ in made)
 
@@ -348,7 +358,7 @@ class Outbox:
     def backlog(self) -> tuple[int, int | None]:
         """Batches held, and when the oldest of them was made (UTC ms)."""
         with self._guarded() as db:
-            found = db.execute("SELECT made + shift FROM batches ORDER BY id LIMIT 1").fetchone()
+            found = db.execute(_OLDEST).fetchone()
         return self.batches, found[0] if found else None
 
     def counts(self) -> list[HourCount]:
@@ -382,11 +392,14 @@ class _Thinned(NamedTuple):
 
 
 _DROPPED: Final = ("dropped_readings", "dropped_first", "dropped_last")
+_SHIFTED: Final = "shift + COALESCE((SELECT runs.shift FROM runs WHERE began <= ran ORDER BY began DESC LIMIT 1), 0)"
+"""By how much the clock was set since a batch was made: in its run, less what was before it in that run."""
 _NUMBERED: Final = (
-    "SELECT seq, columns, made, shift FROM batches WHERE lane = ? AND seq > ? ORDER BY seq LIMIT 1"
+    f"SELECT seq, columns, made, {_SHIFTED} FROM batches"  # noqa: S608  # our own words
+    " WHERE lane = ? AND seq > ? ORDER BY seq LIMIT 1"
 )
 _THINNABLE: Final = (
-    f"SELECT id, made, made + shift, readings, LENGTH(columns) + {ROW_BYTES}, ran FROM batches"  # noqa: S608  # our own number
+    f"SELECT id, made, made + {_SHIFTED}, readings, LENGTH(columns) + {ROW_BYTES}, ran FROM batches"  # noqa: S608  # our own number
     " WHERE seq IS NULL AND urgent = 0 ORDER BY ran, id"
 )
 _WAITING: Final[dict[Lane, str]] = {
@@ -401,8 +414,27 @@ _WAITING: Final[dict[Lane, str]] = {
 _FORGET_HOURS: Final = (
     "DELETE FROM counts WHERE rowid <= (SELECT rowid FROM counts ORDER BY rowid DESC LIMIT 1) - ?"
 )
-_LAST_MADE: Final = "SELECT ran, made + shift FROM batches ORDER BY id DESC LIMIT 1"
-_SHIFT: Final = "UPDATE batches SET shift = shift + ? WHERE ran >= ?"
+_OLDEST: Final = f"SELECT made + {_SHIFTED} FROM batches ORDER BY id LIMIT 1"  # noqa: S608  # our own words
+_LAST_MADE: Final = f"SELECT ran, made + {_SHIFTED} FROM batches ORDER BY id DESC LIMIT 1"  # noqa: S608  # our own words
+_SET_CLOCK: Final = (
+    "INSERT INTO runs VALUES (?1, ?2) ON CONFLICT (began) DO UPDATE SET shift = shift + ?2"
+)
+_FORGET_RUNS: Final = (
+    "DELETE FROM runs WHERE began < COALESCE((SELECT MAX(began) FROM runs"
+    " WHERE began <= (SELECT COALESCE(MIN(ran), 1 << 62) FROM batches)), 0)"
+)
+
+
+def _begin_run(db: sqlite3.Connection, began: int) -> None:
+    """What earlier runs say of their clock is not said of this one; what speaks of no batch goes."""
+    db.execute(_FORGET_RUNS)
+    db.execute("INSERT OR IGNORE INTO runs SELECT ?, 0 WHERE EXISTS (SELECT 1 FROM runs)", (began,))
+
+
+def _shift_of(db: sqlite3.Connection, began: int) -> int:
+    """By how much the clock was set in a run."""
+    found = db.execute("SELECT shift FROM runs WHERE began = ?", (began,)).fetchone()
+    return int(found[0]) if found else 0
 
 
 def _set(db: sqlite3.Connection, name: str, value: int) -> None:
@@ -415,12 +447,12 @@ def _write_points(db: sqlite3.Connection, rows: Iterable[PointRow]) -> None:
 
 
 def _insert(
-    db: sqlite3.Connection, made: Sequence[tuple[int, int, int, bytes, str]], ran: int
+    db: sqlite3.Connection, made: Sequence[tuple[int, int, int, bytes, str]], ran: int, shift: int
 ) -> None:
     for urgent, now, readings, columns, lane in made:
         db.execute(
-            "INSERT INTO batches (urgent, made, readings, columns, ran) VALUES (?, ?, ?, ?, ?)",
-            (urgent, now, readings, columns, ran),
+            "INSERT INTO batches (urgent, made, readings, columns, ran, shift) VALUES (?, ?, ?, ?, ?, ?)",
+            (urgent, now, readings, columns, ran, shift),
         )
         _add(db, now, lane, (readings, 0, 0))
 

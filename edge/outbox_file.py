@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS batches (
   readings INTEGER NOT NULL, columns BLOB NOT NULL, lane TEXT, seq INTEGER,
   ran INTEGER NOT NULL DEFAULT 0, shift INTEGER NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX IF NOT EXISTS numbered ON batches (lane, seq) WHERE seq IS NOT NULL;
+CREATE TABLE IF NOT EXISTS runs (began INTEGER PRIMARY KEY, shift INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS counts (
   hour INTEGER NOT NULL, lane TEXT NOT NULL, made INTEGER NOT NULL DEFAULT 0,
   sent INTEGER NOT NULL DEFAULT 0, thinned INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (hour, lane));
@@ -49,6 +50,8 @@ class OutboxFile:
 
     def __init__(self, path: Path | str, image: bytes, now: int) -> None:
         self._path = path
+        self._aside: Path | None = None
+        """Where a damaged file is put, until a new one is begun."""
         self.set_aside: list[Path] = []
         with contextlib.ExitStack() as held:
             if path != ":memory:":
@@ -91,19 +94,36 @@ class OutboxFile:
         self.db.executescript(_INDEXES)
 
     def put_away(self, error: sqlite3.DatabaseError, now: int) -> None:
-        """Rename a damaged file and begin a new one. Raises `OutboxRefused` if it is not damage."""
+        """Rename a damaged file and begin a new one.
+
+        Raises `OutboxRefused` if it is not damage, or the disk takes no new file: then the next call tries again.
+        """
         path = Path(self._path)
-        if isinstance(error, sqlite3.OperationalError) or not path.is_file():
-            raise OutboxRefused(f"the outbox {path} cannot be used: {error}") from error
-        self.db.close()
-        aside = path.with_name(f"{path.name}.damaged-{now}")
-        for suffix in ("", "-wal", "-shm"):
+        if self._aside is None:
+            if isinstance(error, sqlite3.OperationalError) or not path.is_file():
+                raise OutboxRefused(f"the outbox {path} cannot be used: {error}") from error
+            self.db.close()
+            self._aside = _unused(path, now)
+        try:
+            self._rename(path, self._aside, error)
+            self._open(b"")
+        except (sqlite3.Error, OSError) as refusal:
+            aside = self._aside
+            if not isinstance(refusal, sqlite3.OperationalError | OSError):
+                self._aside = None  # damaged already, and put away next time
+            raise OutboxRefused(f"the outbox {path} is damaged ({error}); it cannot be set aside as {aside} and begun anew: {refusal}") from refusal  # fmt: skip
+        self._aside = None
+
+    def _rename(self, path: Path, aside: Path, error: sqlite3.DatabaseError) -> None:
+        """The file itself last: until then all of it is tried again."""
+        if aside in self.set_aside:
+            return
+        for suffix in ("-wal", "-shm", ""):
             part = path.with_name(path.name + suffix)
             if part.exists():
                 part.rename(aside.with_name(aside.name + suffix))
         self.set_aside.append(aside)
         log.error("outbox %s is damaged (%s): set aside as %s, a new one begun", path, error, aside)
-        self._open(b"")
 
     def durably(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work` in one transaction, which is on disk on return, or undone if this raises."""
@@ -116,6 +136,13 @@ class OutboxFile:
                 self.db.execute("ROLLBACK")
             raise
         return result
+
+
+def _unused(path: Path, now: int) -> Path:
+    """A name beside `path` that no file has."""
+    while (aside := path.with_name(f"{path.name}.damaged-{now}")).exists():
+        now += 1
+    return aside
 
 
 def _hold(path: Path, held: contextlib.ExitStack) -> None:

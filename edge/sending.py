@@ -70,11 +70,13 @@ class _Flight:
         self.window /= 2
         self.narrowed = monotonic
 
-    def widen(self, size: int) -> None:
-        """Let more be in flight, so many bytes having come through."""
-        self.window += (
-            size if self.narrowed is None else size * min(1.0, size / max(self.window, 1.0))
-        )
+    def widen(self, size: int, carried: int) -> None:
+        """Let more be in flight, so many bytes having come through while so many were carried.
+
+        Never much more than that: what the line did not have to carry says nothing of it.
+        """
+        more = size if self.narrowed is None else size * min(1.0, size / max(self.window, 1.0))
+        self.window = min(self.window + more, float(carried + size))
 
     @property
     def wait_s(self) -> float:
@@ -143,12 +145,13 @@ class Sending:
 
     def _measure(self, lane: Lane, flight: _Flight, monotonic: float) -> None:
         """Let more be in flight while it comes through as fast as ever, less once it has to wait."""
+        carried = _in_flight(flight)
         while flight.under_way and flight.under_way[0].seq <= self.outbox.mark(lane):
             sent = flight.under_way.popleft()
             took = monotonic - sent.at
             flight.best_s = took if sent.alone else min(flight.best_s, took)
             if took <= flight.best_s + QUEUED_S * self.pace:
-                flight.widen(sent.size)
+                flight.widen(sent.size, carried)
             elif flight.narrowed is None or sent.at >= flight.narrowed:  # sent since, and still
                 flight.narrow(monotonic)
 

@@ -35,6 +35,9 @@ FACTS_S_MAX: Final = 3600.0
 """Changed facts are told after 10 s, then at intervals that double up to this."""
 UNANSWERED_S: Final = 60.0
 STOPPING_S: Final = 2.0
+DEAF_S: Final = 120.0
+"""A connection on which no birth is answered for so long is ended: it may be deaf, the collector not away."""
+DEAF_S_MAX: Final = 3600.0
 STUCK: Final = (
     "the broker takes my messages but they are not stored: check its name and rights (agent %s)"
 )
@@ -73,11 +76,15 @@ class Session:
     reload: Callable[[], Awaitable[tuple[str, dict[str, str]]]]
     lines: Callable[[], Mapping[str, str]]
     pace: float = 1.0
+    patience_s: float = DEAF_S
+    """How long births may go unanswered before another connection is tried."""
     answered: bool = False
     """Whether the collector has answered any birth of this connection."""
     _sending: Sending = field(init=False)
     _birth_said: Birth | None = field(init=False, default=None)
     _born: float = field(init=False, default=0.0)
+    _asking: float | None = field(init=False, default=None)
+    """Since when a birth waits for its answer."""
     _said: float = field(init=False, default=0.0)
     _begun: float = field(init=False, default=0.0)
     _rebirth_s: float = field(init=False, default=REBIRTH_S)
@@ -102,7 +109,7 @@ class Session:
                 group.create_task(self._saying(publisher))
                 group.create_task(self._ticking(publisher))
         except asyncio.CancelledError:
-            with contextlib.suppress(LinkLost, TimeoutError):
+            with contextlib.suppress(LinkLost, TimeoutError, OutboxRefused):
                 async with asyncio.timeout(STOPPING_S):
                     await self._say(publisher, "stopped")
             raise
@@ -121,6 +128,7 @@ class Session:
         self._birth_said = self.describe(self.connection)
         self._table_said = self.outbox.table_changes
         self._born = self.clock.monotonic()
+        self._asking = self._born if self._asking is None else self._asking
         self._sending.begin()
         self.stats.births += 1
         birth = msgspec.structs.replace(self._birth_said, points=list(self.outbox.table.rows()))
@@ -149,6 +157,8 @@ class Session:
             await self.clock.sleep_until(self.clock.monotonic() + TICK_S)
             now = self.clock.monotonic()
             self.wake.set()
+            if self._asking is not None and now - self._asking >= self.patience_s * self.pace:
+                raise LinkLost(f"no answer to a birth for {self.patience_s:.0f} s: another connection is tried")  # fmt: skip
             if self._must_be_born_again(now):
                 await self._birth(publisher)
             if now - self._said >= STATE_S:
@@ -223,6 +233,7 @@ class Session:
     def _answer(self) -> None:
         """A birth that only asked, or told facts, makes nothing news that was sent before."""
         self.answered = True
+        self._asking = None
         table = (self.outbox.epoch, self.outbox.table_changes)
         if table != self._table_answered:
             self._table_answered = table

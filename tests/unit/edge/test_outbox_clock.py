@@ -143,3 +143,35 @@ def test_a_file_of_the_first_release_is_taken_up_with_what_it_holds(tmp_path: Pa
     keep(again, NOW + 1_000, 1.0)
     assert sorted(times(again, "backfill", NOW + 1_000, 1.0) + times(again, "data", NOW + 1_000, 1.0)) == [NOW, NOW + 1_000]  # fmt: skip
     again.close()
+
+
+def test_a_set_clock_is_noted_once_however_much_waits(tmp_path: Path) -> None:
+    """A row for each batch would need as much disk again, and stop the agent for as long as it takes."""
+    box = box_at(tmp_path / "o.outbox", BOOT)
+    for n in range(500):
+        keep(box, BOOT + 1000 * n, float(n))
+    before = box._file.db.total_changes
+    keep(box, NOW, 500.0)
+    assert box._file.db.total_changes - before <= 10
+    assert times(box, "backfill", NOW, 500.0)[:2] == [NOW - 500_000, NOW - 499_000]
+    box.close()
+
+
+def test_each_run_has_its_own_correction(tmp_path: Path) -> None:
+    """Two runs that began in 1970 and were set later, and a third that was always right."""
+    path, made = tmp_path / "o.outbox", []
+    for run in range(2):
+        box = box_at(path, BOOT)
+        keep(box, BOOT, 0.0)
+        keep(box, BOOT + 90_000, 90.0)
+        keep(box, NOW + run * 3_600_000, 100.0)
+        made += [NOW + run * 3_600_000 - late for late in (100_000, 10_000, 0)]
+        keep(box, NOW + run * 3_600_000 + 500_000, 101.0)  # set again: it was not right yet
+        made = [*made[:-3], *(at + 499_000 for at in made[-3:]), NOW + run * 3_600_000 + 500_000]
+        box.close()
+    box = box_at(path, NOW + 9_000_000)
+    keep(box, NOW + 9_000_000, 0.0)
+    assert sorted(times(box, "backfill", NOW + 9_000_000, 1.0)) == sorted(made)
+    assert times(box, "data", NOW + 9_000_000, 1.0) == [NOW + 9_000_000]
+    assert box._file.db.execute("SELECT COUNT(*) FROM runs").fetchone() == (3,)
+    box.close()

@@ -12,7 +12,7 @@ import pytest
 
 from config.clock import SteppedClock
 from edge.outbox import Outbox
-from edge.ports import PointReading
+from edge.ports import LinkLost, PointReading
 from edge.readings import CONTRACT, Birth, Committed, Reply, Request, decode, encode
 from edge.session import AWAY, STUCK, Session, SessionStats
 from tests.unit.edge.rows import START_MS, register_point
@@ -68,6 +68,9 @@ class Edge:
     restarts: int = 0
     reloads: int = 0
     may_reload: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Future[None] = field(default_factory=asyncio.Future)
+    ends: bool = False
+    """Whether the session is to end by itself."""
 
     def make(self, value: float) -> None:
         now = self.clock.now()
@@ -99,14 +102,14 @@ async def running(*, collector: bool = True, stores: bool = True) -> AsyncIterat
         "e", box, clock, OURS, edge.wake, edge.describe, edge.answered, lambda refusal: None, edge.stats,
         edge.reload, lambda: {"line l": "1 devices"},
     )  # fmt: skip
-    task = asyncio.ensure_future(session.run(broker))
+    edge.task = asyncio.ensure_future(session.run(broker))
     await clock.advance(0.5)
     try:
         yield edge
-        assert not task.done()
+        assert edge.task.done() is edge.ends
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        edge.task.cancel()
+        await asyncio.gather(edge.task, return_exceptions=True)
         box.close()
 
 
@@ -136,9 +139,27 @@ async def test_a_mark_that_the_broker_kept_is_no_collector(
 ) -> None:
     async with running(collector=False) as edge:
         edge.make(1.0)
-        await edge.clock.advance(900)
+        await edge.clock.advance(110)
         assert (said(caplog, STUCK), said(caplog, AWAY)) == (0, 1)
         assert caplog.records[-1].levelno == logging.WARNING
+
+
+@pytest.mark.parametrize("answers_first", [True, False])
+async def test_a_connection_on_which_nobody_answers_is_ended_for_another(
+    *, answers_first: bool
+) -> None:
+    """It may be the connection that is deaf: a stranger took its session, a middlebox lost one way."""
+    async with running(collector=answers_first) as edge:
+        await edge.clock.advance(3600 if answers_first else 1)
+        edge.broker.collector = False
+        edge.make(1.0)
+        await edge.clock.advance(100)
+        assert not edge.task.done()
+        await edge.clock.advance(60)
+        edge.ends = True
+        with pytest.raises(ExceptionGroup) as lost:
+            await asyncio.wait_for(edge.task, 1)
+        assert lost.group_contains(LinkLost, match="no answer to a birth for 120 s")
 
 
 async def test_a_collector_that_goes_away_is_told_and_its_return_found(
@@ -150,7 +171,7 @@ async def test_a_collector_that_goes_away_is_told_and_its_return_found(
         assert edge.box.batches == 0
         edge.broker.collector = False
         edge.make(2.0)
-        await edge.clock.advance(100)
+        await edge.clock.advance(70)
         assert (said(caplog, STUCK), said(caplog, AWAY)) == (0, 1)
         edge.broker.collector = True
         await edge.clock.advance(61)
