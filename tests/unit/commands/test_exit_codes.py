@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from commands import main
 from commands.access import write_secret
+from commands.proving.outage_site import full_disk
 from commands.supervising import RESTART_WRONG_S, Child
 from config.settings import environment_with
+from edge.outbox import Outbox
 
 ROOT = Path(__file__).parents[3]
 RIVERSIDE = str(ROOT / "config" / "plants" / "riverside")
@@ -108,6 +111,33 @@ def test_a_password_file_that_is_missing_is_named(
     monkeypatch.setenv("STEWARD_BROKER_PASSWORD_FILE", str(data / "none"))
     assert main.main(["edge", RIVERSIDE, "edge-a"]) == main.WRONG_USE
     assert "STEWARD_BROKER_PASSWORD_FILE" in capsys.readouterr().err
+
+
+@pytest.fixture
+def known_to_the_broker(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_secret(data / "word", "said")
+    monkeypatch.setenv("STEWARD_BROKER_PASSWORD_FILE", str(data / "word"))
+
+
+@pytest.mark.usefixtures("known_to_the_broker")
+def test_an_agent_whose_folder_cannot_be_made_says_so(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "edge").write_text("a file", encoding="utf-8")
+    assert main.main(["edge", RIVERSIDE, "edge-a"]) == main.UNAVAILABLE
+    assert f"see that {data / 'edge'} can be written" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("known_to_the_broker")
+def test_an_agent_that_starts_on_a_full_disk_says_so(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "edge").mkdir()
+    outbox = data / "edge" / "riverside.edge-a.outbox"
+    Outbox(outbox, now=1, rng=np.random.default_rng(1)).close()
+    with full_disk():
+        assert main.main(["edge", RIVERSIDE, "edge-a"]) == main.UNAVAILABLE
+    assert f"see that {data / 'edge'} can be written" in capsys.readouterr().err
 
 
 def free() -> int:
