@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterable
-from math import isnan, nan
+from math import nan
 from typing import Final
 
 from config.plant import Point
@@ -16,7 +16,11 @@ _NOTHING: Final = 0xFF
 """In place of a quality: nothing was sent."""
 
 
-def is_news(point: Point, last: PointReading | None, reading: PointReading) -> bool:
+Sent = tuple[int, float | None, int]
+"""Time (UTC ms), value and quality of what was sent."""
+
+
+def is_news(point: Point, last: Sent | None, reading: PointReading) -> bool:
     """Whether this reading must be sent, given the last one that was.
 
     News is: the first reading, another quality, a value further than the deadband from the last sent
@@ -25,18 +29,20 @@ def is_news(point: Point, last: PointReading | None, reading: PointReading) -> b
     of the absolute one and the percentage of the last sent value. The same reading again (same
     time, value and quality) is never news; one older than the last sent always is: it is history.
     """
-    spec = point.spec
-    if last is None or reading.quality != last.quality:
+    if last is None:
         return True
-    if reading.time <= last.time:
-        return reading.time < last.time or reading.value != last.value
+    spec, (time, value, quality) = point.spec, last
+    if reading.quality != quality:
+        return True
+    if reading.time <= time:
+        return reading.time < time or reading.value != value
     next_known = reading.time + 1.5 * spec.period_s * 1000 + ON_THE_WAY_MS
-    if next_known - last.time > spec.longest_silence_s * 1000:
+    if next_known - time > spec.longest_silence_s * 1000:
         return True
-    if reading.quality >= BAD or reading.value is None or last.value is None:
+    if reading.quality >= BAD or reading.value is None or value is None:
         return False
-    band = max(spec.deadband, abs(last.value) * spec.deadband_percent / 100)
-    return abs(reading.value - last.value) > band
+    band = max(spec.deadband, abs(value) * spec.deadband_percent / 100)
+    return abs(reading.value - value) > band
 
 
 class Deadbands:
@@ -67,25 +73,26 @@ class Deadbands:
 
         A reading of a point that the plant does not know is left out.
         """
+        index_of, points = self._table.index, self._table.points
         found: list[PointReading] = []
         for reading in readings:
-            index = self._table.index.get(reading.point)
-            point = None if index is None else self._table.points[index]
-            if index is None or point is None:
+            index = index_of.get(reading.point)
+            if index is None or (point := points[index]) is None:
                 continue
-            last = self._sent(index, reading.point)
-            if not is_news(point, last, reading):
-                continue
-            found.append(reading)
-            if last is None or reading.time >= last.time:
-                self._keep(index, reading)
+            last = self._sent(index)
+            if is_news(point, last, reading):
+                found.append(reading)
+                if last is None or reading.time >= last[0]:
+                    self._keep(index, reading)
         return found
 
-    def _sent(self, index: int, point: str) -> PointReading | None:
-        quality, value = self._quality[index], self._value[index]
+    def _sent(self, index: int) -> Sent | None:
+        quality = self._quality[index]
         if quality == _NOTHING:
             return None
-        return PointReading(point, None if isnan(value) else value, quality, self._time[index])
+        value = self._value[index]
+        known = value if value == value else None  # NaN stands for no value
+        return self._time[index], known, quality
 
     def _keep(self, index: int, reading: PointReading) -> None:
         self._time[index], self._quality[index] = reading.time, reading.quality

@@ -4,7 +4,7 @@ import pytest
 
 from config.plant import Point, PointSpec
 from config.profile import Register
-from edge.deadbands import Deadbands, is_news
+from edge.deadbands import Deadbands, Sent, is_news
 from edge.point_table import grown
 from edge.ports import PointReading
 
@@ -14,19 +14,20 @@ SPEC = PointSpec(
 )  # fmt: skip
 POINT = Point("a/p", "a", "d", SPEC)
 LAST = PointReading("a/p", 4.0, 0, 100_000)
+SENT: Sent = (100_000, 4.0, 0)
 
 CASES = [
     ("the first reading", None, 4.0, 0, 0, True),
-    ("a value within the deadband", LAST, 4.5, 0, 10_000, False),
-    ("a value beyond the deadband", LAST, 4.51, 0, 10_000, True),
-    ("a value below the deadband", LAST, 3.4, 0, 10_000, True),
-    ("another quality", LAST, 4.0, 5, 10_000, True),
-    ("a bad reading after a good one", LAST, None, 65, 10_000, True),
-    ("the last read before the silence could end", LAST, 4.0, 0, 50_000, True),
-    ("the read before that", LAST, 4.0, 0, 40_000, False),
-    ("the same reading again", LAST, 4.0, 0, 0, False),
-    ("another value at the same time", LAST, 9.0, 0, 0, True),
-    ("an older reading is history", LAST, 4.0, 0, -1_000, True),
+    ("a value within the deadband", SENT, 4.5, 0, 10_000, False),
+    ("a value beyond the deadband", SENT, 4.51, 0, 10_000, True),
+    ("a value below the deadband", SENT, 3.4, 0, 10_000, True),
+    ("another quality", SENT, 4.0, 5, 10_000, True),
+    ("a bad reading after a good one", SENT, None, 65, 10_000, True),
+    ("the last read before the silence could end", SENT, 4.0, 0, 50_000, True),
+    ("the read before that", SENT, 4.0, 0, 40_000, False),
+    ("the same reading again", SENT, 4.0, 0, 0, False),
+    ("another value at the same time", SENT, 9.0, 0, 0, True),
+    ("an older reading is history", SENT, 4.0, 0, -1_000, True),
 ]  # fmt: skip
 
 
@@ -34,22 +35,22 @@ CASES = [
     ("name", "last", "value", "quality", "after", "news"), CASES, ids=[c[0] for c in CASES]
 )
 def test_what_is_news(
-    name: str, last: PointReading | None, value: float | None, quality: int, after: int, news: bool
+    name: str, last: Sent | None, value: float | None, quality: int, after: int, news: bool
 ) -> None:
     reading = PointReading("a/p", value, quality, 100_000 + after)
     assert is_news(POINT, last, reading) is news
 
 
 def test_a_bad_reading_is_repeated_for_silence_only() -> None:
-    bad = PointReading("a/p", None, 65, 100_000)
+    bad: Sent = (100_000, None, 65)
     assert not is_news(POINT, bad, PointReading("a/p", None, 65, 110_000))
     assert is_news(POINT, bad, PointReading("a/p", None, 65, 150_000))
 
 
 def test_a_percent_deadband_is_of_the_last_sent_value() -> None:
     point = Point("a/p", "a", "d", replace(SPEC, deadband=0.0, deadband_percent=10.0))
-    assert not is_news(point, LAST, PointReading("a/p", 4.39, 0, 101_000))
-    assert is_news(point, LAST, PointReading("a/p", 4.41, 0, 101_000))
+    assert not is_news(point, SENT, PointReading("a/p", 4.39, 0, 101_000))
+    assert is_news(point, SENT, PointReading("a/p", 4.41, 0, 101_000))
 
 
 def test_a_slow_drift_is_sent_once_it_leaves_the_band_of_what_was_sent() -> None:
@@ -75,3 +76,23 @@ def test_an_older_reading_does_not_become_the_last_sent_one() -> None:
     old = PointReading("a/p", 9.0, 0, 50_000)
     assert bands.news([LAST, old]) == [LAST, old]
     assert bands.news([PointReading("a/p", 4.1, 0, 101_000)]) == []
+
+
+def test_a_bad_reading_that_comes_again_is_no_news() -> None:
+    bands = Deadbands(grown((), [POINT]))
+    bad = PointReading("a/p", None, 65, 100_000)
+    assert bands.news([bad, bad]) == [bad]
+    assert bands.news([PointReading("a/p", None, 65, 101_000)]) == []
+
+
+def test_what_was_sent_outlives_a_change_that_does_not_touch_the_point() -> None:
+    """Another becomes wider, a third comes: the table grows, and every point keeps its own last value."""
+    q, r = (Point(f"a/{name}", "a", "d", SPEC) for name in "qr")
+    before = grown((), [POINT, q])
+    bands = Deadbands(before)
+    sent = [PointReading(name, 4.0, 0, 100_000) for name in ("a/p", "a/q")]
+    assert bands.news(sent) == sent
+    wider = Point("a/q", "a", "d", replace(SPEC, deadband=2.0))
+    bands.change(grown(before.rows(), [r, POINT, wider]))
+    again = [PointReading(name, 4.1, 0, 101_000) for name in ("a/p", "a/q", "a/r")]
+    assert bands.news(again) == again[1:]
