@@ -38,6 +38,10 @@ WHO: Final = "steward prove processes"
 ACCIDENTS_S: Final = 6.0
 PAUSE_S: Final = 0.5
 """From one accident to the next, on average."""
+WHILE_IT_STARTS: Final = 0.25
+"""In this part of the lives accidents begin while everything still starts."""
+LEFT_AT_THE_END: Final = 0.05
+"""This part of the lives ends with a link of which only the agent itself can find out that it is dead."""
 BEGUN_S_MAX: Final = 30.0
 QUIET_S_MAX: Final = 60.0
 
@@ -118,12 +122,13 @@ class _Life:
     async def run(self) -> Verdict:
         """From start to comparison."""
         rng = np.random.default_rng(self._seed)
+        begins, ends = rng.random(2)
         async with AsyncExitStack() as stack:
             await self._start(stack)
-            if rng.random() < 0.75:  # else accidents begin while everything still starts
+            if begins > WHILE_IT_STARTS:
                 await within(BEGUN_S_MAX, lambda: self._scene.proxy.speaking)
             await self._accidents(rng)
-            if rng.random() < 0.05:
+            if ends < LEFT_AT_THE_END:
                 await self._happen(LEFT_HALF_OPEN, left_half_open(self._scene))
             quiet_s = await self._quiet()
             await asyncio.to_thread(self._end)
