@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from amqtt.broker import Broker
-from amqtt.errors import BrokerError
+from amqtt.errors import BrokerError, MQTTError
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.session import Session
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -70,8 +71,19 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
         super().__init__(config)
         self._subscriptions = Subscriptions()
 
-    async def _delete_session(self, client_id: str) -> None:
-        """Called before it is known who asks: nothing is done to whoever has the session."""
+    async def _initialize_client_session(
+        self, reader: Any, writer: Any, *_: Any
+    ) -> tuple[BrokerProtocolHandler, Session]:
+        """Everybody begins anew: whoever asks for a kept session would be written into it before it is known who asks."""
+        try:
+            handler, session = await BrokerProtocolHandler.init_from_connect(
+                reader, writer, self.plugins_manager
+            )
+        except MQTTError:
+            await writer.close()
+            raise
+        session.clean_session = True
+        return handler, session
 
     async def _authenticate(self, session: Session, listener: Any) -> bool:
         """Only the same user may take a session; who is refused has none of that name."""
@@ -89,7 +101,7 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
             handler.writer.is_closed = (
                 True  # or what is under way to it is written, and complained of
             )
-            await super()._delete_session(session.client_id)
+            await self._delete_session(session.client_id)
         return bool(known)
 
     async def _publish_retained_messages_for_subscription(
@@ -100,9 +112,9 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
             await super()._publish_retained_messages_for_subscription(subscription, session)
 
 
-async def run_broker(host: str, port: int, password_file: Path, rights: Rights) -> None:
-    """Serve until cancelled. Raises `Unavailable` when the port is taken."""
-    broker = OneConnectionEach(
+def broker_at(host: str, port: int, password_file: Path, rights: Rights) -> OneConnectionEach:
+    """A broker that is not started yet."""
+    return OneConnectionEach(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}", "max_connections": 2000}},
             "timeout_disconnect_delay": 0,
@@ -112,6 +124,11 @@ async def run_broker(host: str, port: int, password_file: Path, rights: Rights) 
             },
         }
     )  # fmt: skip
+
+
+async def run_broker(host: str, port: int, password_file: Path, rights: Rights) -> None:
+    """Serve until cancelled. Raises `Unavailable` when the port is taken."""
+    broker = broker_at(host, port, password_file, rights)
     try:
         await broker.start()
     except BrokerError as error:
