@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from amqtt.broker import Broker
-from amqtt.errors import BrokerError
+from amqtt.errors import BrokerError, MQTTError
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.session import Session
+from amqtt.utils import gen_client_id
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -62,7 +64,8 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
     """amqtt, with the connection ended whose session is taken over, and nobody told what it did not ask for.
 
     By itself it forgets a session as soon as anybody, known or not, asks for its name, and leaves the
-    older connection open: that one may go on speaking and hears nothing any more, for ever. And to
+    older connection open: that one may go on speaking and hears nothing any more, for ever. It keeps
+    a session of everybody that it refuses, and lets those speak on that it meant to send away. And to
     whoever comes in it tells everything retained that anybody subscribed to.
     """
 
@@ -70,18 +73,39 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
         super().__init__(config)
         self._subscriptions = Subscriptions()
 
-    async def _delete_session(self, client_id: str) -> None:
-        """Called before it is known who asks: nothing is done to whoever has the session."""
+    async def _initialize_client_session(
+        self, reader: Any, writer: Any, *_: Any
+    ) -> tuple[BrokerProtocolHandler, Session]:
+        """Everybody begins anew: whoever asks for a kept session would be written into it before it is known who asks."""
+        try:
+            handler, session = await BrokerProtocolHandler.init_from_connect(
+                reader, writer, self.plugins_manager
+            )
+        except MQTTError:
+            await writer.close()
+            raise
+        session.clean_session = True
+        return handler, session
+
+    async def _handle_client_session(
+        self, reader: Any, writer: Any, session: Session, *others: Any
+    ) -> None:
+        """Of a session nothing is left at its end, however it ends."""
+        try:
+            await super()._handle_client_session(reader, writer, session, *others)
+        finally:
+            writer._writer.transport.abort()  # noqa: SLF001  # there is no other way to it
+            self._forget(session)
 
     async def _authenticate(self, session: Session, listener: Any) -> bool:
-        """Only the same user may take a session; who is refused has none of that name."""
+        """Only the same user may take a session; who is refused, or lost one, has none of that name."""
         known = await super()._authenticate(session, listener)
         # not looked for before: while that was waited for, another may have come in under this name
         older, handler = self._sessions.get(session.client_id, (None, None))
         if known and older is not None and older.username != session.username:
             known = not older.transitions.is_connected()
         if not known:
-            session.client_id = f"refused {session.client_id}"
+            session.client_id = gen_client_id()
         elif older is not None:
             # amqtt's own end waits for its reader, which misses in Python 3.11 that it is cancelled
             # when something arrives at that moment; by this it comes to the end of what it reads
@@ -89,8 +113,22 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
             handler.writer.is_closed = (
                 True  # or what is under way to it is written, and complained of
             )
-            await super()._delete_session(session.client_id)
+            self._forget(older)
+            # what it still asks for is not to be taken for a wish of the new one
+            older.client_id = gen_client_id()
         return bool(known)
+
+    def _forget(self, session: Session) -> None:
+        """Drop all that is kept of a session, and nothing of another that has its name."""
+        if self._sessions.get(session.client_id, (None,))[0] is session:
+            del self._sessions[session.client_id]
+        for wanted, rows in self._subscriptions.items():
+            kept = [row for row in rows if row[0] is not session]
+            if kept:
+                self._subscriptions[wanted] = kept
+            else:
+                del self._subscriptions[wanted]
+        session.clear_queues()
 
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session
@@ -100,9 +138,9 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
             await super()._publish_retained_messages_for_subscription(subscription, session)
 
 
-async def run_broker(host: str, port: int, password_file: Path, rights: Rights) -> None:
-    """Serve until cancelled. Raises `Unavailable` when the port is taken."""
-    broker = OneConnectionEach(
+def broker_at(host: str, port: int, password_file: Path, rights: Rights) -> OneConnectionEach:
+    """A broker that is not started yet."""
+    return OneConnectionEach(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}", "max_connections": 2000}},
             "timeout_disconnect_delay": 0,
@@ -112,6 +150,11 @@ async def run_broker(host: str, port: int, password_file: Path, rights: Rights) 
             },
         }
     )  # fmt: skip
+
+
+async def run_broker(host: str, port: int, password_file: Path, rights: Rights) -> None:
+    """Serve until cancelled. Raises `Unavailable` when the port is taken."""
+    broker = broker_at(host, port, password_file, rights)
     try:
         await broker.start()
     except BrokerError as error:

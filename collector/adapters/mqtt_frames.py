@@ -88,9 +88,11 @@ def _published(head: int, data: bytes, body: int, end: int) -> Published:
     return Published(topic, data[payload:end], number, bool(head & 1))
 
 
-def connect(client: str, *, keepalive_s: int, user: str = "", password: str = "") -> bytes:
-    """CONNECT with a clean session."""
-    flags = 0x02 | (0xC0 if user else 0)
+def connect(
+    client: str, *, keepalive_s: int, user: str = "", password: str = "", clean: bool = True
+) -> bytes:
+    """CONNECT; unless `clean` it asks for the session that the broker kept."""
+    flags = (0x02 if clean else 0) | (0xC0 if user else 0)
     body = _text("MQTT") + bytes((4, flags)) + keepalive_s.to_bytes(2, "big") + _text(client)
     if user:
         body += _text(user) + _text(password)
