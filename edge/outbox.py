@@ -134,6 +134,8 @@ class Outbox:
         lanes = {lane: (given, mark) for lane, given, mark in db.execute("SELECT * FROM lanes")}
         self._given: dict[Lane, int] = {lane: lanes[lane][0] for lane in LANES}
         self._marks: dict[Lane, int] = {lane: lanes[lane][1] for lane in LANES}
+        self._copied = dict(self._given)
+        """What this file had given when it was opened: beyond that a number may mean another batch elsewhere."""
         for place, row in enumerate(self._rows()):
             if row.index != place:
                 raise KeyError(f"index {place} of the table of points")
@@ -320,8 +322,8 @@ class Outbox:
         """Delete what the marks cover; True if any went up.
 
         Marks of another epoch and lower ones are ignored. A mark ahead of every number given shows
-        that this file is an old copy: it opens a new epoch, drops what the marks cover, and all the
-        rest is numbered anew.
+        that this file is an old copy: it opens a new epoch, drops what the marks cover of the copy, and
+        all the rest is numbered anew, also what another collector was sent meanwhile.
         """
         if committed.epoch != self.epoch:
             return False
@@ -343,8 +345,10 @@ class Outbox:
         return any(mark > self._given[lane] for lane, mark in _marks(committed).items())
 
     def _renew(self, marks: Mapping[Lane, int], now: int) -> None:
+        covered = {lane: min(mark, self._copied[lane]) for lane, mark in marks.items()}
+
         def work(db: sqlite3.Connection) -> None:
-            _cover(db, marks)
+            _cover(db, covered)
             db.execute("UPDATE batches SET lane = NULL, seq = NULL WHERE seq IS NOT NULL")
             self._begin(db)
 
