@@ -87,7 +87,7 @@ def _block(request: ReadRequest, places: Mapping[str, int]) -> Block:
     return Block(request.table, request.address, request.count, _shared(tuple(rows)), others)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _shared(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     """One for all devices that are read alike: a row takes 70 bytes, for every point again."""
     return rows

@@ -150,6 +150,33 @@ def test_the_table_of_points_only_grows(box: Outbox) -> None:
     assert list(box.table.rows()) == rows
 
 
+def test_a_file_knows_its_points_again_and_is_not_written_anew(tmp_path: Path) -> None:
+    box = outbox_at(tmp_path / "o.outbox")
+    box.define([point("q")], NOW)
+    rows = list(box.table.rows())
+    assert [row.retired for row in rows] == [True, False]
+    box.close()
+    again = Outbox(tmp_path / "o.outbox", now=NOW, rng=np.random.default_rng(2))
+    again.define([point("q")], NOW)
+    assert (list(again.table.rows()), again.table_changes) == (rows, 0)
+    again.define([point("p"), point("q")], NOW)
+    assert (again.table.index, again.table_changes) == ({"a/p": 0, "a/q": 1}, 1)
+    again.close()
+
+
+def test_a_file_that_is_damaged_at_work_leaves_its_table_to_the_new_one(tmp_path: Path) -> None:
+    box = outbox_at(tmp_path / "o.outbox")
+    box.define([point("q"), point("p", "kPa")], NOW)
+    rows, epoch = list(box.table.rows()), box.epoch
+    with pytest.raises(OutboxRefused, match="damaged"), box._guarded():
+        raise sqlite3.DatabaseError("a page is not what it was")
+    assert (list(box.table.rows()), list(box._rows())) == (rows, rows)
+    assert box.epoch != epoch
+    keep(box, [reading(1.0)])
+    assert sent(box, "data") == [(1, [1.0])]
+    box.close()
+
+
 def test_an_old_copy_is_found_out_and_begins_a_new_epoch(tmp_path: Path) -> None:
     """What the copy had numbered the marks cover; a number given since then was another batch's there."""
     box = outbox_at(tmp_path / "o.outbox")
@@ -161,8 +188,10 @@ def test_an_old_copy_is_found_out_and_begins_a_new_epoch(tmp_path: Path) -> None
     assert sent(box, "data") == [(1, [1.0]), (2, [2.0])]  # to a collector that knows nothing
     keep(box, [reading(3.0)], NOW)
     before = box.epoch
+    rows = list(box.table.rows())
     box.commit(Committed(before, data=9), NOW)
     assert box.epoch != before
+    assert (list(box.table.rows()), list(box._rows())) == (rows, rows)
     assert (box.given("data"), box.mark("data"), box.backlog()[0]) == (0, 0, 2)
     assert sent(box, "data") == [(1, [2.0]), (2, [3.0])]
     box.close()
