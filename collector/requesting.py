@@ -16,6 +16,7 @@ SILENT_MS: Final = 30_000
 """An agent says its state every 10 s: whose is older than this is not there."""
 WAITING_MAX: Final = 100
 START: Final = "see that `steward edge` runs at the site and reaches the broker"
+DEAF: Final = "the server cannot write its journal and hears no agent until it can: see that its disk has room, and its log"
 
 
 class Send(Protocol):
@@ -35,6 +36,8 @@ class Requesting:
     agents: Callable[[], Mapping[tuple[str, str], AgentSeen]]
     clock: Clock
     connected: Callable[[], bool] = lambda: True
+    journal_ok: Callable[[], bool] = lambda: True
+    """While the journal takes nothing, no message is taken from the broker either."""
     pace: float = 1.0
     wait_s: float = REPLY_S_MAX
     _asked: int = field(init=False, default=0)
@@ -63,7 +66,8 @@ class Requesting:
                 await self.send(topic(site, agent, "request"), request, retain=False)
                 return await reply
         except TimeoutError as error:
-            raise Unavailable(f"agent {agent} of {site} does not reply within {self.wait_s:g} s: see its log; what was asked may still be done") from error  # fmt: skip
+            see = "see its log" if self.journal_ok() else DEAF
+            raise Unavailable(f"agent {agent} of {site} does not reply within {self.wait_s:g} s: {see}; what was asked may still be done") from error  # fmt: skip
         finally:
             del self._waiting[site, agent, name]
 
@@ -75,6 +79,8 @@ class Requesting:
 
     def _why_not(self, seen: AgentSeen | None, now: int) -> str:
         """Why it cannot be asked now; "" if it can."""
+        if not self.journal_ok():
+            return f"cannot be asked: {DEAF}"
         if not self.connected():
             return "cannot be asked: the server has no connection to the broker; see that `steward broker` runs"
         if len(self._waiting) >= WAITING_MAX:

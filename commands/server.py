@@ -189,7 +189,8 @@ def _requesting(server: Server) -> Requesting:
     source, ingest = server.source, server.ingest
     requesting = Requesting(
         source.commit, ingest.receiving.agents, server.clock,
-        connected=lambda: source.connected, pace=server.settings.clock_factor,
+        connected=lambda: source.connected, journal_ok=lambda: ingest.stats.journal_ok,
+        pace=server.settings.clock_factor,
     )  # fmt: skip
     ingest.replied = requesting.replied
     return requesting

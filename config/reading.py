@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Strict)
 BYTES_MAX = 4 * 1024 * 1024
 SECRETS = frozenset({"password", "key"})
 """Where somebody may have written the secret itself instead of its name."""
-LOGIN = re.compile(r"//[^/@\s]*@")
+LOGIN = re.compile(r"//\S*@")
 """Who logs in, as in rtsp://name:password@host."""
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = _short.maxlong = 80

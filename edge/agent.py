@@ -33,6 +33,8 @@ KEPT_AT_ONCE_MAX: Final = 5_000
 """Readings of one durable write, however long the disk refused."""
 PENDING_READINGS_MAX: Final = 100_000
 """Readings kept in memory while the disk refuses them, urgent ones and others so many each."""
+ENDING_S: Final = 5.0
+"""A reload waits so long for lines that end, in real seconds."""
 BACKOFF_S: Final = 1.0
 BACKOFF_S_MAX: Final = 30.0
 
@@ -164,14 +166,17 @@ class Agent:
                     "reason": f"{type(error).__name__}: see the log of agent {self.id}"
                 }
             try:
-                await self._take_up(plant, found, begun)
+                late = await self._take_up(plant, found, begun)
             except Exception as error:
                 log.exception("agent %s is between two plants: start it anew", self.id)
                 return "failed", {
                     "reason": f"{type(error).__name__}: agent {self.id} is between two plants: start it anew"
                 }
         log.warning("agent %s has read its files anew: %s", self.id, found)
-        return "done", {"changed": str(found)}
+        if not late:
+            return "done", {"changed": str(found)}
+        log.error("agent %s: not ended within %g s: line %s", self.id, ENDING_S, ", ".join(late))
+        return "done", {"changed": str(found), "not_ended": ", ".join(late)}
 
     def _pollers(self, plant: Plant, found: Changes, make_reader: MakeReader) -> list[Poller]:
         """Of the lines that begin."""
@@ -188,8 +193,11 @@ class Agent:
             raise CannotReload("the disk takes no readings: those in memory are the old plant's")
         self.outbox.define(self._points_of(plant), self.clock.now())
 
-    async def _take_up(self, plant: Plant, found: Changes, begun: Sequence[Poller]) -> None:
-        """All at once up to where it waits: no value read by the old plant is taken by the new one."""
+    async def _take_up(self, plant: Plant, found: Changes, begun: Sequence[Poller]) -> list[str]:
+        """All at once up to where it waits: no value read by the old plant is taken by the new one.
+
+        Gives the lines that did not end in time; those that begin do so all the same.
+        """
         self._news.change(self.outbox.table)
         self._plausible.change(self.outbox.table.live())
         self.plant = plant
@@ -199,15 +207,21 @@ class Agent:
         )  # one may be there with nothing to read
         for poller in self.pollers:
             self._change(poller, plant, found.touched)
-        await asyncio.gather(*ended, return_exceptions=True)
+        if ended:
+            await asyncio.wait(ended.values(), timeout=ENDING_S)
         for poller in begun:
             self.pollers.append(poller)
             self._begin(poller)
+        return sorted(line for line, task in ended.items() if not task.done())
 
-    def _cancelled(self, ended: Collection[str]) -> list["asyncio.Task[None]"]:
-        tasks = [self._lines.pop(line) for line in ended if line in self._lines]
-        for task in tasks:
+    def _cancelled(self, ended: Collection[str]) -> dict[str, "asyncio.Task[None]"]:
+        """By line; what one still reads after that counts for nothing."""
+        tasks = {line: self._lines.pop(line) for line in ended if line in self._lines}
+        for task in tasks.values():
             task.cancel()
+        for poller in self.pollers:
+            if poller.line_id in ended:
+                poller.end()
         self.pollers = [poller for poller in self.pollers if poller.line_id not in ended]
         return tasks
 

@@ -145,12 +145,12 @@ def value_of(point: Point, source: JsonPath, raw: Any) -> Decoded:
         return None, UNDECODABLE
     if source.scale != 1.0 or source.offset != 0.0:
         number = number * source.scale + source.offset
-    if not _can_be(point.kind, number):
+    if not can_be(point.kind, number):
         return None, UNDECODABLE
     return check(point, number)
 
 
-def _can_be(kind: Kind, number: float) -> bool:
+def can_be(kind: Kind, number: float) -> bool:
     """Whether a point of this kind can have the value: a flag is 0 or 1, a state is whole."""
     if kind == "flag":
         return number in (0.0, 1.0)

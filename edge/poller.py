@@ -175,6 +175,10 @@ class Poller:
             self._sleep.reschedule(0.0)
             self._sleep = None
 
+    def end(self) -> None:
+        """Have nothing more to read, though whoever reads now may not hear that its task is cancelled."""
+        self._tasks = []
+
     # --- who is next
 
     async def _slept_until(self, at: float) -> bool:

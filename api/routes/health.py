@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from api.problems import Problem
-from api.routes.access import ID, Anyone, Given, MaybeCaller, Planner, Site, Whole, json
+from api.routes.access import ID, Anyone, Given, MaybeCaller, Mover, Planner, Site, Whole, json
 from api.services import Figure, Services
 from api.shapes import AgentReply
 from collector.ports import Unavailable
@@ -83,7 +83,7 @@ async def reload(plant: Site, caller: Planner, services: Given, agent: AgentId) 
 
 
 @site_router.post("/agents/{agent}/diagnose", response_model=AgentReply)
-async def diagnose(plant: Site, caller: Planner, services: Given, agent: AgentId) -> Response:
+async def diagnose(plant: Site, caller: Mover, services: Given, agent: AgentId) -> Response:
     """Ask an agent how it stands with its outbox and its lines; waits up to 20 s."""
     return await _asked(plant, caller.name, services, agent, "diagnose")
 
@@ -93,11 +93,12 @@ async def _asked(
 ) -> Response:
     if agent not in plant.agents:
         raise Problem("not-found", f"there is no such agent; there are {', '.join(plant.agents)}")
+    log.warning("%s asks agent %s of %s to %s", by, agent, plant.site, what)
     try:
         reply = await services.ask_agent(plant.site, agent, what)
     except Unavailable as error:
         raise Problem("agent-away", str(error)) from error
-    log.warning("%s asked agent %s of %s to %s: %s", by, agent, plant.site, what, reply.outcome)
+    log.warning("agent %s of %s, asked to %s: %s", agent, plant.site, what, reply.outcome)
     return json({"agent": agent, "outcome": reply.outcome, "detail": reply.detail})
 
 

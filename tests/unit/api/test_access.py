@@ -23,7 +23,7 @@ WRITES = {
     "/sites/{site}/alarms/{alarm:path}/reset": {"operator"},
     "/sites/{site}/due/{occurrence:path}/done": {"technician", "planner"},
     "/sites/{site}/agents/{agent}/reload": {"planner"},
-    "/sites/{site}/agents/{agent}/diagnose": {"planner"},
+    "/sites/{site}/agents/{agent}/diagnose": {"operator", "technician", "planner"},
     "/sites/{site}/orders": {"operator", "planner"},
     "/sites/{site}/orders/{number}/moves": {"operator", "technician", "planner"},
     "/sites/{site}/orders/{number}/comments": {"operator", "technician", "planner"},

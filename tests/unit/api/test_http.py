@@ -742,6 +742,22 @@ async def test_an_agent_that_is_not_there_is_named_with_those_that_are(
     assert reply.json()["detail"] == "there is no such agent; there are agent-1"
 
 
+async def test_who_asks_an_agent_is_logged_before_it_is_asked(
+    web: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was asked may be done though nobody hears the reply."""
+    logged: list[str] = []
+
+    async def ask(site: str, agent: str, what: str) -> Reply:
+        logged.extend(caplog.messages)
+        raise Unavailable("no reply")
+
+    web.services.ask_agent = ask
+    async with web.as_role("planner") as planner:
+        assert (await planner.post(f"{BASE}/agents/agent-1/reload")).status_code == 503
+    assert logged == ["planner asks agent agent-1 of riverside to reload"]
+
+
 async def test_an_agent_that_cannot_be_asked_says_why(web: Web, admin: httpx.AsyncClient) -> None:
     async def away(site: str, agent: str, what: str) -> Reply:
         raise Unavailable("agent agent-1 of riverside is not connected")

@@ -23,13 +23,15 @@ class Broker:
     sent: list[tuple[str, Request, bool]] = field(default_factory=list)
     seen: dict[tuple[str, str], AgentSeen] = field(default_factory=dict)
     up: bool = True
+    journal_ok: bool = True
     requesting: Requesting = field(init=False)
 
     def __post_init__(self) -> None:
         self.seen[NAME] = AgentSeen("ready", 1, "E", heard=self.clock.now(), clock_error=-5_000)
         self.requesting = Requesting(
-            self.send, lambda: self.seen, self.clock, connected=lambda: self.up, pace=10.0
-        )
+            self.send, lambda: self.seen, self.clock, connected=lambda: self.up,
+            journal_ok=lambda: self.journal_ok, pace=10.0,
+        )  # fmt: skip
 
     async def send(self, topic: str, payload: bytes, *, retain: bool) -> None:
         self.sent.append((topic, decode(payload, Request), retain))
@@ -113,6 +115,30 @@ async def test_without_the_broker_it_is_the_broker_that_is_named() -> None:
     broker = Broker(up=False)
     with pytest.raises(Unavailable, match="the server has no connection to the broker"):
         await broker.requesting.ask(*NAME, "diagnose")
+
+
+async def test_a_server_that_cannot_write_its_journal_says_that_and_not_that_the_agent_is_silent() -> (
+    None
+):
+    """It takes nothing from the broker then: states and replies lie there."""
+    broker = Broker(journal_ok=False)
+    broker.seen[NAME] = AgentSeen("ready", 1, "E", heard=broker.clock.now() - SILENT_MS - 1)
+    with pytest.raises(
+        Unavailable,
+        match=r"^agent e of s cannot be asked: the server cannot write its journal",
+    ):
+        await broker.requesting.ask(*NAME, "diagnose")
+    assert broker.sent == []
+
+
+async def test_a_journal_that_is_full_meanwhile_is_said_instead_of_the_agents_log() -> None:
+    broker = Broker()
+    broker.requesting.wait_s = 0.2
+    asked = asyncio.ensure_future(broker.requesting.ask(*NAME, "reload"))
+    await until(lambda: broker.sent)
+    broker.journal_ok = False
+    with pytest.raises(Unavailable, match=r"does not reply within 0\.2 s: the server cannot write"):
+        await asked
 
 
 async def test_no_more_wait_than_the_bound() -> None:

@@ -189,6 +189,7 @@ def test_what_cannot_be_right_is_named_and_what_is_allowed_said(
         'password = "hunter2"', 'password = ["hunter2"]', 'password = { secret = "Hunter2 hunter2" }',
         'password = { secret = ["hunter2"] }', 'password = { word = "hunter2" }', 'key = "hunter2"',
         'rtsp = "rtsp://admin:hunter2@10.0.0.7:554"', 'mqtt = "//hunter2@broker:1883"',
+        'rtsp = "rtsp://admin:hunter2/x@10.0.0.7:554"', 'rtsp = "rtsp://admin:x@hunter2@10.0.0.7:554"',
     ],
 )  # fmt: skip
 def test_a_secret_that_was_written_where_its_name_belongs_is_not_repeated(

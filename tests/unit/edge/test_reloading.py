@@ -1,10 +1,12 @@
 """Another plant while the agent runs: what changed is read anew, the rest notices nothing."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from config.clock import SteppedClock
 from config.plant import Device, Line, LineKind, Plant, Point
 from config.profile import ModbusLimits
+from edge import agent
 from edge.agent import Agent
 from edge.modbus_reader import ModbusReader
 from edge.outbox import Outbox
@@ -207,6 +210,19 @@ async def test_a_reading_by_a_definition_that_no_longer_holds_is_dropped() -> No
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_what_is_read_of_a_line_that_was_ended_is_dropped_and_it_ends() -> None:
+    """Though whoever reads does not hear that its task was cancelled."""
+    clock, twin = SteppedClock(), TwinLine()
+    reader = ModbusReader(twin, lambda _: ModbusLimits(), clock)
+    poller = Poller(site(), "l", reader, clock, np.random.default_rng(1))
+    readings: list[PointReading] = []
+    twin.before = poller.end
+    task = asyncio.ensure_future(poller.run(readings.extend))
+    await clock.advance(3.0)
+    assert task.done()
+    assert (readings, len(twin.asked), twin.closed) == ([], 1, 1)
+
+
 async def test_changes_close_behind_each_other_are_all_taken_up() -> None:
     """The second comes when the poller is about to wake from the first."""
     clock, twin = SteppedClock(), TwinLine()
@@ -391,6 +407,58 @@ async def test_while_a_line_ends_slowly_no_other_is_read_by_what_holds_no_longer
         assert set(one.asked("l", 1)[before:]) == {9}
         may_close.set()
         assert (await asked)[0] == "done"
+
+
+async def test_a_line_that_does_not_end_is_named_and_the_others_begin_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agent, "ENDING_S", 0.01)
+    async with running(site()) as one:
+        may_close = asyncio.Event()
+
+        async def close() -> None:
+            await may_close.wait()
+
+        one.twins["l"][0].close = close  # type: ignore[method-assign]  # a library that waits for ever
+        elsewhere = site(lines=[line("l", port=1502), line("m", port=1503)])
+        one.next = elsewhere
+        said = await asyncio.wait_for(one.agent.reload(), 5)
+        assert said == (
+            "done", {"changed": "lines ended: l, m; lines begun: l, m", "not_ended": "l"},
+        )  # fmt: skip
+        await one.clock.advance(2.0)
+        assert all(one.twins[name][1].asked for name in ("l", "m"))
+        assert await one.reload(elsewhere) == ("done", {"changed": "nothing changed"})
+        may_close.set()
+
+
+async def test_a_line_that_does_not_hear_that_it_is_ended_reads_nothing_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A library that begins anew whatever happens to it."""
+    monkeypatch.setattr(agent, "ENDING_S", 0.01)
+    async with running(site()) as one:
+        (old,) = one.twins["l"]
+        gate, request = asyncio.Event(), old.request
+        waiting: list[int] = []
+
+        async def deaf(*asked: Any) -> Any:
+            waiting.append(1)
+            while not gate.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await gate.wait()
+            return await request(*asked)
+
+        old.request = deaf  # type: ignore[assignment]  # that library
+        await one.clock.advance(1.0)
+        before = list(old.asked)
+        assert waiting
+        said = await one.reload(site(lines=[line("l", port=1502), LINES[1]]))
+        assert said[1]["not_ended"] == "l"
+        gate.set()
+        await until(lambda: old.closed)
+        await one.clock.advance(3.0)
+        assert len(old.asked) == 1 + len(before)
 
 
 async def test_a_line_that_had_nothing_to_read_is_read_when_it_has() -> None:
