@@ -68,6 +68,8 @@ class _Heard:
     unit: str
     since_s: float
     last: PointReading | None = None
+    said_ms: int = 0
+    """The time that the last reading came with; its own is later where several had the same."""
     recent: dict[tuple[int, float | None, int], None] = field(default_factory=dict)
     told_silent_s: float | None = None
     waiting: deque[PointReading] = field(default_factory=deque)
@@ -79,7 +81,8 @@ class MqttDeviceReader:
 
     `read` hands on every reading that came since the last call. A message repeated (same point, time
     and value where the device says the time, among the last ones; a retained one with the payload last
-    seen) is not news. A retained message whose time is not known is `stale_source`. A point of which
+    seen) is not news, unless the point said something else at that same time since: many a clock
+    counts whole seconds. Each reading has an instant of its own. A retained message whose time is not known is `stale_source`. A point of which
     nothing was heard for its longest silence is `no_answer`, told once a period. A device whose will
     says that it is away is `link_down` at once and once a period until it says that it is back; what
     is said in its name meanwhile is `stale_source`. A broker that is gone is `link_down` and lost.
@@ -179,6 +182,7 @@ class MqttDeviceReader:
         for heard in self._points.values():
             if heard.point.device == device:
                 heard.last = PointReading(heard.point.id, None, LINK_DOWN, message.received_ms)
+                heard.said_ms = message.received_ms
                 _wait(heard, heard.last)
 
     def _hand_on(self, device: Device, points: Sequence[_Heard]) -> list[PointReading]:
@@ -208,26 +212,39 @@ class MqttDeviceReader:
 
 
 def _keep(heard: _Heard, reading: PointReading, stamp: Stamp, message: DeviceMessage) -> None:
-    """Add one reading unless it repeats the last; without the device's time each has its own instant.
-
-    A retained reading is as old as the device says that it is.
-    """
-    last = heard.last
-    if stamp.by_device:
-        key = reading.time, reading.value, reading.quality
-        if key in heard.recent:
-            return
-        heard.recent[key] = None
-        if len(heard.recent) > RECENT_READINGS_MAX:
-            del heard.recent[next(iter(heard.recent))]
-    elif last is not None and 0 <= last.time - reading.time < SAME_INSTANT_MS:
-        reading = replace(reading, time=last.time + 1)
+    """Add one reading unless it is a repeat. A retained one is as old as the device says that it is."""
+    if stamp.by_device and _repeats(heard, reading):
+        return
     if message.retained and not stamp.by_device and not reading.quality:
         reading = replace(reading, quality=STALE)
-    heard.last = reading
-    age_ms = max(0, message.received_ms - reading.time) if message.retained else 0
+    own = _with_its_own_instant(heard, reading, stamp)
+    heard.last, heard.said_ms = own, reading.time
+    age_ms = max(0, message.received_ms - own.time) if message.retained else 0
     heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
-    _wait(heard, reading)
+    _wait(heard, own)
+
+
+def _repeats(heard: _Heard, reading: PointReading) -> bool:
+    """Whether it came before; back at an older value within the same instant is no repeat."""
+    key, last = (reading.time, reading.value, reading.quality), heard.last
+    known = key in heard.recent
+    heard.recent[key] = None
+    if len(heard.recent) > RECENT_READINGS_MAX:
+        del heard.recent[next(iter(heard.recent))]
+    if last is None or reading.time != heard.said_ms:
+        return known
+    return (last.value, last.quality) == (reading.value, reading.quality)
+
+
+def _with_its_own_instant(heard: _Heard, reading: PointReading, stamp: Stamp) -> PointReading:
+    last = heard.last
+    if last is None:
+        return reading
+    if stamp.by_device:
+        just_now = heard.said_ms <= reading.time <= last.time
+    else:
+        just_now = 0 <= last.time - reading.time < SAME_INSTANT_MS
+    return replace(reading, time=last.time + 1) if just_now else reading
 
 
 def _wait(heard: _Heard, reading: PointReading) -> None:

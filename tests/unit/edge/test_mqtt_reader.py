@@ -364,6 +364,30 @@ async def test_an_older_reading_that_comes_again_is_no_news() -> None:
     assert [r.value for r in got] == [1.0, 2.0]
 
 
+SAME_SECOND = [
+    ((0, 1, 0), [0.0, 1.0, 0.0]),
+    ((0, 0, 1, 1), [0.0, 1.0]),
+    ((0, 1, 0, 1), [0.0, 1.0, 0.0, 1.0]),
+]
+
+
+@pytest.mark.parametrize(("said", "values"), SAME_SECOND)
+async def test_a_state_that_toggles_within_a_second_of_its_clock_ends_as_it_is(
+    said: tuple[int, ...], values: list[float]
+) -> None:
+    payloads = [json.dumps({"v": value, "ts": START // 1000}) for value in said]
+    got = await heard([point(("v",), kind="flag", time_path=("ts",))], *payloads)
+    assert [r.value for r in got] == values
+    assert [r.time for r in got] == [START + n for n in range(len(values))]
+
+
+async def test_what_a_device_said_before_its_last_second_is_no_news_when_it_comes_again() -> None:
+    old = [f'{{"v":{value},"ts":{START // 1000}}}' for value in (0, 1, 0)]
+    new = f'{{"v":1,"ts":{START // 1000 + 1}}}'
+    got = await heard([point(("v",), kind="flag", time_path=("ts",))], *old, new, *old, new)
+    assert [r.value for r in got] == [0.0, 1.0, 0.0, 1.0]
+
+
 @pytest.mark.parametrize("received", ["2026-10-25T00:35:00+00:00", "2026-10-25T01:35:00+00:00"])
 async def test_an_hour_that_a_zone_has_twice_is_the_one_that_was_just_now(received: str) -> None:
     """Berlin's clocks showed 02:30 twice that night, 5 minutes before each of these instants."""
