@@ -11,7 +11,8 @@ from config.clock import SteppedClock
 from config.plant import Device, Point, PointSpec
 from config.profile import Availability, JsonPath
 from edge.device_messages import DeviceMessage
-from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader, PahoFeed
+from edge.mqtt_feed import PahoFeed
+from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES
 from edge.wills import matches
