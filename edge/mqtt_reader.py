@@ -1,21 +1,16 @@
 """Reads MQTT devices: listens to their own topics and turns payloads into readings by profile."""
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
-
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.reasoncodes import ReasonCode
+from typing import Final, Protocol
 
 from config.clock import Clock
-from config.plant import Device, Line, Point
+from config.plant import Device, Point
 from config.profile import JsonPath
-from edge.device_messages import DeviceMessage, Latest, Waiting
-from edge.payloads import PAYLOAD_BYTES_MAX, Stamp, readings_of
+from edge.device_messages import DeviceMessage, Latest
+from edge.payloads import Stamp, readings_of
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
 from edge.wills import Wills, matches
@@ -68,6 +63,8 @@ class _Heard:
     unit: str
     since_s: float
     last: PointReading | None = None
+    said_ms: int = 0
+    """The time that the last reading came with; its own is later where several had the same."""
     recent: dict[tuple[int, float | None, int], None] = field(default_factory=dict)
     told_silent_s: float | None = None
     waiting: deque[PointReading] = field(default_factory=deque)
@@ -79,7 +76,8 @@ class MqttDeviceReader:
 
     `read` hands on every reading that came since the last call. A message repeated (same point, time
     and value where the device says the time, among the last ones; a retained one with the payload last
-    seen) is not news. A retained message whose time is not known is `stale_source`. A point of which
+    seen) is not news, unless the point said something else at that same time since: many a clock
+    counts whole seconds. Each reading has an instant of its own. A retained message whose time is not known is `stale_source`. A point of which
     nothing was heard for its longest silence is `no_answer`, told once a period. A device whose will
     says that it is away is `link_down` at once and once a period until it says that it is back; what
     is said in its name meanwhile is `stale_source`. A broker that is gone is `link_down` and lost.
@@ -179,6 +177,7 @@ class MqttDeviceReader:
         for heard in self._points.values():
             if heard.point.device == device:
                 heard.last = PointReading(heard.point.id, None, LINK_DOWN, message.received_ms)
+                heard.said_ms = message.received_ms
                 _wait(heard, heard.last)
 
     def _hand_on(self, device: Device, points: Sequence[_Heard]) -> list[PointReading]:
@@ -208,26 +207,39 @@ class MqttDeviceReader:
 
 
 def _keep(heard: _Heard, reading: PointReading, stamp: Stamp, message: DeviceMessage) -> None:
-    """Add one reading unless it repeats the last; without the device's time each has its own instant.
-
-    A retained reading is as old as the device says that it is.
-    """
-    last = heard.last
-    if stamp.by_device:
-        key = reading.time, reading.value, reading.quality
-        if key in heard.recent:
-            return
-        heard.recent[key] = None
-        if len(heard.recent) > RECENT_READINGS_MAX:
-            del heard.recent[next(iter(heard.recent))]
-    elif last is not None and 0 <= last.time - reading.time < SAME_INSTANT_MS:
-        reading = replace(reading, time=last.time + 1)
+    """Add one reading unless it is a repeat. A retained one is as old as the device says that it is."""
+    if stamp.by_device and _repeats(heard, reading):
+        return
     if message.retained and not stamp.by_device and not reading.quality:
         reading = replace(reading, quality=STALE)
-    heard.last = reading
-    age_ms = max(0, message.received_ms - reading.time) if message.retained else 0
+    own = _with_its_own_instant(heard, reading, stamp)
+    heard.last, heard.said_ms = own, reading.time
+    age_ms = max(0, message.received_ms - own.time) if message.retained else 0
     heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
-    _wait(heard, reading)
+    _wait(heard, own)
+
+
+def _repeats(heard: _Heard, reading: PointReading) -> bool:
+    """Whether it came before; back at an older value within the same instant is no repeat."""
+    key, last = (reading.time, reading.value, reading.quality), heard.last
+    known = key in heard.recent
+    heard.recent[key] = None
+    if len(heard.recent) > RECENT_READINGS_MAX:
+        del heard.recent[next(iter(heard.recent))]
+    if last is None or reading.time != heard.said_ms:
+        return known
+    return (last.value, last.quality) == (reading.value, reading.quality)
+
+
+def _with_its_own_instant(heard: _Heard, reading: PointReading, stamp: Stamp) -> PointReading:
+    last = heard.last
+    if last is None:
+        return reading
+    if stamp.by_device:
+        just_now = heard.said_ms <= reading.time <= last.time
+    else:
+        just_now = 0 <= last.time - reading.time < SAME_INSTANT_MS
+    return replace(reading, time=last.time + 1) if just_now else reading
 
 
 def _wait(heard: _Heard, reading: PointReading) -> None:
@@ -256,146 +268,3 @@ def _must_be_told(heard: _Heard, at: float) -> bool:
         return False
     heard.told_silent_s = at
     return True
-
-
-# --- paho ------------------------------------------------------------------------------------------
-
-
-class PahoFeed:
-    """A `DeviceFeed` over paho; the client object lives for one connection and never reconnects.
-
-    `timeout_s` of the line holds for connecting and subscribing, in real seconds.
-    """
-
-    def __init__(self, line: Line, password: str, clock: Clock) -> None:
-        self._line = line
-        self._password = password
-        self._clock = clock
-        self._client: paho.Client | None = None
-        self._filters: frozenset[str] = frozenset()
-        self._down = ""
-        self._told_dropped = False
-        self.waiting = Waiting()
-
-    async def open(self, filters: frozenset[str]) -> None:
-        if self._client is not None and self._down:
-            await self.close()
-            raise FeedDown(self._down)
-        if self._client is None:
-            await self._connect()
-        if filters != self._filters:
-            await self._subscribe(filters)
-
-    def take(self) -> list[DeviceMessage]:
-        if self.waiting.dropped_messages and not self._told_dropped:
-            self._told_dropped = True
-            log.warning(
-                "devices of line %s publish more than is read: the oldest go, counted",
-                self._line.id,
-            )
-        return self.waiting.take()
-
-    async def close(self) -> None:
-        client, self._client = self._client, None
-        self._filters = frozenset()
-        if client is not None:
-            client.disconnect()
-            await asyncio.to_thread(client.loop_stop)
-
-    async def _connect(self) -> None:
-        self._down = ""
-        client = self._client = self._new_client()
-        ready = _Ready()
-        client.on_connect = lambda _c, _u, _f, reason, _p: ready.set(_failure(reason))
-        client.on_disconnect = lambda _c, _u, _f, reason, _p: self._lost(str(reason), ready)
-        try:
-            await asyncio.to_thread(client.connect, self._line.host, self._line.port)
-            client.loop_start()
-            await ready.wait(self._line.timeout_s)
-        except OSError as error:  # a TimeoutError is one
-            await self.close()
-            raise FeedDown(
-                f"{self._line.host}:{self._line.port}: {str(error) or 'no answer'}"
-            ) from error
-
-    def _new_client(self) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            protocol=MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = self._line.timeout_s
-        client.on_message = self._received
-        if self._line.user:
-            client.username_pw_set(self._line.user, self._password)
-        return client
-
-    async def _subscribe(self, filters: frozenset[str]) -> None:
-        client = self._client
-        if client is None:
-            raise FeedDown("closed")
-        if gone := sorted(self._filters - filters):
-            client.unsubscribe(gone)
-        new = sorted(filters - self._filters)
-        self._filters &= filters
-        if not new:  # paho takes no empty list
-            return
-        ready = _Ready()
-        client.on_subscribe = lambda _c, _u, _m, reasons, _p: ready.set(_failures(reasons))
-        client.subscribe([(topic_filter, 1) for topic_filter in new])
-        try:
-            await ready.wait(self._line.timeout_s)
-        except OSError as error:
-            await self.close()
-            raise FeedDown(f"subscribing: {str(error) or 'no answer'}") from error
-        self._filters = filters
-
-    def _lost(self, reason: str, ready: "_Ready") -> None:
-        self._down = reason or "disconnected"
-        ready.set(self._down)
-
-    def _received(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            return
-        self.waiting.add(
-            DeviceMessage(
-                topic,
-                bytes(
-                    message.payload[: PAYLOAD_BYTES_MAX + 1]
-                ),  # one too many is seen to be too long
-                bool(message.retain),
-                self._clock.now(),
-                self._clock.monotonic(),
-            )
-        )
-
-
-class _Ready:
-    """An outcome that paho's thread gives and a coroutine waits for; "" is success."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[str] = self._loop.create_future()
-
-    def set(self, outcome: str) -> None:
-        self._loop.call_soon_threadsafe(self._set, outcome)
-
-    def _set(self, outcome: str) -> None:
-        if not self._future.done():
-            self._future.set_result(outcome)
-
-    async def wait(self, timeout_s: float) -> None:
-        """Raises OSError with what went wrong (TimeoutError after `timeout_s`)."""
-        async with asyncio.timeout(timeout_s):
-            if outcome := await self._future:
-                raise ConnectionError(outcome)
-
-
-def _failure(reason: ReasonCode) -> str:
-    return str(reason) if reason.is_failure else ""
-
-
-def _failures(reasons: Sequence[ReasonCode]) -> str:
-    return ", ".join(_failure(reason) for reason in reasons if reason.is_failure)

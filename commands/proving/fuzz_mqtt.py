@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -146,9 +146,20 @@ SAID: Final[dict[str, Make]] = {
     "noise": lambda w: noise(w.rng),
 }
 AGAIN: Final = "sent again"
+SAME_INSTANT: Final = "at the instant of the last"
 WILL: Final = "will"
 HONEST: Final = "honest"
-KINDS: Final = (*SAID, AGAIN, WILL, *[HONEST] * 4)
+KINDS: Final = (*SAID, AGAIN, SAME_INSTANT, WILL, *[HONEST] * 4)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The last reading of a point: with which time (UTC ms) it was said, and which it was given."""
+
+    said_ms: int
+    given_ms: int
+    value: float | None
+    quality: int
 
 
 class _Feed:
@@ -184,9 +195,13 @@ class _Fuzzed:
         self._reader = MqttDeviceReader(self._feed, self._clock)
         self._by_id = {point.id: point for point in POINTS}
         self._away = False
+        self._lost_now = False
+        """By the message that is judged."""
         self._last: dict[str, bytes] = {}
         self._before: list[tuple[str, bytes]] = []
         self._news: dict[str, list[tuple[int, float | None]]] = {point.id: [] for point in POINTS}
+        self._told: dict[str, _Told] = {}
+        self._honest_ms: dict[str, int] = {}
 
     async def live(self, frames: int, each: Each) -> None:
         await self._reader.read(DEVICE, POINTS)
@@ -199,16 +214,20 @@ class _Fuzzed:
         self._tally.frames[kind] += 1
         self._clock.s += self._rng.choice((1.5, 3.0, 20.0))
         message = self._message(kind)
+        must = self._changed(message)
         self._feed.waiting.add(message)
         result = await self._reader.read(DEVICE, POINTS)
         repeats = message.retained and self._last.get(message.topic) == message.payload
         self._last[message.topic] = message.payload
+        self._lost_now = False
         if message.topic == ONLINE_TOPIC:
             self._judge_will(message, result.readings)
         for reading in result.readings:
             self._judge(message, reading, repeats=repeats)
         if kind == HONEST and not message.retained and not self._away:
             self._judge_honest(message, {reading.point for reading in result.readings if not reading.quality})  # fmt: skip
+        if missed := must - {reading.point for reading in result.readings}:
+            raise Wrong(f"{missed} said another value at the same instant, not read", message.payload)  # fmt: skip
 
     def _message(self, kind: str) -> DeviceMessage:
         where = self._rng.choice(TOPICS)
@@ -219,7 +238,10 @@ class _Fuzzed:
             topic, payload = ONLINE_TOPIC, self._word()
         elif kind in SAID:
             payload = SAID[kind](_Writer(self._rng, self._clock.now(), where))
+        elif kind == SAME_INSTANT and where in self._honest_ms:
+            payload = _Writer(self._rng, self._honest_ms[where], where).right()
         else:
+            self._honest_ms[where] = self._clock.now()
             payload = _Writer(self._rng, self._clock.now(), where).right()
         self._before = [*self._before[-7:], (topic, payload)]
         retained = self._rng.random() < 0.1
@@ -234,14 +256,18 @@ class _Fuzzed:
     def _judge_will(self, message: DeviceMessage, readings: list[PointReading]) -> None:
         was, word = self._away, read(message.payload)
         self._away = word == "offline" or (was and word != "online")
+        self._lost_now = self._away and not was
         down = {r.point for r in readings if r.quality == QUALITIES["link_down"]}
-        if self._away and not was and down != set(self._by_id):
+        if self._lost_now and down != set(self._by_id):
             raise Wrong("a device that is away, and not every point says so", message.payload)
 
     def _judge(self, message: DeviceMessage, reading: PointReading, *, repeats: bool) -> None:
         self._tally.values += reading.value is not None
         self._tally.without_value += reading.value is None
-        raw = message.payload
+        raw, last = message.payload, self._told.get(reading.point)
+        if reading.quality != QUALITIES["link_down"] or self._lost_now:  # else only told again
+            said_ms = last.said_ms if last and reading.time == last.given_ms + 1 else reading.time
+            self._told[reading.point] = _Told(said_ms, reading.time, reading.value, reading.quality)
         if (reading.value is None) is not (reading.quality >= BAD):
             raise Wrong(f"{reading.point}: value {reading.value} with quality {reading.quality}", raw)  # fmt: skip
         if reading.value is None:
@@ -250,14 +276,17 @@ class _Fuzzed:
         if repeats or not fit:
             raise Wrong(f"{reading.point} = {reading.value}, which the message does not say", raw)
         if not reading.quality:
-            self._judge_good(message, reading, fit)
+            self._judge_good(message, reading, fit, last)
 
-    def _judge_good(self, message: DeviceMessage, reading: PointReading, fit: list[Says]) -> None:
+    def _judge_good(
+        self, message: DeviceMessage, reading: PointReading, fit: list[Says], last: _Told | None
+    ) -> None:
         """A good reading has its own time, is news, and comes of a device that is there."""
         raw = message.payload
         if self._away:
             raise Wrong(f"{reading.point} is good though its device is away", raw)
-        timed = [one for one in fit if one.good and reading.time in one.times]
+        times = {time for one in fit if one.good for time in one.times}
+        timed = reading.time in times or (last is not None and _just_after(last, reading, times))
         untimed = [one for one in fit if one.good and not one.times]
         arrived = untimed and not message.retained and 0 <= reading.time - message.received_ms <= len(fit)  # fmt: skip
         if not timed and not arrived:
@@ -266,6 +295,19 @@ class _Fuzzed:
         if timed and (reading.time, reading.value) in news:
             raise Wrong(f"{reading.point} = {reading.value} at {reading.time} is no news", raw)
         self._news[reading.point] = [*news[1 - NEWS_LAST :], (reading.time, reading.value)]
+
+    def _changed(self, message: DeviceMessage) -> set[str]:
+        """Points that say another value than the last, with the time of the last."""
+        if message.retained or self._away:
+            return set()
+        found = set[str]()
+        for point, last in self._told.items():
+            said = self._said(point, message)
+            if len(said) != 1 or not said[0].good or said[0].times != {last.said_ms}:
+                continue
+            if last.value is None or not near(said[0].value, last.value):
+                found.add(point)
+        return found
 
     def _said(self, point: str, message: DeviceMessage) -> list[Says]:
         whose = self._by_id[point]
@@ -282,3 +324,10 @@ class _Fuzzed:
         for point in POINTS:
             if self._said(point.id, message) and point.id not in good:
                 raise Wrong(f"{point.id} was not read of an honest message", message.payload)
+
+
+def _just_after(last: _Told, reading: PointReading, times: Collection[int]) -> bool:
+    """Whether it was given the next instant because its own was taken, and is not the last again."""
+    same = reading.value == last.value and reading.quality == last.quality
+    taken = {time for time in times if last.said_ms <= time <= last.given_ms}
+    return reading.time == last.given_ms + 1 and bool(taken) and not same

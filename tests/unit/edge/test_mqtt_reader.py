@@ -10,7 +10,8 @@ from config.clock import SteppedClock
 from config.plant import Device, Point, PointSpec
 from config.profile import Availability, JsonPath
 from edge.device_messages import DeviceMessage
-from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader, PahoFeed
+from edge.mqtt_feed import PahoFeed
+from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES
 from edge.wills import matches
@@ -361,6 +362,30 @@ async def test_an_older_reading_that_comes_again_is_no_news() -> None:
     one, two = f'{{"v":1,"ts":{START}}}', f'{{"v":2,"ts":{START + 1000}}}'
     got = await heard([point(("v",), time_path=("ts",))], one, two, one, two)
     assert [r.value for r in got] == [1.0, 2.0]
+
+
+SAME_SECOND = [
+    ((0, 1, 0), [0.0, 1.0, 0.0]),
+    ((0, 0, 1, 1), [0.0, 1.0]),
+    ((0, 1, 0, 1), [0.0, 1.0, 0.0, 1.0]),
+]
+
+
+@pytest.mark.parametrize(("said", "values"), SAME_SECOND)
+async def test_a_state_that_toggles_within_a_second_of_its_clock_ends_as_it_is(
+    said: tuple[int, ...], values: list[float]
+) -> None:
+    payloads = [json.dumps({"v": value, "ts": START // 1000}) for value in said]
+    got = await heard([point(("v",), kind="flag", time_path=("ts",))], *payloads)
+    assert [r.value for r in got] == values
+    assert [r.time for r in got] == [START + n for n in range(len(values))]
+
+
+async def test_what_a_device_said_before_its_last_second_is_no_news_when_it_comes_again() -> None:
+    old = [f'{{"v":{value},"ts":{START // 1000}}}' for value in (0, 1, 0)]
+    new = f'{{"v":1,"ts":{START // 1000 + 1}}}'
+    got = await heard([point(("v",), kind="flag", time_path=("ts",))], *old, new, *old, new)
+    assert [r.value for r in got] == [0.0, 1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("received", ["2026-10-25T00:35:00+00:00", "2026-10-25T01:35:00+00:00"])

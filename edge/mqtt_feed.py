@@ -1,0 +1,158 @@
+"""Brings what MQTT devices publish, by paho."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from config.clock import Clock
+from config.plant import Line
+from edge.device_messages import DeviceMessage, Waiting
+from edge.mqtt_reader import FeedDown
+from edge.payloads import PAYLOAD_BYTES_MAX
+
+log = logging.getLogger(__name__)
+
+
+class PahoFeed:
+    """A `DeviceFeed` over paho; the client object lives for one connection and never reconnects.
+
+    `timeout_s` of the line holds for connecting and subscribing, in real seconds.
+    """
+
+    def __init__(self, line: Line, password: str, clock: Clock) -> None:
+        self._line = line
+        self._password = password
+        self._clock = clock
+        self._client: paho.Client | None = None
+        self._filters: frozenset[str] = frozenset()
+        self._down = ""
+        self._told_dropped = False
+        self.waiting = Waiting()
+
+    async def open(self, filters: frozenset[str]) -> None:
+        if self._client is not None and self._down:
+            await self.close()
+            raise FeedDown(self._down)
+        if self._client is None:
+            await self._connect()
+        if filters != self._filters:
+            await self._subscribe(filters)
+
+    def take(self) -> list[DeviceMessage]:
+        if self.waiting.dropped_messages and not self._told_dropped:
+            self._told_dropped = True
+            log.warning(
+                "devices of line %s publish more than is read: the oldest go, counted",
+                self._line.id,
+            )
+        return self.waiting.take()
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        self._filters = frozenset()
+        if client is not None:
+            client.disconnect()
+            await asyncio.to_thread(client.loop_stop)
+
+    async def _connect(self) -> None:
+        self._down = ""
+        client = self._client = self._new_client()
+        ready = _Ready()
+        client.on_connect = lambda _c, _u, _f, reason, _p: ready.set(_failure(reason))
+        client.on_disconnect = lambda _c, _u, _f, reason, _p: self._lost(str(reason), ready)
+        try:
+            await asyncio.to_thread(client.connect, self._line.host, self._line.port)
+            client.loop_start()
+            await ready.wait(self._line.timeout_s)
+        except OSError as error:  # a TimeoutError is one
+            await self.close()
+            raise FeedDown(
+                f"{self._line.host}:{self._line.port}: {str(error) or 'no answer'}"
+            ) from error
+
+    def _new_client(self) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            protocol=MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = self._line.timeout_s
+        client.on_message = self._received
+        if self._line.user:
+            client.username_pw_set(self._line.user, self._password)
+        return client
+
+    async def _subscribe(self, filters: frozenset[str]) -> None:
+        client = self._client
+        if client is None:
+            raise FeedDown("closed")
+        if gone := sorted(self._filters - filters):
+            client.unsubscribe(gone)
+        new = sorted(filters - self._filters)
+        self._filters &= filters
+        if not new:  # paho takes no empty list
+            return
+        ready = _Ready()
+        client.on_subscribe = lambda _c, _u, _m, reasons, _p: ready.set(_failures(reasons))
+        client.subscribe([(topic_filter, 1) for topic_filter in new])
+        try:
+            await ready.wait(self._line.timeout_s)
+        except OSError as error:
+            await self.close()
+            raise FeedDown(f"subscribing: {str(error) or 'no answer'}") from error
+        self._filters = filters
+
+    def _lost(self, reason: str, ready: "_Ready") -> None:
+        self._down = reason or "disconnected"
+        ready.set(self._down)
+
+    def _received(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return
+        self.waiting.add(
+            DeviceMessage(
+                topic,
+                bytes(
+                    message.payload[: PAYLOAD_BYTES_MAX + 1]
+                ),  # one too many is seen to be too long
+                bool(message.retain),
+                self._clock.now(),
+                self._clock.monotonic(),
+            )
+        )
+
+
+class _Ready:
+    """An outcome that paho's thread gives and a coroutine waits for; "" is success."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[str] = self._loop.create_future()
+
+    def set(self, outcome: str) -> None:
+        self._loop.call_soon_threadsafe(self._set, outcome)
+
+    def _set(self, outcome: str) -> None:
+        if not self._future.done():
+            self._future.set_result(outcome)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Raises OSError with what went wrong (TimeoutError after `timeout_s`)."""
+        async with asyncio.timeout(timeout_s):
+            if outcome := await self._future:
+                raise ConnectionError(outcome)
+
+
+def _failure(reason: ReasonCode) -> str:
+    return str(reason) if reason.is_failure else ""
+
+
+def _failures(reasons: Sequence[ReasonCode]) -> str:
+    return ", ".join(_failure(reason) for reason in reasons if reason.is_failure)
