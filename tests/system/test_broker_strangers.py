@@ -155,12 +155,13 @@ async def test_of_a_greeting_without_an_end_only_the_beginning_is_read(at: Runni
     writer.close()
 
 
-async def test_who_resets_at_once_takes_no_place(at: Running) -> None:
-    """Before the broker has even asked who it is."""
+@pytest.mark.parametrize("said", [b"", GREETING[:-1]])
+async def test_who_is_gone_before_it_is_answered_takes_no_place(at: Running, said: bytes) -> None:
     before = left(at)
     for _ in range(REFUSED):
         with socket.create_connection(("127.0.0.1", at.port)) as one:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            one.sendall(said)
     last = await stranger(at.port, "x", "x", NAME)
     assert await last.answer() != 0
     last.writer.close()
