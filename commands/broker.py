@@ -6,9 +6,10 @@ its session or its acknowledgement.
 
 import argparse
 import asyncio
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from amqtt.broker import Broker
 from amqtt.errors import BrokerError, MQTTError
@@ -25,6 +26,8 @@ from commands.serving import plant_of, run_until_asked, start_logging
 from config.settings import read_settings
 
 EXAMPLE = "broker config/plants/riverside"
+CONNECT_S_MAX: Final = 10.0
+"""So long somebody who connected may take to say who it is."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -65,25 +68,37 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
 
     By itself it forgets a session as soon as anybody, known or not, asks for its name, and leaves the
     older connection open: that one may go on speaking and hears nothing any more, for ever. It keeps
-    a session of everybody that it refuses, and lets those speak on that it meant to send away. And to
-    whoever comes in it tells everything retained that anybody subscribed to.
+    a session of everybody that it refuses, and lets those speak on that it meant to send away. It
+    waits for ever for who says nothing. And to whoever comes in it tells everything retained that
+    anybody subscribed to.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         self._subscriptions = Subscriptions()
+        self.connect_s_max = CONNECT_S_MAX
+
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        """Who is no client any more, or never was, has no connection."""
+        try:
+            with contextlib.suppress(OSError):
+                await super().stream_connected(reader, writer, listener_name)
+        finally:
+            writer.transport.abort()
 
     async def _initialize_client_session(
         self, reader: Any, writer: Any, *_: Any
     ) -> tuple[BrokerProtocolHandler, Session]:
         """Everybody begins anew: whoever asks for a kept session would be written into it before it is known who asks."""
         try:
-            handler, session = await BrokerProtocolHandler.init_from_connect(
-                reader, writer, self.plugins_manager
-            )
-        except MQTTError:
-            await writer.close()
-            raise
+            async with asyncio.timeout(self.connect_s_max):
+                handler, session = await BrokerProtocolHandler.init_from_connect(
+                    reader, writer, self.plugins_manager
+                )
+        except OSError as error:  # amqtt would count its connection for ever
+            raise MQTTError(f"no greeting: {error!r}") from error
         session.clean_session = True
         return handler, session
 
@@ -94,7 +109,6 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
         try:
             await super()._handle_client_session(reader, writer, session, *others)
         finally:
-            writer._writer.transport.abort()  # noqa: SLF001  # there is no other way to it
             self._forget(session)
 
     async def _authenticate(self, session: Session, listener: Any) -> bool:

@@ -1,6 +1,9 @@
 """What somebody who is not let in leaves behind in the embedded broker: nothing."""
 
 import asyncio
+import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from tests.system.at_broker import (
     NAME,
     SITE,
     USER,
+    USERS,
     Running,
     collector_at,
     running,
@@ -23,6 +27,19 @@ from tests.waiting import until
 pytestmark = pytest.mark.system
 COMMITTED = topic(SITE, AGENT, "committed")
 REFUSED = 100
+GREETING = frames.connect(NAME, keepalive_s=60, user=USER, password=USERS[USER])
+NO_CLIENT = {
+    "nothing": b"",
+    "a greeting cut in half": GREETING[:9],
+    "noise": b"\xff" * 300,
+    "another protocol": b"GET / HTTP/1.1\r\n\r\n",
+    "a publish in place of a greeting": b"\x30" + GREETING[1:],
+    "a greeting of another version": GREETING.replace(b"MQTT\x04", b"MQTT\x05"),
+    "a greeting of another name": GREETING.replace(b"MQTT", b"TTQM"),
+    "a length of five bytes": b"\x10\xff\xff\xff\xff\x01",
+}
+TAKEN_BYTES_MAX = 16 << 20
+"""More than all buffers of a connection together."""
 
 
 @pytest.fixture
@@ -45,7 +62,6 @@ def left(at: Running) -> tuple[int, int, int, int]:
 @pytest.mark.parametrize(
     ("client", "user", "password", "clean"),
     [
-        (NAME, USER, "guessed", True),
         (NAME, USER, "guessed", False),
         ("another", "x", "x", True),
         ("", "x", "x", True),
@@ -69,7 +85,7 @@ async def test_who_is_refused_leaves_nothing_behind(
 async def test_who_is_refused_and_says_no_more_leaves_nothing_behind(at: Running) -> None:
     """Nor who stays, or hangs up without hearing the answer."""
     before = left(at)
-    made = [await stranger(at.port, USER, "guessed", NAME) for _ in range(REFUSED)]
+    made = [await stranger(at.port, "x", "x", NAME) for _ in range(REFUSED)]
     for one in made[: REFUSED // 2]:
         one.writer.transport.abort()
     await until(lambda: left(at) == before, 10)
@@ -108,3 +124,45 @@ async def test_a_late_subscription_of_who_lost_the_session_is_not_taken_for_the_
     await newer.hears(b"mark")
     for one in (collector, older, newer):
         one.writer.close()
+
+
+@pytest.mark.parametrize("said", NO_CLIENT)
+async def test_who_does_not_greet_in_time_is_hung_up_on(at: Running, said: str) -> None:
+    before = left(at)
+    at.broker.connect_s_max = 0.2
+    reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+    writer.write(NO_CLIENT[said])
+    with contextlib.suppress(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), 10)
+    await until(lambda: left(at) == before, 10)
+    writer.close()
+
+
+async def test_of_a_greeting_without_an_end_only_the_beginning_is_read(at: Running) -> None:
+    """It says 256 MB, and each of its fields is as long as MQTT lets it."""
+    before = left(at)
+    _, writer = await asyncio.open_connection("127.0.0.1", at.port)
+    writer.write(b"\x10\xff\xff\xff\x7f\x00\x04MQTT\x04\xf6\x00\x3c")
+    taken = 0
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            while taken < TAKEN_BYTES_MAX:
+                writer.write(b"\xff" * 65_536)
+                await writer.drain()
+                taken += 65_536
+    assert taken < TAKEN_BYTES_MAX
+    await until(lambda: left(at) == before, 10)
+    writer.close()
+
+
+@pytest.mark.parametrize("said", [b"", GREETING[:-1]])
+async def test_who_is_gone_before_it_is_answered_takes_no_place(at: Running, said: bytes) -> None:
+    before = left(at)
+    for _ in range(REFUSED):
+        with socket.create_connection(("127.0.0.1", at.port)) as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            one.sendall(said)
+    last = await stranger(at.port, "x", "x", NAME)
+    assert await last.answer() != 0
+    last.writer.close()
+    await until(lambda: left(at) == before, 10)
