@@ -13,6 +13,7 @@ from typing import Final
 from config.plant import Point
 from config.profile import WORDS, ModbusLimits, Register, Table
 from edge.readings import QUALITIES
+from edge.spans import Pairs, Span, Spans
 
 GOOD: Final = QUALITIES["good"]
 UNDECODABLE: Final = QUALITIES["undecodable"]
@@ -36,8 +37,6 @@ _PATTERNS: Final[Mapping[str, tuple[bool, bool]]] = {
 
 Decoded = tuple[float | None, int]
 Limits = tuple[float, float]
-Span = tuple[int, int]
-"""First and last address, inclusive."""
 Cut = tuple[Table, int, int]
 """Two addresses of a table that no request may hold together, unless one value needs both."""
 
@@ -338,21 +337,16 @@ class _Bounds:
     """What holds for requests to one table."""
 
     longest: int
-    forbidden: tuple[Span, ...]
-    cuts: tuple[Span, ...]
+    forbidden: Spans
+    cuts: Pairs
 
     def readable(self, span: Span) -> bool:
         first, last = span
         in_bounds = last - first < self.longest and last <= 0xFFFF
-        return in_bounds and not any(_overlap(span, gap) for gap in self.forbidden)
+        return in_bounds and not self.forbidden.touches(span)
 
     def joinable(self, span: Span) -> bool:
-        cut = any(span[0] <= min(pair) and max(pair) <= span[1] for pair in self.cuts)
-        return self.readable(span) and not cut
-
-
-def _overlap(one: Span, other: Span) -> bool:
-    return one[0] <= other[1] and other[0] <= one[1]
+        return self.readable(span) and not self.cuts.any_in(span)
 
 
 def _spans_of(table: Table, ranges: Sequence[tuple[Table, int, int]]) -> tuple[Span, ...]:
@@ -370,7 +364,8 @@ def _plan_table(
     longest = (
         min(limits.max_bits, _PROTOCOL_BITS) if bits else min(limits.max_words, _PROTOCOL_WORDS)
     )
-    bounds = _Bounds(longest, _spans_of(table, limits.forbidden), _spans_of(table, cuts))
+    forbidden = Spans.of(_spans_of(table, limits.forbidden))
+    bounds = _Bounds(longest, forbidden, Pairs(_spans_of(table, cuts)))
     units = _units(points, _spans_of(table, limits.together), bounds)
     steps = _Steps(link.request_s, 8, link.byte_s) if bits else _Steps(link.request_s, 1, 2 * link.byte_s)  # fmt: skip
     return [_request(table, block) for block in _cheapest(units, bounds, steps)]
@@ -378,8 +373,9 @@ def _plan_table(
 
 def _units(points: Sequence[Point], together: Sequence[Span], bounds: _Bounds) -> list[Unit]:
     """What must not be split, in order of addresses; a unit inside another is part of it."""
-    ranges = _with_exponents(points, list(together), bounds)
-    spans = [(_grown(_own_span(point), ranges), point) for point in points]
+    own = [(_own_span(point), point) for point in points]
+    ranges = _with_exponents(own, Spans.of(together), bounds)
+    spans = [(ranges.grown(span), point) for span, point in own]
     readable = [(span, point) for span, point in spans if bounds.readable(span)]
     units: list[Unit] = []
     for (first, last), point in sorted(readable, key=lambda row: (row[0][0], -row[0][1])):
@@ -395,27 +391,18 @@ def _own_span(point: Point) -> Span:
     return register.address, register.address + width(register) - 1
 
 
-def _grown(span: Span, ranges: Sequence[Span]) -> Span:
-    """The span with every range that it touches, directly or through another."""
-    while ranges:
-        touched = [other for other in ranges if _overlap(span, other)]
-        wider = min([span[0], *(f for f, _ in touched)]), max([span[1], *(t for _, t in touched)])
-        if wider == span:
-            break
-        span = wider
-    return span
-
-
-def _with_exponents(points: Sequence[Point], ranges: list[Span], bounds: _Bounds) -> list[Span]:
+def _with_exponents(own: Sequence[tuple[Span, Point]], ranges: Spans, bounds: _Bounds) -> Spans:
     """The ranges, and each pair of value and exponent that the bounds let stay together."""
-    by_id = {point.id: point for point in points}
-    for point in points:
+    by_id = {point.id: point for _, point in own}
+    span_of = {point.id: span for span, point in own}
+    for one, point in own:
         exponent = _exponent_in(by_id, point)
-        if exponent is not None:
-            one, other = _own_span(point), _own_span(exponent)
-            pair = min(one[0], other[0]), max(one[1], other[1])
-            if bounds.readable(_grown(pair, ranges)):
-                ranges.append(pair)
+        if exponent is None:
+            continue
+        other = span_of[exponent.id]
+        pair = ranges.grown((min(one[0], other[0]), max(one[1], other[1])))
+        if bounds.readable(pair):
+            ranges.add(pair)
     return ranges
 
 

@@ -1,3 +1,5 @@
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -5,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.read_shapes import shapes
 from config.plant import Point
 from config.profile import ModbusLimits, Table
 from edge.registers import LinkCost, ReadRequest, exponent_of, plan_reads, register_of, width
@@ -209,3 +212,30 @@ def _best(addresses: list[int], longest: int, link: LinkCost) -> float:
 def test_overlapping_values_are_read_once() -> None:
     points = [*at(0, type="u32"), *at(1, type="u32"), replace(*at(1), id="a/inner")]
     assert blocks(points) == [("holding", 0, 3)]
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize("shape", shapes(250))
+def test_twice_as_many_points_are_twice_the_work(shape: str) -> None:
+    """Of any shape: counted in calls, because the seconds are the machine's."""
+    once, twice = (shapes(count)[shape] for count in (250, 500))
+    few = calls(lambda: plan_reads(once.points, once.limits, TCP, once.cuts))
+    many = calls(lambda: plan_reads(twice.points, twice.limits, TCP, twice.cuts))
+    assert many < 2.1 * few
+
+
+def calls(work: Callable[[], object]) -> int:
+    """How many functions are called, and left."""
+    count = 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    before = sys.getprofile()
+    sys.setprofile(counted)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
