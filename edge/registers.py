@@ -13,7 +13,7 @@ from typing import Final
 from config.plant import Point
 from config.profile import WORDS, ModbusLimits, Register, Table
 from edge.readings import QUALITIES
-from edge.spans import Pairs, Span, Spans
+from edge.spans import Overhangs, Pairs, Span, Spans
 
 GOOD: Final = QUALITIES["good"]
 UNDECODABLE: Final = QUALITIES["undecodable"]
@@ -319,7 +319,7 @@ def plan_reads(
 
     No request touches a forbidden register, is longer than the device allows or splits a value or a
     range that must be read together (such a range is read whole). A value and the exponent that
-    `scale_from` names share a request where the limits let them. Points that cannot be read under
+    `scale_from` names share a request where the limits let them and no other point is lost by it. Points that cannot be read under
     these limits are in no request.
     """
     by_table: dict[Table, list[Point]] = {table: [] for table in TABLES}
@@ -392,17 +392,23 @@ def _own_span(point: Point) -> Span:
 
 
 def _with_exponents(own: Sequence[tuple[Span, Point]], ranges: Spans, bounds: _Bounds) -> Spans:
-    """The ranges, and each pair of value and exponent that the bounds let stay together."""
+    """The ranges, and each pair of value and exponent that leaves every point readable.
+
+    What a pair makes longer are the values that stick out of its range: of these the longest on
+    either side tells for all.
+    """
     by_id = {point.id: point for _, point in own}
     span_of = {point.id: span for span, point in own}
+    readable = Overhangs(span for span, _ in own if bounds.readable(ranges.grown(span)))
     for one, point in own:
         exponent = _exponent_in(by_id, point)
         if exponent is None:
             continue
         other = span_of[exponent.id]
-        pair = ranges.grown((min(one[0], other[0]), max(one[1], other[1])))
-        if bounds.readable(pair):
-            ranges.add(pair)
+        first, last = ranges.grown((min(one[0], other[0]), max(one[1], other[1])))
+        longest = (readable.before(first), last), (first, readable.after(last))
+        if all(bounds.readable(ranges.grown(span)) for span in longest):
+            ranges.add((first, last))
     return ranges
 
 
