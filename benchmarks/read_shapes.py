@@ -8,6 +8,7 @@ from benchmarks.read_planning import point_at
 from config.plant import Point
 from config.profile import ModbusLimits, Register
 from edge.registers import Cut
+from edge.spans import Span
 
 NO_LIMITS: Final = ModbusLimits()
 BLOCK: Final = 50
@@ -26,9 +27,9 @@ class Shape:
 def shapes(count: int) -> Mapping[str, Shape]:
     """By name, `count` points each (a multiple of 50); ranges and cuts are as many as a fifth or a tenth."""
     plain = [_word(n, 2 * n) for n in range(count)]
-    forbidden = tuple(("holding", 10 * n + 1, 10 * n + 1) for n in range(count // 5))
-    together = tuple(("holding", 20 * n, 20 * n + 3) for n in range(count // 10))
-    cuts = tuple(("holding", 10 * n + 9, 10 * n + 10) for n in range(count // 5))
+    forbidden = _ranges([(10 * n + 1, 10 * n + 1) for n in range(count // 5)])
+    together = _ranges([(20 * n, 20 * n + 3) for n in range(count // 10)])
+    cuts = _ranges([(10 * n + 9, 10 * n + 10) for n in range(count // 5)])
     return {
         "plain": Shape(plain),
         "forbidden": Shape(plain, ModbusLimits(forbidden=forbidden)),
@@ -42,6 +43,10 @@ def shapes(count: int) -> Mapping[str, Shape]:
         "coils": Shape([point_at(str(n), Register("coil", 3 * n, "bit")) for n in range(count)]),
         "all at once": Shape(_blocks(count), ModbusLimits(forbidden=forbidden, together=together), cuts),
     }  # fmt: skip
+
+
+def _ranges(spans: Sequence[Span]) -> tuple[Cut, ...]:
+    return tuple(("holding", first, last) for first, last in spans)
 
 
 def _word(number: int, address: int, **fields: str | int) -> Point:
