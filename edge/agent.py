@@ -237,7 +237,8 @@ class Agent:
 
     def take(self, readings: Sequence[PointReading]) -> None:
         """Keep what is news of these readings: urgent ones on disk at once, others within 250 ms."""
-        for reading in self._news.news(self._plausible.judged(readings)):
+        judged = self._plausible.judged(readings, self.clock.monotonic())
+        for reading in self._news.news(judged):
             point = self.outbox.table.point(reading.point)
             urgent = point is not None and point.lane == "event"
             (self._urgent if urgent else self._pending).append(reading)

@@ -12,7 +12,21 @@ GOOD: Final = QUALITIES["good"]
 FROZEN: Final = QUALITIES["frozen"]
 RATE_IMPLAUSIBLE: Final = QUALITIES["rate_implausible"]
 SET_BACK_MS: Final = 60_000
-"""What is older than the last by more than this is no history: the clock was set."""
+"""What is older than the last by no more than this is history, whatever follows it."""
+SET_BACK_READINGS: Final = 3
+"""So many that are older, each newer than the one before, may be of a clock that was set."""
+HISTORY_PACE: Final = 1.5
+"""Times that go on so much faster than the readings come are history that is sent afterwards."""
+
+
+@dataclass(slots=True)
+class _Older:
+    """Readings in a row that are older than the newest: how many, the time of the last, and the first's time and arrival."""
+
+    count: int
+    last: int
+    first: int
+    first_came_s: float
 
 
 @dataclass(slots=True)
@@ -25,6 +39,7 @@ class _Seen:
     believed_at: int
     same_since: int | None
     """None where something else than a good value lay between."""
+    older: _Older | None = None
 
 
 class Plausibility:
@@ -35,6 +50,9 @@ class Plausibility:
     doubted once, and believed when the next reading confirms it. `frozen`: a value that never moved
     by the least for `frozen_after_s`, and was seen all that time. Only what is good otherwise is
     doubted; the value stays. Two readings less than half a period apart are taken as half a period.
+
+    A reading older than the newest is history and says nothing of now. Where only such come, and their
+    times go on at the pace of their arrival, the clock was set back: then all begins anew.
     """
 
     def __init__(self, points: Iterable[Point]) -> None:
@@ -52,28 +70,32 @@ class Plausibility:
         }
         self._seen = {k: seen for k, seen in self._seen.items() if old[k] == self._points.get(k)}
 
-    def judged(self, readings: Iterable[PointReading]) -> list[PointReading]:
-        """The same readings in the same order, those that cannot be true with their reason."""
+    def judged(self, readings: Iterable[PointReading], monotonic: float) -> list[PointReading]:
+        """The same readings in the same order, those that cannot be true with their reason.
+
+        `monotonic`: when they came, in seconds of a clock that nobody sets.
+        """
         return [
-            self._judged(self._points[reading.point], reading)
+            self._judged(self._points[reading.point], reading, monotonic)
             if reading.point in self._points
             else reading
             for reading in readings
         ]
 
-    def _judged(self, point: Point, reading: PointReading) -> PointReading:
+    def _judged(self, point: Point, reading: PointReading, monotonic: float) -> PointReading:
         value, seen = reading.value, self._seen.get(reading.point)
         if value is None or reading.quality != GOOD:
-            if seen is not None:
+            if seen is not None and reading.time > seen.time:
                 seen.same_since = None
             return reading
-        if seen is None or reading.time < seen.time - SET_BACK_MS:
+        if seen is None or _clock_was_set(seen, reading.time, monotonic):
             self._seen[reading.point] = _Seen(
                 value, reading.time, value, reading.time, reading.time
             )
             return reading
         if reading.time <= seen.time:
-            return reading  # history says nothing of now
+            return reading
+        seen.older = None
         if value != seen.value or seen.same_since is None:
             seen.same_since = reading.time
         reason = _reason(point, seen, value, reading.time)
@@ -81,6 +103,19 @@ class Plausibility:
         if reason != RATE_IMPLAUSIBLE:
             seen.believed, seen.believed_at = value, reading.time
         return replace(reading, quality=reason) if reason != GOOD else reading
+
+
+def _clock_was_set(seen: _Seen, time: int, monotonic: float) -> bool:
+    """Whether this reading, taken up among the older ones if it is, is of a clock that was set back."""
+    if time >= seen.time - SET_BACK_MS:
+        return False
+    older = seen.older
+    if older is None or time <= older.last:
+        seen.older = _Older(1, time, time, monotonic)
+        return False
+    older.count, older.last = older.count + 1, time
+    lasted_s = monotonic - older.first_came_s
+    return older.count >= SET_BACK_READINGS and time - older.first <= HISTORY_PACE * lasted_s * 1000
 
 
 def _reason(point: Point, seen: _Seen, value: float, time: int) -> int:

@@ -13,6 +13,7 @@ from typing import Final
 from config.plant import Point
 from config.profile import WORDS, ModbusLimits, Register, Table
 from edge.readings import QUALITIES
+from edge.spans import Overhangs, Pairs, Span, Spans
 
 GOOD: Final = QUALITIES["good"]
 UNDECODABLE: Final = QUALITIES["undecodable"]
@@ -36,8 +37,6 @@ _PATTERNS: Final[Mapping[str, tuple[bool, bool]]] = {
 
 Decoded = tuple[float | None, int]
 Limits = tuple[float, float]
-Span = tuple[int, int]
-"""First and last address, inclusive."""
 Cut = tuple[Table, int, int]
 """Two addresses of a table that no request may hold together, unless one value needs both."""
 
@@ -320,7 +319,7 @@ def plan_reads(
 
     No request touches a forbidden register, is longer than the device allows or splits a value or a
     range that must be read together (such a range is read whole). A value and the exponent that
-    `scale_from` names share a request where the limits let them. Points that cannot be read under
+    `scale_from` names share a request where the limits let them and no other point is lost by it. Points that cannot be read under
     these limits are in no request.
     """
     by_table: dict[Table, list[Point]] = {table: [] for table in TABLES}
@@ -338,21 +337,16 @@ class _Bounds:
     """What holds for requests to one table."""
 
     longest: int
-    forbidden: tuple[Span, ...]
-    cuts: tuple[Span, ...]
+    forbidden: Spans
+    cuts: Pairs
 
     def readable(self, span: Span) -> bool:
         first, last = span
         in_bounds = last - first < self.longest and last <= 0xFFFF
-        return in_bounds and not any(_overlap(span, gap) for gap in self.forbidden)
+        return in_bounds and not self.forbidden.touches(span)
 
     def joinable(self, span: Span) -> bool:
-        cut = any(span[0] <= min(pair) and max(pair) <= span[1] for pair in self.cuts)
-        return self.readable(span) and not cut
-
-
-def _overlap(one: Span, other: Span) -> bool:
-    return one[0] <= other[1] and other[0] <= one[1]
+        return self.readable(span) and not self.cuts.any_in(span)
 
 
 def _spans_of(table: Table, ranges: Sequence[tuple[Table, int, int]]) -> tuple[Span, ...]:
@@ -370,7 +364,8 @@ def _plan_table(
     longest = (
         min(limits.max_bits, _PROTOCOL_BITS) if bits else min(limits.max_words, _PROTOCOL_WORDS)
     )
-    bounds = _Bounds(longest, _spans_of(table, limits.forbidden), _spans_of(table, cuts))
+    forbidden = Spans.of(_spans_of(table, limits.forbidden))
+    bounds = _Bounds(longest, forbidden, Pairs(_spans_of(table, cuts)))
     units = _units(points, _spans_of(table, limits.together), bounds)
     steps = _Steps(link.request_s, 8, link.byte_s) if bits else _Steps(link.request_s, 1, 2 * link.byte_s)  # fmt: skip
     return [_request(table, block) for block in _cheapest(units, bounds, steps)]
@@ -378,8 +373,9 @@ def _plan_table(
 
 def _units(points: Sequence[Point], together: Sequence[Span], bounds: _Bounds) -> list[Unit]:
     """What must not be split, in order of addresses; a unit inside another is part of it."""
-    ranges = _with_exponents(points, list(together), bounds)
-    spans = [(_grown(_own_span(point), ranges), point) for point in points]
+    own = [(_own_span(point), point) for point in points]
+    ranges = _with_exponents(own, Spans.of(together), bounds)
+    spans = [(ranges.grown(span), point) for span, point in own]
     readable = [(span, point) for span, point in spans if bounds.readable(span)]
     units: list[Unit] = []
     for (first, last), point in sorted(readable, key=lambda row: (row[0][0], -row[0][1])):
@@ -395,27 +391,24 @@ def _own_span(point: Point) -> Span:
     return register.address, register.address + width(register) - 1
 
 
-def _grown(span: Span, ranges: Sequence[Span]) -> Span:
-    """The span with every range that it touches, directly or through another."""
-    while ranges:
-        touched = [other for other in ranges if _overlap(span, other)]
-        wider = min([span[0], *(f for f, _ in touched)]), max([span[1], *(t for _, t in touched)])
-        if wider == span:
-            break
-        span = wider
-    return span
+def _with_exponents(own: Sequence[tuple[Span, Point]], ranges: Spans, bounds: _Bounds) -> Spans:
+    """The ranges, and each pair of value and exponent that leaves every point readable.
 
-
-def _with_exponents(points: Sequence[Point], ranges: list[Span], bounds: _Bounds) -> list[Span]:
-    """The ranges, and each pair of value and exponent that the bounds let stay together."""
-    by_id = {point.id: point for point in points}
-    for point in points:
+    What a pair makes longer are the values that stick out of its range: of these the longest on
+    either side tells for all.
+    """
+    by_id = {point.id: point for _, point in own}
+    span_of = {point.id: span for span, point in own}
+    readable = Overhangs(span for span, _ in own if bounds.readable(ranges.grown(span)))
+    for one, point in own:
         exponent = _exponent_in(by_id, point)
-        if exponent is not None:
-            one, other = _own_span(point), _own_span(exponent)
-            pair = min(one[0], other[0]), max(one[1], other[1])
-            if bounds.readable(_grown(pair, ranges)):
-                ranges.append(pair)
+        if exponent is None:
+            continue
+        other = span_of[exponent.id]
+        first, last = ranges.grown((min(one[0], other[0]), max(one[1], other[1])))
+        longest = (readable.before(first), last), (first, readable.after(last))
+        if all(bounds.readable(ranges.grown(span)) for span in longest):
+            ranges.add((first, last))
     return ranges
 
 

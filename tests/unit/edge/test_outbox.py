@@ -189,7 +189,7 @@ def test_an_old_copy_is_found_out_and_begins_a_new_epoch(tmp_path: Path) -> None
     keep(box, [reading(3.0)], NOW)
     before = box.epoch
     rows = list(box.table.rows())
-    box.commit(Committed(before, data=9), NOW)
+    box.commit(Committed(before, data=9), NOW + 1)
     assert box.epoch != before
     assert (list(box.table.rows()), list(box._rows())) == (rows, rows)
     assert (box.given("data"), box.mark("data"), box.backlog()[0]) == (0, 0, 2)

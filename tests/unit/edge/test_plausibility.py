@@ -18,7 +18,7 @@ def judged(point: Point, *values: float | None, every_s: float = 10.0) -> list[s
         PointReading(point.id, v, 0, START_MS + round(n * every_s * 1000))
         for n, v in enumerate(values)
     ]
-    found = plausible.judged(readings)
+    found = [r for one in readings for r in plausible.judged([one], one.time / 1000)]
     assert [(r.point, r.value, r.time) for r in found] == [
         (r.point, r.value, r.time) for r in readings
     ]
@@ -69,17 +69,17 @@ def test_history_and_what_is_bad_say_nothing_of_now() -> None:
     old = PointReading(point.id, 999.0, 0, START_MS - 1)
     bad = PointReading(point.id, None, QUALITIES["no_answer"], START_MS + 5)
     first = PointReading(point.id, 1.0, 0, START_MS)
-    assert plausible.judged([first, old, bad]) == [first, old, bad]
-    assert plausible.judged([PointReading("a/other", 1.0, 0, START_MS)])[0].quality == 0
+    assert plausible.judged([first, old, bad], 0.0) == [first, old, bad]
+    assert plausible.judged([PointReading("a/other", 1.0, 0, START_MS)], 0.0)[0].quality == 0
 
 
 def test_a_point_that_becomes_another_is_looked_at_afresh() -> None:
     plausible = Plausibility([limited()])
-    plausible.judged([PointReading("a/p", 0.0, 0, START_MS)])
+    plausible.judged([PointReading("a/p", 0.0, 0, START_MS)], 0.0)
     plausible.change([limited(rate_max=2.0)])
-    assert plausible.judged([PointReading("a/p", 99.0, 0, START_MS + 1000)])[0].quality == 0
+    assert plausible.judged([PointReading("a/p", 99.0, 0, START_MS + 1000)], 1.0)[0].quality == 0
     plausible.change({})
-    assert plausible.judged([PointReading("a/p", 1e9, 0, START_MS + 2000)])[0].quality == 0
+    assert plausible.judged([PointReading("a/p", 1e9, 0, START_MS + 2000)], 2.0)[0].quality == 0
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=30))
@@ -94,7 +94,7 @@ def test_a_value_is_frozen_only_if_it_was_seen_all_the_time() -> None:
 
     def at(hours: float, value: float | None, quality: int = 0) -> str:
         reading = PointReading(still.id, value, quality, START_MS + round(hours * hour))
-        return QUALITY_NAMES[plausible.judged([reading])[0].quality]
+        return QUALITY_NAMES[plausible.judged([reading], hours * 3600)[0].quality]
 
     assert [at(0, 4.0), at(0.5, 4.0)] == ["good", "good"]
     assert at(0.6, None, QUALITIES["link_down"]) == "link_down"
@@ -105,17 +105,90 @@ def test_a_value_is_frozen_only_if_it_was_seen_all_the_time() -> None:
     assert at(3.8, 4.0) == "good", "it moved"
 
 
-def test_a_clock_that_is_set_back_begins_anew() -> None:
-    plausible = Plausibility([limited()])
-    hour = 3_600_000
+Came = tuple[float, float, float]
+"""Of a reading: when it came and its own time, seconds since the start, and its value."""
+HOUR_S = 3600.0
 
-    def at(time: int, value: float) -> str:
-        return QUALITY_NAMES[plausible.judged([PointReading("a/p", value, 0, time)])[0].quality]
 
-    assert at(START_MS + 10 * hour, 0.0) == "good"
-    assert at(START_MS, 7.0) == "good"
-    assert at(START_MS + 10_000, 500.0) == "rate_implausible"
-    assert at(START_MS + 5_000, 900.0) == "good", "a little older is history"
+def told(point: Point, *came: Came) -> list[str]:
+    """The qualities of readings that come with times of their own."""
+    plausible = Plausibility([point])
+    return [
+        QUALITY_NAMES[r.quality]
+        for came_s, own_s, value in came
+        for r in plausible.judged(
+            [PointReading("a/p", value, 0, START_MS + round(own_s * 1000))], came_s
+        )
+    ]
+
+
+def row(came_s: float, own_s: float, *values: float, every_s: float = 10.0) -> list[Came]:
+    """Values that come at one pace and are as far apart by their own times."""
+    return [(came_s + n * every_s, own_s + n * every_s, v) for n, v in enumerate(values)]
+
+
+BEFORE = row(0, 0, 20.0, 20.0)
+SPIKE = row(40, 40, 9000.0, 20.1)
+HISTORIES = {
+    "none": [],
+    "one reading": [(15.0, -3 * HOUR_S, 5.0)],
+    "many at once": [(15.0, -3 * HOUR_S + 10 * n, 5.0) for n in range(100)],
+    "many, one after the other": [(15.0 + n / 10, -3 * HOUR_S + 10 * n, 5.0) for n in range(100)],
+    "the newest first": [(15.0 + n, -60.0 - 10 * n, 5.0) for n in range(20)],
+}
+
+
+@pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES)
+def test_history_between_makes_no_spike_good_and_no_true_value_doubted(history: list[Came]) -> None:
+    found = told(limited(), *BEFORE, *history, *SPIKE)
+    assert found == ["good"] * (2 + len(history)) + ["rate_implausible", "good"]
+
+
+@pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES)
+def test_history_between_does_not_say_that_a_value_never_moved(history: list[Came]) -> None:
+    still = register_point("p", 0, frozen_after_s=1800.0)
+    found = told(still, *row(0, 0, 20.0, 5.5), *history, *row(40, 40, 5.0, 5.0))
+    assert set(found) == {"good"}
+
+
+def test_history_that_comes_between_the_readings_of_now_sets_no_clock() -> None:
+    now = row(0, 0, *[20.0] * 30, every_s=10.0)
+    old = row(5, -3 * HOUR_S, *[5.0] * 30, every_s=10.0)
+    mixed = [one for pair in zip(now, old, strict=True) for one in pair]
+    found = told(limited(), *mixed, (300.0, 300.0, 9000.0), (310.0, 310.0, 20.0))
+    assert found[-2:] == ["rate_implausible", "good"]
+    assert set(found[:-2]) == {"good"}
+
+
+def test_bad_readings_of_before_do_not_hide_that_a_value_never_moves() -> None:
+    still = register_point("p", 0, frozen_after_s=30.0)
+    plausible = Plausibility([still])
+    bad = PointReading("a/p", None, QUALITIES["sensor_fault"], START_MS - 1000)
+    found = [
+        r
+        for n in range(4)
+        for r in plausible.judged(
+            [PointReading("a/p", 4.0, 0, START_MS + n * 10_000), bad], 10.0 * n
+        )
+    ]
+    assert [QUALITY_NAMES[r.quality] for r in found[::2]] == ["good"] * 3 + ["frozen"]
+
+
+@pytest.mark.parametrize("every_s", [1.0, 10.0, 60.0, 900.0])
+def test_a_clock_that_is_set_back_begins_anew_with_the_third_reading(every_s: float) -> None:
+    point = limited(rate_max=1.0, period_s=every_s)
+    before = row(0, 0, 20.0, 20.0, every_s=every_s)
+    after = row(
+        2 * every_s, -10 * HOUR_S, 7.0, 7.0, 7.0, 7 + 2000.0 * every_s, 7.0, every_s=every_s
+    )
+    assert told(point, *before, *after) == ["good"] * 5 + ["rate_implausible", "good"]
+
+
+def test_a_clock_that_is_set_back_is_seen_by_readings_that_come_several_at_once() -> None:
+    after = [(10.0 * (1 + n // 10), -HOUR_S + n, 7.0) for n in range(60)]
+    spike = row(80, -HOUR_S + 70, 500.0, 7.0)
+    found = told(limited(), *BEFORE, *after, *spike)
+    assert found == ["good"] * 62 + ["rate_implausible", "good"]
 
 
 def test_readings_that_follow_at_once_are_no_jump() -> None:

@@ -1,9 +1,12 @@
+import sys
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.read_shapes import shapes
 from config.plant import Point
 from config.profile import ModbusLimits, Table
 from edge.registers import LinkCost, ReadRequest, exponent_of, plan_reads, register_of, width
@@ -98,6 +101,34 @@ def test_a_value_and_its_exponent_share_a_request_where_they_can() -> None:
     assert exponent_of(exponent, [value, exponent]) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "read"),
+    [
+        (118, 10, ["v", "es"]),
+        (118, 7, ["esv"]),
+        (121, 4, ["esv"]),
+    ],
+    ids=["ends beyond the longest request", "ends at it", "begins behind the exponent"],
+)
+def test_no_exponent_is_read_along_at_the_price_of_another_point(
+    text: int, words: int, read: list[str]
+) -> None:
+    value, exponent = register_point("v", 0, scale_from="e"), register_point("e", 120, "i16")
+    other = register_point("s", text, "string", words=words)
+    assert names(plan_reads([value, exponent, other], ModbusLimits(), TCP)) == read
+
+
+def test_an_exponent_behind_a_text_that_reaches_too_far_back_is_read_apart() -> None:
+    text, value = register_point("s", 0, "string", words=10), register_point("v", 9, scale_from="e")
+    exponent = register_point("e", 127, "i16")
+    assert names(plan_reads([text, value, exponent], ModbusLimits(), TCP)) == ["sv", "e"]
+
+
+def names(plan: Sequence[ReadRequest]) -> list[str]:
+    """The points of each request, whose names are letters."""
+    return ["".join(sorted(point.id[2:] for point in request.points)) for request in plan]
+
+
 def test_a_request_gives_each_point_its_own_words() -> None:
     points = [*at(10), *at(11, type="u32"), *at(20)]
     (request,) = plan_reads(points, ModbusLimits(), TCP)
@@ -119,6 +150,7 @@ def test_a_request_is_halved_down_to_what_must_stay_together() -> None:
 
 
 TYPES = st.sampled_from(["u16", "u32", "f64", "bit"])
+EXPONENTS = st.none() | st.integers(0, 25).map(str)
 RANGES = st.lists(
     st.tuples(st.just("holding"), st.integers(0, 60), st.integers(0, 6)).map(
         lambda r: (r[0], r[1], r[1] + r[2])
@@ -128,7 +160,7 @@ RANGES = st.lists(
 
 
 @given(
-    places=st.lists(st.tuples(st.integers(0, 60), TYPES), max_size=25),
+    places=st.lists(st.tuples(st.integers(0, 60), TYPES, EXPONENTS), max_size=25),
     forbidden=RANGES,
     together=RANGES,
     longest=st.integers(1, 20),
@@ -136,20 +168,23 @@ RANGES = st.lists(
     cuts=RANGES,
 )
 def test_no_plan_breaks_a_limit_or_leaves_out_what_could_be_read(
-    places: list[tuple[int, str]],
+    places: list[tuple[int, str, str | None]],
     forbidden: list[Block],
     together: list[Block],
     longest: int,
     request_s: float,
     cuts: list[Block],
 ) -> None:
-    points = [register_point(str(i), a, t) for i, (a, t) in enumerate(places)]
+    points = [register_point(str(i), a, t, scale_from=e) for i, (a, t, e) in enumerate(places)]
     limits = ModbusLimits(longest, forbidden=tuple(forbidden), together=tuple(together))
     plan = plan_reads(points, limits, LinkCost(request_s, 0.0005), tuple(cuts))
     covered = [p.id for request in plan for p in request.points]
     assert len(covered) == len(set(covered))
     for request in plan:
         _keeps(request, limits, together)
+    alone = [register_point(str(i), a, t) for i, (a, t, _) in enumerate(places)]
+    without = plan_reads(alone, limits, LinkCost(request_s, 0.0005))
+    assert set(covered) == {p.id for request in without for p in request.points}
     if not together:
         free = [p for p in points if _free(p, forbidden, longest)]
         assert sorted(covered) == sorted(p.id for p in free)
@@ -208,3 +243,30 @@ def _best(addresses: list[int], longest: int, link: LinkCost) -> float:
 def test_overlapping_values_are_read_once() -> None:
     points = [*at(0, type="u32"), *at(1, type="u32"), register_point("inner", 1)]
     assert blocks(points) == [("holding", 0, 3)]
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize("shape", shapes(250))
+def test_twice_as_many_points_are_twice_the_work(shape: str) -> None:
+    """Of any shape: counted in calls, because the seconds are the machine's."""
+    once, twice = (shapes(count)[shape] for count in (250, 500))
+    few = calls(lambda: plan_reads(once.points, once.limits, TCP, once.cuts))
+    many = calls(lambda: plan_reads(twice.points, twice.limits, TCP, twice.cuts))
+    assert many < 2.1 * few
+
+
+def calls(work: Callable[[], object]) -> int:
+    """How many functions are called, and left."""
+    count = 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    before = sys.getprofile()
+    sys.setprofile(counted)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
