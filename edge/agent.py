@@ -107,7 +107,8 @@ class Agent:
 
     def _points_of(self, plant: Plant) -> Iterator[Point]:
         devices = {device.id: device for device in plant.devices_of(self.id)}
-        yield from link_points(plant.lines, devices.values(), (*ROWS, *UNDECLARED))
+        own = link_points(plant.lines, devices.values(), (*ROWS, *UNDECLARED))
+        yield from (plant.points.get(point.id, point) for point in own)
         yield from (point for point in plant.points.values() if point.device in devices)
 
     async def run(self) -> None:
