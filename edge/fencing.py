@@ -7,7 +7,7 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from config.plant import Secret
 from config.reading import LOGIN
@@ -107,7 +107,8 @@ class Passwords:
 
     def __init__(self, at: str, password_of: Callable[[Secret], str]) -> None:
         self._password_of = password_of
-        self._given = set(_PASSWORD_IN.findall(at))
+        written = _PASSWORD_IN.findall(at)
+        self._given = {*written, *map(unquote, written)}
 
     def __call__(self, secret: Secret) -> str:
         word = self._password_of(secret)

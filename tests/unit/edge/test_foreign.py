@@ -386,6 +386,19 @@ async def test_values_are_judged_by_the_profile(
     assert {type(r.value) for r in readings} <= {float, type(None)}
 
 
+async def test_a_value_that_a_point_cannot_have_is_undecodable(
+    folder: Path, install: Install
+) -> None:
+    profile = folder / "profiles" / "thermostat.toml"
+    flag = PROFILE.replace('unit = "°C"', 'kind = "flag"')
+    profile.write_text(flag, encoding="utf-8")
+    install(CODE)
+    told, _ = await polled(load_plant(folder))
+    assert {(r.value, QUALITY_NAMES[r.quality]) for r in told} == {
+        (1.0, "good"), (None, "undecodable"),
+    }  # fmt: skip
+
+
 async def test_a_doubt_of_the_readers_own_stays_where_the_ranges_have_none(
     folder: Path, install: Install
 ) -> None:
@@ -440,10 +453,10 @@ async def test_no_password_stands_in_the_log(
 @pytest.mark.parametrize(
     "text",
     [r"pa/s\w@rd", r"at opc.tcp://joe:pa/s\w@rd@host", "http://joe:pa%2Fs%5Cw%40rd@host", r"sent 'pa/s\\w@rd'",
-     "key=pa%2Fs%5Cw%40rd", "opc.tcp://ann:other@host", "in the plant: t0p/s"],
+     "key=pa%2Fs%5Cw%40rd", "opc.tcp://ann:other@host", "in the plant: t0p/s", "or t0p%2Fs"],
 )  # fmt: skip
 def test_a_password_is_hidden_however_it_is_written(text: str) -> None:
-    passwords = Passwords("opc.tcp://eve:t0p/s@10.0.0.9", lambda _: r"pa/s\w@rd")
+    passwords = Passwords("opc.tcp://eve:t0p%2Fs@10.0.0.9", lambda _: r"pa/s\w@rd")
     passwords(Secret("rooms"))
     assert "…" in (said := passwords.line(text))
     assert not any(word in said for word in ("pa/s", "w@rd", "w%40rd", "other", "t0p"))
