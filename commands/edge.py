@@ -30,8 +30,8 @@ from edge.fire_reader import FireReader
 from edge.foreign import ForeignReader
 from edge.modbus_reader import ModbusReader
 from edge.modbus_transport import PymodbusTransport
-from edge.mqtt_publisher import paho_connect
 from edge.mqtt_feed import PahoFeed
+from edge.mqtt_publisher import paho_connect
 from edge.mqtt_reader import MqttDeviceReader
 from edge.outbox import Outbox
 from edge.outbox_file import OutboxRefused
