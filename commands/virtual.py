@@ -118,10 +118,11 @@ class EstateFeed:
         self._line = line.id
         self._clock = clock
 
-    async def open(self, filters: frozenset[str]) -> None:
+    async def open(self, filters: frozenset[str]) -> frozenset[str]:
         """Always connected while the broker is up."""
         if "broker_lost" in self._estate.faults_of_line(self._line):
             raise FeedDown("the broker is away")
+        return frozenset()
 
     def take(self) -> list[DeviceMessage]:
         """What was published since the last call."""

@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 class PahoFeed:
     """A `DeviceFeed` over paho; the client object lives for one connection and never reconnects.
 
-    `timeout_s` of the line holds for connecting and subscribing, in real seconds.
+    `timeout_s` of the line holds for connecting and subscribing, in real seconds. A topic filter that
+    the broker refuses is asked for again after the longest back-off of the line.
     """
 
     def __init__(self, line: Line, password: str, clock: Clock) -> None:
@@ -29,19 +30,25 @@ class PahoFeed:
         self._password = password
         self._clock = clock
         self._client: paho.Client | None = None
+        self._wanted: frozenset[str] = frozenset()
         self._filters: frozenset[str] = frozenset()
+        """Subscribed to."""
+        self._refused: frozenset[str] = frozenset()
+        self._ask_again_s = 0.0
         self._down = ""
         self._told_dropped = False
         self.waiting = Waiting()
 
-    async def open(self, filters: frozenset[str]) -> None:
+    async def open(self, filters: frozenset[str]) -> frozenset[str]:
         if self._client is not None and self._down:
             await self.close()
             raise FeedDown(self._down)
         if self._client is None:
             await self._connect()
-        if filters != self._filters:
+        again = self._refused and self._clock.monotonic() >= self._ask_again_s
+        if again or (filters is not self._wanted and filters != self._wanted):
             await self._subscribe(filters)
+        return self._refused
 
     def take(self) -> list[DeviceMessage]:
         if self.waiting.dropped_messages and not self._told_dropped:
@@ -54,7 +61,7 @@ class PahoFeed:
 
     async def close(self) -> None:
         client, self._client = self._client, None
-        self._filters = frozenset()
+        self._wanted = self._filters = self._refused = frozenset()
         if client is not None:
             client.disconnect()
             await asyncio.to_thread(client.loop_stop)
@@ -95,17 +102,31 @@ class PahoFeed:
             client.unsubscribe(gone)
         new = sorted(filters - self._filters)
         self._filters &= filters
-        if not new:  # paho takes no empty list
-            return
-        ready = _Ready()
-        client.on_subscribe = lambda _c, _u, _m, reasons, _p: ready.set(_failures(reasons))
-        client.subscribe([(topic_filter, 1) for topic_filter in new])
+        refused = await self._refused_of(client, new) if new else frozenset()
+        self._filters |= filters - refused
+        self._wanted = filters
+        self._ask_again_s = self._clock.monotonic() + self._line.backoff_s_max
+        if unsaid := sorted(refused - self._refused):
+            log.warning("line %s: the broker refuses topic filter %s", self._line.id, ", ".join(unsaid))  # fmt: skip
+        self._refused = refused
+
+    async def _refused_of(self, client: paho.Client, filters: Sequence[str]) -> frozenset[str]:
+        """Subscribe to these, at least one: which of them the broker refuses."""
+        ready, answers = _Ready(), list[ReasonCode]()
+
+        def answered(_c: object, _u: object, _m: object, reasons: list[ReasonCode], _p: object) -> None:  # fmt: skip
+            answers.extend(reasons)
+            ready.set("")
+
+        client.on_subscribe = answered
+        client.subscribe([(topic_filter, 1) for topic_filter in filters])
         try:
             await ready.wait(self._line.timeout_s)
         except OSError as error:
             await self.close()
             raise FeedDown(f"subscribing: {str(error) or 'no answer'}") from error
-        self._filters = filters
+        taken = {topic_filter for topic_filter, reason in zip(filters, answers, strict=False) if not reason.is_failure}  # fmt: skip
+        return frozenset(filters) - taken
 
     def _lost(self, reason: str, ready: "_Ready") -> None:
         self._down = reason or "disconnected"
@@ -152,7 +173,3 @@ class _Ready:
 
 def _failure(reason: ReasonCode) -> str:
     return str(reason) if reason.is_failure else ""
-
-
-def _failures(reasons: Sequence[ReasonCode]) -> str:
-    return ", ".join(_failure(reason) for reason in reasons if reason.is_failure)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -35,8 +35,10 @@ class FeedDown(Exception):
 class DeviceFeed(Protocol):
     """Brings what devices publish."""
 
-    async def open(self, filters: frozenset[str]) -> None:
+    async def open(self, filters: frozenset[str]) -> frozenset[str]:
         """Be connected and subscribed to these topic filters; at once if it already is.
+
+        Returns those of them that the broker refuses: nothing comes by them.
 
         Raises:
             FeedDown: it cannot be. May be called again.
@@ -61,6 +63,7 @@ class _Heard:
 
     point: Point
     unit: str
+    topic_filter: str
     since_s: float
     last: PointReading | None = None
     said_ms: int = 0
@@ -80,7 +83,8 @@ class MqttDeviceReader:
     counts whole seconds. Each reading has an instant of its own. A retained message whose time is not known is `stale_source`. A point of which
     nothing was heard for its longest silence is `no_answer`, told once a period. A device whose will
     says that it is away is `link_down` at once and once a period until it says that it is back; what
-    is said in its name meanwhile is `stale_source`. A broker that is gone is `link_down` and lost.
+    is said in its name meanwhile is `stale_source`. A broker that is gone is `link_down` and lost; one
+    that refuses a topic filter makes only the points `link_down` that speak there, once a period.
     """
 
     def __init__(self, feed: DeviceFeed, clock: Clock) -> None:
@@ -91,11 +95,12 @@ class MqttDeviceReader:
         self._wills = Wills()
         self._latest = Latest()
         self._silent: dict[str, float] = {}
+        self._refused: frozenset[str] = frozenset()
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         self._register(device, points)
         try:
-            await self._feed.open(frozenset(self._by_filter) | self._wills.filters)
+            self._refused = await self._feed.open(frozenset(self._by_filter) | self._wills.filters)
         except FeedDown as error:
             now = self._clock.now()
             readings = [PointReading(point.id, None, LINK_DOWN, now) for point in points]
@@ -118,7 +123,10 @@ class MqttDeviceReader:
         self._wills.forget(device)
 
     def words(self) -> str:
-        return f"{self.dropped_readings} readings dropped" if self.dropped_readings else ""
+        said = [f"{self.dropped_readings} readings dropped"] if self.dropped_readings else []
+        if self._refused:
+            said.append(f"topic filters refused by the broker: {', '.join(sorted(self._refused))}")
+        return ", ".join(said)
 
     async def close(self) -> None:
         await self._feed.close()
@@ -136,7 +144,7 @@ class MqttDeviceReader:
             topic_filter = point.source.topic.replace("{unit}", device.unit)
             before = [m for m in self._latest.all() if matches(topic_filter, m.topic)]
             since_s = max((m.received_s for m in before), default=self._clock.monotonic())
-            heard = self._points[point.id] = _Heard(point, device.unit, since_s)
+            heard = self._points[point.id] = _Heard(point, device.unit, topic_filter, since_s)
             self._by_filter.setdefault(topic_filter, []).append(heard)
             self._expect(device, point.source)
             for message in before:
@@ -182,7 +190,8 @@ class MqttDeviceReader:
 
     def _hand_on(self, device: Device, points: Sequence[_Heard]) -> list[PointReading]:
         at, away = self._clock.monotonic(), self._wills.away(device.id)
-        silent = [heard for heard in points if away or _is_silent(heard, at)]
+        deaf = {heard.topic_filter for heard in points} & self._refused
+        silent = [h for h in points if away or h.topic_filter in deaf or _is_silent(h, at)]
         readings: list[PointReading] = []
         for heard in points:
             fresh = list(_emptied(heard))
@@ -190,9 +199,9 @@ class MqttDeviceReader:
             if fresh and away:
                 heard.told_silent_s = at
             elif heard in silent and _must_be_told(heard, at):
-                quality = LINK_DOWN if away else NO_ANSWER
+                quality = LINK_DOWN if away or heard.topic_filter in deaf else NO_ANSWER
                 readings.append(PointReading(heard.point.id, None, quality, self._clock.now()))
-        lost = "its will says that it is away" if away else "silent"
+        lost = "its will says that it is away" if away else _refusal(deaf) or "silent"
         self._note(device, lost if len(silent) == len(points) > 0 else "", at)
         return readings
 
@@ -204,6 +213,10 @@ class MqttDeviceReader:
         elif not lost and device.id in self._silent:
             seconds = at - self._silent.pop(device.id)
             log.warning("device %s back after %.1f s", device.id, seconds)
+
+
+def _refusal(filters: Set[str]) -> str:
+    return f"the broker refuses topic filter {', '.join(sorted(filters))}" if filters else ""
 
 
 def _keep(heard: _Heard, reading: PointReading, stamp: Stamp, message: DeviceMessage) -> None:

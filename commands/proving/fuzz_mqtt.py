@@ -168,8 +168,9 @@ class _Feed:
     def __init__(self) -> None:
         self.waiting = Waiting()
 
-    async def open(self, filters: frozenset[str]) -> None:
+    async def open(self, filters: frozenset[str]) -> frozenset[str]:
         """It always is."""
+        return frozenset()
 
     def take(self) -> list[DeviceMessage]:
         return self.waiting.take()

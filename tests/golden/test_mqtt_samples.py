@@ -53,8 +53,9 @@ class Feed:
         self.filters: frozenset[str] = frozenset()
         self.waiting = Waiting()
 
-    async def open(self, filters: frozenset[str]) -> None:
+    async def open(self, filters: frozenset[str]) -> frozenset[str]:
         self.filters = filters
+        return frozenset()
 
     def take(self) -> list[DeviceMessage]:
         return self.waiting.take()

@@ -229,8 +229,9 @@ class Feed:
 
     waiting: list[DeviceMessage] = field(default_factory=list)
 
-    async def open(self, filters: frozenset[str]) -> None:
+    async def open(self, filters: frozenset[str]) -> frozenset[str]:
         """Always connected."""
+        return frozenset()
 
     def take(self) -> list[DeviceMessage]:
         taken, self.waiting = self.waiting, []

@@ -20,6 +20,7 @@ from tests.unit.simulators.brokers import small_broker
 from tests.waiting import until
 
 START = 1_763_700_000_000
+LINK_DOWN = QUALITIES["link_down"]
 DEVICE = Device("d", "p", "l", "a", unit="u-1")
 
 
@@ -29,13 +30,15 @@ class Feed:
     def __init__(self) -> None:
         self.down = ""
         self.filters: frozenset[str] = frozenset()
+        self.refused: frozenset[str] = frozenset()
         self.messages: list[DeviceMessage] = []
         self.closed = 0
 
-    async def open(self, filters: frozenset[str]) -> None:
+    async def open(self, filters: frozenset[str]) -> frozenset[str]:
         if self.down:
             raise FeedDown(self.down)
         self.filters = filters
+        return filters & self.refused
 
     def take(self) -> list[DeviceMessage]:
         taken, self.messages = self.messages, []
@@ -446,3 +449,45 @@ async def test_a_device_that_a_reload_takes_away_silences_no_other_of_its_broker
             await until(lambda: broker.filters == {"devices/u-1"})
         finally:
             await reader.close()
+
+
+# --- topic filters that the broker refuses ------------------------------------------------------------
+
+
+async def test_a_refused_topic_filter_takes_down_its_points_alone_and_by_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = SteppedClock(START)
+    other = Device("o", "p", "l", "a", unit="u-2")
+    mine, others = point(("v",)), replace(point(("v",), "q"), device="o")
+    async with small_broker() as broker:
+        broker.refused = {"devices/u-2"}
+        own = line(kind="mqtt", host="127.0.0.1", port=broker.port, backoff_s_max=30.0)
+        reader = MqttDeviceReader(PahoFeed(own, "", clock), clock)
+        try:
+            first = await reader.read(DEVICE, [mine])
+            refused = await reader.read(other, [others])
+            assert not first.lost
+            assert not refused.lost
+            assert [(r.point, r.quality) for r in refused.readings] == [("a/q", LINK_DOWN)]
+            assert (await reader.read(other, [others])).readings == [], "told once a period"
+            assert (await reader.read(DEVICE, [mine])).readings == []
+            assert "device o lost: the broker refuses topic filter devices/u-2" in caplog.text
+            assert "refused by the broker: devices/u-2" in reader.words()
+            broker.refused = set()
+            await clock.advance(31)
+            assert (await reader.read(other, [others])).readings == [], "asked again, and allowed"
+            assert (reader.words(), broker.filters) == ("", {"devices/u-1", "devices/u-2"})
+        finally:
+            await reader.close()
+        assert len(broker.users) == 1, "by one connection"
+
+
+async def test_a_device_of_which_one_topic_is_refused_speaks_by_the_other() -> None:
+    both = [point(("v",)), point(("v",), "q", topic="more/{unit}")]
+    feed, clock = Feed(), SteppedClock(START)
+    feed.refused = frozenset({"more/u-1"})
+    reader = MqttDeviceReader(feed, clock)
+    feed.say("devices/u-1", '{"v":1}')
+    got = (await reader.read(DEVICE, both)).readings
+    assert [(r.point, r.value, r.quality) for r in got] == [("a/p", 1.0, 0), ("a/q", None, LINK_DOWN)]  # fmt: skip

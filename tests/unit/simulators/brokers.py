@@ -12,12 +12,14 @@ class SmallBroker:
     """What arrived: user names, (topic, payload) of each publication in order, and what is subscribed to now.
 
     `drop_next` publications are answered with an end of the connection instead of an acknowledgement.
+    Topic filters in `refused` are not subscribed to.
     """
 
     port: int = 0
     users: list[tuple[str, str]] = field(default_factory=list)
     said: list[tuple[str, bytes]] = field(default_factory=list)
     filters: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     drop_next: int = 0
     _tasks: set[asyncio.Task[object]] = field(default_factory=set)
 
@@ -45,8 +47,9 @@ class SmallBroker:
             return self._publication(first, body, writer)
         elif kind == 8:
             wanted = _filters(body, 1)
-            self.filters.update(wanted)
-            writer.write(bytes((0x90, 2 + len(wanted))) + body[:2] + bytes(len(wanted)))
+            self.filters.update(set(wanted) - self.refused)
+            codes = bytes(0x80 if one in self.refused else 1 for one in wanted)
+            writer.write(bytes((0x90, 2 + len(codes))) + body[:2] + codes)
         elif kind == 10:
             self.filters.difference_update(_filters(body, 0))
             writer.write(b"\xb0\x02" + body[:2])
