@@ -18,7 +18,7 @@ from commands.installation import Installation
 from commands.proving.counting_plant import AGENT, SITE
 from commands.proving.kills import keep_journal
 from commands.proving.link_proxy import Link, LinkProxy
-from commands.proving.stranger import ANSWER_S_MAX, Stranger, coming_in
+from commands.proving.stranger import ANSWER_S_MAX, Refused, Stranger, coming_in
 from edge.readings import topic
 
 LOOK_S: Final = 0.02
@@ -198,6 +198,23 @@ async def _repeat(scene: Scene, rng: np.random.Generator) -> bool:
         return False
 
 
+async def _guess(scene: Scene, rng: np.random.Generator) -> bool:
+    """A stranger asks for the agent's session with a wrong password. Seen by: it was refused."""
+    try:
+        async with coming_in(
+            scene.site.broker_port,
+            f"{SITE}-{AGENT}",
+            edge_user(SITE, AGENT),
+            "guessed",
+            clean=False,
+        ):
+            return False
+    except Refused:
+        return True
+    except (OSError, TimeoutError):
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Accident:
     """One kind. Of one `subject` one thing happens at a time; `happen` says whether it was seen to."""
@@ -217,6 +234,7 @@ ACCIDENTS: Final[Mapping[str, Accident]] = {
     "broker killed": Accident("broker", partial(_kill, name="broker")),
     "server killed": Accident("server", partial(_kill, name="server")),
     "session taken": Accident("session", _take_over),
+    "password guessed": Accident("session", _guess),
     "batches said again": Accident("session", _repeat),
 }
 LEFT_HALF_OPEN: Final = "link half-open until the agent finds out"
