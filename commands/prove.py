@@ -55,10 +55,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _add_processes(proofs: Any) -> argparse.ArgumentParser:
     processes: argparse.ArgumentParser = proofs.add_parser("processes", help="many short lives of edge, broker and server as processes: kills, links that fail, taken sessions, repeats")  # fmt: skip
-    processes.add_argument("--runs", type=int, default=200, help="how many lives (default 200)")
+    processes.add_argument("--runs", type=_some, default=200, help="how many lives (default 200)")
     processes.add_argument("--first", type=int, default=0, help="the first seed")
-    processes.add_argument("--at-once", type=int, default=2, help="lives at a time (default 2)")
+    processes.add_argument("--at-once", type=_some, default=2, help="lives at a time (default 2)")
     return processes
+
+
+def _some(text: str) -> int:
+    """How many, at least one: nothing is proved by none."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"at least 1, not {text}")
+    return number
 
 
 def run(arguments: argparse.Namespace) -> int:

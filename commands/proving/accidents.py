@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from commands.installation import Installation
 from commands.proving.counting_plant import AGENT, SITE
 from commands.proving.kills import keep_journal
 from commands.proving.link_proxy import Link, LinkProxy
-from commands.proving.stranger import ANSWER_S_MAX, Stranger, coming_in
+from commands.proving.stranger import ANSWER_S_MAX, Refused, Stranger, coming_in
 from edge.readings import topic
 
 LOOK_S: Final = 0.02
@@ -31,10 +31,14 @@ EDGE: Final = f"{SITE}.{AGENT}"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The site that accidents happen to, and what lies between its agent and its broker."""
+    """The site that accidents happen to, and what lies between its agent and its broker.
+
+    `agent_kills` are the kills of the agent so far: signal sent and process dead (UTC ms).
+    """
 
     site: Installation
     proxy: LinkProxy
+    agent_kills: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def outbox(self) -> Path:
@@ -108,12 +112,16 @@ async def _delay(scene: Scene, rng: np.random.Generator) -> bool:
 
 async def _refuse(scene: Scene, rng: np.random.Generator) -> bool:
     """Connections are refused. Seen by an attempt, which the agent numbers by its time (UTC ms)."""
-    began = time.time_ns() // 1_000_000
+    began = _now_ms()
     scene.proxy.refuse()
     await asyncio.sleep(rng.uniform(0.5, 2.5))
     attempted = _newest_attempt(scene.outbox)
     await scene.proxy.open()
     return attempted > began
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _newest_attempt(outbox: Path) -> int:
@@ -147,8 +155,11 @@ async def _kill(scene: Scene, rng: np.random.Generator, *, name: str) -> bool:
     child = scene.site.by_name[name]
     if child.process is None:
         return False
+    sent = _now_ms()
     child.signal(signal.SIGKILL)
     code = await asyncio.to_thread(child.process.wait)
+    if name == EDGE:
+        scene.agent_kills.append((sent, _now_ms()))
     keep_journal(scene.site.data)
     if rng.random() < 0.5:
         await asyncio.sleep(rng.uniform(0.0, DOWN_S_MAX))
@@ -187,6 +198,23 @@ async def _repeat(scene: Scene, rng: np.random.Generator) -> bool:
         return False
 
 
+async def _guess(scene: Scene, rng: np.random.Generator) -> bool:
+    """A stranger asks for the agent's session with a wrong password. Seen by: it was refused."""
+    try:
+        async with coming_in(
+            scene.site.broker_port,
+            f"{SITE}-{AGENT}",
+            edge_user(SITE, AGENT),
+            "guessed",
+            clean=False,
+        ):
+            return False
+    except Refused:
+        return True
+    except (OSError, TimeoutError):
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Accident:
     """One kind. Of one `subject` one thing happens at a time; `happen` says whether it was seen to."""
@@ -206,6 +234,7 @@ ACCIDENTS: Final[Mapping[str, Accident]] = {
     "broker killed": Accident("broker", partial(_kill, name="broker")),
     "server killed": Accident("server", partial(_kill, name="server")),
     "session taken": Accident("session", _take_over),
+    "password guessed": Accident("session", _guess),
     "batches said again": Accident("session", _repeat),
 }
 LEFT_HALF_OPEN: Final = "link half-open until the agent finds out"

@@ -108,7 +108,7 @@ class _Life:
     def __init__(self, template: Template, data: Path, seed: int) -> None:
         self._template = template
         self._seed = seed
-        self._devices = CountingDevices()
+        self._devices = CountingDevices(ScaledClock().now)
         http, broker = free_ports(2)
         plants = {str(template.plant_folder): template.plant}
         self._site = Installation(plants, data, http, who=WHO, broker_port=broker)
@@ -225,7 +225,7 @@ class _Life:
 
     def _verdict(self, quiet_s: float) -> Verdict:
         history = read_history(self._site)
-        witnessed = witness(self._devices.given, history.stored)
+        witnessed = witness(self._devices.given, history.stored, self._scene.agent_kills)
         made = sum(agent.made for agent in history.agents.values())
         found = [*self._problems, *problems(history), *witnessed.problems]
         return Verdict(

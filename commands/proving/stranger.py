@@ -14,6 +14,10 @@ ANSWER_S_MAX: Final = 3.0
 KEEPALIVE_S: Final = 60
 
 
+class Refused(ConnectionRefusedError):
+    """The broker said no."""
+
+
 @dataclass(slots=True)
 class Stranger:
     """One connection that was let in; `marks` are the payloads of what it heard at `listen`, in order."""
@@ -59,19 +63,24 @@ class Stranger:
 
 
 @asynccontextmanager
-async def coming_in(port: int, client: str, user: str, password: str) -> AsyncIterator[Stranger]:
-    """Under this name at the broker of this machine. Raises OSError or TimeoutError when not let in."""
+async def coming_in(
+    port: int, client: str, user: str, password: str, *, clean: bool = True
+) -> AsyncIterator[Stranger]:
+    """Under this name at the broker of this machine, asking for the session it kept unless `clean`.
+
+    Raises OSError, `Refused` among them, or TimeoutError when not let in.
+    """
     async with asyncio.timeout(ANSWER_S_MAX):
         reader, writer = await asyncio.open_connection(HOST, port)
     try:
-        writer.write(frames.connect(client, keepalive_s=KEEPALIVE_S, user=user, password=password))
+        writer.write(frames.connect(client, keepalive_s=KEEPALIVE_S, user=user, password=password, clean=clean))  # fmt: skip
         async with asyncio.timeout(ANSWER_S_MAX):
             try:
                 answer = await reader.readexactly(4)
             except asyncio.IncompleteReadError as error:
                 raise ConnectionResetError("the broker hung up") from error
         if answer[3]:
-            raise ConnectionRefusedError(f"refused with {answer[3]}")
+            raise Refused(f"refused with {answer[3]}")
         yield Stranger(reader, writer)
         with contextlib.suppress(OSError):
             writer.write(frames.DISCONNECT)

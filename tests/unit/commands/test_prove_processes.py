@@ -1,5 +1,6 @@
 import pytest
 
+from commands import main
 from commands.proving.accidents import ACCIDENTS, LEFT_HALF_OPEN
 from commands.proving.lives import Verdict
 from commands.proving.processes import RUNS_THAT_SEE_ALL, make_report
@@ -34,3 +35,14 @@ def test_an_accident_that_never_happened_in_many_lives_is_a_fault_of_the_proof(k
     assert make_report(verdicts(RUNS_THAT_SEE_ALL, seen=seen))["never_seen"] == [kind]
     assert make_report(verdicts(RUNS_THAT_SEE_ALL))["never_seen"] == []
     assert make_report(verdicts(RUNS_THAT_SEE_ALL - 1, seen=seen))["never_seen"] == []
+
+
+@pytest.mark.parametrize("option", ["--runs", "--at-once"])
+@pytest.mark.parametrize("said", ["0", "-1", "none"])
+def test_no_life_at_all_is_no_proof(
+    option: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main(["prove", "processes", option, said])
+    assert ended.value.code == main.WRONG_USE
+    assert option in capsys.readouterr().err

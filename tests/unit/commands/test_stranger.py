@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from collector.adapters import mqtt_frames as frames
-from commands.proving.stranger import coming_in
+from commands.proving.stranger import Refused, coming_in
 
 MARKS = "steward/v1/s/a/committed"
 SAID = frames.Published("steward/v1/s/a/data", b"batch", 7, False)
@@ -57,6 +57,6 @@ async def test_the_same_mark_again_says_that_the_batch_was_had(
 
 async def test_who_is_refused_hears_it() -> None:
     async with broker(b"\x20\x02\x00\x04", b"", []) as port:
-        with pytest.raises(ConnectionRefusedError):
+        with pytest.raises(Refused):
             async with coming_in(port, "s-a", "s/a", "guessed"):
                 pass
