@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from config.clock import SteppedClock
 from config.plant import Device, Point, PointSpec
