@@ -26,14 +26,19 @@ def t2(train: Floats, test: Floats) -> Flags:
 
 
 def t2_q(train: Floats, test: Floats) -> Flags:
-    """T² of the components that explain 85 %, or Q of the rest, running medians of 5, beyond their limits at 99.9 %."""
+    """T² of the components that explain 85 %, or Q of the rest, running medians of 5, beyond their limits at 99.9 %.
+
+    Where no component is left out there is no Q.
+    """
     rows, tested = _standardised(train, test)
     values, vectors = np.linalg.eigh(np.cov(rows.T))
     values, vectors = values[::-1], vectors[:, ::-1]
     kept = int(np.searchsorted(np.cumsum(values) / values.sum(), EXPLAINED)) + 1
     parts = tested @ vectors[:, :kept]
     rest = tested - parts @ vectors[:, :kept].T
-    out = _median((parts**2 / values[:kept]).sum(1)) > t2_limit(kept, len(rows))
+    out: Flags = _median((parts**2 / values[:kept]).sum(1)) > t2_limit(kept, len(rows))
+    if kept == rows.shape[1]:
+        return out
     beside: Flags = _median((rest**2).sum(1)) > q_limit(values[kept:])
     return out | beside
 
@@ -65,10 +70,10 @@ def q_limit(residual: Floats) -> float:
 
 
 def f_quantile(p: float, m: int, n: int) -> float:
-    """Of the F distribution, by summing its density over x = y / (1 − y)."""
-    y = (np.arange(1_000_000) + 0.5) / 1_000_000
-    x = y / (1 - y)
+    """Of the F distribution, by summing its density over x = u² / (1 − u²)."""
+    u = (np.arange(1_000_000) + 0.5) / 1_000_000
+    x = u**2 / (1 - u**2)
     scale = math.lgamma((m + n) / 2) - math.lgamma(m / 2) - math.lgamma(n / 2)
     log = scale + m / 2 * math.log(m / n) + (m / 2 - 1) * np.log(x) - (m + n) / 2 * np.log1p(m / n * x)  # fmt: skip
-    share = np.cumsum(np.exp(log - 2 * np.log1p(-y))) / 1_000_000
+    share = np.cumsum(np.exp(log) * 2 * u / (1 - u**2) ** 2) / 1_000_000
     return float(x[np.searchsorted(share, p)])

@@ -33,7 +33,7 @@ FAR_MAX: Final = 12.0
 """No point counts for more than so many σ."""
 TOGETHER: Final = 3
 """The score is the length of the three largest deviations: what is wrong shows in a few points."""
-ALARM, CLEAR = 3.5, 2.8
+ALARM, CLEAR = 3.5, 2.5
 HOLD_ROWS: Final = 3
 """So many rows in a row beyond `ALARM` begin an alarm."""
 Flags = npt.NDArray[np.bool_]

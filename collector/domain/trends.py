@@ -19,8 +19,8 @@ MAD_TO_SIGMA: Final = 1.4826
 """The median absolute deviation of a normal distribution is σ / 1.4826."""
 LEARN_ROWS: Final = 500
 STATES_MAX: Final = 16
-SPACING_MS: Final = 60_000
-"""A reading a minute is enough for a trend: 1 440 are a day's most."""
+SPACING_MS: Final = 600_000
+"""A reading every ten minutes is enough for a trend: a baseline takes three days and a half."""
 ALLOWANCE: Final = 0.5
 """Half of the shift that is to be found soonest, in σ (Page 1954)."""
 DECISION: Final = 8.0
@@ -74,14 +74,14 @@ class Trend:
 
 
 def baseline_of(value: Floats, *, step: float) -> Baseline:
-    """The robust baseline of finite values: a half of them less one may be anything."""
+    """The robust baseline of finite values: nearly half of them may be anything."""
     middle = float(np.median(value))
     spread = MAD_TO_SIGMA * float(np.median(np.abs(value - middle)))
     return Baseline(middle, max(spread, step / np.sqrt(12)))
 
 
 def took(trend: Trend, time: Ints, value: Floats, quality: Codes) -> Trend:
-    """The trend after these readings (UTC ms, in order). Bad ones and those within a minute of the last are left out."""
+    """The trend after these readings (UTC ms, in order). Bad ones and those within ten minutes of the last one taken are left out."""
     usable = (quality < BAD) & np.isfinite(value)
     rows = zip(time[usable].tolist(), value[usable].tolist(), strict=True)
     for at, number in rows:
