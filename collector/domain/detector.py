@@ -33,7 +33,7 @@ FAR_MAX: Final = 12.0
 """No point counts for more than so many σ."""
 TOGETHER: Final = 3
 """The score is the length of the three largest deviations: what is wrong shows in a few points."""
-ALARM, CLEAR = 3.5, 2.5
+ALARM, CLEAR = 3.5, 2.3
 HOLD_ROWS: Final = 3
 """So many rows in a row beyond `ALARM` begin an alarm."""
 Flags = npt.NDArray[np.bool_]
@@ -139,11 +139,11 @@ def _length(far: Floats) -> float:
 
 
 def _next(watch: Watch, window: Floats, doubt: Floats, score: float) -> Watch:
-    """An alarm begins after `HOLD_ROWS` rows and ends below `CLEAR`; levels follow only without one."""
+    """An alarm begins after `HOLD_ROWS` rows and ends below `CLEAR`; levels follow only while none begins."""
     above = watch.above + 1 if score > ALARM else 0
     alarmed = score > CLEAR if watch.alarmed else above >= HOLD_ROWS
     level = watch.level
-    if not alarmed:
+    if not alarmed and not above:
         level, doubt = _followed(watch, window[-1], doubt)
     return Watch(watch.normal, level, doubt, window[1:], above, alarmed)
 
