@@ -29,6 +29,8 @@ NOISE_MIN: Final = 0.8
 """The mean's σ, of that which independent rows would have: what is seen within a block is less."""
 FOLLOW: Final = 4.0
 """A row moves a level by a quarter of what independent noise would allow."""
+PULL_MAX: Final = 4.0
+"""A row further off than so many σ pulls its level like one that is as far off: a jump is judged, not followed."""
 FAR_MAX: Final = 12.0
 """No point counts for more than so many σ."""
 TOGETHER: Final = 3
@@ -151,6 +153,8 @@ def _next(watch: Watch, window: Floats, doubt: Floats, score: float) -> Watch:
 def _followed(watch: Watch, row: Floats, doubt: Floats) -> tuple[Floats, Floats]:
     """The level and its doubt after a row: Kalman's gain for noise that is not independent from row to row."""
     noise = FOLLOW * np.maximum(watch.normal.noise, MEAN_ROWS * watch.normal.mean_noise)
-    gain = np.where(np.isfinite(row), doubt / (doubt + noise), 0.0)
-    step = np.where(np.isfinite(row), row, 0.0) - watch.level
-    return watch.level + gain * step, (1 - gain) * doubt
+    there = np.isfinite(row)
+    gain = np.where(there, doubt / (doubt + noise), 0.0)
+    bound = PULL_MAX * np.sqrt(watch.normal.noise + doubt)
+    off = np.clip(np.where(there, row - watch.level, 0.0), -bound, bound)
+    return watch.level + gain * off, (1 - gain) * doubt

@@ -48,7 +48,8 @@ class Restated:
     def follow(self) -> None:
         noise = 4 * max(self.noise, 16 * self.mean_noise)
         gain = self.doubt / (self.doubt + noise)
-        self.level += gain * (self.last[-1] - self.level)
+        bound = 4 * math.sqrt(self.noise + self.doubt)
+        self.level += gain * max(-bound, min(bound, self.last[-1] - self.level))
         self.doubt *= 1 - gain
 
 
@@ -94,8 +95,8 @@ def test_an_alarm_ends_when_the_doubt_has_grown_as_far_as_a_wandering_point_went
     rows = plant(3000)
     rows[600:, 2] += 2.5
     found = judged(began(rows[:LEARN]), rows[LEARN:])[1]
-    assert found.alarmed[210:240].all()
-    assert not found.alarmed[-200:].any()
+    assert found.alarmed[210:400].all()
+    assert not found.alarmed[600:1000].any()
 
 
 def test_what_was_learnt_is_what_was_put_in() -> None:
