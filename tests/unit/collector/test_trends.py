@@ -42,9 +42,9 @@ def noise(count: int, seed: int = 1) -> Floats:
 
 def test_the_baseline_is_median_and_mad_and_no_outlier_moves_it() -> None:
     found = baseline_of(np.array([1.0, 2.0, 3.0, 4.0, 1e9]), step=0.1)
-    assert (found.median, found.sigma) == (3.0, pytest.approx(1.4826))
+    assert (found.median, found.sigma) == pytest.approx((3.0, 1.4826))
     drawn = baseline_of(noise(4000), step=0.1)
-    assert (drawn.median, drawn.sigma) == (pytest.approx(50, abs=0.15), pytest.approx(2, abs=0.1))
+    assert (drawn.median, drawn.sigma) == pytest.approx((50, 2), abs=0.1)
 
 
 def test_a_point_that_stands_still_has_the_noise_of_its_step() -> None:
@@ -171,7 +171,7 @@ def test_each_state_has_a_trend_of_its_own_up_to_a_bound() -> None:
     slow, fast = noise(600), noise(600, 2) + 100.0
     found = took_in_states({}, {"slow": rows(slow), "fast": rows(fast)}, step=0.1)
     middles = {state: trend.baseline.median for state, trend in found.items() if trend.baseline}
-    assert middles == {"slow": pytest.approx(50, abs=0.5), "fast": pytest.approx(150, abs=0.5)}
+    assert middles == pytest.approx({"slow": 50, "fast": 150}, abs=0.5)
     many = took_in_states(
         found, {str(n): rows(noise(1)) for n in range(STATES_MAX)} | {"slow": rows(noise(1), DAY_MS * 9)}, step=0.1
     )  # fmt: skip

@@ -26,7 +26,7 @@ def test_rows_are_counted_as_they_are_without_tolerance() -> None:
     found = outliers([one, one])
     assert (found.tp, found.fp, found.fn, found.tn) == (4, 2, 2, 4)
     assert found.f1 == pytest.approx(2 / 3)
-    assert (found.far, found.mar) == (pytest.approx(100 / 3), pytest.approx(100 / 3))
+    assert (found.far, found.mar) == pytest.approx((100 / 3, 100 / 3))
 
 
 def test_an_alarm_is_false_when_no_row_of_it_is_anomalous() -> None:
