@@ -1,6 +1,7 @@
 """What the detector is measured against: Hotelling's T², and T² with Q on principal components, written after their description."""
 
 import math
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -55,6 +56,7 @@ def _median(statistic: Floats) -> Floats:
     return np.append(np.zeros(MEDIAN_ROWS - 1), np.median(windows, 1))
 
 
+@cache
 def t2_limit(columns: int, rows: int) -> float:
     """The control limit: m (n² − 1) / (n (n − m)) · F(0.999; m, n − m)."""
     m, n = columns, rows
