@@ -83,8 +83,10 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
     ) -> None:
         """Who is no client any more, or never was, has no connection."""
         try:
-            with contextlib.suppress(OSError):
-                await super().stream_connected(reader, writer, listener_name)
+            # who is gone already has no address, and amqtt would count its connection for ever
+            if writer.get_extra_info("peername"):
+                with contextlib.suppress(OSError):
+                    await super().stream_connected(reader, writer, listener_name)
         finally:
             writer.transport.abort()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -166,3 +167,25 @@ async def test_who_is_gone_before_it_is_answered_takes_no_place(at: Running, sai
     assert await last.answer() != 0
     last.writer.close()
     await until(lambda: left(at) == before, 10)
+
+
+class Gone(asyncio.StreamWriter):
+    """To somebody who reset the connection before it was accepted, as Linux has it then."""
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default if name == "peername" else super().get_extra_info(name, default)
+
+    def write_eof(self) -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+
+async def test_who_has_no_address_any_more_takes_no_place(at: Running) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+    await until(lambda: at.broker._servers["default"].conn_count == 1, 10)
+    gone = Gone(
+        writer.transport, writer.transport.get_protocol(), reader, asyncio.get_running_loop()
+    )
+    with contextlib.suppress(OSError):
+        await at.broker.stream_connected(reader, gone, "default")
+    gone.transport.abort()
+    await until(lambda: at.broker._servers["default"].conn_count == 0, 10)
