@@ -95,6 +95,7 @@ ROWS = {
     "exception 2": altered(fault_proxy.exception(2), "device_refused"),
     "exception 4": altered(fault_proxy.exception(4), "device_refused"),
     "exception 6": altered(fault_proxy.exception(6), "device_refused"),
+    "exception 10": altered(fault_proxy.exception(10)),
     "exception 11": altered(fault_proxy.exception(11)),
 }
 
