@@ -10,10 +10,20 @@ from config.profile import Register
 from edge.readings import BAD, QUALITIES
 from edge.registers import decode, decode_text
 
-FOLDER = Path(__file__).parents[1] / "data" / "golden"
-CONVERSIONS = json.loads((FOLDER / "conversions.json").read_text(encoding="utf-8"))["conversions"]
+ROOT = Path(__file__).parents[2]
+FOLDERS = (ROOT / "tests" / "data" / "golden", ROOT.parent / "shared" / "data" / "golden")
 
 
+def conversions_of(folder: Path) -> list[dict[str, Any]]:
+    """The rows of every file that has conversions; nothing where the folder is not."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.json"))]
+    return [row for text in texts for row in json.loads(text).get("conversions", ())]
+
+
+CONVERSIONS = {
+    json.dumps(row, sort_keys=True): row for folder in FOLDERS for row in conversions_of(folder)
+}
+"""Each once: the project's own are copies of those that may stand beside it."""
 EXACT = 2**53
 """A number beyond is `undecodable` (telemetry contract): a 64-bit float cannot hold it."""
 BYTE = {"high": 8, "low": 0, None: None}
@@ -31,7 +41,15 @@ def point_of(row: Mapping[str, Any]) -> Point:
     return Point("a/p", "a", "d", PointSpec({"en": "p"}, "measurement", "", register))
 
 
-@pytest.mark.parametrize("row", CONVERSIONS, ids=[row["id"] for row in CONVERSIONS])
+def test_every_file_with_conversions_is_read(tmp_path: Path) -> None:
+    assert len(conversions_of(FOLDERS[0])) >= 10
+    for name, key in (("more", "conversions"), ("other", "frames")):
+        (tmp_path / f"{name}.json").write_text(json.dumps({key: [{"id": name}]}), encoding="utf-8")
+    assert conversions_of(tmp_path) == [{"id": "more"}]
+    assert conversions_of(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize("row", CONVERSIONS.values(), ids=lambda row: row["id"])
 def test_a_golden_vector_decodes(row: Mapping[str, Any]) -> None:
     point, wanted = point_of(row), row["value"]
     if row["type"] == "string":

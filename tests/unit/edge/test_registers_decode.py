@@ -225,6 +225,37 @@ def test_a_string_ends_at_its_first_zero(order: str, data: bytes, text: str | No
     assert decode_text(row, on_the_wire(data, "BADC" if order == "BA" else order)) == text
 
 
+@pytest.mark.parametrize("order", ORDERS)
+@given(
+    text=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
+    more=st.integers(0, 4),
+)
+def test_every_text_comes_back_in_every_order(order: str, text: str, more: int) -> None:
+    """But for blanks at its ends, which devices fill up with."""
+    data = text.encode()
+    size = max(1, -(-len(data) // 2) + more)
+    row = register_point("p", 0, "string", order=order, words=size)
+    assert decode_text(row, on_the_wire(data.ljust(2 * size, b"\0"), order)) == text.strip()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("type", ["u16", "i16", "u32", "i32", "u64", "i64"])
+@given(data=st.data())
+def test_every_field_of_bits_comes_back_whatever_stands_around_it(
+    type: str, order: str, data: st.DataObject
+) -> None:
+    size = 8 * SIZES[type]
+    signed = type[0] == "i"
+    bits = data.draw(st.integers(1 + signed, min(size, 53)))
+    bit = data.draw(st.integers(0, size - bits))
+    field = data.draw(st.integers(0, 2**bits - 1))
+    around = data.draw(st.integers(0, 2**size - 1)) & ~((2**bits - 1) << bit)
+    row = register_point("p", 0, type, order=order, bit=bit, bit_width=bits)
+    raw = on_the_wire((around | field << bit).to_bytes(size // 8, "big"), order)
+    negative = signed and field >= 2 ** (bits - 1)
+    assert decode(row, raw) == (float(field - 2**bits if negative else field), 0)
+
+
 def test_a_string_of_the_wrong_length_is_none() -> None:
     assert decode_text(register_point("p", 0, "string", words=4), [0x4142]) is None
     assert decode_text(register_point("p", 0, "string", words=1), [0x1_4142]) is None
