@@ -23,6 +23,7 @@ from edge.readings import topic
 
 LOOK_S: Final = 0.02
 RETURN_S_MAX: Final = 8.0
+SPEAKS_S_MAX: Final = 30.0
 NOTICED_S_MAX: Final = 50.0
 """An agent hears nothing for its keep-alive (20 s), asks, and hears nothing for as long again."""
 DOWN_S_MAX: Final = 1.5
@@ -136,7 +137,7 @@ def _newest_attempt(outbox: Path) -> int:
 
 async def left_half_open(scene: Scene) -> bool:
     """A half-open link of which no network tells: the agent itself must find out."""
-    if not await within(RETURN_S_MAX, lambda: scene.proxy.speaking):
+    if not await within(SPEAKS_S_MAX, lambda: scene.proxy.speaking):
         return False
     link, taken = scene.proxy.link, scene.proxy.taken
     if link is None:
