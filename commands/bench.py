@@ -10,7 +10,7 @@ from benchmarks.running import Failed
 from commands.part_servers import PartFailed
 
 EXAMPLE = "bench ingest --small"
-NAMES = ("ingest", "latency", "modbus")
+NAMES = ("ingest", "latency", "modbus", "store")
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_reading import fetched, raw_of
-from collector.adapters.store_files import Shelf, StoreFile
+from collector.adapters.store_files import Shelf, Span, StoreFile
 from collector.buckets import HOUR_MS, Rolled, by_point
 from collector.ports import Kind, Raw
 from edge.readings import Ints
@@ -21,6 +21,7 @@ log = logging.getLogger("steward.store")
 FOLDERS: Final[Mapping[Kind, str]] = {"raw": "hours", "minute": "by-minute", "hour": "by-hour"}
 MERGED_HOURS: Final = (24, 720)
 """Hours become days, and days 30 days, counted from 1970."""
+DAY_MS: Final = 24 * HOUR_MS
 SMALLER_MAX: Final = 6
 """So many files over a merged one, of late readings, are left before it is merged anew."""
 MERGED_BYTES_MAX: Final = 128 * 2**20
@@ -41,20 +42,21 @@ class Shelves:
         return iter(self._of.values())
 
 
-def write_hour(
-    connection: duckdb.DuckDBPyConnection, shelves: Shelves, hour: int, arrival: int, points: Ints
+def write_parts(
+    connection: duckdb.DuckDBPyConnection, shelves: Shelves, span: Span, arrival: int, points: Ints
 ) -> None:
-    """Write parts of all kinds for an hour, from its files and the open rows up to `arrival`.
+    """Write parts of all kinds for some hours, from their files and the open rows up to `arrival`.
 
     `points` maps a series to the series by whose number its point's roll-ups are kept.
     """
-    part = shelves["raw"].part(hour)
-    old = shelves["raw"].pieces([(hour, hour + HOUR_MS)])
-    connection.execute(sql.hour_to_file(old, part), {"hour": hour, "arrival": arrival})
+    part = shelves["raw"].part(span[0])
+    old = shelves["raw"].pieces([span])
+    values = {"start": span[0], "end": span[1], "arrival": arrival}
+    connection.execute(sql.readings_to_file(old, part), values)
     pieces = [by_point(*columns) for columns in _readings(connection, part, points)]
     for shelf, n in ((shelves["minute"], 0), (shelves["hour"], 1)):
         connection.register("rolled", _stacked([piece[n] for piece in pieces]))
-        connection.execute(sql.rolled_to_file(shelf.part(hour)))
+        connection.execute(sql.rolled_to_file(shelf.part(span[0])))
         connection.unregister("rolled")
 
 
@@ -80,6 +82,21 @@ def _stacked(parts: Sequence[tuple[Ints, Rolled]]) -> dict[str, Any]:
     names = sql.ROLLED.split(", ")
     columns = {n: np.concatenate([getattr(rolled, n) for _, rolled in parts]) for n in names}
     return {"series": np.concatenate([point for point, _ in parts]), **columns}
+
+
+def to_close(shelf: Shelf, hours: Sequence[int], before: int) -> list[Span]:
+    """The given hours, and whole days where all of a day is over and none of it was closed yet."""
+    days: dict[int, list[int]] = {}
+    for hour in hours:
+        days.setdefault(hour // DAY_MS * DAY_MS, []).append(hour)
+    spans: list[Span] = []
+    for day, among in days.items():
+        fresh = not any(shelf.holder(hour) for hour in range(day, day + DAY_MS, HOUR_MS))
+        if fresh and len(among) > 1 and day + DAY_MS <= before:
+            spans.append((day, day + DAY_MS))
+        else:
+            spans += [(hour, hour + HOUR_MS) for hour in among]
+    return spans
 
 
 def due_merges(shelf: Shelf, hours: int, before: int) -> list[int]:

@@ -31,8 +31,8 @@ union all
 select *, 0 from newest where series in (select unnest($numbers))
 """
 OPEN_HOURS: Final = "select distinct time // 3600000 * 3600000 from open where time < ? order by 1"
-OF_HOUR: Final = "time >= $hour and time < $hour + 3600000"
-DROP_OPEN: Final = f"delete from open where {OF_HOUR} and arrival <= $arrival"
+OF_SPAN: Final = "time >= $start and time < $end"
+DROP_OPEN: Final = f"delete from open where {OF_SPAN} and arrival <= $arrival"
 READINGS: Final = "series, time, value, quality"
 ROLLED: Final = "time, min, max, sum, first, last, count, valued, worst"
 ROLLED_TYPED: Final = """
@@ -72,17 +72,17 @@ def held(pieces: Sequence[Piece], columns: str, where: str = "true") -> str:
 
 def open_of(numbers: Sequence[int]) -> str:
     """Open readings of some series with `$start` ≤ time < `$end`, in order of arrival."""
-    where = f"{of_series(numbers)} and time >= $start and time < $end"
+    where = f"{of_series(numbers)} and {OF_SPAN}"
     return f"select {READINGS} from open where {where} order by arrival"
 
 
-def hour_to_file(old: Sequence[Piece], part: Path) -> str:
-    """Copy an hour's readings into `part`: the last arrival of each, sorted."""
+def readings_to_file(old: Sequence[Piece], part: Path) -> str:
+    """Copy the readings of some hours into `part`: the last arrival of each, sorted."""
     closed = f"union all select *, 0 from ({held(old, READINGS)})" if old else ""
     return f"""
     copy (
       select {READINGS} from (
-        select * from open where {OF_HOUR} and arrival <= $arrival {closed})
+        select * from open where {OF_SPAN} and arrival <= $arrival {closed})
       qualify row_number() over (partition by series, time order by arrival desc) = 1
       order by series, time
     ) to {_quoted(part)} {TO_FILE}"""

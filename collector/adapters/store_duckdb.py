@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 
 from collector.adapters import duckdb_sql as sql
-from collector.adapters.duckdb_files import Shelves, merge, write_hour
+from collector.adapters.duckdb_files import Shelves, merge, to_close, write_parts
 from collector.adapters.duckdb_reading import (
     as_raw,
     closed_columns,
@@ -33,6 +33,7 @@ from collector.adapters.store_files import (
 )
 from collector.buckets import (
     GRAIN_MS,
+    HOUR_MS,
     MINUTE_MS,
     ROLL_UPS,
     Kept,
@@ -196,8 +197,9 @@ class DuckDbStore:
         with self._writing:
             connection.execute("delete from open where time < ?", [self._kept.raw])
         hours = connection.execute(sql.OPEN_HOURS, [before]).fetchall()
-        for (hour,) in hours:
-            self._close_hour(connection, hour)
+        spans = to_close(self._shelves["raw"], [hour for (hour,) in hours], before)
+        for span in spans:
+            self._close_span(connection, span)
         return len(hours)
 
     def _close_before_newest(self) -> None:
@@ -210,16 +212,18 @@ class DuckDbStore:
             log.error("hours could not be closed, their readings stay in the open table: %s", error)
         self._close_above = self._open_rows + self._open_rows_max
 
-    def _close_hour(self, connection: duckdb.DuckDBPyConnection, hour: int) -> None:
-        """Write the hour's files anew from open rows and its old file; open rows go last."""
-        arrival = self._arrival
-        write_hour(connection, self._shelves, hour, arrival, self._points())
+    def _close_span(self, connection: duckdb.DuckDBPyConnection, span: Span) -> None:
+        """Write files of some hours anew from open rows and their old files; open rows go last."""
+        arrival, (start, end) = self._arrival, span
+        write_parts(connection, self._shelves, span, arrival, self._points())
+        hours = (end - start) // HOUR_MS
         with self._writing, self._swapping:
             for kind in ROLL_UPS:
-                self._shelves[kind].put(hour, 1, arrival)
-            new = self._shelves["raw"].put(hour, 1, arrival)
+                self._shelves[kind].put(start, hours, arrival)
+            new = self._shelves["raw"].put(start, hours, arrival)
             with _transaction(connection):
-                connection.execute(sql.DROP_OPEN, {"hour": hour, "arrival": arrival})
+                values = {"start": start, "end": end, "arrival": arrival}
+                connection.execute(sql.DROP_OPEN, values)
                 connection.execute(sql.newest_of_file(new.path))
             self._count_open(connection)
 
