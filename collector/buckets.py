@@ -123,8 +123,8 @@ def _begins(group: Ints) -> Any:
 
 def joined_at(rolled: Rolled, starts: Ints, time: Ints) -> Rolled:
     """Joined into groups that begin at the indices `starts` and are given the times `time`."""
-    if len(starts) == 0:
-        return rolled
+    if len(starts) in (0, len(rolled.time)):
+        return replace(rolled, time=time, min=rolled.min + 0.0, max=rolled.max + 0.0)
     out = {name: np.full(len(starts), np.nan) for name in ("min", "max", "sum", "first", "last")}
     valued = np.add.reduceat(rolled.valued, starts)
     has = np.flatnonzero(rolled.valued)

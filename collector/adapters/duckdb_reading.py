@@ -9,7 +9,7 @@ import numpy as np
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.store_files import Piece, Shelf, Span
 from collector.buckets import GRAIN_MS, ROLL_UPS, Rolled, in_order, kept, of_readings, widened
-from collector.ports import Kind, Raw
+from collector.ports import Buckets, Kind, Raw
 
 Columns = Mapping[str, Any]
 
@@ -46,6 +46,18 @@ def rolled_columns(
     floats = {name: columns[name] for name in ("min", "max", "sum", "first", "last")}
     whole = {name: columns[name].astype(np.int64) for name in ("time", "count", "valued")}
     return Rolled(**whole, **floats, worst=columns["worst"])
+
+
+def summed(
+    connection: duckdb.DuckDBPyConnection, pieces: Sequence[Piece], number: int, width_ms: int
+) -> Buckets:
+    """Buckets of one series in files, summed where they are read; a mean may differ in its last bits."""
+    columns = fetched(connection.execute(sql.summed(pieces, number, width_ms)))
+    least, most = columns["min"] + 0.0, columns["max"] + 0.0  # zeros as in `joined_at`
+    return Buckets(
+        columns["bucket"], least, most, columns["mean"], columns["first"], columns["last"],
+        columns["count"], columns["worst"], width_ms,
+    )  # fmt: skip
 
 
 def fetched(result: duckdb.DuckDBPyConnection) -> Columns:

@@ -38,7 +38,8 @@ ROLLED: Final = "time, min, max, sum, first, last, count, valued, worst"
 ROLLED_TYPED: Final = """
   series::integer as series, time, min, max, sum, first, last,
   count::integer as count, valued::integer as valued, worst::utinyint as worst"""
-TO_FILE: Final = "(format parquet, compression zstd)"
+TO_FILE: Final = "(format parquet, parquet_version v2, compression zstd)"
+"""v2: times as packed differences, a third of the bytes of a file (docs/decisions/101)."""
 
 
 def _quoted(path: Path) -> str:
@@ -68,6 +69,16 @@ def held(pieces: Sequence[Piece], columns: str, where: str = "true") -> str:
         if piece.spans
     ]
     return " union all ".join(texts)
+
+
+def summed(pieces: Sequence[Piece], number: int, width_ms: int) -> str:
+    """One series in buckets, by time."""
+    rows = held(pieces, READINGS, of_series([number]))
+    return f"""
+    select time // {width_ms} * {width_ms} as bucket, min(value) as min, max(value) as max,
+      avg(value) as mean, arg_min(value, time) as first, arg_max(value, time) as last,
+      count(*) as count, max(quality) as worst
+    from ({rows}) group by bucket order by bucket"""
 
 
 def open_of(numbers: Sequence[int]) -> str:

@@ -22,6 +22,7 @@ from collector.adapters.duckdb_reading import (
     joined,
     open_columns,
     rolled_columns,
+    summed,
 )
 from collector.adapters.store_files import (
     Span,
@@ -287,10 +288,14 @@ class DuckDbStore:
         """From roll-ups where whole ones lie in a bucket and no reading of their hour is open."""
         start, end, width_ms = fitted(start, end, width_ms, self._kept)
         numbers = self._of_point.get((site, point))
-        if not numbers or start >= end or width_ms % MINUTE_MS:
-            return in_buckets(self.raw(site, point, start, end), width_ms)
+        if not numbers or start >= end:
+            return in_buckets(nothing(), width_ms)
         with self._connected() as connection, self._swapping:
             come = open_columns(connection, numbers, max(start, self._kept.raw), end)
+            pieces = self._shelves["raw"].pieces([(start, end)])
+            alone = len(numbers) == 1 and len(come["time"]) == 0 and start >= 0
+            if pieces and alone and width_ms > MINUTE_MS and width_ms % MINUTE_MS:
+                return summed(connection, pieces, numbers[0], width_ms)
             touched = joined_hours(np.unique(hour_of(come["time"])).tolist())
             rolled, rest = self._rolled(connection, numbers[0], [(start, end)], touched, width_ms)
             closed = closed_columns(connection, self._shelves["raw"], numbers, rest)

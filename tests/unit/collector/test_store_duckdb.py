@@ -13,7 +13,8 @@ import pytest
 
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_files import hour_of
-from collector.ports import SeriesKey, StoreBatch, Unavailable
+from collector.buckets import in_buckets
+from collector.ports import Buckets, SeriesKey, StoreBatch, Unavailable
 
 ROOT = Path(__file__).parents[3]
 HOUR = 3_600_000
@@ -357,6 +358,27 @@ def test_roll_ups_give_the_buckets_of_the_readings_to_the_bit(tmp_path: Path) ->
     store.close_hours(END)
     assert in_every_way(store) == in_every_way(plain)
     plain.close()
+    store.close()
+
+
+@pytest.mark.parametrize("width", [90_500, HOUR + 1, 31_536_000])
+def test_buckets_of_any_width_over_closed_hours_are_those_of_the_readings(
+    tmp_path: Path, width: int
+) -> None:
+    store = DuckDbStore(tmp_path)
+    for position, batch_ in enumerate(some_days(13)):
+        store.write([batch_], position)
+    store.close_hours(END)
+    for point in (KEY.point, "booster/flow"):
+        start = T0 + 1_234_567
+        found = store.buckets(KEY.site, point, start, END, width)
+        expected = in_buckets(store.raw(KEY.site, point, start, END), width)
+        for item in fields(Buckets):
+            if item.name != "mean":
+                assert np.array_equal(
+                    getattr(found, item.name), getattr(expected, item.name), equal_nan=True
+                )
+        np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-9, atol=1e-9)
     store.close()
 
 
