@@ -19,8 +19,8 @@ from edge.readings import Ints
 log = logging.getLogger("steward.store")
 
 FOLDERS: Final[Mapping[Kind, str]] = {"raw": "hours", "minute": "by-minute", "hour": "by-hour"}
-MERGED_HOURS: Final = (24, 720)
-"""Hours become days, and days 30 days, counted from 1970."""
+MERGED_HOURS: Final = (24, 720, 8640)
+"""Hours become days, days 30 days, and these 360 days, counted from 1970."""
 DAY_MS: Final = 24 * HOUR_MS
 SMALLER_MAX: Final = 6
 """So many files over a merged one, of late readings, are left before it is merged anew."""
