@@ -4,7 +4,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -146,9 +146,11 @@ def packed(hours: float) -> list[Row]:
     found = ensure(["influxd"])["influxd"]
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
         readings, rolled = sizes_of_ours(batch, Path(name) / "ours")
-        missing = isinstance(found, NotHere)
-        theirs = None if missing else size_of_theirs(batch, found, Path(name) / "theirs")
-    note = f"not run: {found.reason}" if missing else f"{len(batch)} readings of {hours} h"
+        if isinstance(found, NotHere):
+            theirs, note = None, f"not run: {found.reason}"
+        else:
+            theirs = size_of_theirs(batch, found, Path(name) / "theirs")
+            note = f"{len(batch)} readings of {hours} h"
     reference = None if theirs is None else theirs * each
     target = None if theirs is None else 0.5
     return [
@@ -208,7 +210,7 @@ def charted(readings: int, runs: int) -> list[Row]:
     ]  # fmt: skip
 
 
-def _alternated(sides: dict[str, Callable[[], Any]], runs: int) -> dict[str, float]:
+def _alternated(sides: Mapping[str, Callable[[], Any]], runs: int) -> dict[str, float]:
     """Milliseconds of each, median of alternating runs."""
     took: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(runs):

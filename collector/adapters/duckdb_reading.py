@@ -1,6 +1,7 @@
 """Readings and roll-ups of a point as the DuckDB store's open table and files hold them, as numpy columns."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -94,3 +95,12 @@ def joined(raw: Raw, rolled: Mapping[Kind, Rolled | None], width_ms: int) -> Rol
             more, found = rolled.get(kind), widened(found, GRAIN_MS[kind])
             found = in_order([found, more]) if more else found
     return widened(found, width_ms)
+
+
+def readable(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Whether a file can be opened as what it is."""
+    try:
+        connection.execute("select num_rows from parquet_file_metadata(?)", [str(path)]).fetchall()
+    except duckdb.Error:
+        return False
+    return True

@@ -21,6 +21,7 @@ from collector.adapters.duckdb_reading import (
     closed_columns,
     joined,
     open_columns,
+    readable,
     rolled_columns,
     summed,
 )
@@ -328,6 +329,12 @@ class DuckDbStore:
             again, alone = raw.pieces(overlap(every, touched)), raw.pieces(without(every, touched))
             counted = connection.execute(sql.count_of(again, alone), {"since": since})
             return int(counted.fetchall()[0][0])
+
+    def damaged(self) -> list[Path]:
+        """Files of closed hours that cannot be opened: what they hold is not to be had until put back."""
+        with self._connected() as connection, self._swapping:
+            files = [file.path for shelf in self._shelves for file in shelf]
+            return [path for path in files if not readable(connection, path)]
 
     def close(self) -> None:
         """Give the file back; what was written stays."""

@@ -322,7 +322,8 @@ def in_every_way(store: DuckDbStore, key: SeriesKey = KEY) -> list[list[bytes]]:
         for width in (7_000, 60_000, 5 * 60_000, 90 * 60_000, HOUR, 6 * HOUR, 24 * HOUR)
     ]
     raw = store.raw(key.site, key.point, T0, END)
-    columns = [[getattr(found, f.name) for f in fields(found)] for found in [raw, *asked]]
+    columns = [[raw.time, raw.value, raw.quality]]
+    columns += [[getattr(found, item.name) for item in fields(found)] for found in asked]
     return [[np.asarray(column).tobytes() for column in row] for row in columns]
 
 
