@@ -38,7 +38,9 @@ def check_span(start: int, end: int) -> None:
 def read(
     store: ReadingStore, site: str, point: str, span: tuple[int, int], resolution: str
 ) -> tuple[Raw | Buckets, int]:
-    """Readings with start ≤ time < end (UTC ms), by `auto`, `raw` or a width in ms; and the width.
+    """Readings with start ≤ time < end (UTC ms), by `auto`, `raw` or a width in ms; and the width given.
+
+    What is left as roll-ups only comes in buckets as wide as those.
 
     Raises:
         Problem: `invalid`, or `too-many-readings` with the narrowest width that fits.
@@ -48,17 +50,18 @@ def read(
     check_span(start, end)
     fits = width_for(end - start)
     if resolution not in ("auto", "raw"):
-        width = _width(resolution, end - start, fits)
-        return store.buckets(site, point, start, end, width), width
+        buckets = store.buckets(site, point, start, end, _width(resolution, end - start, fits))
+        return buckets, buckets.width_ms
     buckets = store.buckets(site, point, start, end, fits)
     held = int(buckets.count.sum())
-    if held <= POINTS_MAX:
-        return store.raw(site, point, start, end), 0
+    raw = store.raw(site, point, start, end) if held <= POINTS_MAX else None
+    if raw is not None and (resolution == "raw" or len(raw.time) >= held):
+        return raw, 0  # else some are left as roll-ups only
     if resolution == "raw":
         raise Problem(
             "too-many-readings", f"{held} readings; at most {POINTS_MAX}", resolution=fits
         )
-    return buckets, fits
+    return buckets, buckets.width_ms
 
 
 def _width(resolution: str, span: int, fits: int) -> int:

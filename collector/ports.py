@@ -166,7 +166,8 @@ class Buckets:
     """One point in buckets; only buckets that hold a reading. `time` is the bucket's start, UTC ms.
 
     min, max, mean, first, last over readings with a value (NaN where there is none); `count` of all
-    readings; `worst` quality code. mean is of values, not time-weighted.
+    readings; `worst` quality code. mean is of values, not time-weighted. `width_ms` is wider than was
+    asked where readings are gone and only their roll-ups are left.
     """
 
     time: Ints
@@ -177,6 +178,11 @@ class Buckets:
     last: Floats
     count: Ints
     worst: Codes
+    width_ms: int
+
+
+Kind = Literal["raw", "minute", "hour"]
+"""What a store keeps: readings, and their roll-ups of minutes and hours."""
 
 
 class ReadingStore(Protocol):
@@ -206,11 +212,18 @@ class ReadingStore(Protocol):
         ...
 
     def buckets(self, site: str, point: str, start: int, end: int, width_ms: int) -> Buckets:
-        """The same span in buckets aligned to multiples of `width_ms` since 1970 UTC."""
+        """The same span in buckets aligned to multiples of `width_ms` since 1970 UTC.
+
+        Where the span begins before the readings that are kept, it is widened to whole minutes or
+        hours, and the width to a multiple of them.
+        """
         ...
 
-    def delete_before(self, time: int) -> None:
-        """Retention: drop readings older than `time` (UTC ms)."""
+    def delete_before(self, time: int, kind: Kind = "raw") -> None:
+        """Retention: drop readings, or roll-ups that begin, before `time` (UTC ms); later ones too.
+
+        Buckets of readings that are gone come from the roll-ups that are kept.
+        """
         ...
 
     def count(self) -> int:

@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+from collector.adapters.store_duckdb import DuckDbStore
+from collector.ports import Unavailable
 from commands.asking import ServerAway, ask
 from config.settings import Settings, read_settings
 
@@ -26,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         away = ""
     except ServerAway as error:
         away = str(error)
+        rows += store_row(settings)
     if arguments.json:
         print(json.dumps([{"what": n, "ok": ok, "detail": d} for n, ok, d in rows]))
     else:
@@ -48,3 +51,19 @@ def _secrets(folder: Path) -> tuple[str, bool, str]:
     loose = [p.name for p in folder.glob("*") if p.stat().st_mode & 0o077] if folder.is_dir() else []  # fmt: skip
     said = f"readable by others: {', '.join(loose)}; chmod 600 them" if loose else "readable by their owner only"  # fmt: skip
     return "secrets", not loose, said
+
+
+def store_row(settings: Settings) -> list[tuple[str, bool, str]]:
+    """How the files of readings are, where no server runs that would say it."""
+    folder = settings.data / "store"
+    if settings.store != "duckdb" or not folder.is_dir():
+        return []
+    try:
+        store = DuckDbStore(folder)
+        damaged = store.damaged()
+        store.close()
+    except Unavailable as error:
+        return [("store", False, str(error))]
+    names = ", ".join(str(path.relative_to(folder)) for path in damaged)
+    said = f"damaged in {folder}: {names}; put back copies of these files, or move them away: what they hold is lost then"  # fmt: skip
+    return [("store", not damaged, said if damaged else "every file can be opened")]

@@ -25,7 +25,7 @@ from collector.alarming import Alarming
 from collector.ingest import Ingest, spare_garbage_collection
 from collector.live import LiveTable
 from collector.planning import Planning
-from collector.ports import ReadingStore, Unavailable
+from collector.ports import Kind, ReadingStore, Unavailable
 from collector.projecting import Projecting
 from collector.requesting import Requesting
 from commands.access import (
@@ -52,8 +52,7 @@ LOOP_WAITS_S_MAX = 0.2
 FIRST_START_LINK = "first-start-link"
 BACKLOG = 2048
 CLOSE_AFTER_MS = 2 * 3_600_000
-KEEP_RAW_MS = 90 * 24 * 3_600_000
-"""Raw readings are kept for 90 days."""
+DAY_MS = 24 * 3_600_000
 log = logging.getLogger("steward.server")
 
 
@@ -89,6 +88,15 @@ def open_store(settings: Settings) -> ReadingStore:
         raise SettingsError("STEWARD_INFLUX_TOKEN_FILE is missing: the file that holds InfluxDB's token")  # fmt: skip
     token = told_in("STEWARD_INFLUX_TOKEN_FILE", settings.influx_token_file)
     return InfluxStore(settings.influx_url, token, settings.influx_org, settings.influx_bucket)
+
+
+def kept_days(settings: Settings) -> Mapping[Kind, int]:
+    """How many days each kind is kept, 0: for ever."""
+    return {
+        "raw": settings.keep_raw_days,
+        "minute": settings.keep_minute_days,
+        "hour": settings.keep_hour_days,
+    }
 
 
 @dataclass(slots=True)
@@ -134,7 +142,9 @@ class Server:
         try:
             if isinstance(self.store, DuckDbStore):
                 self.store.close_hours(now - CLOSE_AFTER_MS)
-            self.store.delete_before(now - KEEP_RAW_MS)
+            for kind, days in kept_days(self.settings).items():
+                if days:
+                    self.store.delete_before(now - days * DAY_MS, kind)
         except Unavailable as error:
             log.warning("the store could not be tidied, next hour again: %s", error)
 

@@ -18,6 +18,7 @@ class SettingsError(Exception):
 class Settings:
     """What every Steward process may be told by `STEWARD_<NAME>` variables.
 
+    `keep_…_days` say how long readings and their roll-ups of minutes and hours are kept, 0: for ever.
     `store` is `duckdb` or `influxdb`; `ledger` an SQLAlchemy URL or empty for SQLite in `data`.
     `clock_origin_ms`, `clock_factor` and `clock_start_ms` are the same for all processes of one run.
     """
@@ -30,6 +31,9 @@ class Settings:
     http_host: str = "127.0.0.1"
     http_port: int = 8080
     store: str = "duckdb"
+    keep_raw_days: int = 90
+    keep_minute_days: int = 730
+    keep_hour_days: int = 0
     ledger: str = ""
     influx_url: str = "http://127.0.0.1:8086"
     influx_org: str = "steward"
@@ -60,6 +64,9 @@ KNOWN = frozenset(f"STEWARD_{f.name.upper()}" for f in fields(Settings))
 BOUNDS = {
     "http_port": (1, 65_535),
     "broker_port": (1, 65_535),
+    "keep_raw_days": (0, 100_000),
+    "keep_minute_days": (0, 100_000),
+    "keep_hour_days": (0, 100_000),
     "clock_origin_ms": (0, 4_102_444_800_000),
     "clock_start_ms": (0, 4_102_444_800_000),
 }

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from collector.buckets import in_buckets
-from collector.ports import Buckets, Raw, SeriesKey, StoreBatch, Unavailable
+from collector.buckets import Kept, fitted, in_buckets
+from collector.ports import Buckets, Kind, Raw, SeriesKey, StoreBatch, Unavailable
 
 Reading = tuple[float, int]
 
@@ -42,6 +42,8 @@ class MemoryStore:
     _series: dict[SeriesKey, _Series] = field(default_factory=dict)
     _of_point: dict[tuple[str, str], list[_Series]] = field(default_factory=dict)
     _cursor: int = 0
+    _kept: Kept = field(default_factory=Kept)
+    """What is kept as roll-ups only is readings here, which buckets alone are made of."""
 
     def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
         """Keep batches and cursor together."""
@@ -50,7 +52,8 @@ class MemoryStore:
             tables = [self._of(key).table for key in batch.keys]
             columns = (batch.key, batch.time, batch.value, batch.quality)
             for key, time, value, quality in zip(*(c.tolist() for c in columns), strict=True):
-                tables[key][time] = (value, quality)
+                if time >= self._kept.raw:
+                    tables[key][time] = (value, quality)
         self._cursor = cursor
 
     def _of(self, key: SeriesKey) -> _Series:
@@ -69,12 +72,19 @@ class MemoryStore:
         for point in points:
             for series in self._of_point.get((site, point), []):
                 times = series.times()
-                if times and (point not in found or times[-1] >= found[point][0]):
+                if (
+                    times
+                    and times[-1] >= self._kept.raw
+                    and (point not in found or times[-1] >= found[point][0])
+                ):
                     found[point] = (times[-1], *series.table[times[-1]])
         return found
 
     def raw(self, site: str, point: str, start: int, end: int) -> Raw:
         self._check()
+        return self._between(site, point, max(start, self._kept.raw), end)
+
+    def _between(self, site: str, point: str, start: int, end: int) -> Raw:
         rows = sorted(
             (time, number, *series.table[time])
             for number, series in enumerate(self._of_point.get((site, point), []))
@@ -87,16 +97,19 @@ class MemoryStore:
         )
 
     def buckets(self, site: str, point: str, start: int, end: int, width_ms: int) -> Buckets:
-        return in_buckets(self.raw(site, point, start, end), width_ms)
-
-    def delete_before(self, time: int) -> None:
         self._check()
+        start, end, width_ms = fitted(start, end, width_ms, self._kept)
+        return in_buckets(self._between(site, point, start, end), width_ms)
+
+    def delete_before(self, time: int, kind: Kind = "raw") -> None:
+        self._check()
+        self._kept = self._kept.but(kind, time)
         for series in self._series.values():
-            series.delete_before(time)
+            series.delete_before(min(self._kept.raw, self._kept.minute, self._kept.hour))
 
     def count(self) -> int:
         self._check()
-        return sum(len(series.table) for series in self._series.values())
+        return sum(len(s.between(self._kept.raw, 2**62)) for s in self._series.values())
 
     def close(self) -> None:
         """Nothing to give back; what was kept stays, as on a disk."""

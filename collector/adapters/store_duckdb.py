@@ -1,4 +1,4 @@
-"""Readings in DuckDB: an open table for what just came, one sorted Parquet file per closed hour.
+"""Readings in DuckDB: an open table for what just came, sorted Parquet files and roll-ups of closed hours.
 
 No index: repeats are dropped on read, and for good when their hour is closed. A kill between any two
 steps costs nothing: open rows count as later than files, and of an hour's files the newest holds.
@@ -9,22 +9,43 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import numpy as np
 
 from collector.adapters import duckdb_sql as sql
-from collector.adapters.hour_files import (
-    HOUR_MS,
-    files_in,
-    hour_file,
-    hour_of,
-    part_file,
-    put_in_place,
+from collector.adapters.duckdb_files import Shelves, merge, to_close, write_parts
+from collector.adapters.duckdb_reading import (
+    as_raw,
+    closed_columns,
+    joined,
+    open_columns,
+    readable,
+    rolled_columns,
+    summed,
 )
-from collector.buckets import in_buckets, kept, nothing
-from collector.ports import Buckets, Raw, SeriesKey, StoreBatch, Unavailable
+from collector.adapters.store_files import (
+    Span,
+    hour_of,
+    joined_hours,
+    overlap,
+    within_grain,
+    without,
+)
+from collector.buckets import (
+    GRAIN_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    ROLL_UPS,
+    Kept,
+    Rolled,
+    as_buckets,
+    fitted,
+    in_buckets,
+    nothing,
+)
+from collector.ports import Buckets, Kind, Raw, SeriesKey, StoreBatch, Unavailable
 from edge.readings import Ints
 
 log = logging.getLogger("steward.store")
@@ -44,7 +65,6 @@ class DuckDbStore:
     def __init__(self, folder: Path, *, open_rows_max: int = OPEN_ROWS_MAX) -> None:
         self._folder = folder
         self._file = folder / "readings.duckdb"
-        self._hours = folder / "hours"
         self._open_rows_max = open_rows_max
         self._opening = threading.Lock()
         self._writing = threading.Lock()
@@ -64,7 +84,7 @@ class DuckDbStore:
             return self._database
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        self._hours.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
         database = duckdb.connect(str(self._file), config={"memory_limit": MEMORY_LIMIT})
         database.execute(sql.SCHEMA)
         rows = database.execute("select number, site, point, unit, kind from series").fetchall()
@@ -78,7 +98,8 @@ class DuckDbStore:
         counts = database.execute("select arrival, (select count(*) from open) from cursor")
         self._arrival, self._open_rows = counts.fetchall()[0]
         self._close_above = self._open_rows_max
-        self._files = files_in(self._hours)
+        self._kept = Kept(**dict(database.execute("select kind, since from kept").fetchall()))
+        self._shelves = Shelves(self._folder)
         return database
 
     @contextmanager
@@ -163,18 +184,25 @@ class DuckDbStore:
     # --- closing hours -------------------------------------------------------------------------------
 
     def close_hours(self, before: int) -> int:
-        """Put every hour that ended by `before` (UTC ms) into its file; returns how many were written.
+        """Put every hour that ended by `before` (UTC ms) into files; returns how many were written.
 
-        Call it now and then from one place; late readings of a closed hour rewrite that hour only.
+        Call it now and then from one place; late readings of a closed hour rewrite that hour only. What
+        is over for good is merged into larger files.
         """
         with self._closing, self._connected() as connection:
-            hours = connection.execute(
-                "select distinct time // 3600000 * 3600000 from open where time < ? order by 1",
-                [hour_of(before)],
-            ).fetchall()
-            for (hour,) in hours:
-                self._close_hour(connection, hour)
-            return len(hours)
+            closed = self._close(connection, hour_of(before))
+            for shelf in self._shelves:
+                merge(connection, shelf, hour_of(before), self._swapping)
+            return closed
+
+    def _close(self, connection: duckdb.DuckDBPyConnection, before: int) -> int:
+        with self._writing:
+            connection.execute("delete from open where time < ?", [self._kept.raw])
+        hours = connection.execute(sql.OPEN_HOURS, [before]).fetchall()
+        spans = to_close(self._shelves["raw"], [hour for (hour,) in hours], before)
+        for span in spans:
+            self._close_span(connection, span)
+        return len(hours)
 
     def _close_before_newest(self) -> None:
         """What was written is kept, so a failure here is said and not raised."""
@@ -186,38 +214,43 @@ class DuckDbStore:
             log.error("hours could not be closed, their readings stay in the open table: %s", error)
         self._close_above = self._open_rows + self._open_rows_max
 
-    def _close_hour(
-        self, connection: duckdb.DuckDBPyConnection, hour: int, keep: int | None = None
-    ) -> None:
-        """Write the hour's file anew from open rows and its old file, from time `keep` on."""
-        old, arrival = self._files.get(hour), self._arrival
-        part = part_file(self._hours, hour)
-        connection.execute(
-            sql.hour_to_file(old, part),
-            {"hour": hour, "arrival": arrival, "keep": hour if keep is None else keep},
-        )
-        new = hour_file(self._hours, hour, max(arrival, old.generation + 1 if old else 0))
+    def _close_span(self, connection: duckdb.DuckDBPyConnection, span: Span) -> None:
+        """Write files of some hours anew from open rows and their old files; open rows go last."""
+        arrival, (start, end) = self._arrival, span
+        write_parts(connection, self._shelves, span, arrival, self._points())
+        hours = (end - start) // HOUR_MS
         with self._writing, self._swapping:
-            put_in_place(part, new)
+            for kind in ROLL_UPS:
+                self._shelves[kind].put(start, hours, arrival)
+            new = self._shelves["raw"].put(start, hours, arrival)
             with _transaction(connection):
-                connection.execute(sql.DROP_OPEN, {"hour": hour, "arrival": arrival})
-                connection.execute(sql.newest_of_file(new))
-            self._files[hour] = new
+                values = {"start": start, "end": end, "arrival": arrival}
+                connection.execute(sql.DROP_OPEN, values)
+                connection.execute(sql.newest_of_file(new.path))
             self._count_open(connection)
-        if old:
-            old.remove()
 
-    def delete_before(self, time: int) -> None:
-        """Drop what is older: whole files, and rows of the hour in which `time` lies."""
+    def _points(self) -> Ints:
+        """Of each series number the first of its point, by which roll-ups are kept."""
+        points = np.zeros(len(self._numbers) + 1, np.int64)
+        for numbers in list(self._of_point.values()):
+            points[numbers] = numbers[0]
+        return points
+
+    def delete_before(self, time: int, kind: Kind = "raw") -> None:
+        """Forget what is older at once; a file goes when all that it holds is."""
         with self._closing, self._connected() as connection:
-            if hour_of(time) in self._files:
-                self._close_hour(connection, hour_of(time), keep=time)
+            if kind == "raw":
+                self._close(connection, time)  # so that roll-ups of all that goes are there
+            kept = self._kept.but(kind, time)
             with self._writing, self._swapping:
                 with _transaction(connection):
-                    connection.execute("delete from open where time < ?", [time])
-                    connection.execute("delete from newest where time < ?", [time])
-                for hour in [hour for hour in self._files if hour + HOUR_MS <= time]:
-                    self._files.pop(hour).remove()
+                    connection.execute("delete from kept where kind = ?", [kind])
+                    connection.execute(
+                        "insert into kept values (?, ?)", [kind, getattr(kept, kind)]
+                    )
+                    connection.execute("delete from newest where time < ?", [kept.raw])
+                self._kept = kept
+                self._shelves[kind].drop_before(getattr(kept, kind))
                 self._count_open(connection)
 
     def _count_open(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -239,29 +272,69 @@ class DuckDbStore:
         return {
             names[series]: (time, np.nan if value is None else value, quality)
             for series, time, value, quality, _ in rows
+            if time >= self._kept.raw
         }
 
     def raw(self, site: str, point: str, start: int, end: int) -> Raw:
         numbers = self._of_point.get((site, point))
+        start = max(start, self._kept.raw)
         if not numbers or start >= end:
             return nothing()
         with self._connected() as connection, self._swapping:
-            files = [f for hour, f in self._files.items() if start - HOUR_MS < hour < end]
-            columns = connection.execute(
-                sql.readings(files), {"numbers": numbers, "start": start, "end": end}
-            ).fetchnumpy()
-        return _raw(columns)
+            come = open_columns(connection, numbers, start, end)
+            files = self._shelves["raw"]
+            return as_raw(closed_columns(connection, files, numbers, [(start, end)]), come)
 
     def buckets(self, site: str, point: str, start: int, end: int, width_ms: int) -> Buckets:
-        return in_buckets(self.raw(site, point, start, end), width_ms)
+        """From roll-ups where whole ones lie in a bucket and no reading of their hour is open."""
+        start, end, width_ms = fitted(start, end, width_ms, self._kept)
+        numbers = self._of_point.get((site, point))
+        if not numbers or start >= end:
+            return in_buckets(nothing(), width_ms)
+        with self._connected() as connection, self._swapping:
+            come = open_columns(connection, numbers, max(start, self._kept.raw), end)
+            pieces = self._shelves["raw"].pieces([(start, end)])
+            alone = len(numbers) == 1 and len(come["time"]) == 0 and start >= 0
+            if pieces and alone and width_ms > MINUTE_MS and width_ms % MINUTE_MS:
+                return summed(connection, pieces, numbers[0], width_ms)
+            touched = joined_hours(np.unique(hour_of(come["time"])).tolist())
+            rolled, rest = self._rolled(connection, numbers[0], [(start, end)], touched, width_ms)
+            closed = closed_columns(connection, self._shelves["raw"], numbers, rest)
+        return as_buckets(joined(as_raw(closed, come), rolled, width_ms), width_ms)
+
+    def _rolled(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        number: int,
+        rest: list[Span],
+        touched: list[Span],
+        width_ms: int,
+    ) -> tuple[dict[Kind, Rolled | None], list[Span]]:
+        """Roll-ups of a span, the widest first, and what of it they leave to readings."""
+        rolled: dict[Kind, Rolled | None] = {}
+        for kind in reversed(ROLL_UPS):
+            if width_ms % GRAIN_MS[kind] == 0:
+                wanted = without(within_grain(rest, GRAIN_MS[kind]), touched)
+                pieces = self._shelves[kind].pieces(wanted)
+                rolled[kind] = rolled_columns(connection, pieces, number)
+                rest = without(rest, sorted(span for piece in pieces for span in piece.of()))
+        return rolled, rest
 
     def count(self) -> int:
         with self._connected() as connection, self._swapping:
-            hours = connection.execute(sql.OPEN_HOURS, [2**62]).fetchall() if self._files else []
-            touched = {hour for (hour,) in hours}
-            again = [file for hour, file in self._files.items() if hour in touched]
-            alone = [file for hour, file in self._files.items() if hour not in touched]
-            return int(connection.execute(sql.count_of(again, alone)).fetchall()[0][0])
+            since = self._kept.raw
+            hours = connection.execute(sql.OPEN_HOURS, [2**62]).fetchall()
+            every, touched = [(since, 2**62)], joined_hours(hour for (hour,) in hours)
+            raw = self._shelves["raw"]
+            again, alone = raw.pieces(overlap(every, touched)), raw.pieces(without(every, touched))
+            counted = connection.execute(sql.count_of(again, alone), {"since": since})
+            return int(counted.fetchall()[0][0])
+
+    def damaged(self) -> list[Path]:
+        """Files of closed hours that cannot be opened: what they hold is not to be had until put back."""
+        with self._connected() as connection, self._swapping:
+            files = [file.path for shelf in self._shelves for file in shelf]
+            return [path for path in files if not readable(connection, path)]
 
     def close(self) -> None:
         """Give the file back; what was written stays."""
@@ -293,16 +366,3 @@ def _insert_series(connection: duckdb.DuckDBPyConnection, unsaved: Mapping[Serie
     if unsaved:
         rows = ((n, key.site, key.point, key.unit, key.kind) for key, n in unsaved.items())
         connection.execute(sql.ADD_SERIES, [list(column) for column in zip(*rows, strict=True)])
-
-
-def _raw(columns: Mapping[str, Any]) -> Raw:
-    """Columns as fetched, in any order, to readings by time without repeats."""
-    order = np.argsort(_plain(columns["arrival"], 0), kind="stable")
-    series, time = _plain(columns["series"], 0)[order], _plain(columns["time"], 0)[order]
-    stays = order[kept(series, time)]
-    value = _plain(columns["value"], np.nan)[stays]
-    return Raw(_plain(columns["time"], 0)[stays], value, _plain(columns["quality"], 0)[stays])
-
-
-def _plain(column: Any, empty: float) -> Any:
-    return np.ma.filled(column, empty) if isinstance(column, np.ma.MaskedArray) else column

@@ -16,7 +16,7 @@ from influxdb_client.rest import ApiException
 
 from collector.adapters.lineprotocol import MEASUREMENT, QUALITY, Field, encode_lines, field_of
 from collector.buckets import in_buckets, nothing
-from collector.ports import Buckets, Raw, StoreBatch, Unavailable
+from collector.ports import Buckets, Kind, Raw, StoreBatch, Unavailable
 from edge.readings import BAD, Floats, Ints
 
 log = logging.getLogger("steward.store")
@@ -122,7 +122,10 @@ class InfluxStore:
         self.refused += int(dropped[1]) if dropped else 1
         log.error("InfluxDB refuses readings for ever, %d so far: %s", self.refused, message)
 
-    def delete_before(self, time: int) -> None:
+    def delete_before(self, time: int, kind: Kind = "raw") -> None:
+        """Readings; there are no roll-ups here, so with readings their buckets go too."""
+        if kind != "raw":
+            return
         stop = np.datetime_as_string(np.datetime64(_bound(time) * 1_000_000 - 1, "ns"))
         with self._reached():
             self._client.delete_api().delete(
@@ -192,6 +195,7 @@ class InfluxStore:
             time=time // width_ms * width_ms,  # the first window begins where the span does
             count=count.astype(np.int64),
             worst=worst,
+            width_ms=width_ms,
             **aligned,
         )
 

@@ -19,6 +19,8 @@ KINDS = (
     "duckdb_with_closed_hours",
     pytest.param("influxdb", marks=pytest.mark.system),
 )
+ROLLING = KINDS[:3]
+"""InfluxDB keeps no roll-ups: what is behind its retention is gone as a whole."""
 _buckets = itertools.count(1)
 
 
@@ -49,6 +51,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 @pytest.fixture
 def store(place: Place) -> ReadingStore:
     return place.open()
+
+
+@pytest.fixture(params=ROLLING)
+def rolling(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A store that keeps roll-ups longer than readings."""
+    opened = Place(_maker(request, tmp_path))
+    yield opened
+    opened.close()
 
 
 def _maker(request: pytest.FixtureRequest, folder: Path) -> Callable[[], ReadingStore]:

@@ -1,5 +1,6 @@
 """One suite for every store: DuckDB (hours open and closed), InfluxDB and the twin."""
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -10,9 +11,9 @@ import pytest
 
 from collector.ports import Buckets, Raw, ReadingStore, SeriesKey, StoreBatch
 from edge.readings import QUALITIES
-from tests.contract.reading_stores import Place, place, store
+from tests.contract.reading_stores import Place, place, rolling, store
 
-__all__ = ("place", "store")  # fixtures
+__all__ = ("place", "rolling", "store")  # fixtures
 
 SITE = "riverside"
 PRESSURE = SeriesKey(SITE, "booster/pressure", "bar", "number")
@@ -278,6 +279,7 @@ def test_buckets_are_those_of_the_raw_readings(store: ReadingStore, width: int) 
     inside = [row for row in rows if start <= row[0] < end]
     found = store.buckets(SITE, PRESSURE.point, start, end, width)
     assert_same_buckets(found, by_hand(inside, width))
+    assert found.width_ms == width
 
 
 def test_gaps_stay_gaps(store: ReadingStore) -> None:
@@ -354,3 +356,76 @@ def test_after_retention_new_readings_are_taken_as_before(store: ReadingStore) -
     store.delete_before(T0 + 10 * HOUR)
     store.write([batch(PRESSURE, [(T0 + 11 * HOUR, 1.0, GOOD)])], 2)
     assert everything(store) == [(T0 + 11 * HOUR, 1.0, GOOD)]
+
+
+# --- roll-ups beyond the readings ------------------------------------------------------------------
+
+
+def spread(days: int) -> list[Row]:
+    """Five readings at odd times in an hour of each second day, and around the cut."""
+    hours = [*range(0, days * 24, 48), 12 * 24 - 1, 12 * 24 + 1, 12 * 24 + 2]
+    return [(T0 + h * HOUR + n * 400_123, h + n / 7, GOOD) for h in sorted(hours) for n in range(5)]
+
+
+CUT = T0 + 12 * 24 * HOUR + 25 * 60_000 + 17
+"""Readings are kept from here on: amid an hour, a minute and the readings."""
+
+
+WIDTHS = {1000: 60_000, 7000: 420_000, 60_000: 60_000, 90_000: 180_000, HOUR: HOUR, 24 * HOUR: 24 * HOUR}  # fmt: skip
+"""A width to the one that roll-ups of minutes can give."""
+
+
+def test_buckets_before_the_readings_come_from_minutes(rolling: Place) -> None:
+    rows = spread(20)
+    rolling.open().write([batch(PRESSURE, rows)], 1)
+    rolling.open().delete_before(CUT)
+    opened = rolling.open()
+    ends = (CUT - 30_007, CUT + 2 * HOUR + 1, T0 + 20 * 24 * HOUR)
+    for start, end, asked in itertools.product((T0 + 1, CUT - 90_001), ends, WIDTHS):
+        found = opened.buckets(SITE, PRESSURE.point, start, end, asked)
+        first = start // 60_000 * 60_000
+        last = -(-end // 60_000) * 60_000 if end < CUT else end
+        inside = [row for row in rows if first <= row[0] < last]
+        assert_same_buckets(found, by_hand(inside, WIDTHS[asked]))
+        assert found.width_ms == WIDTHS[asked]
+
+
+def test_where_minutes_are_gone_too_hours_are_left_and_then_nothing(rolling: Place) -> None:
+    rows = spread(20)
+    opened = rolling.open()
+    opened.write([batch(PRESSURE, rows)], 1)
+    opened.delete_before(T0 + 15 * 24 * HOUR)
+    opened.delete_before(T0 + 10 * 24 * HOUR, "minute")
+    opened.delete_before(T0 + 5 * 24 * HOUR, "hour")
+    opened = rolling.open()
+    found = opened.buckets(SITE, PRESSURE.point, T0, END, 60_000)
+    left = [row for row in rows if row[0] >= T0 + 5 * 24 * HOUR]
+    assert_same_buckets(found, by_hand(left, HOUR))
+    assert everything(opened) == [row for row in rows if row[0] >= T0 + 15 * 24 * HOUR]
+    found = opened.buckets(SITE, PRESSURE.point, T0 + 11 * 24 * HOUR, END, 1000)
+    left = [row for row in rows if row[0] >= T0 + 11 * 24 * HOUR]
+    assert_same_buckets(found, by_hand(left, 60_000))
+
+
+def test_from_the_first_reading_that_is_kept_on_all_is_exact(rolling: Place) -> None:
+    rows = spread(20)
+    opened = rolling.open()
+    opened.write([batch(PRESSURE, rows)], 1)
+    opened.delete_before(CUT)
+    for width in (1000, 60_000, HOUR):
+        found = opened.buckets(SITE, PRESSURE.point, CUT, END, width)
+        assert_same_buckets(found, by_hand([row for row in rows if row[0] >= CUT], width))
+        assert found.width_ms == width
+
+
+def test_what_comes_later_than_its_retention_changes_nothing(rolling: Place) -> None:
+    rows = spread(20)
+    opened = rolling.open()
+    opened.write([batch(PRESSURE, rows)], 1)
+    opened.delete_before(CUT)
+    before = in_rows(opened.buckets(SITE, PRESSURE.point, T0, END, 60_000))
+    count = opened.count()
+    opened.write([batch(PRESSURE, [(T0 + 1, 99.0, GOOD), (CUT - 1, 98.0, GOOD)])], 2)
+    opened.delete_before(CUT - HOUR)
+    assert in_rows(rolling.open().buckets(SITE, PRESSURE.point, T0, END, 60_000)) == before
+    assert (rolling.open().count(), rolling.open().cursor()) == (count, 2)

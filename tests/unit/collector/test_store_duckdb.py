@@ -4,21 +4,25 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pytest
 
-from collector.adapters.hour_files import hour_of
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.ports import SeriesKey, StoreBatch, Unavailable
+from collector.adapters.store_files import hour_of
+from collector.buckets import in_buckets
+from collector.ports import Buckets, SeriesKey, StoreBatch, Unavailable
 
 ROOT = Path(__file__).parents[3]
 HOUR = 3_600_000
 T0 = 1_773_532_800_000
 KEY = SeriesKey("riverside", "booster/pressure", "bar", "number")
 END = T0 + 1000 * HOUR
+SAME_DAY = T0 + 23 * HOUR
+"""Hours closed until then are not merged yet."""
 
 
 def batch(times: list[int], value: float = 1.0) -> StoreBatch:
@@ -211,10 +215,10 @@ def test_closing_hours_changes_no_answer(tmp_path: Path) -> None:
 def test_late_readings_rewrite_their_hour_only(tmp_path: Path) -> None:
     store = DuckDbStore(tmp_path)
     store.write([every_minute(3)], 1)
-    store.close_hours(END)
+    store.close_hours(SAME_DAY)
     first = set(files(tmp_path))
     store.write([every_minute(1, 9.0), batch([T0 + HOUR - 1], 9.0)], 2)
-    assert store.close_hours(END) == 1
+    assert store.close_hours(SAME_DAY) == 1
     assert len(first & set(files(tmp_path))) == 2
     assert (len(files(tmp_path)), store.count()) == (3, 181)
     assert store.raw(KEY.site, KEY.point, T0, T0 + HOUR).value.tolist() == [9.0] * 61
@@ -224,18 +228,18 @@ def test_late_readings_rewrite_their_hour_only(tmp_path: Path) -> None:
 def test_an_hour_with_nothing_new_is_not_written_again(tmp_path: Path) -> None:
     store = DuckDbStore(tmp_path)
     store.write([every_minute(2)], 1)
-    assert (store.close_hours(END), store.close_hours(END)) == (2, 0)
+    assert (store.close_hours(SAME_DAY), store.close_hours(SAME_DAY)) == (2, 0)
     store.close()
 
 
 def test_of_two_generations_that_a_kill_left_the_newer_holds(tmp_path: Path) -> None:
     store = DuckDbStore(tmp_path)
     store.write([every_minute(1, 1.0)], 1)
-    store.close_hours(END)
+    store.close_hours(SAME_DAY)
     (older,) = (tmp_path / "hours").iterdir()
     kept = older.read_bytes()
     store.write([every_minute(1, 2.0)], 2)
-    store.close_hours(END)
+    store.close_hours(SAME_DAY)
     store.close()
     older.write_bytes(kept)
     (tmp_path / "hours" / f"{hour_of(T0)}.part").write_bytes(b"half")
@@ -247,17 +251,19 @@ def test_of_two_generations_that_a_kill_left_the_newer_holds(tmp_path: Path) -> 
 def test_late_readings_below_the_newest_leave_latest_alone(tmp_path: Path) -> None:
     store = DuckDbStore(tmp_path)
     store.write([batch([T0 + 2 * HOUR], 5.0)], 1)
-    store.close_hours(END)
+    store.close_hours(SAME_DAY)
     store.write([batch([T0], 1.0)], 2)
-    store.close_hours(END)
+    store.close_hours(SAME_DAY)
     assert store.latest(KEY.site, [KEY.point]) == {KEY.point: (T0 + 2 * HOUR, 5.0, 0)}
     store.close()
 
 
-def test_retention_removes_whole_files_and_rewrites_the_hour_in_between(tmp_path: Path) -> None:
+def test_retention_removes_whole_files_and_hides_the_rest_of_the_hour_in_between(
+    tmp_path: Path,
+) -> None:
     store = DuckDbStore(tmp_path)
     store.write([every_minute(4)], 1)
-    store.close_hours(END)
+    store.close_hours(SAME_DAY)
     store.delete_before(T0 + 2 * HOUR + 30 * 60_000)
     assert [name.split("-")[0] for name in files(tmp_path)] == [
         str(T0 + 2 * HOUR),
@@ -273,7 +279,7 @@ def test_a_closed_file_is_sorted_and_plain_for_anyone_who_reads_parquet(tmp_path
     times = np.arange(T0 + HOUR - 1, T0, -1000)
     key = np.arange(len(times)) % 2
     store.write([StoreBatch([KEY, other], key, times, key.astype(float), key.astype(np.uint8))], 1)
-    store.close_hours(END)
+    store.close_hours(SAME_DAY)
     store.close()
     (file,) = (tmp_path / "hours").iterdir()
     rows = duckdb.read_parquet(str(file)).project("series, time").fetchall()
@@ -301,4 +307,200 @@ def test_reads_and_closing_beside_a_writer_lose_nothing(tmp_path: Path) -> None:
     reader.join()
     assert (wrong, store.count()) == ([], 80 * 60)
     assert files(tmp_path)
+    store.close()
+
+
+# --- roll-ups and merged files ---------------------------------------------------------------------
+
+
+def in_every_way(store: DuckDbStore, key: SeriesKey = KEY) -> list[list[bytes]]:
+    """All that a point's history can be asked for, to the bit."""
+    spans = [(T0, END), (T0 + 1_234_567, T0 + 30 * HOUR + 89), (T0 - HOUR, T0 + 2 * HOUR)]
+    asked = [
+        store.buckets(key.site, key.point, *span, width)
+        for span in spans
+        for width in (7_000, 60_000, 5 * 60_000, 90 * 60_000, HOUR, 6 * HOUR, 24 * HOUR)
+    ]
+    raw = store.raw(key.site, key.point, T0, END)
+    columns = [[raw.time, raw.value, raw.quality]]
+    columns += [[getattr(found, item.name) for item in fields(found)] for found in asked]
+    return [[np.asarray(column).tobytes() for column in row] for row in columns]
+
+
+def some_days(seed: int) -> list[StoreBatch]:
+    """Two points, one of them with two series, with gaps, missing values and repeats, in disorder."""
+    rng = np.random.default_rng(seed)
+    keys = [KEY, SeriesKey("riverside", "booster/flow", "m3/h", "number"), replace(KEY, unit="kPa")]
+    count = 4000
+    time = T0 + rng.integers(0, 60 * HOUR // 500, count) * 500
+    value = np.where(
+        rng.random(count) < 0.2, np.nan, rng.normal(size=count) * 10.0 ** rng.integers(-9, 9, count)
+    )
+    quality = np.where(np.isnan(value), 65, rng.integers(0, 3, count)).astype(np.uint8)
+    index = rng.integers(0, 3, count)
+    parts = np.array_split(np.arange(count), 4)
+    return [StoreBatch(keys, index[p], time[p], value[p], quality[p]) for p in parts]
+
+
+def kinds_of_files(folder: Path) -> dict[str, int]:
+    return {
+        name: len(list((folder / name).iterdir())) for name in ("hours", "by-minute", "by-hour")
+    }
+
+
+def test_roll_ups_give_the_buckets_of_the_readings_to_the_bit(tmp_path: Path) -> None:
+    plain = DuckDbStore(tmp_path / "plain")
+    store = DuckDbStore(tmp_path / "closed")
+    for position, batch_ in enumerate(some_days(11)):
+        plain.write([batch_], position)
+        store.write([batch_], position)
+        store.close_hours(T0 + (position + 1) * 9 * HOUR)  # the last hours stay open
+    assert in_every_way(store) == in_every_way(plain)
+    store.close_hours(END)
+    assert in_every_way(store) == in_every_way(plain)
+    plain.close()
+    store.close()
+
+
+@pytest.mark.parametrize("width", [90_500, HOUR + 1, 31_536_000])
+def test_buckets_of_any_width_over_closed_hours_are_those_of_the_readings(
+    tmp_path: Path, width: int
+) -> None:
+    store = DuckDbStore(tmp_path)
+    for position, batch_ in enumerate(some_days(13)):
+        store.write([batch_], position)
+    store.close_hours(END)
+    for point in (KEY.point, "booster/flow"):
+        start = T0 + 1_234_567
+        found = store.buckets(KEY.site, point, start, END, width)
+        expected = in_buckets(store.raw(KEY.site, point, start, END), width)
+        for item in fields(Buckets):
+            if item.name != "mean":
+                assert np.array_equal(
+                    getattr(found, item.name), getattr(expected, item.name), equal_nan=True
+                )
+        np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-9, atol=1e-9)
+    store.close()
+
+
+def test_buckets_over_long_spans_read_no_reading(tmp_path: Path) -> None:
+    store = DuckDbStore(tmp_path)
+    store.write([every_minute(30)], 1)
+    store.close_hours(END)
+    expected = store.buckets(KEY.site, KEY.point, T0, END, 30 * 60_000)
+    store.close()
+    for file in (tmp_path / "hours").iterdir():
+        file.write_bytes(b"no parquet at all")
+    store = DuckDbStore(tmp_path)
+    found = store.buckets(KEY.site, KEY.point, T0, END, 30 * 60_000)
+    assert found.count.tolist() == expected.count.tolist() == [30] * 60
+    for file in (tmp_path / "by-minute").iterdir():
+        file.write_bytes(b"no parquet at all")
+    assert store.buckets(KEY.site, KEY.point, T0, END, HOUR).count.tolist() == [60] * 30
+    store.close()
+
+
+def test_late_readings_are_in_the_buckets_at_once_and_rewrite_their_hours_roll_ups_only(
+    tmp_path: Path,
+) -> None:
+    store = DuckDbStore(tmp_path)
+    store.write([every_minute(5)], 1)
+    store.close_hours(SAME_DAY)
+    first = {path for kind in ("by-minute", "by-hour") for path in (tmp_path / kind).iterdir()}
+    store.write([batch([T0 + 2 * HOUR + 1], 9.0)], 2)
+    for _ in range(2):
+        found = store.buckets(KEY.site, KEY.point, T0, END, HOUR)
+        assert (found.max.tolist(), found.count.tolist()) == ([1, 1, 9, 1, 1], [60, 60, 61, 60, 60])
+        store.close_hours(SAME_DAY)
+    second = {path for kind in ("by-minute", "by-hour") for path in (tmp_path / kind).iterdir()}
+    assert len(first & second) == 8
+    assert len(second) == 10
+    store.close()
+
+
+def test_what_is_over_is_merged_and_answers_as_before(tmp_path: Path) -> None:
+    store = DuckDbStore(tmp_path)
+    for position, batch_ in enumerate(some_days(12)):
+        store.write([batch_], position)
+    before, count = in_every_way(store), store.count()
+    store.close_hours(T0 + 24 * HOUR)
+    assert kinds_of_files(tmp_path) == {"hours": 1, "by-minute": 1, "by-hour": 1}
+    store.close_hours(T0 + 60 * HOUR)
+    assert kinds_of_files(tmp_path) == {"hours": 14, "by-minute": 14, "by-hour": 14}
+    store.close_hours(END)
+    assert kinds_of_files(tmp_path) == {"hours": 1, "by-minute": 1, "by-hour": 1}
+    assert (in_every_way(store), store.count()) == (before, count)
+    store.close()
+
+
+def test_late_readings_of_a_merged_day_lie_over_it_until_they_are_many(tmp_path: Path) -> None:
+    store = DuckDbStore(tmp_path)
+    store.write([every_minute(24)], 1)
+    store.close_hours(T0 + 25 * HOUR)
+    (day,) = (tmp_path / "hours").iterdir()
+    for late in range(1, 8):
+        store.write([batch([T0 + late * HOUR + 1], 9.0)], 2)
+        store.close_hours(T0 + 25 * HOUR)
+        assert len(files(tmp_path)) == (1 if late == 7 else 1 + late)
+        assert (day.exists(), store.count()) == (late < 7, 24 * 60 + late)
+        found = store.buckets(KEY.site, KEY.point, T0, END, 24 * HOUR)
+        assert found.count.tolist() == [24 * 60 + late]
+    assert values(store) == {1.0, 9.0}
+    store.close()
+
+
+KILLED_AT_A_RENAME = """
+import os, signal, sys
+from pathlib import Path
+from collector.adapters.store_duckdb import DuckDbStore
+from tests.unit.collector.test_store_duckdb import END, T0, batch, HOUR
+
+allowed = int(sys.argv[2])
+rename = Path.replace
+def renamed(self, target):
+    global allowed
+    if allowed == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    allowed -= 1
+    return rename(self, target)
+Path.replace = renamed
+store = DuckDbStore(Path(sys.argv[1]))
+store.close_hours(END)
+"""
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2, 3, 5, 6, 7, 8, 9])
+def test_a_kill_between_any_two_files_of_closing_and_merging_costs_nothing(
+    tmp_path: Path, renames: int
+) -> None:
+    store = DuckDbStore(tmp_path)
+    store.write([every_minute(3)], 1)
+    store.close_hours(SAME_DAY)
+    store.write([batch([T0 + HOUR + 1, T0 + HOUR + 2], 9.0), every_minute(1, 2.0)], 2)
+    before, count = in_every_way(store), store.count()
+    store.close()
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_A_RENAME, str(tmp_path), str(renames)],
+        cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert ended.returncode == (-9 if renames < 9 else 0)
+    store = DuckDbStore(tmp_path)
+    assert (in_every_way(store), store.count()) == (before, count)
+    store.close_hours(END)
+    assert (in_every_way(store), store.count()) == (before, count)
+    assert kinds_of_files(tmp_path) == {"hours": 1, "by-minute": 1, "by-hour": 1}
+    store.close()
+
+
+def test_a_merge_that_fails_is_said_and_the_hours_stay(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = DuckDbStore(tmp_path)
+    store.write([every_minute(3)], 1)
+    store.close_hours(SAME_DAY)
+    next((tmp_path / "hours").glob(f"{T0}-*")).write_bytes(b"no parquet at all")
+    store.close_hours(END)
+    assert "could not be merged" in caplog.text
+    assert kinds_of_files(tmp_path) == {"hours": 3, "by-minute": 1, "by-hour": 1}
+    assert len(store.raw(KEY.site, KEY.point, T0 + HOUR, END).time) == 120
     store.close()

@@ -1,0 +1,106 @@
+"""Readings and roll-ups of a point as the DuckDB store's open table and files hold them, as numpy columns."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from collector.adapters import duckdb_sql as sql
+from collector.adapters.store_files import Piece, Shelf, Span
+from collector.buckets import GRAIN_MS, ROLL_UPS, Rolled, in_order, kept, of_readings, widened
+from collector.ports import Buckets, Kind, Raw
+
+Columns = Mapping[str, Any]
+
+
+def open_columns(
+    connection: duckdb.DuckDBPyConnection, numbers: Sequence[int], start: int, end: int
+) -> Columns:
+    """Open readings with start ≤ time < end, in order of arrival."""
+    span = {"start": start, "end": end}
+    return fetched(connection.execute(sql.open_of(numbers), span))
+
+
+def closed_columns(
+    connection: duckdb.DuckDBPyConnection,
+    shelf: Shelf,
+    numbers: Sequence[int],
+    spans: Sequence[Span],
+) -> Columns:
+    """Readings in files within spans, each once."""
+    pieces = shelf.pieces(spans)
+    if not pieces:
+        return {name: np.empty(0, np.int64) for name in sql.READINGS.split(", ")}
+    return fetched(connection.execute(sql.held(pieces, sql.READINGS, sql.of_series(numbers))))
+
+
+def rolled_columns(
+    connection: duckdb.DuckDBPyConnection, pieces: Sequence[Piece], number: int
+) -> Rolled | None:
+    """Roll-ups of one point in files."""
+    if not pieces:
+        return None
+    text = sql.held(pieces, sql.ROLLED, sql.of_series([number]))
+    columns = fetched(connection.execute(text))
+    floats = {name: columns[name] for name in ("min", "max", "sum", "first", "last")}
+    whole = {name: columns[name].astype(np.int64) for name in ("time", "count", "valued")}
+    return Rolled(**whole, **floats, worst=columns["worst"])
+
+
+def summed(
+    connection: duckdb.DuckDBPyConnection, pieces: Sequence[Piece], number: int, width_ms: int
+) -> Buckets:
+    """Buckets of one series in files, summed where they are read; a mean may differ in its last bits."""
+    columns = fetched(connection.execute(sql.summed(pieces, number, width_ms)))
+    least, most = columns["min"] + 0.0, columns["max"] + 0.0  # zeros as in `joined_at`
+    return Buckets(
+        columns["bucket"], least, most, columns["mean"], columns["first"], columns["last"],
+        columns["count"], columns["worst"], width_ms,
+    )  # fmt: skip
+
+
+def fetched(result: duckdb.DuckDBPyConnection) -> Columns:
+    """As arrays without a mask; null is NaN, which numbers alone can be."""
+    return {
+        name: np.ma.filled(column, np.nan) if isinstance(column, np.ma.MaskedArray) else column
+        for name, column in result.fetchnumpy().items()
+    }
+
+
+def as_raw(closed: Columns, come: Columns) -> Raw:
+    """Readings by time, those of `come` instead of closed ones of the same series and time."""
+    if len(come["time"]) == 0:
+        both = closed
+    else:
+        both = {name: np.concatenate([closed[name], come[name]]) for name in closed}
+    if not bool((both["time"][1:] > both["time"][:-1]).all()):
+        stays = kept(both["series"], both["time"])
+        both = {name: column[stays] for name, column in both.items()}
+    return raw_of(both)
+
+
+def raw_of(columns: Columns) -> Raw:
+    """Columns as fetched, without their series."""
+    value, quality = columns["value"], columns["quality"]
+    return Raw(columns["time"], value.astype(np.float64), quality.astype(np.uint8))
+
+
+def joined(raw: Raw, rolled: Mapping[Kind, Rolled | None], width_ms: int) -> Rolled:
+    """Readings and roll-ups that share no time, in buckets."""
+    found = of_readings(raw)
+    for kind in ROLL_UPS:
+        if width_ms % GRAIN_MS[kind] == 0:
+            more, found = rolled.get(kind), widened(found, GRAIN_MS[kind])
+            found = in_order([found, more]) if more else found
+    return widened(found, width_ms)
+
+
+def readable(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Whether a file can be opened as what it is."""
+    try:
+        connection.execute("select num_rows from parquet_file_metadata(?)", [str(path)]).fetchall()
+    except duckdb.Error:
+        return False
+    return True

@@ -1,0 +1,189 @@
+"""Files that hold closed hours: `<first hour's start in UTC ms>-<generation>[-<hours>].parquet`.
+
+A file holds one hour, or several that were merged. Of the files that cover an hour the newest generation
+holds all of it, so a kill between writing a file and removing those that it replaces costs nothing.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from collector.buckets import HOUR_MS
+
+Span = tuple[int, int]
+"""Start ≤ time < end, UTC ms."""
+NAME: Final = re.compile(r"(-?\d+)-(\d+)(?:-(\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFile:
+    """The closed hours from `start` (UTC ms) on."""
+
+    start: int
+    generation: int
+    hours: int
+    path: Path
+
+    @property
+    def end(self) -> int:
+        """Where its last hour ends, UTC ms."""
+        return self.start + self.hours * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What of a file holds within a span: `spans`, or all of it when there are none."""
+
+    file: StoreFile
+    spans: tuple[Span, ...] = ()
+
+    def of(self) -> tuple[Span, ...]:
+        """The spans that it holds."""
+        return self.spans or ((self.file.start, self.file.end),)
+
+
+def hour_of(time: int) -> int:
+    """Start of the hour that holds a time; both UTC ms."""
+    return time // HOUR_MS * HOUR_MS
+
+
+class Shelf:
+    """The files of one kind in `folder`, and which hours each of them holds."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._holder: dict[int, StoreFile] = {}
+        self._held: dict[StoreFile, int] = {}
+        for part in folder.glob("*.part"):
+            part.unlink()
+        for file in sorted(_files_in(folder), key=lambda file: file.generation):
+            self._take(file)
+
+    def __iter__(self) -> Iterator[StoreFile]:
+        return iter(sorted(self._held, key=lambda file: (file.start, file.generation)))
+
+    def holder(self, hour: int) -> StoreFile | None:
+        """The file that holds an hour."""
+        return self._holder.get(hour)
+
+    def part(self, start: int) -> Path:
+        """Where a file is written before it is put here."""
+        return self._folder / f"{start}.part"
+
+    def put(self, start: int, hours: int, generation: int) -> StoreFile:
+        """Rename the finished part into place, durably; what it replaces goes.
+
+        Its generation is at least `generation` and above those of the files whose hours it takes.
+        """
+        span = range(start, start + hours * HOUR_MS, HOUR_MS)
+        below = [self._holder[hour].generation for hour in span if hour in self._holder]
+        number = max(generation, 1 + max(below, default=-1))
+        name = f"{start}-{number}" + (f"-{hours}" if hours > 1 else "")
+        file = StoreFile(start, number, hours, self._folder / f"{name}.parquet")
+        part = self.part(start)
+        _sync(part)
+        part.replace(file.path)
+        _sync(self._folder)
+        self._take(file)
+        return file
+
+    def _take(self, file: StoreFile) -> None:
+        self._held[file] = file.hours
+        for hour in range(file.start, file.end, HOUR_MS):
+            before = self._holder.get(hour)
+            self._holder[hour] = file
+            if before is not None:
+                self._held[before] -= 1
+                if self._held[before] == 0:
+                    self._remove(before)
+
+    def drop_before(self, time: int) -> None:
+        """Remove the files that hold nothing from `time` on."""
+        for file in [file for file in self._held if file.end <= time]:
+            for hour in range(file.start, file.end, HOUR_MS):
+                if self._holder.get(hour) is file:
+                    del self._holder[hour]
+            self._remove(file)
+
+    def _remove(self, file: StoreFile) -> None:
+        del self._held[file]
+        file.path.unlink(missing_ok=True)
+
+    def pieces(self, spans: Sequence[Span]) -> list[Piece]:
+        """What holds the given spans, which are in order and apart."""
+        found = []
+        for file in self:
+            within = overlap(spans, [(file.start, file.end)])
+            if not within:
+                continue
+            held = overlap(within, self._spans(file)) if self._held[file] < file.hours else within
+            if held == [(file.start, file.end)]:
+                found.append(Piece(file))
+            elif held:
+                found.append(Piece(file, tuple(held)))
+        return found
+
+    def _spans(self, file: StoreFile) -> list[Span]:
+        hours = range(file.start, file.end, HOUR_MS)
+        return joined_hours(hour for hour in hours if self._holder[hour] is file)
+
+
+def joined_hours(hours: Iterable[int]) -> list[Span]:
+    """Hours by their starts, in order, as spans as long as can be."""
+    spans: list[Span] = []
+    for hour in hours:
+        if spans and spans[-1][1] == hour:
+            spans[-1] = (spans[-1][0], hour + HOUR_MS)
+        else:
+            spans.append((hour, hour + HOUR_MS))
+    return spans
+
+
+def overlap(these: Sequence[Span], those: Sequence[Span]) -> list[Span]:
+    """What lies in both; each in order and apart."""
+    found: list[Span] = []
+    i = j = 0
+    while i < len(these) and j < len(those):
+        start, end = max(these[i][0], those[j][0]), min(these[i][1], those[j][1])
+        if start < end:
+            found.append((start, end))
+        if these[i][1] < those[j][1]:
+            i += 1
+        else:
+            j += 1
+    return found
+
+
+def without(spans: Sequence[Span], taken: Sequence[Span]) -> list[Span]:
+    """What of `spans` does not lie in `taken`; each in order and apart."""
+    gaps: list[Span] = []
+    begin = -(2**63)
+    for start, end in taken:
+        if begin < start:
+            gaps.append((begin, start))
+        begin = end
+    return overlap(spans, [*gaps, (begin, 2**63)])
+
+
+def within_grain(spans: Sequence[Span], grain_ms: int) -> list[Span]:
+    """Each drawn in to multiples of the grain; what is empty then is left out."""
+    drawn = ((-(-start // grain_ms) * grain_ms, end // grain_ms * grain_ms) for start, end in spans)
+    return [(start, end) for start, end in drawn if start < end]
+
+
+def _files_in(folder: Path) -> Iterator[StoreFile]:
+    for path in folder.glob("*.parquet"):
+        if name := NAME.fullmatch(path.stem):
+            yield StoreFile(int(name[1]), int(name[2]), int(name[3] or 1), path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
