@@ -5,6 +5,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from edge.topics import has_wildcard, matches
+
 WAITING_MESSAGES_MAX: Final = 100_000
 WAITING_BYTES_MAX: Final = 64_000_000
 LATEST_TOPICS_MAX: Final = 20_000
@@ -87,6 +89,8 @@ class Latest:
         self._messages[message.topic] = message
         self._bytes += message.size
 
-    def all(self) -> list[DeviceMessage]:
-        """What is remembered."""
-        return list(self._messages.values())
+    def of(self, topic_filter: str) -> list[DeviceMessage]:
+        """What is remembered of the topics that a filter covers."""
+        if not has_wildcard(topic_filter):
+            return [self._messages[topic_filter]] if topic_filter in self._messages else []
+        return [m for topic, m in self._messages.items() if matches(topic_filter, topic)]

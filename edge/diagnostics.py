@@ -75,5 +75,4 @@ class Diagnostics:
 
 def _age_s(stats: LineStats, device: str, now: Now) -> float:
     """Since a device's last good reading, or since the line was begun."""
-    last_ms = stats.last_good_ms.get(device)
-    return now.s - stats.started_s if last_ms is None else max(0.0, (now.ms - last_ms) / 1000)
+    return now.s - stats.last_good_s.get(device, stats.started_s)

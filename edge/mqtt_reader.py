@@ -1,5 +1,6 @@
 """Reads MQTT devices: listens to their own topics and turns payloads into readings by profile."""
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence, Set
@@ -13,7 +14,8 @@ from edge.device_messages import DeviceMessage, Latest
 from edge.payloads import Stamp, readings_of
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
-from edge.wills import Wills, matches
+from edge.topics import Listeners
+from edge.wills import Wills
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,8 @@ SAME_INSTANT_MS: Final = 1_000
 """A reading this little behind the last one came just after it; further behind the clock was set."""
 RECENT_READINGS_MAX: Final = 64
 """Readings of one point, with the device's own time, that are known when they come again."""
+HEARING_S_MAX: Final = 0.02
+"""So long at most the loop is kept from everything else, by messages smaller than that takes."""
 NO_ANSWER: Final = QUALITIES["no_answer"]
 LINK_DOWN: Final = QUALITIES["link_down"]
 STALE: Final = QUALITIES["stale_source"]
@@ -91,7 +95,9 @@ class MqttDeviceReader:
         self._feed = feed
         self._clock = clock
         self._points: dict[str, _Heard] = {}
-        self._by_filter: dict[str, list[_Heard]] = {}
+        self._listening = Listeners[_Heard]()
+        self._filters: frozenset[str] | None = None
+        """All that is listened to; None where it has changed."""
         self._wills = Wills()
         self._latest = Latest()
         self._silent: dict[str, float] = {}
@@ -100,13 +106,12 @@ class MqttDeviceReader:
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         self._register(device, points)
         try:
-            self._refused = await self._feed.open(frozenset(self._by_filter) | self._wills.filters)
+            self._refused = await self._feed.open(self._all_filters())
         except FeedDown as error:
             now = self._clock.now()
             readings = [PointReading(point.id, None, LINK_DOWN, now) for point in points]
             return ReadResult(readings, lost=True, line_lost=True, detail=str(error))
-        for message in self._feed.take():
-            self._hear(message)
+        await self._hear_all()
         known = [self._points[point.id] for point in points if point.id in self._points]
         return ReadResult(self._hand_on(device, known))  # a reload may have taken some meanwhile
 
@@ -114,11 +119,8 @@ class MqttDeviceReader:
         self._points = {
             k: heard for k, heard in self._points.items() if heard.point.device != device
         }
-        listened = {
-            topic_filter: [heard for heard in rows if heard.point.device != device]
-            for topic_filter, rows in self._by_filter.items()
-        }
-        self._by_filter = {topic_filter: rows for topic_filter, rows in listened.items() if rows}
+        self._listening.remove(lambda heard: heard.point.device == device)
+        self._filters = None
         self._silent.pop(device, None)
         self._wills.forget(device)
 
@@ -138,14 +140,18 @@ class MqttDeviceReader:
 
     def _register(self, device: Device, points: Sequence[Point]) -> None:
         """Listen for points not seen before; what was last heard on their topic counts for them."""
+        said: dict[str, list[DeviceMessage]] = {}
         for point in points:
             if point.id in self._points or not isinstance(point.source, JsonPath):
                 continue
             topic_filter = point.source.topic.replace("{unit}", device.unit)
-            before = [m for m in self._latest.all() if matches(topic_filter, m.topic)]
+            if topic_filter not in said:
+                said[topic_filter] = self._latest.of(topic_filter)
+            before = said[topic_filter]
             since_s = max((m.received_s for m in before), default=self._clock.monotonic())
             heard = self._points[point.id] = _Heard(point, device.unit, topic_filter, since_s)
-            self._by_filter.setdefault(topic_filter, []).append(heard)
+            self._listening.add(topic_filter, heard)
+            self._filters = None
             self._expect(device, point.source)
             for message in before:
                 self._take_in(heard, message)
@@ -154,10 +160,25 @@ class MqttDeviceReader:
 
     def _expect(self, device: Device, source: JsonPath) -> None:
         """Know the device by its will; what that last said still holds."""
-        if source.availability is not None:
-            self._wills.expect(device, source.availability)
-            for message in self._latest.all():
+        if source.availability is None:
+            return
+        if topic_filter := self._wills.expect(device, source.availability):
+            for message in self._latest.of(topic_filter):
                 self._wills.heard(message)
+
+    def _all_filters(self) -> frozenset[str]:
+        if self._filters is None:
+            self._filters = frozenset((*self._listening.filters(), *self._wills.filters()))
+        return self._filters
+
+    async def _hear_all(self) -> None:
+        """Everything that came; others have their turn at least every `HEARING_S_MAX`."""
+        since_s = self._clock.monotonic()
+        for message in self._feed.take():
+            self._hear(message)
+            if self._clock.monotonic() - since_s >= HEARING_S_MAX:
+                await asyncio.sleep(0)
+                since_s = self._clock.monotonic()
 
     def _hear(self, message: DeviceMessage) -> None:
         if message.retained and self._latest.repeats(message):
@@ -166,10 +187,8 @@ class MqttDeviceReader:
         for said in self._wills.heard(message):
             if not said.online:
                 self._lose(said.device, message)
-        for topic_filter, points in self._by_filter.items():
-            if matches(topic_filter, message.topic):
-                for heard in points:
-                    self._take_in(heard, message)
+        for heard in self._listening.of(message.topic):
+            self._take_in(heard, message)
 
     def _take_in(self, heard: _Heard, message: DeviceMessage) -> None:
         away = self._wills.away(heard.point.device)

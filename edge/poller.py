@@ -26,6 +26,7 @@ FIRST_READS_WITHIN_S: Final = 1.0
 LISTEN_S: Final = 0.5
 """How often a line whose devices send by themselves is emptied."""
 BACKOFF_S_MIN: Final = 0.5
+GOOD: Final = QUALITIES["good"]
 LINK_DOWN: Final = QUALITIES["link_down"]
 NO_ANSWER: Final = QUALITIES["no_answer"]
 NO_VALUES: Final = frozenset({QUALITIES["device_refused"], QUALITIES["undecodable"]})
@@ -34,7 +35,7 @@ NO_VALUES: Final = frozenset({QUALITIES["device_refused"], QUALITIES["undecodabl
 
 @dataclass(slots=True)
 class LineStats:
-    """Counts of one line since its start; times in seconds of the clock, `last_good_ms` by device."""
+    """Counts of one line since its start; times in monotonic seconds of our clock."""
 
     reads: int = 0
     missed: int = 0
@@ -44,7 +45,8 @@ class LineStats:
     round_trip_s: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
     """Bad readings by reason, only those that a read gave."""
-    last_good_ms: dict[str, int] = field(default_factory=dict)
+    last_good_s: dict[str, float] = field(default_factory=dict)
+    """Device to when a reading of quality 0 last arrived, whatever time it says itself."""
     lost: set[str] = field(default_factory=set)
     """Ids of the devices (and of the line itself) that are lost now."""
 
@@ -275,14 +277,11 @@ class Poller:
         return result
 
     def _count(self, device: str, readings: Sequence[PointReading]) -> None:
-        good = None
         for reading in readings:
             if reading.quality >= BAD:
                 self.stats.errors[QUALITY_NAMES.get(reading.quality, "unknown")] += 1
-            else:
-                good = reading
-        if good is not None:
-            self.stats.last_good_ms[device] = good.time
+        if any(reading.quality == GOOD for reading in readings):
+            self.stats.last_good_s[device] = self._clock.monotonic()
 
     # --- lost and back
 

@@ -1,12 +1,13 @@
 """What MQTT devices, or their brokers for them, say of being there: topic by topic, device by device."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from config.plant import Device
 from config.profile import Availability
 from edge.device_messages import DeviceMessage
 from edge.payloads import word_at
+from edge.topics import Listeners
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,22 +18,38 @@ class Said:
     online: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Will:
+    device: str
+    unit: str
+    availability: Availability
+
+
 class Wills:
     """Which devices are known to be away. A word that the profile does not know says nothing."""
 
     def __init__(self) -> None:
-        self._of: dict[str, tuple[str, str, Availability]] = {}
+        self._of: dict[str, _Will] = {}
+        self._listening = Listeners[_Will]()
         self._away: set[str] = set()
 
-    @property
-    def filters(self) -> frozenset[str]:
+    def filters(self) -> Iterator[str]:
         """Topic filters by which they speak."""
-        return frozenset(topic_filter for topic_filter, _, _ in self._of.values())
+        return self._listening.filters()
 
-    def expect(self, device: Device, availability: Availability) -> None:
-        """From now on this device is known by its will; may be called again."""
+    def expect(self, device: Device, availability: Availability) -> str:
+        """From now on this device is known by its will; may be called again.
+
+        Returns the topic filter of what it may have said already, "" if that was expected before.
+        """
+        will = _Will(device.id, device.unit, availability)
+        if self._of.get(device.id) == will:
+            return ""
+        self.forget(device.id)
+        self._of[device.id] = will
         topic_filter = availability.topic.replace("{unit}", device.unit)
-        self._of[device.id] = (topic_filter, device.unit, availability)
+        self._listening.add(topic_filter, will)
+        return topic_filter
 
     def heard(self, message: DeviceMessage) -> list[Said]:
         """What the message changes."""
@@ -42,11 +59,10 @@ class Wills:
         return found
 
     def _said(self, message: DeviceMessage) -> Iterable[Said]:
-        for device, (topic_filter, unit, availability) in self._of.items():
-            if matches(topic_filter, message.topic):
-                word = word_at(message.payload, availability.path, unit)
-                if word in (availability.online, availability.offline):
-                    yield Said(device, word == availability.online)
+        for will in self._listening.of(message.topic):
+            word = word_at(message.payload, will.availability.path, will.unit)
+            if word in (will.availability.online, will.availability.offline):
+                yield Said(will.device, word == will.availability.online)
 
     def away(self, device: str) -> bool:
         """Whether the last word was that it is not there."""
@@ -54,15 +70,6 @@ class Wills:
 
     def forget(self, device: str) -> None:
         """Its definition has changed."""
-        self._of.pop(device, None)
+        if self._of.pop(device, None):
+            self._listening.remove(lambda will: will.device == device)
         self._away.discard(device)
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    """Whether an MQTT topic filter (`+` one level, a last `#` any number) covers a topic."""
-    wanted, given = topic_filter.split("/"), topic.split("/")
-    if wanted[-1] == "#":
-        wanted, given = wanted[:-1], given[: len(wanted) - 1]
-    return len(wanted) == len(given) and all(
-        w in ("+", g) for w, g in zip(wanted, given, strict=True)
-    )

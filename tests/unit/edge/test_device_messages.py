@@ -41,7 +41,7 @@ def test_the_last_of_a_topic_is_remembered_and_its_repetition_known() -> None:
     assert latest.repeats(message("a", b"1"))
     latest.keep(message("a", b"2"))
     assert not latest.repeats(message("a", b"1"))
-    assert [m.payload for m in latest.all()] == [b"2"]
+    assert [m.payload for m in latest.of("#")] == [b"2"]
 
 
 def test_topics_and_bytes_beyond_the_bounds_are_not_remembered_but_counted() -> None:
@@ -49,10 +49,10 @@ def test_topics_and_bytes_beyond_the_bounds_are_not_remembered_but_counted() -> 
     for topic in "abc":
         few.keep(message(topic))
     few.keep(message("a", b"again"))
-    assert (sorted(topics(few.all())), few.forgotten_messages) == (["a", "b"], 1)
+    assert (sorted(topics(few.of("#"))), few.forgotten_messages) == (["a", "b"], 1)
     small = Latest(bytes_max=2 * (MESSAGE_BYTES + 100))
     small.keep(message("a", b"x" * 50))
     small.keep(message("b", b"x" * 500))
     small.keep(message("a", b"x" * 600))
-    assert (small.all(), small.forgotten_messages) == ([], 2)
+    assert (small.of("#"), small.forgotten_messages) == ([], 2)
     assert not small.repeats(message("a", b"x" * 50))

@@ -1,19 +1,22 @@
 """What an agent says of its outbox, lines and devices: true numbers of points that the plant declares."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from config.clock import SteppedClock
 from config.load import load_plant
+from config.plant import Device, Point
 from edge.diagnostics import Diagnostics, Now
 from edge.modbus_reader import ModbusReader
 from edge.modbus_transport import PymodbusTransport
 from edge.outbox import Dropped
 from edge.poller import Poller
-from edge.ports import PointReading
+from edge.ports import PointReading, ReadResult
 from tests.unit.edge.rows import NO_LIMITS, START_MS, device, line, plant, register_point
 
 RIVERSIDE = Path(__file__).parents[3] / "config" / "plants" / "riverside"
@@ -34,7 +37,7 @@ def test_a_line_says_its_use_since_the_last_look_and_its_errors() -> None:
     one, says = poller(), Diagnostics("e")
     one.stats.started_s, one.stats.busy_s, one.stats.round_trip_s = 100.0, 45.0, 0.02
     one.stats.errors = Counter(no_answer=3, sensor_fault=9)
-    one.stats.last_good_ms["d"] = START_MS - 5_000
+    one.stats.last_good_s["d"] = 155.0
     first = values(says.of_lines(SITE, [one], Now(START_MS, 160.0)))
     assert first["e/l/utilisation"] == 75.0
     assert (first["e/l/errors_no_answer"], first["e/l/errors_link_down"]) == (3.0, 0.0)
@@ -48,6 +51,49 @@ def test_a_burst_at_the_start_is_no_busy_line_and_no_good_reading_is_as_old_as_t
     one.stats.busy_s = 1.5
     said = values(Diagnostics("e").of_lines(SITE, [one], Now(START_MS, 2.0)))
     assert (said["e/l/utilisation"], said["e/l/d/last_good_age"]) == (5.0, 2.0)
+
+
+class Dated:
+    """Answers with the given quality and the time of a clock that is so far ahead, ms."""
+
+    def __init__(self, clock: SteppedClock, ahead_ms: int, quality: int) -> None:
+        self._clock = clock
+        self._ahead_ms = ahead_ms
+        self._quality = quality
+
+    async def read(self, _: Device, points: Sequence[Point]) -> ReadResult:
+        if self._clock.monotonic() >= 60:
+            return ReadResult([])
+        at = self._clock.now() + self._ahead_ms
+        return ReadResult([PointReading(row.id, 1.0, self._quality, at) for row in points])
+
+    def forget(self, device: str) -> None:
+        """Nothing is learnt."""
+
+    def words(self) -> str:
+        return ""
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+HOUR_MS = 3_600_000
+DATED = [(0, 0, 3600.0), (8 * HOUR_MS, 0, 3600.0), (-8 * HOUR_MS, 0, 3600.0), (0, 3, 3660.0)]
+
+
+@pytest.mark.parametrize(("ahead_ms", "quality", "age_s"), DATED)
+async def test_a_good_reading_is_as_old_as_its_arrival_and_an_uncertain_one_is_none(
+    ahead_ms: int, quality: int, age_s: float
+) -> None:
+    clock = SteppedClock(START_MS)
+    reader = Dated(clock, ahead_ms, quality)
+    one = Poller(SITE, "l", reader, clock, np.random.default_rng(1))
+    running = asyncio.create_task(one.run(lambda _: None))
+    await clock.advance(3660)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    said = values(Diagnostics("e").of_lines(SITE, [one], Now(clock.now(), clock.monotonic())))
+    assert said["e/l/d/last_good_age"] == pytest.approx(age_s, abs=10.0)
 
 
 def test_an_outbox_says_its_depth_and_only_drops_have_a_span() -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import operator
 from datetime import datetime
@@ -10,12 +11,13 @@ from msgspec.structs import replace
 from config.clock import SteppedClock
 from config.plant import Device, Point, PointSpec
 from config.profile import Availability, JsonPath
+from edge import topics
 from edge.device_messages import DeviceMessage
 from edge.mqtt_feed import PahoFeed
 from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES
-from edge.wills import matches
+from edge.topics import Listeners, matches
 from tests.unit.edge.rows import line
 from tests.unit.simulators.brokers import small_broker
 from tests.waiting import until
@@ -492,3 +494,90 @@ async def test_a_device_of_which_one_topic_is_refused_speaks_by_the_other() -> N
     feed.say("devices/u-1", '{"v":1}')
     got = (await reader.read(DEVICE, both)).readings
     assert [(r.point, r.value, r.quality) for r in got] == [("a/p", 1.0, 0), ("a/q", None, LINK_DOWN)]  # fmt: skip
+
+
+# --- many devices -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("topic_filter", "topic", "covered"), FILTERS)
+def test_listeners_are_found_by_what_their_filters_cover(topic_filter: str, topic: str, covered: bool) -> None:  # fmt: skip
+    listeners = Listeners[str]()
+    listeners.add(topic_filter, "one")
+    listeners.add("others/+", "other")
+    for _ in range(2):
+        assert list(listeners.of(topic)) == ["one"] * covered
+    listeners.add(topic_filter, "two")
+    assert list(listeners.of(topic)) == ["one", "two"] * covered
+    listeners.remove(lambda row: row == "one")
+    assert list(listeners.of(topic)) == ["two"] * covered
+    listeners.remove(lambda row: row == "two")
+    assert list(listeners.filters()) == ["others/+"]
+
+
+async def test_a_message_is_not_compared_with_the_filters_of_all_devices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = 0
+
+    def counted(topic_filter: str, topic: str) -> bool:
+        nonlocal compared
+        compared += 1
+        return matches(topic_filter, topic)
+
+    monkeypatch.setattr(topics, "matches", counted)
+    feed = Feed()
+    reader = MqttDeviceReader(feed, SteppedClock(START))
+    rows = [(replace(DEVICE, id=f"d{n}", unit=f"u-{n}"), replace(point(("v",), f"p{n}", topic="gw/+/{unit}" if n < 5 else "devices/{unit}", availability=WILL), device=f"d{n}")) for n in range(50)]  # fmt: skip
+    for device, own in rows:
+        await reader.read(device, [own])
+    compared = 0
+    for _ in range(3):
+        for device, own in rows:
+            feed.say(f"devices/{device.unit}", '{"v":1}')
+            if own.source == rows[0][1].source:
+                feed.say(f"gw/x/{device.unit}", '{"v":1}')
+    heard_of = [reading.point for device, own in rows for reading in (await reader.read(device, [own])).readings]  # fmt: skip
+    assert heard_of == [own.id for _, own in rows for _ in range(3)]
+    assert compared == (50 + 5) * 5, "each topic once with each filter that has a wildcard"
+
+
+async def test_what_a_wildcard_covers_is_remembered_within_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topics, "TOPICS_KNOWN_MAX", 3)
+    listeners = Listeners[str]()
+    listeners.add("a/+", "row")
+    assert all(listeners.of(f"a/{n % 7}") == ("row",) for n in range(100))
+    assert len(listeners._known) <= 3
+
+
+class SlowClock(SteppedClock):
+    """Ten milliseconds pass with each look at it."""
+
+    looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return super().monotonic() + 0.01 * self.looks
+
+
+async def test_many_messages_do_not_keep_the_loop_from_everything_else() -> None:
+    feed = Feed()
+    reader = MqttDeviceReader(feed, SlowClock(START))
+    only = [point(("v",))]
+    await reader.read(DEVICE, only)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    for n in range(100):
+        feed.say("devices/u-1", f'{{"v":{n}}}')
+    beside = asyncio.create_task(others())
+    got = (await reader.read(DEVICE, only)).readings
+    beside.cancel()
+    assert len(got) == 100
+    assert turns > 20
