@@ -152,6 +152,20 @@ async def test_silence_is_told_with_its_reason_once_a_period() -> None:
     assert [r.value for r in (await reader.read(DEVICE, only)).readings] == [2.0]
 
 
+async def test_a_device_whose_time_stamp_stands_still_is_not_silent_while_it_speaks() -> None:
+    only = [point(("v",), time_path=("ts",))]
+    feed, clock, reader = await listening(*only)
+    payload = json.dumps({"v": 1, "ts": START})
+    for _ in range(5):
+        feed.say("devices/u-1", payload, at=clock.now())
+        assert {r.value for r in (await reader.read(DEVICE, only)).readings} <= {1.0}
+        await clock.advance(40)
+    feed.say("devices/u-1", payload, retained=True, at=clock.now())
+    await clock.advance(25)
+    got = (await reader.read(DEVICE, only)).readings
+    assert [r.quality for r in got] == [QUALITIES["no_answer"]], "a retained one is no sign of life"
+
+
 async def test_a_broker_that_is_gone_is_a_link_down_and_lost() -> None:
     feed = Feed()
     feed.down = "connection refused"
