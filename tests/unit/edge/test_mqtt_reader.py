@@ -1,6 +1,10 @@
 import asyncio
 import json
 import operator
+import re
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -437,6 +441,44 @@ async def test_a_level_of_the_topic_that_may_be_anything() -> None:
     only = [point(("v",), topic="gw/+/{unit}")]
     assert [r.value for r in await heard(only, '{"v":1}', topic="gw/x/u-1")] == [1.0]
     assert await heard(only, '{"v":1}', topic="gw/x/u-2") == []
+
+
+@pytest.mark.parametrize("host", ["pump..room", "x" * 64 + ".local"])
+async def test_a_host_that_can_have_no_address_is_down_by_name(host: str) -> None:
+    feed = PahoFeed(line(kind="mqtt", host=host, port=1883), "", SteppedClock())
+    for _ in range(2):
+        with pytest.raises(FeedDown, match=re.escape(f"{host}:1883: ")):
+            await feed.open(frozenset({"a"}))
+
+
+async def test_an_opening_that_is_broken_off_leaves_nothing_that_looks_like_a_connection() -> None:
+    async with silent_server() as port:
+        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=port, timeout_s=30.0), "", SteppedClock())  # fmt: skip
+        opening = asyncio.create_task(feed.open(frozenset({"a"})))
+        await until(lambda: paho_threads() > 0)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        assert paho_threads() == 0
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[int]:
+    """Takes connections and says nothing."""
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def paho_threads() -> int:
+    return sum(thread.name.startswith("paho-") for thread in threading.enumerate())
 
 
 async def test_what_is_no_longer_listened_for_is_unsubscribed_and_the_rest_stays() -> None:
