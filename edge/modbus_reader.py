@@ -274,7 +274,7 @@ class ModbusReader:
         if outcome.scaled:
             powers = {reading.point: reading for reading in read}
             for point, words, time in outcome.scaled:
-                value, quality = _scaled(point, words, points, powers)
+                value, quality = _scaled(point, words, _power(point, points, powers, outcome))
                 read.append(PointReading(point.id, value, quality, time))
         if len(read) < len(points):
             known, now = {reading.point for reading in read}, self._clock.now()
@@ -307,14 +307,25 @@ def _keep_others(
             outcome.facts[point.id] = text
 
 
-def _scaled(
-    point: Point, words: Sequence[int], points: Sequence[Point], powers: Mapping[str, PointReading]
+def _power(
+    point: Point, points: Sequence[Point], powers: Mapping[str, PointReading], outcome: _Outcome
 ) -> Decoded:
+    """The exponent of a point and its quality, or why there is none."""
     exponent = exponent_of(point, points)
-    if exponent is None or exponent.id not in powers:
+    if exponent is None:
         return None, UNDECODABLE
-    power = powers[exponent.id]
-    return decode(point, words, int(power.value)) if power.value is not None else (None, power.quality)  # fmt: skip
+    if exponent.id in powers:
+        return powers[exponent.id].value, powers[exponent.id].quality
+    return None, outcome.bad.get(exponent.id, (outcome.rest, 0))[0]
+
+
+def _scaled(point: Point, words: Sequence[int], power: Decoded) -> Decoded:
+    """A value is no surer than the exponent that it is scaled by."""
+    exponent, doubt = power
+    if exponent is None:
+        return None, doubt
+    value, quality = decode(point, words, int(exponent))
+    return value, quality or doubt
 
 
 def _around(request: ReadRequest) -> list[Cut]:

@@ -76,11 +76,14 @@ class PahoFeed:
             await asyncio.to_thread(client.connect, self._line.host, self._line.port)
             client.loop_start()
             await ready.wait(self._line.timeout_s)
-        except OSError as error:  # a TimeoutError is one
+        except (OSError, ValueError) as error:  # a TimeoutError; a UnicodeError of a host's name
             await self.close()
             raise FeedDown(
                 f"{self._line.host}:{self._line.port}: {str(error) or 'no answer'}"
             ) from error
+        except BaseException:  # else what is half made would be taken for a connection
+            await self.close()
+            raise
 
     def _new_client(self) -> paho.Client:
         client = paho.Client(

@@ -239,15 +239,21 @@ def _refusal(filters: Set[str]) -> str:
 
 
 def _keep(heard: _Heard, reading: PointReading, stamp: Stamp, message: DeviceMessage) -> None:
-    """Add one reading unless it is a repeat. A retained one is as old as the device says that it is."""
+    """Add one reading unless it is a repeat. A retained one is as old as the device says that it is.
+
+    A repeat that is not retained is a sign of life all the same: some time stamps stand still.
+    """
+    if not message.retained:
+        heard.since_s = max(heard.since_s, message.received_s)
     if stamp.by_device and _repeats(heard, reading):
         return
     if message.retained and not stamp.by_device and not reading.quality:
         reading = replace(reading, quality=STALE)
     own = _with_its_own_instant(heard, reading, stamp)
     heard.last, heard.said_ms = own, reading.time
-    age_ms = max(0, message.received_ms - own.time) if message.retained else 0
-    heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
+    if message.retained:
+        age_ms = max(0, message.received_ms - own.time)
+        heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
     _wait(heard, own)
 
 

@@ -276,6 +276,26 @@ async def test_a_value_without_its_exponent_is_undecodable() -> None:
     assert reasons(await reader.read(device(), [scaled])) == {"100": "undecodable"}
 
 
+async def test_a_value_is_as_doubtful_as_its_exponent() -> None:
+    scaled = register_point("100", 100, scale_from="power")
+    power = register_point("power", 104, "i16", expected=(-2.0, 2.0))
+    reader, _ = reader_of(TwinLine(words={104: 3}))
+    result = await reader.read(device(), [scaled, power])
+    assert values(result.readings)["100"] == 100_000.0
+    assert reasons(result) == dict.fromkeys(("100", "power"), "out_of_expected_range")
+
+
+async def test_a_value_whose_exponent_did_not_come_has_the_reason_of_that() -> None:
+    scaled = register_point("100", 100, scale_from="power")
+    power = register_point("power", 400, "i16")
+    reader, _ = reader_of(TwinLine(fails_at=2))
+    result = await reader.read(device(), [scaled, power])
+    assert reasons(result) == {"100": "no_answer", "power": "no_answer"}
+    reader, _ = reader_of(TwinLine(bad_addresses={1: {400}}))
+    result = await reader.read(device(), [scaled, power])
+    assert reasons(result) == {"100": "device_refused", "power": "device_refused"}
+
+
 async def test_bits_and_registers_are_read_from_their_own_tables() -> None:
     twin = TwinLine()
     reader, _ = reader_of(twin)

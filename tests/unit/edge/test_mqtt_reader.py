@@ -1,12 +1,17 @@
 import asyncio
 import json
 import operator
+import re
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec import structs
 
 from config.clock import SteppedClock
 from config.plant import Device, Point, PointSpec
@@ -150,6 +155,20 @@ async def test_silence_is_told_with_its_reason_once_a_period() -> None:
     assert (await reader.read(DEVICE, only)).readings == []
     feed.say("devices/u-1", '{"v":2}', at=clock.now())
     assert [r.value for r in (await reader.read(DEVICE, only)).readings] == [2.0]
+
+
+async def test_a_device_whose_time_stamp_stands_still_is_not_silent_while_it_speaks() -> None:
+    only = [point(("v",), time_path=("ts",))]
+    feed, clock, reader = await listening(*only)
+    payload = json.dumps({"v": 1, "ts": START})
+    for _ in range(5):
+        feed.say("devices/u-1", payload, at=clock.now())
+        assert {r.value for r in (await reader.read(DEVICE, only)).readings} <= {1.0}
+        await clock.advance(40)
+    feed.say("devices/u-1", payload, retained=True, at=clock.now())
+    await clock.advance(25)
+    got = (await reader.read(DEVICE, only)).readings
+    assert [r.quality for r in got] == [QUALITIES["no_answer"]], "a retained one is no sign of life"
 
 
 async def test_a_broker_that_is_gone_is_a_link_down_and_lost() -> None:
@@ -425,6 +444,44 @@ async def test_a_level_of_the_topic_that_may_be_anything() -> None:
     assert await heard(only, '{"v":1}', topic="gw/x/u-2") == []
 
 
+@pytest.mark.parametrize("host", ["pump..room", "x" * 64 + ".local"])
+async def test_a_host_that_can_have_no_address_is_down_by_name(host: str) -> None:
+    feed = PahoFeed(line(kind="mqtt", host=host, port=1883), "", SteppedClock())
+    for _ in range(2):
+        with pytest.raises(FeedDown, match=re.escape(f"{host}:1883: ")):
+            await feed.open(frozenset({"a"}))
+
+
+async def test_an_opening_that_is_broken_off_leaves_nothing_that_looks_like_a_connection() -> None:
+    async with silent_server() as port:
+        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=port, timeout_s=30.0), "", SteppedClock())  # fmt: skip
+        opening = asyncio.create_task(feed.open(frozenset({"a"})))
+        await until(lambda: paho_threads() > 0)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        assert paho_threads() == 0
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[int]:
+    """Takes connections and says nothing."""
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def paho_threads() -> int:
+    return sum(thread.name.startswith("paho-") for thread in threading.enumerate())
+
+
 async def test_what_is_no_longer_listened_for_is_unsubscribed_and_the_rest_stays() -> None:
     """A reload takes a device away, or one comes and another goes."""
     async with small_broker() as broker:
@@ -462,7 +519,7 @@ async def test_a_refused_topic_filter_takes_down_its_points_alone_and_by_name(
 ) -> None:
     clock = SteppedClock(START)
     other = Device("o", "p", "l", "a", unit="u-2")
-    mine, others = point(("v",)), replace(point(("v",), "q"), device="o")
+    mine, others = point(("v",)), structs.replace(point(("v",), "q"), device="o")
     async with small_broker() as broker:
         broker.refused = {"devices/u-2"}
         own = line(kind="mqtt", host="127.0.0.1", port=broker.port, backoff_s_max=30.0)
@@ -527,7 +584,7 @@ async def test_a_message_is_not_compared_with_the_filters_of_all_devices(
     monkeypatch.setattr(topics, "matches", counted)
     feed = Feed()
     reader = MqttDeviceReader(feed, SteppedClock(START))
-    rows = [(replace(DEVICE, id=f"d{n}", unit=f"u-{n}"), replace(point(("v",), f"p{n}", topic="gw/+/{unit}" if n < 5 else "devices/{unit}", availability=WILL), device=f"d{n}")) for n in range(50)]  # fmt: skip
+    rows = [(replace(DEVICE, id=f"d{n}", unit=f"u-{n}"), structs.replace(point(("v",), f"p{n}", topic="gw/+/{unit}" if n < 5 else "devices/{unit}", availability=WILL), device=f"d{n}")) for n in range(50)]  # fmt: skip
     for device, own in rows:
         await reader.read(device, [own])
     compared = 0
