@@ -19,7 +19,7 @@ from config.readers import installed_readers
 Span = tuple[Table, int, int]
 """Table, first and last address, inclusive."""
 
-MQTT_KEYS = {"topic", "time", "error", "expects"}
+MQTT_KEYS = {"topic", "time", "error", "expects", "text"}
 UNUSED: Mapping[str, Set[str]] = {
     "modbus": {"rung", "values", *MQTT_KEYS},
     "mqtt": {"rung", "type", "order", "words", "bit_width", "scale_from", "bits", "no_data"},

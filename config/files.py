@@ -166,6 +166,7 @@ class PointText(Strict):
     time: str | None = None
     error: str | None = None
     expects: dict[str, str] = {}
+    text: bool = False
     rung: CameraStep | None = None
     type: Literal["u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bcd16", "bcd32", "string", "bit"] = "u16"  # fmt: skip
     order: Annotated[str, StringConstraints(pattern=r"^[A-H]{2,8}$")] | None = None

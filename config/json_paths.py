@@ -28,6 +28,8 @@ def json_path(context: Context, key: str, text: PointText, n: int) -> JsonPath |
         context.wrong("", "[mqtt] is missing: an MQTT device has a topic")
         return None
     of = f"points.{key}"
+    if text.text and text.values is not None:
+        _wrong(context, f"{of}.text", "is not used by a point with values: they are words already")
     time = text.time if text.time is not None else mqtt.time
     error = text.error if text.error is not None else mqtt.error
     return JsonPath(
@@ -39,7 +41,7 @@ def json_path(context: Context, key: str, text: PointText, n: int) -> JsonPath |
         error_path=_steps(context, f"{of}.error" if text.error else "mqtt.error", error.replace("{n}", str(n))),
         zone=_zone(context, mqtt),
         expects=tuple((_steps(context, f"{of}.expects", at), word) for at, word in text.expects.items()),
-        availability=_availability(context, mqtt),
+        text=text.text, availability=_availability(context, mqtt),
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ class JsonPath:
     or `[*]` (each entry is a reading of its own; the same entry is meant in `time_path`). Keys may hold
     `{unit}` too. Something at `error_path` means that the device has no value and says why. Where the
     words at `expects` are others, the value is not what the profile takes it for. `zone` (IANA) is
-    that of times without one; "" where nobody knows it.
+    that of times without one; "" where nobody knows it. With `text` a number may be written as a string.
     """
 
     topic: str
@@ -87,6 +87,7 @@ class JsonPath:
     error_path: Path = ()
     zone: str = ""
     expects: tuple[tuple[Path, str], ...] = ()
+    text: bool = False
     availability: Availability | None = None
 
 

@@ -1,6 +1,7 @@
 """What a device's JSON payload says about one point: pure, whatever the payload holds."""
 
 import math
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,11 +46,17 @@ class Stamp:
 def parse(payload: bytes) -> Any:
     """The JSON value; a payload that is not JSON is its own text (`ON`, `21.5 C`).
 
+    A byte order mark before it and NULs behind it are not part of it.
+
     Raises:
+        Absent: empty, which clears what is retained on a topic.
         Unreadable: too long, not UTF-8, too deep, or begun as an object or list and not ended.
     """
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise Unreadable(f"{len(payload)} bytes")
+    payload = payload.removeprefix(BOM_UTF8).rstrip(b"\0")
+    if not payload:
+        raise Absent
     try:
         return msgspec.json.decode(payload)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -163,11 +170,22 @@ def _number(source: JsonPath, kind: Kind, raw: Any) -> float | None:
             source.values.get(_as_text(raw)) if isinstance(raw, bool | int | float | str) else None
         )
         return None if known is None else float(known)
+    if source.text and isinstance(raw, str):
+        raw = _written(raw)
     if isinstance(raw, bool) and kind not in ("flag", "state"):
         return None  # true is no measurement of 1
     if isinstance(raw, bool | int):
         return float(raw) if abs(raw) <= LARGEST_INTEGER else None
     return raw if isinstance(raw, float) and math.isfinite(raw) else None
+
+
+def _written(text: str) -> int | float | None:
+    """The JSON number that a text is; None if it is anything else."""
+    try:
+        number = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return number if isinstance(number, int | float) and not isinstance(number, bool) else None
 
 
 def stamp_of(

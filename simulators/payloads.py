@@ -76,7 +76,8 @@ def _told(point: Point, source: JsonPath, value: Value) -> object:
     raw = value
     if source.offset != 0.0 or source.scale != 1.0:
         raw = (value - source.offset) / source.scale
-    return int(raw) if point.kind == "state" else raw
+    number = int(raw) if point.kind == "state" else raw
+    return str(number) if source.text else number
 
 
 def _word(words: Mapping[str, float], value: float) -> object:

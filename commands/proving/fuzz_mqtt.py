@@ -48,6 +48,7 @@ POINTS: Final = (
     _point("third", STATE, "deep", "list", 2, time_path=_TS),
     _point("relay", STATE, "relay", time_path=_TS, kind="flag", values={"ON": 1.0, "OFF": 0.0}),
     _point("mode", STATE, "mode", time_path=_TS, kind="state"),
+    _point("written", STATE, "written", time_path=_TS, text=True),
     _point("t", GATEWAY, "{unit}", "[*]", "values", "t", time_path=("{unit}", "[*]", "ts")),
     _point("c", CHOSEN, "rows", "[id=b]", "v", expects=((("unit",), "C"),)),
     _point("f", CHOSEN, "flag", kind="flag"),
@@ -71,7 +72,7 @@ class _Writer:
         number = rng.choice((rng.randrange(100), rng.uniform(-40, 100), float(rng.randrange(10))))
         if self.kind == STATE:
             deep = {"w": number, "list": [1, 2, number]}
-            return {"ts": self.now_ms, "v": number, "deep": deep, "relay": rng.choice(("ON", "OFF")), "mode": rng.randrange(5)}  # fmt: skip
+            return {"ts": self.now_ms, "v": number, "deep": deep, "relay": rng.choice(("ON", "OFF")), "mode": rng.randrange(5), "written": str(number)}  # fmt: skip
         if self.kind == GATEWAY:
             rows = [{"ts": self.now_ms - 1000 * n, "values": {"t": number + n}} for n in range(rng.randint(1, 3))]  # fmt: skip
             return {UNIT: rows[::-1], "u-2": [{"ts": self.now_ms, "values": {"t": -1}}]}
@@ -129,6 +130,9 @@ class _Writer:
         return self.right()[:-1] + b',"pad":"' + b"x" * 270_000 + b'"}'
 
 
+MARKED: Final = "with a mark before"
+PADDED: Final = "with NULs behind"
+EMPTY: Final = "empty"
 Make = Callable[[_Writer], bytes]
 SAID: Final[dict[str, Make]] = {
     "another value": _Writer.strange,
@@ -141,7 +145,9 @@ SAID: Final[dict[str, Make]] = {
     "deep": _Writer.deep,
     "long": _Writer.long,
     "not UTF-8": lambda w: w.right().replace(b'"', b'"\xff', 1) + b"\xfe",
-    "with a mark before": lambda w: b"\xef\xbb\xbf" + w.right(),
+    MARKED: lambda w: b"\xef\xbb\xbf" + w.right(),
+    PADDED: lambda w: w.right() + b"\0" * w.rng.randint(1, 3),
+    EMPTY: lambda w: w.rng.choice((b"", b"\0", b"\xef\xbb\xbf")),
     "another topic's": lambda w: _Writer(w.rng, w.now_ms, w.rng.choice(TOPICS)).right(),
     "noise": lambda w: noise(w.rng),
 }
@@ -225,8 +231,10 @@ class _Fuzzed:
             self._judge_will(message, result.readings)
         for reading in result.readings:
             self._judge(message, reading, repeats=repeats)
-        if kind == HONEST and not message.retained and not self._away:
+        if kind in (HONEST, MARKED, PADDED) and not message.retained and not self._away:
             self._judge_honest(message, {reading.point for reading in result.readings if not reading.quality})  # fmt: skip
+        if kind == EMPTY and any(r.quality != QUALITIES["link_down"] for r in result.readings):
+            raise Wrong("a reading of an empty message", message.payload)
         if missed := must - {reading.point for reading in result.readings}:
             raise Wrong(f"{missed} said another value at the same instant, not read", message.payload)  # fmt: skip
 

@@ -49,7 +49,7 @@ def read(payload: bytes) -> Any:
     if len(payload) > BYTES_MAX:
         return NOTHING
     try:
-        text = payload.decode("utf-8")
+        text = payload.decode("utf-8-sig").rstrip("\0")  # without a mark before it
     except UnicodeDecodeError:
         return NOTHING
     try:
@@ -102,6 +102,8 @@ def _word(raw: Any) -> str:
 
 def _number(point: Point, source: JsonPath, raw: Any) -> float | None:
     two = point.kind in ("flag", "state")
+    if source.text and isinstance(raw, str):
+        raw = _number_in(raw)
     if source.values is not None:
         number = source.values.get(_word(raw)) if isinstance(raw, bool | int | float | str) else None  # fmt: skip
     elif isinstance(raw, bool):
@@ -116,6 +118,14 @@ def _number(point: Point, source: JsonPath, raw: Any) -> float | None:
     low, high = (0.0, 1.0) if point.kind == "flag" else point.range or (-math.inf, math.inf)
     whole = not two or (math.isfinite(value) and value == int(value))
     return value if math.isfinite(value) and low <= value <= high and whole else None
+
+
+def _number_in(text: str) -> Any:
+    try:
+        inner = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return None if isinstance(inner, bool) else inner
 
 
 def _timed(source: JsonPath, whole: Any, place: int | None, unit: str, value: float) -> Says:

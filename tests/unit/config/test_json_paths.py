@@ -6,6 +6,7 @@ import pytest
 
 from config.load import load_plant
 from config.mistakes import ConfigErrors
+from config.plant import Plant
 from config.profile import Availability, JsonPath
 
 PLANT = """
@@ -76,6 +77,10 @@ def test_a_point_may_have_a_topic_paths_and_words_of_its_own(tmp_path: Path) -> 
     )  # fmt: skip
 
 
+def test_a_number_may_be_written_as_a_text(tmp_path: Path) -> None:
+    assert source_of(tmp_path, "voltage", 'at = "voltage"', 'at = "voltage"\ntext = true').text
+
+
 def test_what_a_point_does_not_say_is_said_for_all(tmp_path: Path) -> None:
     source = source_of(tmp_path, "voltage", 'time_zone = "site"', 'time_zone = "Europe/Berlin"')
     assert (source.topic, source.time_path, source.zone) == ("tele/+/{unit}", ("Time",), "Europe/Berlin")  # fmt: skip
@@ -99,6 +104,7 @@ MISTAKES = [
     ('"errors.power"', '".x"', "points.power.error: '.x' is no path"),
     ('"units.power" = "W"', '"units..power" = "W"', "points.power.expects: 'units..power' is no path"),
     ('"site"', '"Mars/Base"', "mqtt.time_zone: 'Mars/Base' is no zone; allowed: site, or an IANA zone"),
+    ('at = "voltage"', 'at = "voltage"\ntext = true\nvalues = { "on" = 1 }', "points.voltage.text: is not used by a point with values"),
     ('offline = "Offline"', 'offline = "Online"', "mqtt.availability.offline: 'Online' is the word for online too"),
     ('online = "Online"', 'there = "Online"', "mqtt.availability.there: unknown key; allowed: at, offline, online, topic"),
 ]  # fmt: skip
@@ -125,3 +131,17 @@ def test_a_zone_without_any_time_is_told(tmp_path: Path) -> None:
 def test_keys_of_a_payload_mean_nothing_in_a_register(tmp_path: Path) -> None:
     with pytest.raises(ConfigErrors, match=r"points\.power\.expects: is not used by a point of protocol modbus"):  # fmt: skip
         source_of(tmp_path, "power", 'protocol = "mqtt"', 'protocol = "modbus"')
+
+
+@pytest.mark.parametrize("protocol", ["modbus", "gb26875", "camera", "some-package"])
+def test_a_text_for_a_number_is_of_mqtt_alone(protocol: str, tmp_path: Path) -> None:
+    profile = PROFILE.replace('at = "voltage"', 'at = "voltage"\ntext = true')
+    with pytest.raises(ConfigErrors, match=r"points\.voltage\.text: is not used by"):
+        loaded(tmp_path, profile.replace('protocol = "mqtt"', f'protocol = "{protocol}"'))
+
+
+def loaded(folder: Path, profile: str) -> Plant:
+    (folder / "profiles").mkdir()
+    (folder / "profiles/plug.toml").write_text(profile, encoding="utf-8")
+    (folder / "plant.toml").write_text(PLANT, encoding="utf-8")
+    return load_plant(folder)

@@ -179,10 +179,15 @@ SAID: dict[str, tuple[bytes, str]] = {
     **{
         name: (payload, UNDECODABLE)
         for name, payload in _no_json(b'{"values":{"v":1},"ts":1763700000}').items()
-        if name not in ("trailing words",)
+        if name not in ("trailing words", "no bytes")
     },
     "half a string": (b'{"values":{"v', UNDECODABLE),
-    "a byte order mark": (b'\xef\xbb\xbf{"values":{"v":1}}', UNDECODABLE),
+    "a byte order mark": (b'\xef\xbb\xbf{"values":{"v":1}}', SUSPECT),
+    "two byte order marks": (b'\xef\xbb\xbf\xef\xbb\xbf{"values":{"v":1}}', UNDECODABLE),
+    "NULs behind": (b'{"values":{"v":1}}\0\0', SUSPECT),
+    "a NUL before": (b'\0{"values":{"v":1}}', UNDECODABLE),
+    "nothing": (b"", NOTHING),
+    "NULs alone": (b"\0\0", NOTHING),
     "utf-16": ('{"values":{"v":1}}'.encode("utf-16"), UNDECODABLE),
     "NaN": (b'{"values":{"v":NaN}}', UNDECODABLE),
     "Infinity": (b'{"values":{"v":Infinity}}', UNDECODABLE),

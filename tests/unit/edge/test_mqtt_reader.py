@@ -119,6 +119,23 @@ async def test_words_are_mapped_and_truth_is_a_number() -> None:
     ]
 
 
+WRITTEN = [
+    ('"21.5"', 21.5), ('" -3 "', -3.0), ('"1e3"', 1000.0), ("21.5", 21.5), ('"21,5"', None), ('"21.5 C"', None),
+    ('"NaN"', None), ('"1_0"', None), ('""', None), ('"true"', None), ('"[1]"', None), ('"9007199254740993"', None),
+    ('"' + "[" * 50_000 + '"', None), ('"\\"5\\""', None), ('"null"', None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("raw", "value"), WRITTEN, ids=range(len(WRITTEN)))
+async def test_a_number_written_as_a_text_is_read_where_the_profile_says_so(
+    raw: str, value: float | None
+) -> None:
+    both = [point(("v",), text=True), point(("v",), "plain")]
+    got = {r.point: r for r in await heard(both, f'{{"v":{raw}}}')}
+    assert (got["a/p"].value, got["a/p"].quality >= BAD) == (value, value is None)
+    assert got["a/plain"].value == (21.5 if raw == "21.5" else None)
+
+
 async def test_a_scale_and_an_offset_are_applied() -> None:
     (reading,) = await heard([point(("v",), scale=0.1, offset=5)], '{"v":30}')
     assert reading.value == pytest.approx(8.0)

@@ -28,6 +28,7 @@ CASES: list[tuple[str, JsonPath, Kind, Value, object]] = [
     ("with its time", JsonPath("t", ("a",), time_path=("at",)), "measurement", 1.0, {"a": 1.0, "at": 9}),
     ("with a local time", JsonPath("t", ("a",), time_path=("at",), zone="Asia/Shanghai"), "measurement", 1.0, {"a": 1.0, "at": "1970-01-01T08:00:00.009"}),
     ("with its unit", JsonPath("t", ("a",), expects=((("units", "a"), "C"),)), "measurement", 1.0, {"a": 1.0, "units": {"a": "C"}}),
+    ("a number as a text", JsonPath("t", ("a",), text=True), "measurement", 21.5, {"a": "21.5"}),
     ("the payload itself", JsonPath("t", ()), "measurement", 1.0, 1.0),
 ]  # fmt: skip
 
