@@ -20,7 +20,6 @@ from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
 from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.adapters.store_influx import InfluxStore
 from collector.alarming import Alarming
 from collector.ingest import Ingest, spare_garbage_collection
 from collector.live import LiveTable
@@ -87,6 +86,10 @@ def open_store(settings: Settings) -> ReadingStore:
     if not settings.influx_token_file:
         raise SettingsError("STEWARD_INFLUX_TOKEN_FILE is missing: the file that holds InfluxDB's token")  # fmt: skip
     token = told_in("STEWARD_INFLUX_TOKEN_FILE", settings.influx_token_file)
+    from collector.adapters.store_influx import (
+        InfluxStore,
+    )  # a fifth of a second that only its users wait
+
     return InfluxStore(settings.influx_url, token, settings.influx_org, settings.influx_bucket)
 
 

@@ -20,6 +20,8 @@ PLACES = {
     "pipeline": ["tests/pipeline"],
     "browser": ["tests/console"],
 }
+FIXED = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": ""}
+"""Hundreds of processes begin in the tests: each would compile all modules where the machine forbids to keep them."""
 WHOLE = ("collector/domain/*", "edge/registers.py", "edge/readings.py")
 """What is covered to the last branch."""
 
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *WORKERS, *coverage, *paths, *arguments.pytest],
-        cwd=ROOT, check=False, stdin=subprocess.DEVNULL, env=environment_with(PYTHONHASHSEED="0"),
+        cwd=ROOT, check=False, stdin=subprocess.DEVNULL, env=environment_with(**FIXED),
     )  # fmt: skip
     print(f"tests took {time.monotonic() - started:.0f} s", flush=True)
     if done.returncode or not coverage:

@@ -14,7 +14,8 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 pytest_plugins = ["tests.parts"]
 
-CONSOLE = "tests/console/"
+TOGETHER = ("tests/console/", "tests/unit/test_guards.py")
+"""What shares something dear (a running demo; a run of pytest): in one worker, or each would make it."""
 THREAD_END_S_MAX = 5.0
 POOLS = ("asyncio_", "AnyIO worker", "ThreadPoolExecutor")
 """Threads which belong to a pool that ends with its loop or its executor."""
@@ -60,10 +61,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # no types
-    """Each test to the worker that is free, but all that share the console's running demo to one."""
+    """Each test to the worker that is free, but those of `TOGETHER` to one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return CONSOLE if nodeid.startswith(CONSOLE) else nodeid
+        return next((place for place in TOGETHER if nodeid.startswith(place)), nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

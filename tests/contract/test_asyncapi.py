@@ -245,6 +245,7 @@ async def minutes_of_a_site(loop: VirtualLoop, monkeypatch: pytest.MonkeyPatch) 
     return heard
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_running_site_says_what_the_page_says(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = VirtualLoop()
     found: list[Overheard] = []

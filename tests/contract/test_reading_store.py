@@ -313,6 +313,7 @@ def test_a_value_that_a_missing_one_replaced_is_in_no_bucket(store: ReadingStore
     assert found.worst.tolist() == [NO_ANSWER, GOOD]
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize(("day", "hours"), [((2026, 3, 29), 23), ((2026, 10, 25), 25)])
 def test_a_day_with_a_clock_change_has_all_its_hours(
     store: ReadingStore, day: tuple[int, int, int], hours: int
@@ -328,6 +329,7 @@ def test_a_day_with_a_clock_change_has_all_its_hours(
     assert (len(found.time), set(found.count.tolist())) == (hours, {2})
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_two_years_in_day_buckets(store: ReadingStore) -> None:
     days = range(0, 730, 9)
     rows: list[Row] = [(T0 + (24 * d + h) * HOUR, d + h / 7, GOOD) for d in days for h in (1, 5)]

@@ -199,6 +199,7 @@ def test_every_kind_is_another_one() -> None:
     assert len({case.sent for case in CASES}) == len(CASES)
 
 
+@pytest.mark.usefixtures("unmeasured")
 async def test_all_kinds_one_after_another_over_a_real_journal_and_store(tmp_path: Path) -> None:
     journal, store = SqliteJournal(tmp_path / "journal"), DuckDbStore(tmp_path / "store")
     site = Site(journal, store)

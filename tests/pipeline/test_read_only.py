@@ -2,6 +2,7 @@ import asyncio
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from collector.adapters.memory_bus import MemoryBus
 from commands.scenarios import PLANTS
@@ -19,6 +20,7 @@ from tests.waiting import until
 READING = {1, 2, 3, 4}
 
 
+@pytest.mark.usefixtures("unmeasured")
 async def test_no_function_code_that_writes_ever_appears_on_the_wire() -> None:
     """Every Modbus line of Riverside, faults and refusals included, through real sockets."""
     plant = load_plant(PLANTS / "riverside")

@@ -31,9 +31,10 @@ def test_what_must_follow_follows_and_nothing_else(name: str) -> None:
 
 @pytest.mark.usefixtures("unmeasured")
 def test_the_same_seed_gives_the_same_run() -> None:
-    whole = read_scenario(FOLDER / "standby-takes-over.toml", riverside())
-    scenario = replace(whole, lasts_s=40.0)
-    assert run_scenario(scenario, riverside(), 3) == run_scenario(scenario, riverside(), 3)
+    path = FOLDER / "modbus-links-fail.toml"
+    plant = plant_of(read_scenario(path).plant)
+    scenario = read_scenario(path, plant)
+    assert run_scenario(scenario, plant, 3) == run_scenario(scenario, plant, 3)
 
 
 @pytest.mark.usefixtures("unmeasured")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -157,12 +158,14 @@ def _plain(event: LedgerEvent | Event) -> tuple[str, ...]:
     return (event.key, event.kind, str(event.at), event.subject)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=80, deadline=None)
 @given(streams())
 def test_columns_and_one_by_one_come_to_the_same(groups: list[Heard]) -> None:
     compare(groups)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=15, deadline=None)
 @given(caught_up())
 def test_long_stretches_and_one_by_one_come_to_the_same(groups: list[Heard]) -> None:
@@ -193,6 +196,7 @@ def _apart(events: Iterable[LedgerEvent | Event], live: Container[str]) -> set[t
     }
 
 
+@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=20, deadline=None)
 @given(streams())
 def test_a_replay_gives_the_same_alarms_byte_for_byte(groups: list[Heard]) -> None:
@@ -201,6 +205,7 @@ def test_a_replay_gives_the_same_alarms_byte_for_byte(groups: list[Heard]) -> No
     assert second.decisions.rows("alarm") == first.decisions.rows("alarm")
 
 
+@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=20, deadline=None)
 @given(streams(), st.integers(0, 11))
 def test_a_restart_in_between_changes_nothing(groups: list[Heard], at: int) -> None:
@@ -213,6 +218,7 @@ def test_a_restart_in_between_changes_nothing(groups: list[Heard], at: int) -> N
     assert broken.live.conditions(SITE) == whole.live.conditions(SITE)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=20, deadline=None)
 @given(streams(), st.data())
 def test_groups_judged_again_after_a_kill_write_nothing_twice(

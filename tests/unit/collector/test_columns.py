@@ -1,4 +1,5 @@
 import msgspec
+import pytest
 
 from collector.columns import Columns
 from collector.live import LiveTable
@@ -19,6 +20,7 @@ def batch(index: int, value: float) -> Entry:
     return Entry(T0, "batch", "s", "e", "data", "E", 1, payload=payload, readings=1)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_births_that_tell_other_facts_take_no_room() -> None:
     columns = Columns(LiveTable([]))
     for second in range(1000):

@@ -82,6 +82,7 @@ def test_a_flow_that_stood_still_is_believed_at_once_and_leads_until_it_is_back(
     assert set(found.leading[600 + MEAN_ROWS - LEARN : 800 - LEARN]) == {0}
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_temperature_that_wanders_by_itself_may_go_on_doing_so() -> None:
     shares = []
     for seed in range(10):
@@ -140,6 +141,7 @@ def test_too_few_rows_to_learn_from_are_refused() -> None:
     assert len(began(plant(100)).level) == 4
 
 
+@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=30, deadline=None)
 @given(cuts=st.lists(st.integers(0, 300), max_size=6), seed=st.integers(0, 50))
 def test_portions_change_nothing(cuts: list[int], seed: int) -> None:

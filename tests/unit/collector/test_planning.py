@@ -47,6 +47,7 @@ async def test_running_twice_or_on_two_machines_writes_nothing_new(world: World)
     assert len(world.decisions.since(0, 100_000)) == events
 
 
+@pytest.mark.usefixtures("unmeasured")
 async def test_a_week_of_outage_gives_the_same_rows_as_a_week_of_ticks(plant: Plant) -> None:
     steady, late = World(plant), World(plant)
     for world in (steady, late):
@@ -227,6 +228,7 @@ def _days(first: date, last: date, step: int) -> Iterator[int]:
         yield at(date.fromordinal(ordinal).isoformat())
 
 
+@pytest.mark.usefixtures("unmeasured")
 async def test_ten_duties_of_the_standard_over_half_a_year(world: World) -> None:
     for now in _days(date(2026, 1, 1), date(2026, 7, 1), 3):
         await world.planning.tick(now)

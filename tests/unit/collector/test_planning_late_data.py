@@ -62,6 +62,7 @@ async def test_a_claim_is_contradicted_once_nothing_more_can_come(plant: Plant) 
     assert world.data()[0]["verdict"] == "contradicted"
 
 
+@pytest.mark.usefixtures("unmeasured")
 async def test_a_run_that_comes_late_turns_missed_into_done(plant: Plant) -> None:
     world = World(only(plant, TRIAL))
     await world.planning.tick(START)
@@ -112,6 +113,7 @@ async def test_a_run_over_the_end_of_a_month_is_one_and_belongs_where_it_was_ful
     assert (april["state"], april["verdict"]) == ("due", None)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("closes", ["by_readings", "by_person"])
 async def test_two_runs_close_or_confirm_two_slots_and_one_run_only_one(
     plant: Plant, closes: str
@@ -142,6 +144,7 @@ async def test_a_missed_one_that_is_still_owed_is_closed_by_readings_too_late(pl
     assert (done["state"], done["too_late"], done["done_at"]) == ("done", True, begin + 10 * MIN)
 
 
+@pytest.mark.usefixtures("unmeasured")
 async def test_pumps_that_change_over_close_each_quarter_once(plant: Plant) -> None:
     duty = "standby-pump-changeover"
     points = ChangedOver(("pump-1/state", "pump-2/state"))
@@ -171,6 +174,7 @@ async def test_pumps_that_change_over_close_each_quarter_once(plant: Plant) -> N
     assert [row[1] for row in shown[0]][:4] == ["done"] * 4
 
 
+@pytest.mark.usefixtures("unmeasured")
 async def test_a_week_without_the_planner_gives_what_a_week_with_it_gives(plant: Plant) -> None:
     steady, late = World(only(plant, TRIAL)), World(only(plant, TRIAL))
     for world in (steady, late):

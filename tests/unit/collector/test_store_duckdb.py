@@ -287,6 +287,7 @@ def test_a_closed_file_is_sorted_and_plain_for_anyone_who_reads_parquet(tmp_path
     assert len(rows) == len(times)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_reads_and_closing_beside_a_writer_lose_nothing(tmp_path: Path) -> None:
     store = DuckDbStore(tmp_path, open_rows_max=2000)
     wrong: list[str] = []
@@ -348,6 +349,7 @@ def kinds_of_files(folder: Path) -> dict[str, int]:
     }
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_roll_ups_give_the_buckets_of_the_readings_to_the_bit(tmp_path: Path) -> None:
     plain = DuckDbStore(tmp_path / "plain")
     store = DuckDbStore(tmp_path / "closed")

@@ -104,6 +104,7 @@ def test_nothing_is_judged_while_the_baseline_is_learnt() -> None:
     assert learnt.first == ()
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_an_unchanged_point_has_no_change_for_weeks() -> None:
     assert all(grown(noise(LEARN_ROWS + 2000, seed)).change is None for seed in range(8))
 
@@ -144,6 +145,7 @@ def test_slopes_come_from_the_medians_of_whole_days() -> None:
     assert slope_of(Trend(step=0.1)) == Refusal.TOO_SHORT
 
 
+@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=40, deadline=None)
 @given(cuts=st.lists(st.integers(0, 700), max_size=8), seed=st.integers(0, 99))
 def test_portions_change_nothing(cuts: list[int], seed: int) -> None:

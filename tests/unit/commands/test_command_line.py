@@ -163,14 +163,14 @@ def test_an_unknown_scenario_names_those_there_are(capsys: pytest.CaptureFixture
 @pytest.mark.usefixtures("unmeasured")
 def test_a_scenario_prints_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = argparse.Namespace(
-        what="run", scenario=["cameras-fail"], seed=None, real=False, json=True
+        what="run", scenario=["modbus-links-fail"], seed=None, real=False, json=True
     )
     assert simulate.run(arguments) == 0
     (verdict,) = json.loads(said(capsys))
     assert (verdict["scenario"], verdict["verdict"], verdict["seed"]) == (
-        "cameras-fail",
+        "modbus-links-fail",
         "yes",
-        6,
+        21,
     )
     assert all(row["ok"] for row in verdict["seen"])
 

@@ -281,6 +281,7 @@ ABOUT = st.fixed_dictionaries({}, optional={
 })  # fmt: skip
 
 
+@pytest.mark.usefixtures("unmeasured")
 @given(rows=st.lists(ROWS, min_size=1, max_size=4), about=ABOUT)
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_sound_list_says_its_profile_loads(

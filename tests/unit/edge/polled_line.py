@@ -187,7 +187,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-AT_ONCE = 4
+AT_ONCE = 8
 """Lines that fail beside each other in one loop: such rows wait for time-outs, not for the machine."""
 
 

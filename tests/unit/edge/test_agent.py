@@ -59,6 +59,7 @@ def in_memory(agent: Agent) -> int:
     return len(agent._urgent) + len(agent._pending)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("name", ["trip", "flow"])
 def test_memory_is_bounded_while_the_disk_refuses_and_what_goes_is_counted(
     agent: Agent, name: str

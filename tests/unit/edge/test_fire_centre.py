@@ -294,6 +294,7 @@ async def test_what_the_profile_does_not_know_is_confirmed_counted_and_said_once
     assert len([r for r in caplog.records if "smoke detector" in r.getMessage()]) == 1
 
 
+@pytest.mark.usefixtures("unmeasured")
 async def test_what_waits_is_bounded_and_counted(world: World) -> None:
     link = world.open()
     for _ in range(WAITING_READINGS_MAX // 2 + 5):

@@ -80,6 +80,7 @@ def encoded(layout: Layout, values: list[Any]) -> bytes:
     return layout.packed.pack(*raw[:-1], len(raw[-1])) + bytes(raw[-1])
 
 
+@pytest.mark.usefixtures("unmeasured")
 @given(st.data())
 @settings(max_examples=400, deadline=None)
 def test_what_is_encoded_is_decoded_again(data: st.DataObject) -> None:

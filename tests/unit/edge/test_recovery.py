@@ -135,6 +135,7 @@ async def play_all(names: Sequence[str], play: Play, caplog: pytest.LogCaptureFi
         assert_said_once(said(caplog, by=name), ROWS[name])
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("names", batches([*ROWS]), ids=", ".join)
 async def test_a_fault_is_told_with_its_reason_and_gone_within_one_back_off(
     names: Sequence[str], caplog: pytest.LogCaptureFixture
@@ -151,6 +152,7 @@ async def test_a_fault_is_told_with_its_reason_and_gone_within_one_back_off(
     await play_all(names, play, caplog)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("names", batches(FROM_THE_START), ids=", ".join)
 async def test_a_fault_from_the_start_on_keeps_not_even_hourly_points_longer_than_one_back_off(
     names: Sequence[str], caplog: pytest.LogCaptureFixture
@@ -313,6 +315,7 @@ async def test_a_name_that_is_not_known_is_a_link_that_is_down() -> None:
         await transport.request(1, "holding", 0, 1)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("fault", [HONEST, Fault(alter=None), Fault(door="slammed", alter=None)])
 async def test_a_thousand_reconnects_leave_nothing_behind(fault: Fault) -> None:
     async with nothing_left(), proxied() as proxy:

@@ -184,6 +184,7 @@ async def test_nobody_is_asked_while_nothing_is_under_way() -> None:
         assert len(edge.broker.births) == 1
 
 
+@pytest.mark.usefixtures("unmeasured")
 async def test_a_fact_that_changes_all_the_time_is_told_ever_more_seldom_and_restarts_nothing() -> None:  # fmt: skip
     async with running() as edge:
         for second in range(1800):

@@ -15,6 +15,7 @@ RIVERSIDE = Path(__file__).parents[3] / "config" / "plants" / "riverside"
 START = 1_772_409_600_000
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_the_first_ten_minutes_hold_a_fault_its_repair_and_a_changeover_that_both_pumps_show() -> (
     None
 ):

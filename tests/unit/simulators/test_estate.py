@@ -57,6 +57,7 @@ def test_equal_seeds_give_equal_days_however_often_time_is_asked() -> None:
     assert often.estate.value(PRESSURE) != other.estate.value(PRESSURE)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_long_jump_of_time_takes_longer_steps_but_ends_at_its_instant() -> None:
     day = Day()
     day.run(86_400)
@@ -149,6 +150,7 @@ def test_too_much_pressure_lights_its_bit() -> None:
     assert day.number("a-booster/overpressure") == 1.0
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_run_hours_count_only_while_the_pump_runs() -> None:
     day = Day()
     one, two = (day.number(f"a-booster/pump-{n}/run_hours") for n in (1, 2))
@@ -192,6 +194,7 @@ def test_fire_in_a_zone_shows_there_and_on_the_panel_only() -> None:
     assert lit == {"fault", "zone_2_fault", "test"}
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_the_pit_is_pumped_out_and_floods_when_more_comes_than_goes() -> None:
     day = Day()
     ran = set()

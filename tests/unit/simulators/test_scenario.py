@@ -202,6 +202,7 @@ reading = { point = "a-booster/flow", quality = "no_answer", during = ["4s", "20
     assert (scenario.wires, scenario.lasts_s) == (True, 20 + 420)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_every_scenario_that_comes_with_steward_is_right() -> None:
     names = scenarios()
     assert len(names) >= 10
