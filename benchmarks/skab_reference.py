@@ -1,6 +1,7 @@
 """What the detector is measured against: Hotelling's T², and T² with Q on principal components, written after their description."""
 
 import math
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -31,6 +32,15 @@ def t2_q(train: Floats, test: Floats) -> Flags:
 
     Where no component is left out there is no Q.
     """
+    return _t2_q(train, test, _power_sums)
+
+
+def t2_q_published(train: Floats, test: Floats) -> Flags:
+    """The same with the leaderboard's own limit of Q, which takes powers of the sum for sums of the powers."""
+    return _t2_q(train, test, lambda residual: tuple(float(residual.sum()) ** n for n in (1, 2, 3)))
+
+
+def _t2_q(train: Floats, test: Floats, sums: Callable[[Floats], tuple[float, ...]]) -> Flags:
     rows, tested = _standardised(train, test)
     values, vectors = np.linalg.eigh(np.cov(rows.T))
     values, vectors = values[::-1], vectors[:, ::-1]
@@ -40,14 +50,15 @@ def t2_q(train: Floats, test: Floats) -> Flags:
     out: Flags = _median((parts**2 / values[:kept]).sum(1)) > t2_limit(kept, len(rows))
     if kept == rows.shape[1]:
         return out
-    beside: Flags = _median((rest**2).sum(1)) > q_limit(values[kept:])
+    beside: Flags = _median((rest**2).sum(1)) > q_limit(sums(values[kept:]))
     return out | beside
 
 
 def _standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
-    mean, spread = train.mean(0), train.std(0)
-    spread = np.where(spread > 0, spread, 1.0)
-    return (train - mean) / spread, (test - mean) / spread
+    """Columns that stood still in the training are left out, as the leaderboard does."""
+    moved = train.std(0) > 0
+    train, test = train[:, moved], test[:, moved]
+    return (train - train.mean(0)) / train.std(0), (test - train.mean(0)) / train.std(0)
 
 
 def _median(statistic: Floats) -> Floats:
@@ -63,9 +74,13 @@ def t2_limit(columns: int, rows: int) -> float:
     return m * (n - 1) * (n + 1) / (n * (n - m)) * f_quantile(P, m, n - m)
 
 
-def q_limit(residual: Floats) -> float:
-    """Jackson and Mudholkar's limit from the variances of the left-out components (1979)."""
-    one, two, three = (float((residual**power).sum()) for power in (1, 2, 3))
+def _power_sums(residual: Floats) -> tuple[float, ...]:
+    return tuple(float((residual**power).sum()) for power in (1, 2, 3))
+
+
+def q_limit(sums: tuple[float, ...]) -> float:
+    """Jackson and Mudholkar's limit (1979) from the sums of the left-out components' variances, their squares and cubes."""
+    one, two, three = sums
     h = 1 - 2 * one * three / (3 * two**2)
     inner = Z_P * h * math.sqrt(2 * two) / one + 1 + two * h * (h - 1) / one**2
     return one * math.pow(inner, 1 / h)

@@ -91,7 +91,9 @@ def nab(files: Sequence[Judged], profile: str) -> float:
         count += len(windows)
         for left, right in windows:
             hit = next((at for at in detections if left <= at <= right), None)
-            total += a_fn if hit is None else _credit((hit - left) / (right - left), a_tp, a_fp)
+            total += (
+                a_fn if hit is None else _credit((hit - left) / max(right - left, 1), a_tp, a_fp)
+            )
         total += a_fp * sum(not any(a <= at <= b for a, b in windows) for at in detections)
     return 100 * (total - count * a_fn) / (count * (a_tp - a_fn))
 

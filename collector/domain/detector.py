@@ -7,7 +7,9 @@ are held, and only the doubt grows. Nothing is asked of the rows to come, and me
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -31,11 +33,17 @@ FOLLOW: Final = 4.0
 """A row moves a level by a quarter of what independent noise would allow."""
 PULL_MAX: Final = 4.0
 """A row further off than so many σ pulls its level like one that is as far off: a jump is judged, not followed."""
+DUST: Final = 1e-12
+"""A point whose values differ by no larger share of them never moved: that is rounding."""
 FAR_MAX: Final = 12.0
 """No point counts for more than so many σ."""
 TOGETHER: Final = 3
 """The score is the length of the three largest deviations: what is wrong shows in a few points."""
-ALARM, CLEAR = 3.5, 2.3
+POINTS: Final = 8
+"""Of more points than these the largest are larger by chance: by so much the score is less than their length."""
+ALARM: Final = 3.5
+CLEAR: Final = 2.3
+"""Both in σ of a score of `POINTS` points, chosen on recordings: decision 100."""
 HOLD_ROWS: Final = 3
 """So many rows in a row beyond `ALARM` begin an alarm."""
 Flags = npt.NDArray[np.bool_]
@@ -87,16 +95,24 @@ def began(rows: Floats) -> Watch:
         raise ValueError(f"{len(rows)} rows to learn from; {LEARN_ROWS_MIN} are needed")
     learnt = np.array([_learnt(column[np.isfinite(column)]) for column in rows.T])
     noise, mean_noise, wander, level, doubt = learnt.T
-    return Watch(Normal(noise, mean_noise, wander), level, doubt, rows[1 - MEAN_ROWS :])
+    return Watch(Normal(noise, mean_noise, wander), level, doubt, rows[1 - MEAN_ROWS :].copy())
+
+
+def skipped(watch: Watch, rows: int) -> Watch:
+    """After so many rows that are not known at all: levels may have wandered, and no mean reaches over the gap."""
+    doubt = watch.doubt + rows * watch.normal.wander
+    return replace(watch, doubt=doubt, recent=np.full_like(watch.recent, np.nan), above=0)
 
 
 def _learnt(values: Floats) -> tuple[float, float, float, float, float]:
     """Noise, noise of the mean, wander, level, and doubt of it (variances but the level)."""
-    if len(values) < LEARN_ROWS_MIN or not np.ptp(values):
+    if len(values) < LEARN_ROWS_MIN or np.ptp(values) <= DUST * np.abs(values).max():
         return math.inf, math.inf, 0.0, 0.0, 0.0
     blocks, means = _sliding(values, BLOCK_ROWS), _sliding(values, MEAN_ROWS)
     middle, begin = BLOCK_ROWS // 2, (BLOCK_ROWS - MEAN_ROWS) // 2
-    noise = float(np.var(values[middle : middle + len(blocks)] - blocks))
+    step = float(np.diff(np.unique(values)).min())
+    rounding = step**2 / 12
+    noise = max(float(np.var(values[middle : middle + len(blocks)] - blocks)), rounding)
     spread = float(np.mean((means[begin : begin + len(blocks)] - blocks) ** 2))
     mean_noise = max(spread, NOISE_MIN**2 * noise / MEAN_ROWS)
     steps = float(np.median((blocks[BLOCK_ROWS:] - blocks[:-BLOCK_ROWS]) ** 2)) / MEDIAN_OF_SQUARES
@@ -115,11 +131,13 @@ def judged(watch: Watch, rows: Floats) -> tuple[Watch, Verdicts]:
     """The next rows (row, point), one at a time, each from what was known by then; NaN: no value."""
     score, alarmed = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.bool_)
     leading = np.zeros(len(rows), dtype=np.int64)
+    said = int(np.isfinite(watch.normal.noise).sum())
+    chance = _by_chance(max(POINTS, said)) - _by_chance(POINTS)
     for at, row in enumerate(rows):
         window = np.vstack([watch.recent, row])
         doubt = watch.doubt + watch.normal.wander
         far = _far(watch, window, doubt)
-        score[at], leading[at] = _length(far), far.argmax()
+        score[at], leading[at] = max(0.0, _length(far) - chance), far.argmax()
         watch = _next(watch, window, doubt, float(score[at]))
         alarmed[at] = watch.alarmed
     return watch, Verdicts(score, alarmed, leading)
@@ -130,7 +148,7 @@ def _far(watch: Watch, window: Floats, doubt: Floats) -> Floats:
     there = np.isfinite(window)
     count = there.sum(0)
     mean = np.where(there, window, 0.0).sum(0) / np.maximum(count, 1)
-    sigma = np.sqrt(doubt + watch.normal.mean_noise)
+    sigma = np.sqrt(doubt + watch.normal.mean_noise * MEAN_ROWS / np.maximum(count, 1))
     far = np.minimum(np.abs(mean - watch.level) / sigma, FAR_MAX)
     return np.where(count > 0, far, 0.0)
 
@@ -138,6 +156,13 @@ def _far(watch: Watch, window: Floats, doubt: Floats) -> Floats:
 def _length(far: Floats) -> float:
     largest = np.sort(far)[-TOGETHER:]
     return math.sqrt(float((largest**2).sum()))
+
+
+@cache
+def _by_chance(points: int) -> float:
+    """About how long the largest deviations of so many quiet points are, by Blom's places of ordered normal numbers (1958)."""
+    places = [(i - 0.375) / (points + 0.25) for i in range(1, TOGETHER + 1)]
+    return math.sqrt(sum(NormalDist().inv_cdf(1 - place / 2) ** 2 for place in places))
 
 
 def _next(watch: Watch, window: Floats, doubt: Floats, score: float) -> Watch:

@@ -1,4 +1,7 @@
-"""Is a point creeping, how fast, and when would it reach its limit: Theil–Sen behind Mann–Kendall, or why not."""
+"""Is a point creeping, how fast, and when would it reach its limit: Theil–Sen behind Mann–Kendall, or why not.
+
+Days depend on one another (weather, load): as far as neighbours do, the test and the interval are made wider.
+"""
 
 import math
 from dataclasses import dataclass
@@ -15,9 +18,14 @@ ROWS_MIN: Final = 10
 """From ten rows on the normal approximation of Mann–Kendall holds (Kendall 1975)."""
 ROWS_MAX: Final = 800
 """All pairs are compared: two years of days are 320 000 pairs."""
+STALE_MS: Final = 3 * DAY_MS
+"""A point of which nothing has come for so long may stand anywhere now."""
 P_MAX: Final = 0.01
 Z_95: Final = 1.959964
 """The normal distribution's 97.5 % quantile: two-sided 95 %."""
+Z_90: Final = 1.644854
+MAD_TO_SIGMA: Final = 1.4826
+"""The median absolute deviation of a normal distribution is σ / 1.4826."""
 
 
 class Refusal(StrEnum):
@@ -26,12 +34,14 @@ class Refusal(StrEnum):
     AFTER_RESET = "after_reset"
     TOO_SHORT = "too_short"
     TOO_FEW = "too_few"
+    STALE = "stale"
+    GAP = "gap"
     NOT_SIGNIFICANT = "not_significant"
 
 
 @dataclass(frozen=True, slots=True)
 class MannKendall:
-    """`s` counts rising pairs less falling ones; `variance` of it without a trend, ties allowed for; `p` two-sided."""
+    """`s` counts rising pairs less falling ones; `variance` of it without a trend, ties and dependence allowed for; `p` two-sided."""
 
     s: int
     variance: float
@@ -40,19 +50,20 @@ class MannKendall:
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """Units of the point a day, with its 95 % interval; `level` is the line's value at `at` (UTC ms)."""
+    """Units of the point a day, with its 95 % interval; `level` is the line's value at `at` (UTC ms), `spread` σ about the line."""
 
     per_day: float
     low: float
     high: float
     at: int
     level: float
+    spread: float
     p: float
 
 
 @dataclass(frozen=True, slots=True)
 class TimeToLimit:
-    """When the line reaches the limit (UTC ms), by the steepest and the flattest slope of the interval.
+    """When the limit is reached (UTC ms): by the steepest slope from a spread above the line, by the flattest from one below.
 
     `latest` is None where the flattest does not lead there within a hundred years.
     """
@@ -62,44 +73,80 @@ class TimeToLimit:
 
 
 HORIZON_DAYS: Final = 36_525
+"""A hundred years: whoever plans for longer has other worries."""
 
 
-def slope(time: Ints, value: Floats, *, reset_at: int | None = None) -> Slope | Refusal:
+def daily_medians(time: Ints, value: Floats) -> tuple[Ints, Floats]:
+    """Of each UTC day its noon and the median of its finite values, of rows in order of time (UTC ms).
+
+    UTC is enough here: a day is a portion of readings, no date.
+    """
+    there = np.isfinite(value)
+    day, begins = np.unique(time[there] // DAY_MS, return_index=True)
+    portions = np.split(value[there], begins[1:]) if len(day) else []
+    return day * DAY_MS + DAY_MS // 2, np.array([np.median(one) for one in portions])
+
+
+def slope(time: Ints, value: Floats, *, now: int, since: int | None = None) -> Slope | Refusal:
     """The slope of rows in order of time (UTC ms), finite values, at most `ROWS_MAX` of them: the last ones count.
 
-    Rows before the maintenance at `reset_at` say nothing of the equipment as it is now. Refused under
-    14 days, under ten rows, and where Mann–Kendall finds no trend at 1 %. Theil–Sen: the median of the
-    slopes of all pairs (Sen 1968), its interval from the ranks that Kendall's variance leaves open.
+    Rows before `since`, a maintenance or a step, say nothing of the equipment as it is now. Refused under
+    14 days, under ten rows, where nothing came lately or for half of the span, and where Mann–Kendall
+    finds no trend at 1 %. Theil–Sen: the median of the slopes of all pairs (Sen 1968), its interval from
+    the ranks that Kendall's variance leaves open.
     """
-    since = time >= (reset_at if reset_at is not None else time.min(initial=0))
-    t, v = time[since][-ROWS_MAX:], value[since][-ROWS_MAX:]
-    refusal = _too_little(t, cut=not since.all())
+    kept = np.ones(len(time), dtype=np.bool_) if since is None else time >= since
+    t, v = time[kept][-ROWS_MAX:], value[kept][-ROWS_MAX:]
+    refusal = _too_little(t, cut=not kept.all()) or _with_holes(t, now)
     if refusal is not None:
         return refusal
-    test = mann_kendall(v)
-    if test.p > P_MAX:
-        return Refusal.NOT_SIGNIFICANT
     days = (t - t[-1]) / DAY_MS
     pairs = _pair_slopes(days, v)
     per_day = float(np.median(pairs))
+    rest = v - per_day * days
+    test = mann_kendall(v, dependence(rest))
+    if test.p > P_MAX:
+        return Refusal.NOT_SIGNIFICANT
     low, high = _interval(pairs, test.variance)
-    return Slope(per_day, low, high, int(t[-1]), float(np.median(v - per_day * days)), test.p)
+    level = float(np.median(rest))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(rest - level)))
+    return Slope(per_day, low, high, int(t[-1]), level, spread, test.p)
 
 
 def _too_little(time: Ints, *, cut: bool) -> Refusal | None:
-    """`cut`: there are rows, but of before a reset."""
+    """`cut`: there are rows, but of before `since`."""
     if len(time) < 2 or time[-1] - time[0] < SPAN_MIN_MS:
         return Refusal.AFTER_RESET if cut else Refusal.TOO_SHORT
     return Refusal.TOO_FEW if len(time) < ROWS_MIN else None
 
 
-def mann_kendall(value: Floats) -> MannKendall:
-    """The test for a trend of values in order (Mann 1945, Kendall 1975), corrected for continuity."""
+def _with_holes(time: Ints, now: int) -> Refusal | None:
+    """A line through two clusters far apart says nothing of what was between, nor an old one of now."""
+    if now - int(time[-1]) > STALE_MS:
+        return Refusal.STALE
+    return Refusal.GAP if 2 * np.diff(time).max() > time[-1] - time[0] else None
+
+
+def dependence(rest: Floats) -> float:
+    """Correlation of each value with the next, 0 where it may be chance (one-sided 5 %: 1.645 / √n, Bartlett 1946)."""
+    off = rest - rest.mean()
+    square = float((off**2).sum())
+    found = float((off[1:] * off[:-1]).sum()) / square if square else 0.0
+    return found if found > Z_90 / math.sqrt(len(rest)) else 0.0
+
+
+def mann_kendall(value: Floats, dependent: float = 0.0) -> MannKendall:
+    """The test for a trend of values in order (Mann 1945, Kendall 1975), corrected for continuity.
+
+    `dependent`: correlation r of neighbours, by which the variance grows (1 + r) / (1 − r)-fold: that of
+    an autoregressive series of first order, in the limit of a long one (Bayley and Hammersley 1946).
+    """
     n = len(value)
     above = np.sign(value[None, :] - value[:, None])
     s = int(np.triu(above, 1).sum())
     ties = np.unique(value, return_counts=True)[1]
-    variance = (_kendall_sum(n) - sum(_kendall_sum(int(t)) for t in ties)) / 18
+    alone = (_kendall_sum(n) - sum(_kendall_sum(int(t)) for t in ties)) / 18
+    variance = alone * (1 + dependent) / (1 - dependent)
     z = (abs(s) - 1) / math.sqrt(variance) if s else 0.0
     return MannKendall(s, variance, math.erfc(z / math.sqrt(2)))
 
@@ -125,7 +172,7 @@ def _interval(pairs: Floats, variance: float) -> tuple[float, float]:
 
 
 def time_to_limit(found: Slope, limit: float, *, rising: bool) -> TimeToLimit | None:
-    """When the limit is reached; `rising`: it is passed from below. None where the line leads away from it.
+    """When the limit is reached; `rising`: it is passed from below. None where the line does not lead there.
 
     A line that stands beyond the limit has reached it at `found.at`.
     """
@@ -134,8 +181,11 @@ def time_to_limit(found: Slope, limit: float, *, rising: bool) -> TimeToLimit | 
     flat, steep = sorted((sign * found.low, sign * found.high))
     if gap <= 0:
         return TimeToLimit(found.at, found.at)
-    earliest = _reached(found.at, gap, steep)
-    return None if earliest is None else TimeToLimit(earliest, _reached(found.at, gap, flat))
+    if _reached(found.at, gap, sign * found.per_day) is None:
+        return None
+    earliest = _reached(found.at, max(0.0, gap - found.spread), steep)
+    latest = _reached(found.at, gap + found.spread, flat)
+    return None if earliest is None else TimeToLimit(earliest, latest)
 
 
 def _reached(at: int, gap: float, per_day: float) -> int | None:

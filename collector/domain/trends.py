@@ -1,10 +1,11 @@
 """What a point is like when all is well, in each state of its equipment, and whether it has changed since.
 
 A trend is a value that is carried along: `took` gives the next one. What it keeps is bounded, whatever
-comes: readings until the baseline is learnt, two sums, the readings of the open day, one median a day.
+comes: readings until the baseline is learnt, then two sums. Days, for a slope, are asked of the store.
 Readings may come in any portions; the outcome is the same to the last bit.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -12,11 +13,11 @@ from typing import Final
 
 import numpy as np
 
-from collector.domain.slopes import DAY_MS, ROWS_MAX, Refusal, Slope, slope
+from collector.domain.slopes import MAD_TO_SIGMA
 from edge.readings import BAD, Codes, Floats, Ints
 
-MAD_TO_SIGMA: Final = 1.4826
-"""The median absolute deviation of a normal distribution is σ / 1.4826."""
+OUTLIER: Final = 3.0
+"""What lies further from the median, in robust σ or in steps, has no say in the baseline."""
 LEARN_ROWS: Final = 500
 STATES_MAX: Final = 16
 SPACING_MS: Final = 600_000
@@ -32,9 +33,9 @@ The usual 5 is for baselines known exactly; with one learnt from 500 readings, 8
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Median, and σ from the median absolute deviation, in units of the point; never 0: at least `step` / √12."""
+    """Mean and σ without outliers, in units of the point; σ is never 0: at least `step` / √12."""
 
-    median: float
+    mean: float
     sigma: float
 
 
@@ -61,8 +62,7 @@ class Change:
 class Trend:
     """One point in one state of its equipment. Times UTC ms. `step`: the smallest difference the point can show.
 
-    `first`: readings while the baseline is learnt, nothing after. `open_day`: readings of the last day;
-    `days`: starts and medians of the days before it, at most `ROWS_MAX`. `change` stays until a reset.
+    `first`: readings while the baseline is learnt, nothing after. `change` stays until a reset.
     """
 
     step: float
@@ -72,15 +72,19 @@ class Trend:
     baseline: Baseline | None = None
     sums: Sums = field(default_factory=Sums)
     change: Change | None = None
-    open_day: tuple[tuple[int, float], ...] = ()
-    days: tuple[tuple[int, float], ...] = ()
 
 
 def baseline_of(value: Floats, *, step: float) -> Baseline:
-    """The robust baseline of finite values: nearly half of them may be anything."""
+    """The robust baseline of finite values: nearly half of them may be anything. `step`: above 0, else ValueError.
+
+    Median and MAD only say what is an outlier: of a value in coarse steps, more than half are equal and MAD is 0.
+    """
+    if step <= 0:
+        raise ValueError(f"step {step}: the smallest difference that a point can show is above 0")
     middle = float(np.median(value))
     spread = MAD_TO_SIGMA * float(np.median(np.abs(value - middle)))
-    return Baseline(middle, max(spread, step / np.sqrt(12)))
+    own = value[np.abs(value - middle) <= OUTLIER * max(spread, step)]
+    return Baseline(float(own.mean()), max(float(own.std()), step / math.sqrt(12)))
 
 
 def took(trend: Trend, time: Ints, value: Floats, quality: Codes) -> Trend:
@@ -94,13 +98,12 @@ def took(trend: Trend, time: Ints, value: Floats, quality: Codes) -> Trend:
 
 
 def _took_one(trend: Trend, at: int, number: float) -> Trend:
-    trend = _day_closed(trend, at)
-    trend = replace(trend, last=at, open_day=(*trend.open_day, (at, number)))
+    trend = replace(trend, last=at)
     if trend.baseline is None:
         return _learnt(trend, number)
     if trend.change is not None:
         return trend
-    sums = summed(trend.sums, at, (number - trend.baseline.median) / trend.baseline.sigma)
+    sums = summed(trend.sums, at, (number - trend.baseline.mean) / trend.baseline.sigma)
     return replace(trend, sums=sums, change=_passed(sums, at))
 
 
@@ -131,25 +134,15 @@ def _passed(sums: Sums, at: int) -> Change | None:
     return None
 
 
-def _day_closed(trend: Trend, at: int) -> Trend:
-    """A day of UTC is enough here: it is a portion of readings, no date."""
-    if not trend.open_day or trend.open_day[0][0] // DAY_MS == at // DAY_MS:
-        return trend
-    median = float(np.median([number for _, number in trend.open_day]))
-    day = (trend.open_day[0][0] // DAY_MS * DAY_MS, median)
-    return replace(trend, open_day=(), days=(*trend.days, day)[-ROWS_MAX:])
-
-
-def slope_of(trend: Trend) -> Slope | Refusal:
-    """The slope of the medians of whole days since the last reset, or why there is none."""
-    time = np.array([at for at, _ in trend.days], dtype=np.int64)
-    value = np.array([number for _, number in trend.days], dtype=np.float64)
-    return slope(time, value, reset_at=trend.reset_at)
+def same_since(trend: Trend) -> int | None:
+    """From when on a slope may be drawn (UTC ms): behind the last maintenance and behind a change, which is a step and no creep."""
+    begins = [trend.reset_at, trend.change.since if trend.change else None]
+    return max((at for at in begins if at is not None), default=None)
 
 
 def reset(trend: Trend, at: int) -> Trend:
     """After maintenance (UTC ms) the equipment is another one: baseline and change are learnt anew."""
-    return Trend(trend.step, reset_at=at, last=trend.last, days=trend.days)
+    return Trend(trend.step, reset_at=at, last=trend.last)
 
 
 def took_in_states(

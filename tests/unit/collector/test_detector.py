@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.domain.detector import LEARN_ROWS_MIN, MEAN_ROWS, began, judged
+from collector.domain.detector import LEARN_ROWS_MIN, MEAN_ROWS, began, judged, skipped
 from edge.readings import Floats
 
 LEARN = 400
@@ -30,7 +30,8 @@ class Restated:
         blocks = [fmean(learnt[i : i + 25]) for i in range(n - 24)]
         means = [fmean(learnt[i : i + 16]) for i in range(n - 15)]
         about = [learnt[i + 12] - block for i, block in enumerate(blocks)]
-        self.noise = fmean([x**2 for x in about]) - fmean(about) ** 2
+        steps = [b - a for a, b in itertools.pairwise(sorted(set(learnt)))]
+        self.noise = max(fmean([x**2 for x in about]) - fmean(about) ** 2, min(steps) ** 2 / 12)
         spread = fmean([(means[i + 4] - block) ** 2 for i, block in enumerate(blocks)])
         self.mean_noise = max(spread, 0.64 * self.noise / 16)
         steps = [(b - a) ** 2 for a, b in zip(blocks, blocks[25:], strict=False)]
@@ -133,6 +134,67 @@ def test_no_value_is_no_deviation() -> None:
     empty[: LEARN - LEARN_ROWS_MIN + 1, 0] = np.nan
     rows[:, 0] = 1e6
     assert not judged(began(empty), rows[LEARN : LEARN + 50])[1].alarmed.any()
+
+
+def quiet(points: int, seed: int, rows: int = 1400) -> Floats:
+    return np.random.default_rng(seed).normal(0.0, 1.0, (rows, points))
+
+
+@pytest.mark.parametrize("points", [1, 3, 8, 20, 40])
+def test_however_many_points_an_asset_has_it_is_as_seldom_alarmed_by_nothing(points: int) -> None:
+    scores, alarmed = [], []
+    for seed in range(6):
+        rows = quiet(points, seed)
+        found = judged(began(rows[:LEARN]), rows[LEARN:])[1]
+        scores.append(np.median(found.score))
+        alarmed.append(found.alarmed.mean())
+    assert np.mean(scores) < 2.6
+    assert np.mean(alarmed) < 0.02
+
+
+def test_the_first_rows_after_a_hole_alarm_nobody() -> None:
+    begun = 0
+    for seed in range(20):
+        rows = quiet(8, seed, 700)
+        rows[500:560] = np.nan
+        begun += int(judged(began(rows[:LEARN]), rows[LEARN:])[1].alarmed[160:180].any())
+    assert begun <= 1
+
+
+def test_a_point_read_every_fourth_row_is_judged_no_more_strictly() -> None:
+    shares = []
+    for seed in range(6):
+        rows = quiet(8, seed, 2400)
+        rows[np.arange(2400) % 4 != 0, :4] = np.nan
+        shares.append(judged(began(rows[:LEARN]), rows[LEARN:])[1].alarmed.mean())
+    assert np.mean(shares) < 0.02
+
+
+def test_after_rows_that_are_not_known_a_temperature_may_stand_where_it_wandered_to() -> None:
+    rows = plant(LEARN + 60)
+    watch = judged(began(rows[:LEARN]), rows[LEARN : LEARN + 30])[0]
+    on = rows[LEARN + 30 :].copy()
+    on[:, 2] += 2.0  # what a walk of 0.03 a row comes to in an hour of seconds: 0.03 √3600
+    assert judged(watch, on)[1].alarmed.any()
+    rested = judged(skipped(watch, 3600), on)[1]
+    assert not rested.alarmed.any()
+    on[:, 0] -= 4  # a flow that stands still hardly wanders in an hour
+    assert judged(skipped(watch, 3600), on)[1].alarmed.any()
+
+
+def test_one_step_of_a_value_that_hardly_ever_stepped_is_no_alarm() -> None:
+    rows = np.full((700, 1), 32.0)
+    rows[200], rows[550] = 33.0, 33.0
+    assert not judged(began(rows[:LEARN]), rows[LEARN:])[1].alarmed.any()
+    rows[600:] = 34.0
+    assert judged(began(rows[:LEARN]), rows[LEARN:])[1].alarmed[220:].all()
+
+
+def test_rounding_is_no_movement() -> None:
+    rows = np.full((700, 1), 5.0)
+    rows[::7] = np.nextafter(5.0, 6.0)
+    rows[500:] = 9.0
+    assert not judged(began(rows[:LEARN]), rows[LEARN:])[1].alarmed.any()
 
 
 def test_too_few_rows_to_learn_from_are_refused() -> None:

@@ -11,6 +11,8 @@ from collector.domain.slopes import (
     Refusal,
     Slope,
     TimeToLimit,
+    daily_medians,
+    dependence,
     mann_kendall,
     slope,
     time_to_limit,
@@ -23,9 +25,14 @@ def days(count: int) -> Ints:
 
 
 def found(value: Floats) -> Slope:
-    result = slope(days(len(value)), value)
+    result = told(days(len(value)), value)
     assert isinstance(result, Slope)
     return result
+
+
+def told(time: Ints, value: Floats, since: int | None = None) -> Slope | Refusal:
+    """Asked on the last row's day."""
+    return slope(time, value, now=int(time[-1]) if len(time) else 0, since=since)
 
 
 def chance_of(n: int, s_at_least: int) -> float:
@@ -96,37 +103,82 @@ def test_the_interval_stands_at_gilberts_ranks() -> None:
 
 def test_the_interval_holds_the_true_slope_in_95_of_100_cases() -> None:
     rng = np.random.default_rng(4)
-    held = 0
+    held = given = 0
     for _ in range(1000):
-        result = found(0.5 * np.arange(20.0) + rng.normal(size=20))
-        held += result.low <= 0.5 <= result.high
-    assert 0.945 < held / 1000 < 0.98  # ranks are whole numbers: a little more than 95
+        result = told(days(20), 0.5 * np.arange(20.0) + rng.normal(size=20))
+        if isinstance(result, Slope):
+            given += 1
+            held += result.low <= 0.5 <= result.high
+    assert given > 990
+    assert 0.945 < held / given < 0.98  # ranks are whole numbers: a little more than 95
 
 
 def test_noise_alone_has_a_slope_in_one_of_a_hundred_cases() -> None:
     rng = np.random.default_rng(5)
-    refused = [slope(days(20), rng.normal(size=20)) for _ in range(1000)]
+    refused = [told(days(20), rng.normal(size=20)) for _ in range(1000)]
     given = sum(one != Refusal.NOT_SIGNIFICANT for one in refused)
     assert given == pytest.approx(10, abs=9)
 
 
+def test_days_that_follow_one_another_have_no_slope_much_oftener() -> None:
+    """First-order dependence of 0.7: the plain test would see a trend in a quarter of the cases."""
+    rng = np.random.default_rng(8)
+    plain = given = 0
+    for _ in range(400):
+        value = np.zeros(90)
+        for day in range(1, 90):
+            value[day] = 0.7 * value[day - 1] + rng.normal()
+        plain += mann_kendall(value[30:]).p <= 0.01
+        given += told(days(60), value[30:]) != Refusal.NOT_SIGNIFICANT
+    assert plain > 60
+    assert given < 24
+
+
+def test_dependence_is_the_correlation_of_neighbours_unless_it_may_be_chance() -> None:
+    assert dependence(np.array([3.0, 3.0, 3.0, -3.0, -3.0, -3.0] * 4)) == pytest.approx(
+        9 / 24
+    )  # 12 - 3 pairs alike of 24 squares
+    assert dependence(np.array([1.0, -1.0] * 10)) == 0
+    assert dependence(np.full(20, 4.0)) == 0
+    test = mann_kendall(np.array([1.0, 3.0, 2.0, 4.0]), 0.5)
+    assert test.variance == pytest.approx(3 * 4 * 3 * 13 / 18)
+
+
+def test_nothing_is_said_of_a_point_that_is_silent_or_was_for_half_of_the_time() -> None:
+    rising = np.arange(30.0)
+    assert slope(days(30), rising, now=31 * DAY_MS) != Refusal.STALE
+    assert slope(days(30), rising, now=33 * DAY_MS) == Refusal.STALE
+    apart = np.append(days(15), days(15) + 400 * DAY_MS)
+    assert told(apart, rising) == Refusal.GAP
+
+
+def test_a_day_is_the_median_of_its_finite_values_at_its_noon() -> None:
+    time = np.array([1, 2, 3, DAY_MS - 1, DAY_MS, 3 * DAY_MS + 5], dtype=np.int64)
+    value = np.array([1.0, np.nan, 9.0, 5.0, 7.0, 8.0])
+    noon, medians = daily_medians(time, value)
+    assert noon.tolist() == [DAY_MS // 2, DAY_MS * 3 // 2, DAY_MS * 7 // 2]
+    assert medians.tolist() == [5.0, 7.0, 8.0]
+    none = daily_medians(time[:0], value[:0])
+    assert [len(column) for column in none] == [0, 0]
+
+
 def test_a_slope_is_refused_under_14_days() -> None:
-    assert slope(days(14), np.arange(14.0)) == Refusal.TOO_SHORT
-    assert isinstance(slope(days(15), np.arange(15.0)), Slope)
-    assert slope(days(0), np.array([])) == Refusal.TOO_SHORT
+    assert told(days(14), np.arange(14.0)) == Refusal.TOO_SHORT
+    assert isinstance(told(days(15), np.arange(15.0)), Slope)
+    assert told(days(0), np.array([])) == Refusal.TOO_SHORT
 
 
 def test_rows_of_before_a_reset_say_nothing() -> None:
     value = np.append(np.arange(20.0), np.zeros(20))
-    assert slope(days(40), value, reset_at=27 * DAY_MS) == Refusal.AFTER_RESET
-    assert slope(days(40), value, reset_at=20 * DAY_MS) == Refusal.NOT_SIGNIFICANT
-    assert isinstance(slope(days(40), np.arange(40.0), reset_at=25 * DAY_MS), Slope)
-    assert slope(days(40), value, reset_at=40 * DAY_MS) == Refusal.AFTER_RESET
+    assert told(days(40), value, since=27 * DAY_MS) == Refusal.AFTER_RESET
+    assert told(days(40), value, since=20 * DAY_MS) == Refusal.NOT_SIGNIFICANT
+    assert isinstance(told(days(40), np.arange(40.0), since=25 * DAY_MS), Slope)
+    assert told(days(40), value, since=40 * DAY_MS) == Refusal.AFTER_RESET
 
 
 def test_a_slope_needs_ten_rows() -> None:
-    assert slope(days(9) * 2, np.arange(9.0)) == Refusal.TOO_FEW
-    assert isinstance(slope(days(10) * 2, np.arange(10.0)), Slope)
+    assert told(days(9) * 2, np.arange(9.0)) == Refusal.TOO_FEW
+    assert isinstance(told(days(10) * 2, np.arange(10.0)), Slope)
 
 
 def test_only_the_last_rows_count() -> None:
@@ -136,14 +188,17 @@ def test_only_the_last_rows_count() -> None:
 
 def test_rows_of_one_time_make_no_pair() -> None:
     time = np.sort(np.append(days(16), days(16)))
-    result = slope(time, time / DAY_MS)
+    result = told(time, time / DAY_MS)
     assert isinstance(result, Slope)
     assert (result.low, result.per_day, result.high) == pytest.approx((1.0, 1.0, 1.0))
 
 
-LINE = Slope(per_day=0.5, low=0.25, high=1.0, at=100 * DAY_MS, level=10.0, p=0.001)
-FALLING = Slope(per_day=-0.5, low=-1.0, high=-0.25, at=100 * DAY_MS, level=10.0, p=0.001)
-WIDE = Slope(per_day=0.5, low=-0.1, high=1.0, at=100 * DAY_MS, level=10.0, p=0.009)
+LINE = Slope(per_day=0.5, low=0.25, high=1.0, at=100 * DAY_MS, level=10.0, spread=0.0, p=0.001)
+FALLING = Slope(
+    per_day=-0.5, low=-1.0, high=-0.25, at=100 * DAY_MS, level=10.0, spread=0.0, p=0.001
+)
+NOISY = Slope(per_day=0.5, low=0.25, high=1.0, at=100 * DAY_MS, level=10.0, spread=1.0, p=0.001)
+WIDE = Slope(per_day=0.5, low=-0.1, high=1.0, at=100 * DAY_MS, level=10.0, spread=0.0, p=0.009)
 
 
 @pytest.mark.parametrize(
@@ -152,12 +207,27 @@ WIDE = Slope(per_day=0.5, low=-0.1, high=1.0, at=100 * DAY_MS, level=10.0, p=0.0
         (LINE, 15.0, True, TimeToLimit(105 * DAY_MS, 120 * DAY_MS)),
         (FALLING, 5.0, False, TimeToLimit(105 * DAY_MS, 120 * DAY_MS)),
         (WIDE, 15.0, True, TimeToLimit(105 * DAY_MS, None)),
+        (NOISY, 15.0, True, TimeToLimit(104 * DAY_MS, 124 * DAY_MS)),
+        (NOISY, 10.5, True, TimeToLimit(100 * DAY_MS, 106 * DAY_MS)),
         (LINE, 5.0, False, None),
+        (WIDE, 9.0, False, None),
         (LINE, 9.0, True, TimeToLimit(100 * DAY_MS, 100 * DAY_MS)),
-        (LINE, 10.0 + 20_000, True, TimeToLimit(20_100 * DAY_MS, None)),
+        (LINE, 10.0 + 15_000, True, TimeToLimit(15_100 * DAY_MS, None)),
+        (LINE, 10.0 + 20_000, True, None),
         (LINE, 10.0 + 40_000, True, None),
     ],
-    ids=["up", "down", "perhaps never", "away", "beyond", "flattest too slow", "all too slow"],
+    ids=[
+        "up",
+        "down",
+        "perhaps never",
+        "noisy",
+        "noise reaches it",
+        "away",
+        "hardly away",
+        "beyond",
+        "flattest too slow",
+        "all too slow",
+    ],
 )
 def test_the_time_to_the_limit_is_a_range(
     line: Slope, limit: float, rising: bool, expected: TimeToLimit | None

@@ -80,10 +80,15 @@ class Watched:
     inner: PointReader
     clock: ScaledClock
     attempts: list[Attempt] = field(default_factory=list)
+    busy: int = 0
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         begun = self.clock.monotonic()
-        result = await self.inner.read(device, points)
+        self.busy += 1
+        try:
+            result = await self.inner.read(device, points)
+        finally:
+            self.busy -= 1
         good = not result.lost and all(reading.quality < BAD for reading in result.readings)
         self.attempts.append(Attempt(device.id, begun, self.clock.monotonic(), good))
         return result
@@ -122,6 +127,10 @@ class PolledLine:
             WAIT_S,
         )
         return len(self.told)
+
+    async def between_reads(self) -> None:
+        """Return while nothing is asked: a fault that begins in the middle of a read is told in two ways."""
+        await until(lambda: not self.watched.busy, WAIT_S)
 
     async def until_tried(self, times: int) -> None:
         """Return once everything that is lost was tried so often: the back-off is at its cap."""

@@ -142,6 +142,7 @@ async def test_a_fault_is_told_with_its_reason_and_gone_within_one_back_off(
 ) -> None:
     async def play(row: Row, proxy: FaultProxy, it: PolledLine) -> None:
         await it.until_each(ALL, "good")
+        await it.between_reads()
         await proxy.inflict(row.fault)
         told = await it.until_each(FAST, row.reason)
         await it.until_tried(TRIES)
@@ -173,7 +174,8 @@ async def assert_back(it: PolledLine, proxy: FaultProxy, names: Sequence[str]) -
     await proxy.inflict(HONEST)
     mended = it.clock.monotonic()
     await it.until_each(names, "good")
-    assert all(attempt.good for attempt in it.watched.attempts if attempt.begun > mended)
+    after = [attempt for attempt in it.watched.attempts if attempt.begun > mended]
+    assert [attempt for attempt in after if not attempt.good] == []
     assert not it.poller.stats.lost
 
 
