@@ -129,7 +129,7 @@ class Shelf:
 
     def _spans(self, file: StoreFile) -> list[Span]:
         hours = range(file.start, file.end, HOUR_MS)
-        return joined_hours(hour for hour in hours if self._holder[hour] is file)
+        return joined_hours(hour for hour in hours if self._holder.get(hour) is file)
 
 
 def joined_hours(hours: Iterable[int]) -> list[Span]:
