@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Final
 
 import duckdb
@@ -13,7 +12,7 @@ from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_database import Database, no_room, transaction
 from collector.adapters.duckdb_files import merge, not_rolled, to_close, write_parts
 from collector.adapters.duckdb_state import State
-from collector.adapters.store_files import Span, hour_of
+from collector.adapters.store_files import Span, hour_of, moment
 from collector.buckets import HOUR_MS, ROLL_UPS
 from collector.ports import Kind, Unavailable
 
@@ -106,7 +105,7 @@ class Closing:
         done, troubles = [], []
         for span in spans:
             if self._stopped:
-                break
+                raise Unavailable("the store is being closed")
             try:
                 self._close_span(connection, span, arrival)
                 done.append(span)
@@ -116,7 +115,8 @@ class Closing:
                 trouble = Unavailable(f"{_said(span)} could not be closed: {self._database.why(error)}")  # fmt: skip
                 trouble.__cause__ = error
                 troubles.append(trouble)
-                log.error("%s; its new readings stay in the open table", trouble)
+                if str(trouble) not in self.troubles:
+                    log.error("%s; its new readings stay in the open table", trouble)
         return done, troubles
 
     def _close_span(self, connection: duckdb.DuckDBPyConnection, span: Span, arrival: int) -> None:
@@ -150,7 +150,8 @@ class Closing:
         state = self._state
         _, troubles = self._close(connection, time)
         shelves = [state.shelves[kind] for kind in ROLL_UPS]
-        spans = to_close(shelves, not_rolled(state.shelves, state.kept, time), time)
+        hours = not_rolled(connection, state.shelves, state.kept, time)
+        spans = to_close(shelves, hours, time)
         troubles += self._close_spans(connection, spans, state.arrival)[1]
         for trouble in troubles:
             if isinstance(trouble.__cause__, Exception) and no_room(trouble.__cause__):
@@ -164,14 +165,10 @@ class Closing:
                 connection.execute("insert into kept values (?, ?)", [kind, since])
             state.kept = state.kept.at(kind, since)
             if going := state.shelves[kind].before(since):
-                last = _minute(max(file.end for file in going))
+                last = moment(max(file.end for file in going))
                 log.info("retention: %d files (%s) up to %s go", len(going), kind, last)
             state.shelves[kind].drop_before(since)
 
 
 def _said(span: Span) -> str:
-    return f"what came from {_minute(span[0])} to {_minute(span[1])}"
-
-
-def _minute(time: int) -> str:
-    return f"{datetime.fromtimestamp(time / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"what came from {moment(span[0])} to {moment(span[1])}"

@@ -4,13 +4,12 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from collector.adapters.store_files import file_of
+from collector.adapters.store_files import file_of, moment
 from collector.ports import Unavailable
 
 MEMORY_LIMIT: Final = "1GB"
@@ -106,8 +105,7 @@ def _named(text: str) -> str:
     """The Parquet file of ours that a text names, with the hours that it holds."""
     for name in PARQUET.findall(text):
         if file := file_of(Path(name)):
-            start, end = (datetime.fromtimestamp(t / 1000, UTC) for t in (file.start, file.end))
-            return f"{name}, which holds {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+            return f"{name}, which holds {moment(file.start)} to {moment(file.end)}"
     return ""
 
 

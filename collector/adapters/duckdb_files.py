@@ -11,7 +11,7 @@ import numpy as np
 
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_reading import fetched, raw_of
-from collector.adapters.store_files import Shelf, Span, StoreFile
+from collector.adapters.store_files import Shelf, Span, StoreFile, joined_hours
 from collector.buckets import HOUR_MS, ROLL_UPS, Kept, Rolled, by_point
 from collector.ports import Kind, Raw
 from edge.readings import Ints
@@ -121,15 +121,24 @@ def to_close(shelves: Sequence[Shelf], hours: Sequence[int], before: int) -> lis
     return spans
 
 
-def not_rolled(shelves: Shelves, kept: Kept, time: int) -> list[int]:
+def not_rolled(
+    connection: duckdb.DuckDBPyConnection, shelves: Shelves, kept: Kept, time: int
+) -> list[int]:
     """Hours of readings which go when nothing before `time` is kept, and of which a roll-up is not there."""
     raw = shelves["raw"]
-    hours = sorted(hour for file in raw.before(time) for hour in raw.hours_of(file))
-    return [
+    hours = [
         hour
-        for hour in hours
+        for file in raw.before(time)
+        for hour in raw.hours_of(file)
         if any(hour >= getattr(kept, kind) and not shelves[kind].holder(hour) for kind in ROLL_UPS)
     ]
+    found: list[int] = []
+    for piece in raw.pieces(joined_hours(sorted(hours))):
+        try:
+            found += (hour for (hour,) in connection.execute(sql.hours_in(piece)).fetchall())
+        except UNREADABLE as error:
+            log.error("%s goes without roll-ups: %s", piece.file.path, error)
+    return sorted(found)
 
 
 def due_merges(shelf: Shelf, hours: int, before: int) -> list[int]:

@@ -6,7 +6,6 @@ rows to another point.
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ import duckdb
 import numpy as np
 
 from collector.adapters import duckdb_sql as sql
+from collector.adapters.store_files import sync
 from collector.ports import SeriesKey, Unavailable
 from edge.readings import Ints
 
@@ -104,9 +104,9 @@ class Series:
         part = self._beside.with_suffix(".part")
         with part.open("w", encoding="utf-8") as stream:
             json.dump(rows, stream, ensure_ascii=False)
-            stream.flush()
-            os.fsync(stream.fileno())
+        sync(part)
         part.replace(self._beside)
+        sync(self._beside.parent)
         self._filed = len(rows)
 
 

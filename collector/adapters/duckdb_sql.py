@@ -136,6 +136,11 @@ def newest_of(pieces: Sequence[Piece]) -> str:
     return f"select max(time) from (select time from open{closed})"
 
 
+def hours_in(piece: Piece) -> str:
+    """Starts of the hours that hold a reading."""
+    return f"select distinct time // 3600000 * 3600000 from ({held([piece], 'time')})"
+
+
 def how_many(pieces: Sequence[Piece], what: str) -> str:
     """How many readings rows of files stand for: `count(*)`, or `sum(count)` of roll-ups."""
     return f"select {what} from ({held(pieces, '*')})"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from collector.buckets import HOUR_MS
 
 Span = tuple[int, int]
@@ -50,6 +52,11 @@ def hour_of(time: int) -> int:
     return time // HOUR_MS * HOUR_MS
 
 
+def moment(time: int) -> str:
+    """A time (UTC ms, of any year) in words."""
+    return str(np.datetime64(time, "ms").astype("datetime64[m]")).replace("T", " ") + " UTC"
+
+
 class Shelf:
     """The files of one kind in `folder`, and which hours each of them holds."""
 
@@ -85,9 +92,9 @@ class Shelf:
         name = f"{start}-{number}" + (f"-{hours}" if hours > 1 else "")
         file = StoreFile(start, number, hours, self._folder / f"{name}.parquet")
         part = self.part(start)
-        _sync(part)
+        sync(part)
         part.replace(file.path)
-        _sync(self._folder)
+        sync(self._folder)
         self._take(file)
         return file
 
@@ -195,7 +202,8 @@ def _files_in(folder: Path) -> Iterator[StoreFile]:
             yield file
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """What was written to a file or into a folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

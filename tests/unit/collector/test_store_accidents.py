@@ -6,9 +6,11 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
+from collector.adapters.duckdb_database import Database
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.ports import SeriesKey, StoreBatch, Unavailable
 from tests.unit.collector.test_store_duckdb import END, HOUR, KEY, SAME_DAY, T0, batch, every_minute
@@ -21,7 +23,7 @@ def of(key: SeriesKey, times: list[int], value: float = 1.0) -> StoreBatch:
 
 
 def counts(store: DuckDbStore, width: int = HOUR) -> list[int]:
-    return store.buckets(KEY.site, KEY.point, T0, END, width).count.tolist()
+    return [int(n) for n in store.buckets(KEY.site, KEY.point, T0, END, width).count]
 
 
 def names(folder: Path, kind: str = "hours") -> list[str]:
@@ -45,9 +47,10 @@ def test_one_damaged_hour_stops_neither_closing_nor_merging_nor_retention(tmp_pa
     store.write([batch(late)], 2)
     assert store.close_hours(END) == 1
     (trouble,) = store.troubles
-    assert "2026-03-15 00:00 to 2026-03-15 01:00 UTC could not be closed" in trouble
+    assert "2026-03-15 00:00 UTC to 2026-03-15 01:00 UTC could not be closed" in trouble
     assert not list(tmp_path.glob("*/*.part"))
-    assert counts(store)[1:] == [61, 60]
+    found = store.buckets(KEY.site, KEY.point, T0 + HOUR, END, HOUR)
+    assert found.count.tolist() == [61, 60]
     store.delete_before(T0 + HOUR)
     assert len(names(tmp_path)) == 2
     store.write([], 3)
@@ -72,12 +75,12 @@ def test_roll_ups_of_readings_that_are_gone_stay_when_late_ones_come(
 
 
 def test_a_day_of_which_only_roll_ups_are_left_is_not_closed_as_a_new_one(tmp_path: Path) -> None:
-    closed(tmp_path, 24).close()
+    closed(tmp_path, 23).close()
     shutil.rmtree(tmp_path / "hours")
     store = DuckDbStore(tmp_path)
-    store.write([batch([T0 + 1, T0 + 23 * HOUR + 1])], 2)
+    store.write([batch([T0 + 1, T0 + 23 * HOUR])], 2)
     store.close_hours(END)
-    assert counts(store) == [60] * 24
+    assert counts(store) == [60] * 23 + [1]
     store.close()
 
 
@@ -88,7 +91,7 @@ def test_readings_without_roll_ups_are_rolled_up_before_they_go(tmp_path: Path, 
     store.close()
     shutil.rmtree(tmp_path / lost)
     store = DuckDbStore(tmp_path)
-    store.delete_before(T0 + 240 * HOUR)
+    store.delete_before(END)
     assert names(tmp_path) == []
     assert counts(store) == [60] * 30
     assert counts(store, 60_000) == [1] * 30 * 60
@@ -168,10 +171,26 @@ def test_a_damaged_block_of_the_database_is_no_other_process(tmp_path: Path) -> 
     assert "put back a copy of the folder or move it away" in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (duckdb.OutOfMemoryException("could not allocate block of size 256.0 KiB"), "more memory"),
+        (duckdb.IOException("Could not write file: No space left on device"), "no room for the"),
+        (OSError(28, "No space left on device"), "no room for the"),
+        (duckdb.IOException("Could not set lock on file"), "open in another process"),
+        (duckdb.IOException("Corrupt database: blocked"), "check its disk and rights"),
+    ],
+)
+def test_what_goes_wrong_is_told_apart(tmp_path: Path, error: Exception, said: str) -> None:
+    assert said in Database(tmp_path, lambda _: None).why(error)
+
+
 def test_a_damaged_hour_is_named_with_its_hours(tmp_path: Path) -> None:
     store = closed(tmp_path, 2)
     (tmp_path / "hours" / names(tmp_path)[0]).write_bytes(b"no parquet at all")
-    with pytest.raises(Unavailable, match="holds 2026-03-15 00:00 to 2026-03-15 01:00 UTC: put"):
+    with pytest.raises(
+        Unavailable, match="holds 2026-03-15 00:00 UTC to 2026-03-15 01:00 UTC: put"
+    ):
         store.raw(KEY.site, KEY.point, T0, END)
     store.close()
 
