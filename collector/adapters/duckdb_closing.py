@@ -127,17 +127,17 @@ class Closing:
             state.series.file()
         try:
             kinds = write_parts(connection, state.shelves, span, arrival, points)
+            with state.writing, state.swapping:
+                for kind in kinds:
+                    state.shelves[kind].put(start, (end - start) // HOUR_MS, arrival)
+                values = {"start": start, "end": end, "arrival": arrival}
+                with transaction(connection):
+                    ((count,),) = connection.execute(sql.DROP_OPEN, values).fetchall()
+                state.count_open(connection)
         except BaseException:
             for shelf in state.shelves:
                 shelf.part(start).unlink(missing_ok=True)
             raise
-        with state.writing, state.swapping:
-            for kind in kinds:
-                state.shelves[kind].put(start, (end - start) // HOUR_MS, arrival)
-            values = {"start": start, "end": end, "arrival": arrival}
-            with transaction(connection):
-                ((count,),) = connection.execute(sql.DROP_OPEN, values).fetchall()
-            state.count_open(connection)
         if len(kinds) <= len(ROLL_UPS):
             state.late.not_rolled += count
             log.warning(

@@ -49,6 +49,7 @@ def write_parts(
 ) -> list[Kind]:
     """Write parts for some hours, from their files and the open rows up to `arrival`; returns of which kinds.
 
+    Readings go first into place: a kill behind them must not leave roll-ups that stand for more than they are.
     `points` maps a series to the series by whose number its point's roll-ups are kept. Roll-ups stay as
     they are where they were made of more readings than are left.
     """
@@ -63,7 +64,7 @@ def write_parts(
             connection.register("rolled", _stacked([piece[n] for piece in pieces]))
             connection.execute(sql.rolled_to_file(shelves[kind].part(span[0])))
             connection.unregister("rolled")
-    return [*(kind for kind in ROLL_UPS if kind not in stays), "raw"]
+    return ["raw", *(kind for kind in ROLL_UPS if kind not in stays)]
 
 
 def _holds_more(

@@ -1,5 +1,7 @@
 """Accidents of the DuckDB store: files damaged, lost or of another database, retention beside them, ends amid work."""
 
+import errno
+import itertools
 import logging
 import shutil
 import threading
@@ -12,6 +14,7 @@ import pytest
 
 from collector.adapters.duckdb_database import Database
 from collector.adapters.store_duckdb import DuckDbStore
+from collector.adapters.store_files import Shelf, StoreFile
 from collector.ports import SeriesKey, StoreBatch, Unavailable
 from tests.unit.collector.test_store_duckdb import END, HOUR, KEY, SAME_DAY, T0, batch, every_minute
 
@@ -93,9 +96,54 @@ def test_readings_without_roll_ups_are_rolled_up_before_they_go(tmp_path: Path, 
     store = DuckDbStore(tmp_path)
     store.delete_before(END)
     assert names(tmp_path) == []
-    assert counts(store) == [60] * 30
     assert counts(store, 60_000) == [1] * 30 * 60
+    store.delete_before(END, "minute")
+    assert counts(store) == [60] * 30
     store.close()
+
+
+def test_where_no_room_is_for_roll_ups_their_readings_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = closed(tmp_path, 3)
+    store.write([batch([T0 + 1])], 2)
+    with monkeypatch.context() as full:
+        error = OSError(errno.ENOSPC, "No space left on device")
+        full.setattr(Shelf, "put", lambda *_: raises(error))
+        with pytest.raises(Unavailable, match="free space on its disk"):
+            store.delete_before(T0 + 2 * HOUR)
+        assert (store.kept_from() < T0, store.count()) == (True, 181)
+        assert not list(tmp_path.glob("*/*.part"))
+    store.delete_before(T0 + 2 * HOUR)
+    assert (store.count(), counts(store)) == (60, [61, 60, 60])
+    store.close()
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_what_comes_after_files_were_put_half_is_in_the_roll_ups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    store = closed(tmp_path, 2)
+    store.write([batch([T0 + 1])], 2)
+    real, calls = Shelf.put, itertools.count(1)
+
+    def put(shelf: Shelf, start: int, hours: int, generation: int) -> StoreFile:
+        if next(calls) == failing:
+            raise OSError(errno.EIO, "as if the disk were gone")
+        return real(shelf, start, hours, generation)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Shelf, "put", put)
+        assert store.close_hours(SAME_DAY) == 0
+    store.write([batch([T0 + 2])], 3)
+    assert counts(store) == [62, 60]
+    assert store.close_hours(SAME_DAY) == 1
+    assert (counts(store), store.late.not_rolled) == ([62, 60], 0)
+    store.close()
+
+
+def raises(error: Exception) -> None:
+    raise error
 
 
 # --- a database that its files do not belong to ----------------------------------------------------
@@ -202,28 +250,6 @@ def test_an_empty_open_table_and_a_write_of_the_cursor_only(tmp_path: Path) -> N
     store = DuckDbStore(tmp_path, open_rows_max=-1)
     store.write([], 5)
     assert store.cursor() == 5
-    store.close()
-
-
-def test_new_series_that_come_while_hours_are_closed_take_no_harm(tmp_path: Path) -> None:
-    store = DuckDbStore(tmp_path)
-    done = threading.Event()
-
-    def close() -> None:
-        while not done.is_set():
-            store.close_hours(END)  # what it raises fails the test
-
-    closing = threading.Thread(target=close)
-    closing.start()
-    for n in range(60):
-        keys = [replace(KEY, point=f"p/{n}-{m}") for m in range(50)]
-        index = np.arange(50)
-        times = np.full(50, T0 + n * HOUR)
-        zero = np.zeros(50)
-        store.write([StoreBatch(keys, index, times, zero, zero.astype(np.uint8))], n + 1)
-    done.set()
-    closing.join()
-    assert store.count() == 3000
     store.close()
 
 
