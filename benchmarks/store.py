@@ -17,7 +17,8 @@ import numpy as np
 from api.history import width_for
 from benchmarks.rows import Row, main
 from benchmarks.running import ROOT, Failed, say
-from collector.adapters.store_duckdb import MEMORY_LIMIT, DuckDbStore
+from collector.adapters.duckdb_database import MEMORY_LIMIT
+from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_influx import InfluxStore
 from collector.ports import SeriesKey, StoreBatch
 from commands.part_servers import start_influxd

@@ -5,7 +5,6 @@ the bucket (as far as they divide its width). So buckets made from roll-ups equa
 the mean to its last bit too.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
@@ -48,9 +47,12 @@ class Kept:
     hour: int = -(2**62)
 
     def but(self, kind: Kind, time: int) -> "Kept":
-        """One kind from `time` on only; of roll-ups the first that begins then."""
-        since = -(-time // GRAIN_MS[kind]) * GRAIN_MS[kind]
-        return replace(self, **{kind: max(since, getattr(self, kind))})
+        """One kind from `time` on only, or from where it was."""
+        return self.at(kind, max(time, getattr(self, kind)))
+
+    def at(self, kind: Kind, time: int) -> "Kept":
+        """One kind from `time` on; of roll-ups the first that begins then."""
+        return replace(self, **{kind: -(-time // GRAIN_MS[kind]) * GRAIN_MS[kind]})
 
 
 def nothing() -> Raw:
@@ -85,7 +87,7 @@ def fitted(start: int, end: int, width_ms: int, kept: Kept) -> tuple[int, int, i
     grain = MINUTE_MS if start >= kept.minute else HOUR_MS
     start = max(start // grain * grain, kept.hour if grain == HOUR_MS else start - grain)
     end = end if end >= kept.raw else -(-end // grain) * grain
-    return start, end, math.lcm(width_ms, grain)
+    return start, end, -(-width_ms // grain) * grain
 
 
 def in_buckets(raw: Raw, width_ms: int) -> Buckets:

@@ -226,6 +226,14 @@ class ReadingStore(Protocol):
         """
         ...
 
+    def kept_from(self) -> int:
+        """Readings are kept from then on (UTC ms), earlier ones are gone: where retention cut last."""
+        ...
+
+    def newest(self) -> int | None:
+        """Time of the newest reading that is kept, UTC ms; None where there is none."""
+        ...
+
     def count(self) -> int:
         """Readings kept, repeats counted once."""
         ...

@@ -9,27 +9,32 @@ from typing import Any
 
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.counting import Counts
-from collector.ingest import Ingest
 from collector.ports import ReadingStore, Unavailable
 
 
-def delivery_report(journal: SqliteJournal, store: ReadingStore, ingest: Ingest) -> dict[str, Any]:
-    """The server's half: per agent, lane and hour what was journalled, missing and set aside."""
+def delivery_report(journal: SqliteJournal, store: ReadingStore, lag: int) -> dict[str, Any]:
+    """The server's half: per agent, lane and hour what was journalled, missing and set aside.
+
+    `lag` entries are not stored yet. What came before the store's retention is `past_retention` and no
+    part of what is compared.
+    """
+    counts = journal.counts()
     rows = [
         {
             "site": site, "agent": agent, "lane": lane, "hour": hour, "batches": c.batches,
             "journalled": c.readings, "missing_batches": c.missing,
             "set_aside": c.aside, "set_aside_batches": c.aside_batches,
         }
-        for (site, agent, lane, hour), c in sorted(journal.counts().items())
+        for (site, agent, lane, hour), c in sorted(counts.items())
     ]  # fmt: skip
     try:
         stored: int | None = store.count()
     except Unavailable:
         stored = None
-    projecting = ingest.projecting
-    lag = projecting.lag if projecting is not None else 0
-    total = _sum(journal.counts().values())
+    total = _sum(counts.values())
+    since = store.kept_from()
+    past = _sum(c for (*_, hour), c in counts.items() if hour < since)
+    compared = total.readings - total.aside - (past.readings - past.aside)
     return {
         "rows": rows,
         "readings": {
@@ -37,7 +42,8 @@ def delivery_report(journal: SqliteJournal, store: ReadingStore, ingest: Ingest)
             "quarantined": total.aside,
             "stored": stored,
             "waiting_for_store": lag,
-            "replaced": None if stored is None or lag else total.readings - total.aside - stored,
+            "past_retention": past.readings - past.aside,
+            "replaced": None if stored is None or lag else compared - stored,
         },
         "missing_batches": total.missing,
     }

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from collector.adapters.store_duckdb import DuckDbStore
+from collector.adapters.store_files import moment
 from collector.ports import Unavailable
 from commands.asking import ServerAway, ask
 from config.settings import Settings, read_settings
@@ -60,10 +61,13 @@ def store_row(settings: Settings) -> list[tuple[str, bool, str]]:
         return []
     try:
         store = DuckDbStore(folder)
-        damaged = store.damaged()
+        damaged, kept = store.damaged(), store.kept
         store.close()
     except Unavailable as error:
         return [("store", False, str(error))]
     names = ", ".join(str(path.relative_to(folder)) for path in damaged)
     said = f"damaged in {folder}: {names}; put back copies of these files, or move them away: what they hold is lost then"  # fmt: skip
-    return [("store", not damaged, said if damaged else "every file can be opened")]
+    rows = [("store", not damaged, said if damaged else "every file can be opened")]
+    if (ahead := max(kept.raw, kept.minute, kept.hour)) > settings.clock().now():
+        rows.append(("retention", False, f"a clock was wrong: retention has cut up to {moment(ahead)}, which is still to come; put the clock right, the server takes the cut back when it starts"))  # fmt: skip
+    return rows

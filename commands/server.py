@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import uvicorn
@@ -24,7 +25,7 @@ from collector.alarming import Alarming
 from collector.ingest import Ingest, spare_garbage_collection
 from collector.live import LiveTable
 from collector.planning import Planning
-from collector.ports import Kind, ReadingStore, Unavailable
+from collector.ports import ReadingStore, Unavailable
 from collector.projecting import Projecting
 from collector.requesting import Requesting
 from commands.access import (
@@ -36,6 +37,7 @@ from commands.access import (
     write_secret,
 )
 from commands.delivering import delivery_report
+from commands.housekeeping import Housekeeping, kept_days, warn_of_roll_ups
 from commands.migrate import migrate
 from commands.serving import RUN_HEADER, parent, plant_of, run_id, run_until_asked, start_logging
 from config.clock import Clock
@@ -50,8 +52,6 @@ LOOP_WAITS_S_MAX = 0.2
 """What runs in the loop waits for another writer of the ledger no longer, and tries again."""
 FIRST_START_LINK = "first-start-link"
 BACKLOG = 2048
-CLOSE_AFTER_MS = 2 * 3_600_000
-DAY_MS = 24 * 3_600_000
 log = logging.getLogger("steward.server")
 
 
@@ -93,15 +93,6 @@ def open_store(settings: Settings) -> ReadingStore:
     return InfluxStore(settings.influx_url, token, settings.influx_org, settings.influx_bucket)
 
 
-def kept_days(settings: Settings) -> Mapping[Kind, int]:
-    """How many days each kind is kept, 0: for ever."""
-    return {
-        "raw": settings.keep_raw_days,
-        "minute": settings.keep_minute_days,
-        "hour": settings.keep_hour_days,
-    }
-
-
 @dataclass(slots=True)
 class Server:
     """Everything that one server process runs."""
@@ -121,6 +112,7 @@ class Server:
     planning: Planning
     source: MqttSource
     services: Services
+    housekeeping: Housekeeping
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What runs for as long as the process."""
@@ -137,19 +129,8 @@ class Server:
     async def _keep_house(self) -> None:
         """Once an hour: closed hours become sorted files, and what is older than its retention goes."""
         while True:
-            now = self.clock.now()
-            await off_the_loop(lambda now=now: self._tidy(now))  # type: ignore[misc]  # mypy cannot infer a lambda's default
-            await self.clock.sleep_until(self.clock.monotonic() + 3600)
-
-    def _tidy(self, now: int) -> None:
-        try:
-            if isinstance(self.store, DuckDbStore):
-                self.store.close_hours(now - CLOSE_AFTER_MS)
-            for kind, days in kept_days(self.settings).items():
-                if days:
-                    self.store.delete_before(now - days * DAY_MS, kind)
-        except Unavailable as error:
-            log.warning("the store could not be tidied, next hour again: %s", error)
+            await off_the_loop(partial(self.housekeeping.tidy, self.clock.now()))
+            await self.clock.sleep_until(self.clock.monotonic() + self.housekeeping.pause_s)
 
 
 def build(plants: Sequence[Plant], settings: Settings) -> Server:
@@ -163,6 +144,7 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     desk, wishes = SqlDesk(in_threads), SqlAsks(in_threads)
     journal = SqliteJournal(settings.data / "journal")
     store = open_store(settings)
+    warn_of_roll_ups(settings)
     live = LiveTable(plants)
     alarming = Alarming(plants, live, decisions, asks)
     projecting = Projecting(journal, store, live, off_the_loop, clock)
@@ -179,7 +161,7 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     )  # fmt: skip
     server = Server(
         plants, settings, clock, journal, store, decisions, wishes, desk, live, alarming,
-        projecting, ingest, planning, source, services,
+        projecting, ingest, planning, source, services, Housekeeping(store, kept_days(settings)),
     )  # fmt: skip
     _tell(server)
     return server
@@ -192,7 +174,7 @@ def _tell(server: Server) -> None:
     services.figures = lambda: _figures(server)
     services.agents = lambda site: _agents(server, site)
     services.quarantine = lambda site: _quarantine(server, site)
-    services.delivery = lambda: delivery_report(server.journal, server.store, server.ingest)
+    services.delivery = lambda: delivery_report(server.journal, server.store, server.projecting.lag)
     services.complete_until = lambda: _complete_until(server)
     services.ask_agent = _requesting(server).ask
 
@@ -217,6 +199,7 @@ def _health(server: Server) -> Mapping[str, Health]:
         "journal": Health(stats.journal_ok, stats.detail),
         "ledger": Health(stats.judges_ok, ""),
         "store": Health(projecting.stats.ok, projecting.stats.detail or f"{projecting.lag} entries behind"),
+        "housekeeping": Health(not server.housekeeping.troubles, server.housekeeping.said()),
         "agents": Health(not silent, "not heard: " + ", ".join(f"{site}/{agent}" for site, agent in silent) if silent else ""),
     }  # fmt: skip
 
@@ -237,6 +220,12 @@ def _figures(server: Server) -> list[Figure]:
         for kind, n in counts.items()
     ]
     stats = server.ingest.stats
+    if isinstance(server.store, DuckDbStore):
+        late = {"dropped": server.store.late.dropped, "not_rolled": server.store.late.not_rolled}
+        rows += [
+            Figure("steward_store_late_total", n, "readings too late for their retention or for roll-ups", {"outcome": kind})
+            for kind, n in late.items()
+        ]  # fmt: skip
     return [
         *rows,
         Figure("steward_projecting_lag_entries", server.projecting.lag, "journal entries not stored yet", counter=False),

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_reading import fetched, raw_of
-from collector.adapters.store_files import Shelf, Span, StoreFile
-from collector.buckets import HOUR_MS, Rolled, by_point
+from collector.adapters.store_files import Shelf, Span, StoreFile, joined_hours
+from collector.buckets import HOUR_MS, ROLL_UPS, Kept, Rolled, by_point
 from collector.ports import Kind, Raw
 from edge.readings import Ints
 
@@ -26,6 +26,8 @@ SMALLER_MAX: Final = 6
 """So many files over a merged one, of late readings, are left before it is merged anew."""
 MERGED_BYTES_MAX: Final = 128 * 2**20
 """What is larger stays in its parts: sorting it would take long, and opening files is little beside reading."""
+UNREADABLE: Final = (duckdb.IOException, duckdb.InvalidInputException)
+"""What DuckDB raises for a file that is no Parquet file, or not there."""
 ROLLED_AT_ONCE: Final = 2_000_000
 
 
@@ -44,20 +46,40 @@ class Shelves:
 
 def write_parts(
     connection: duckdb.DuckDBPyConnection, shelves: Shelves, span: Span, arrival: int, points: Ints
-) -> None:
-    """Write parts of all kinds for some hours, from their files and the open rows up to `arrival`.
+) -> list[Kind]:
+    """Write parts for some hours, from their files and the open rows up to `arrival`; returns of which kinds.
 
-    `points` maps a series to the series by whose number its point's roll-ups are kept.
+    Readings go first into place: a kill behind them must not leave roll-ups that stand for more than they are.
+    `points` maps a series to the series by whose number its point's roll-ups are kept. Roll-ups stay as
+    they are where they were made of more readings than are left.
     """
     part = shelves["raw"].part(span[0])
     old = shelves["raw"].pieces([span])
+    stays = [kind for kind in ROLL_UPS if _holds_more(connection, shelves, kind, span)]
     values = {"start": span[0], "end": span[1], "arrival": arrival}
     connection.execute(sql.readings_to_file(old, part), values)
     pieces = [by_point(*columns) for columns in _readings(connection, part, points)]
-    for shelf, n in ((shelves["minute"], 0), (shelves["hour"], 1)):
-        connection.register("rolled", _stacked([piece[n] for piece in pieces]))
-        connection.execute(sql.rolled_to_file(shelf.part(span[0])))
-        connection.unregister("rolled")
+    for n, kind in enumerate(ROLL_UPS):
+        if kind not in stays:
+            connection.register("rolled", _stacked([piece[n] for piece in pieces]))
+            connection.execute(sql.rolled_to_file(shelves[kind].part(span[0])))
+            connection.unregister("rolled")
+    return ["raw", *(kind for kind in ROLL_UPS if kind not in stays)]
+
+
+def _holds_more(
+    connection: duckdb.DuckDBPyConnection, shelves: Shelves, kind: Kind, span: Span
+) -> bool:
+    """Whether roll-ups stand for more readings than files hold: these were taken away."""
+    rolled, raw = shelves[kind].pieces([span]), shelves["raw"].pieces([span])
+    if not rolled:
+        return False
+    try:
+        (stand_for,) = connection.execute(sql.how_many(rolled, "sum(count)")).fetchall()[0]
+    except UNREADABLE:
+        return False  # made anew from the readings
+    count = connection.execute(sql.how_many(raw, "count(*)")).fetchall()[0][0] if raw else 0
+    return int(stand_for or 0) > int(count)
 
 
 def _readings(
@@ -84,19 +106,40 @@ def _stacked(parts: Sequence[tuple[Ints, Rolled]]) -> dict[str, Any]:
     return {"series": np.concatenate([point for point, _ in parts]), **columns}
 
 
-def to_close(shelf: Shelf, hours: Sequence[int], before: int) -> list[Span]:
-    """The given hours, and whole days where all of a day is over and none of it was closed yet."""
+def to_close(shelves: Sequence[Shelf], hours: Sequence[int], before: int) -> list[Span]:
+    """The given hours, and whole days where all of a day is over and no shelf holds anything of it yet."""
     days: dict[int, list[int]] = {}
     for hour in hours:
         days.setdefault(hour // DAY_MS * DAY_MS, []).append(hour)
     spans: list[Span] = []
     for day, among in days.items():
-        fresh = not any(shelf.holder(hour) for hour in range(day, day + DAY_MS, HOUR_MS))
+        every = range(day, day + DAY_MS, HOUR_MS)
+        fresh = not any(shelf.holder(hour) for hour in every for shelf in shelves)
         if fresh and len(among) > 1 and day + DAY_MS <= before:
             spans.append((day, day + DAY_MS))
         else:
             spans += [(hour, hour + HOUR_MS) for hour in among]
     return spans
+
+
+def not_rolled(
+    connection: duckdb.DuckDBPyConnection, shelves: Shelves, kept: Kept, time: int
+) -> list[int]:
+    """Hours of readings which go when nothing before `time` is kept, and of which a roll-up is not there."""
+    raw = shelves["raw"]
+    hours = [
+        hour
+        for file in raw.before(time)
+        for hour in raw.hours_of(file)
+        if any(hour >= getattr(kept, kind) and not shelves[kind].holder(hour) for kind in ROLL_UPS)
+    ]
+    found: list[int] = []
+    for piece in raw.pieces(joined_hours(sorted(hours))):
+        try:
+            found += (hour for (hour,) in connection.execute(sql.hours_in(piece)).fetchall())
+        except UNREADABLE as error:
+            log.error("%s goes without roll-ups: %s", piece.file.path, error)
+    return sorted(found)
 
 
 def due_merges(shelf: Shelf, hours: int, before: int) -> list[int]:
@@ -120,16 +163,26 @@ def _size(files: Sequence[StoreFile]) -> int:
 
 
 def merge(
-    connection: duckdb.DuckDBPyConnection, shelf: Shelf, before: int, swapping: threading.Lock
+    connection: duckdb.DuckDBPyConnection,
+    shelf: Shelf,
+    before: int,
+    swapping: threading.Lock,
+    stopped: Callable[[], bool],
 ) -> None:
-    """Merge what is due; a failure is said, and the parts stay."""
+    """Merge what is due until `stopped`; a failure is said, and the parts stay."""
     due = ((hours, start) for hours in MERGED_HOURS for start in due_merges(shelf, hours, before))
     for hours, start in due:
+        if stopped():
+            return
         pieces = shelf.pieces([(start, start + hours * HOUR_MS)])
+        part = shelf.part(start)
         try:
-            connection.execute(sql.merged_to_file(pieces, shelf.part(start)))
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            connection.execute(sql.merged_to_file(pieces, part))
+            with swapping:
+                shelf.put(start, hours, 0)
+        except (duckdb.FatalException, duckdb.InterruptException):
+            part.unlink(missing_ok=True)
+            raise
+        except (duckdb.Error, OSError) as error:
+            part.unlink(missing_ok=True)
             log.error("files of the store could not be merged, they stay as they are: %s", error)
-            continue
-        with swapping:
-            shelf.put(start, hours, 0)

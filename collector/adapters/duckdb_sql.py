@@ -13,8 +13,7 @@ create table if not exists series
   (number integer, site varchar, point varchar, unit varchar, kind varchar);
 create table if not exists open
   (series integer, time bigint, value double, quality utinyint, arrival bigint);
-create table if not exists newest
-  (series integer, time bigint, value double, quality utinyint);
+drop table if exists newest;
 create table if not exists cursor (position bigint, arrival bigint);
 insert into cursor select 0, 0 where not exists (from cursor);
 create table if not exists kept (kind varchar, since bigint);
@@ -22,15 +21,9 @@ create table if not exists kept (kind varchar, since bigint);
 ADD_SERIES: Final = (
     "insert into series select unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)"
 )
-NEWEST_OPEN: Final = """
-with mine as (select * from open where series in (select unnest($numbers))),
-last as (select series, max(time) as time from mine group by series)
-select m.series, m.time, m.value, m.quality, m.arrival
-from mine m join last l on m.series = l.series and m.time = l.time
-union all
-select *, 0 from newest where series in (select unnest($numbers))
-"""
+ALL_SERIES: Final = "select site, point, unit, kind from series order by number"
 OPEN_HOURS: Final = "select distinct time // 3600000 * 3600000 from open where time < ? order by 1"
+DROP_BEHIND: Final = "delete from open where time < ?"
 OF_SPAN: Final = "time >= $start and time < $end"
 DROP_OPEN: Final = f"delete from open where {OF_SPAN} and arrival <= $arrival"
 READINGS: Final = "series, time, value, quality"
@@ -123,16 +116,34 @@ def merged_to_file(pieces: Sequence[Piece], part: Path) -> str:
     return f"copy ({held(pieces, '*')} order by series, time) to {_quoted(part)} {MERGED}"
 
 
-def newest_of_file(file: Path) -> str:
-    """Take the last reading of each series of a new file into `newest`."""
+def latest_of(pieces: Sequence[Piece], numbers: Sequence[int], since: int) -> str:
+    """Last reading by time of each of some series; of equal times the one that arrived last."""
+    mine = f"{of_series(numbers)} and time >= {since}"
+    last = "max_by(struct_pack(value, quality), {0}) as last from ({1}) group by series"
+    come = f"select series, max(time) as time, max(arrival) as arrival, {last}"
+    texts = [come.format("row(time, arrival)", f"select * from open where {mine}")]
+    if pieces:
+        rows = held(pieces, READINGS, mine)
+        texts.append(f"select series, max(time), 0, {last}".format("time", rows))
     return f"""
-    create or replace temp table top as
-      select r.* from {_read([file])} r
-      join (select series, max(time) as time from {_read([file])} group by series) m
-      on r.series = m.series and r.time = m.time;
-    delete from newest using top where newest.series = top.series and newest.time <= top.time;
-    insert into newest select top.* from top anti join newest on top.series = newest.series;
-    drop table top"""
+    select series, time, last.value, last.quality from ({" union all ".join(texts)})
+    order by time, series, arrival"""
+
+
+def newest_of(pieces: Sequence[Piece]) -> str:
+    """Time of the newest reading, open or in files; null where there is none."""
+    closed = f" union all {held(pieces, 'time')}" if pieces else ""
+    return f"select max(time) from (select time from open{closed})"
+
+
+def hours_in(piece: Piece) -> str:
+    """Starts of the hours that hold a reading."""
+    return f"select distinct time // 3600000 * 3600000 from ({held([piece], 'time')})"
+
+
+def how_many(pieces: Sequence[Piece], what: str) -> str:
+    """How many readings rows of files stand for: `count(*)`, or `sum(count)` of roll-ups."""
+    return f"select {what} from ({held(pieces, '*')})"
 
 
 def count_of(touched: Sequence[Piece], alone: Sequence[Piece]) -> str:

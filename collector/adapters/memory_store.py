@@ -107,6 +107,14 @@ class MemoryStore:
         for series in self._series.values():
             series.delete_before(min(self._kept.raw, self._kept.minute, self._kept.hour))
 
+    def kept_from(self) -> int:
+        return self._kept.raw
+
+    def newest(self) -> int | None:
+        self._check()
+        last = [series.times()[-1] for series in self._series.values() if series.table]
+        return max((time for time in last if time >= self._kept.raw), default=None)
+
     def count(self) -> int:
         self._check()
         return sum(len(s.between(self._kept.raw, 2**62)) for s in self._series.values())

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from collector.buckets import HOUR_MS
 
 Span = tuple[int, int]
@@ -50,6 +52,11 @@ def hour_of(time: int) -> int:
     return time // HOUR_MS * HOUR_MS
 
 
+def moment(time: int) -> str:
+    """A time (UTC ms, of any year) in words."""
+    return str(np.datetime64(time, "ms").astype("datetime64[m]")).replace("T", " ") + " UTC"
+
+
 class Shelf:
     """The files of one kind in `folder`, and which hours each of them holds."""
 
@@ -85,9 +92,9 @@ class Shelf:
         name = f"{start}-{number}" + (f"-{hours}" if hours > 1 else "")
         file = StoreFile(start, number, hours, self._folder / f"{name}.parquet")
         part = self.part(start)
-        _sync(part)
+        sync(part)
         part.replace(file.path)
-        _sync(self._folder)
+        sync(self._folder)
         self._take(file)
         return file
 
@@ -101,9 +108,13 @@ class Shelf:
                 if self._held[before] == 0:
                     self._remove(before)
 
+    def before(self, time: int) -> list[StoreFile]:
+        """The files that hold nothing from `time` on."""
+        return [file for file in self if file.end <= time]
+
     def drop_before(self, time: int) -> None:
-        """Remove the files that hold nothing from `time` on."""
-        for file in [file for file in self._held if file.end <= time]:
+        """Remove these."""
+        for file in self.before(time):
             for hour in range(file.start, file.end, HOUR_MS):
                 if self._holder.get(hour) is file:
                     del self._holder[hour]
@@ -128,8 +139,12 @@ class Shelf:
         return found
 
     def _spans(self, file: StoreFile) -> list[Span]:
+        return joined_hours(self.hours_of(file))
+
+    def hours_of(self, file: StoreFile) -> list[int]:
+        """The hours that a file holds, by their starts."""
         hours = range(file.start, file.end, HOUR_MS)
-        return joined_hours(hour for hour in hours if self._holder[hour] is file)
+        return [hour for hour in hours if self._holder.get(hour) is file]
 
 
 def joined_hours(hours: Iterable[int]) -> list[Span]:
@@ -175,13 +190,20 @@ def within_grain(spans: Sequence[Span], grain_ms: int) -> list[Span]:
     return [(start, end) for start, end in drawn if start < end]
 
 
+def file_of(path: Path) -> StoreFile | None:
+    """What the name of a file says that it holds, None where it is none of ours."""
+    name = NAME.fullmatch(path.stem)
+    return StoreFile(int(name[1]), int(name[2]), int(name[3] or 1), path) if name else None
+
+
 def _files_in(folder: Path) -> Iterator[StoreFile]:
     for path in folder.glob("*.parquet"):
-        if name := NAME.fullmatch(path.stem):
-            yield StoreFile(int(name[1]), int(name[2]), int(name[3] or 1), path)
+        if file := file_of(path):
+            yield file
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """What was written to a file or into a folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

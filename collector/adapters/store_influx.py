@@ -48,6 +48,7 @@ class InfluxStore:
         self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_MS)
         self._writes = WriteService(self._client.api_client)
         self._made = False
+        self._cut = -(2**62)
         self.refused = 0
 
     @contextmanager
@@ -132,12 +133,26 @@ class InfluxStore:
                 "1677-09-22T00:00:00Z", f"{stop}Z", f'_measurement="{MEASUREMENT}"',
                 bucket=self._bucket, org=self._org,
             )  # fmt: skip
+        self._cut = max(self._cut, time)
 
     # --- reading ------------------------------------------------------------------------------------
 
     def cursor(self) -> int:
         rows = self._ask(f"{self._from()} |> {_measured(CURSOR)} |> last()")
         return int(rows[0]["_value"]) if rows else 0
+
+    def kept_from(self) -> int:
+        """As this process knows it."""
+        return self._cut
+
+    def newest(self) -> int | None:
+        rows = self._ask(
+            f'{self._from()} |> {_measured(MEASUREMENT)} |> last() |> keep(columns: ["_time"])'
+            ' |> group() |> sort(columns: ["_time"], desc: true) |> limit(n: 1)'
+        )
+        if not rows:
+            return None
+        return int(np.datetime64(rows[0]["_time"].rstrip("Z"), "ms").astype(np.int64))
 
     def count(self) -> int:
         quality = f"r._field =~ /{QUALITY.replace('/', chr(92) + '/')}$/"

@@ -346,7 +346,9 @@ def test_what_is_older_than_a_time_goes_and_nothing_else(place: Place) -> None:
     opened = place.open()
     opened.write([batch(PRESSURE, rows), batch(FLOW, rows[:10])], 3)
     cut = rows[200][0]
+    assert opened.newest() == max(rows)[0]
     opened.delete_before(cut)
+    assert (opened.newest(), opened.kept_from()) == (max(rows)[0], cut)
     assert everything(opened) == rows[200:]
     assert (opened.count(), opened.cursor()) == (200, 3)
     assert opened.latest(SITE, [PRESSURE.point, FLOW.point]).keys() == {PRESSURE.point}
@@ -356,6 +358,7 @@ def test_what_is_older_than_a_time_goes_and_nothing_else(place: Place) -> None:
 def test_after_retention_new_readings_are_taken_as_before(store: ReadingStore) -> None:
     store.write([batch(PRESSURE, random_rows(9, 50, 3 * HOUR))], 1)
     store.delete_before(T0 + 10 * HOUR)
+    assert store.newest() is None
     store.write([batch(PRESSURE, [(T0 + 11 * HOUR, 1.0, GOOD)])], 2)
     assert everything(store) == [(T0 + 11 * HOUR, 1.0, GOOD)]
 
@@ -373,7 +376,7 @@ CUT = T0 + 12 * 24 * HOUR + 25 * 60_000 + 17
 """Readings are kept from here on: amid an hour, a minute and the readings."""
 
 
-WIDTHS = {1000: 60_000, 7000: 420_000, 60_000: 60_000, 90_000: 180_000, HOUR: HOUR, 24 * HOUR: 24 * HOUR}  # fmt: skip
+WIDTHS = {1000: 60_000, 7000: 60_000, 60_000: 60_000, 90_000: 120_000, HOUR: HOUR, 24 * HOUR: 24 * HOUR}  # fmt: skip
 """A width to the one that roll-ups of minutes can give."""
 
 

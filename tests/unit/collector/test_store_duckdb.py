@@ -451,6 +451,17 @@ def test_late_readings_of_a_merged_day_lie_over_it_until_they_are_many(tmp_path:
     store.close()
 
 
+def test_retention_leaves_a_merged_day_readable_whose_late_hour_is_gone(tmp_path: Path) -> None:
+    store = DuckDbStore(tmp_path)
+    store.write([every_minute(24)], 1)
+    store.close_hours(T0 + 25 * HOUR)
+    store.write([batch([T0 + 1], 9.0)], 2)
+    store.close_hours(T0 + 25 * HOUR)
+    store.delete_before(T0 + HOUR)
+    assert store.count() == len(store.raw(KEY.site, KEY.point, T0, END).time) == 23 * 60
+    store.close()
+
+
 KILLED_AT_A_RENAME = """
 import os, signal, sys
 from pathlib import Path

@@ -1,0 +1,122 @@
+"""The DuckDB file of the store: one owner, opened anew after what it does not survive, and its errors in words."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from collector.adapters.store_files import file_of, moment
+from collector.ports import Unavailable
+
+MEMORY_LIMIT: Final = "1GB"
+PARQUET: Final = re.compile(r"[^\s'\"]+\.parquet")
+
+
+class Database:
+    """`readings.duckdb` in `folder`; `load` is called with each connection that opens it.
+
+    Raises:
+        Unavailable: the file belongs to another process or is damaged; the message says who must act.
+    """
+
+    def __init__(self, folder: Path, load: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
+        self._folder = folder
+        self._file = folder / "readings.duckdb"
+        self._load = load
+        self._opening = threading.Lock()
+        self._database: duckdb.DuckDBPyConnection | None = None
+        self.closed = False
+
+    @contextmanager
+    def connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of one's own. What DuckDB and the disk say becomes `Unavailable`."""
+        try:
+            with self._opened().cursor() as connection:
+                yield connection
+        except duckdb.FatalException as error:
+            self._give_up()  # this connection is of no use any more: the next call opens anew
+            raise Unavailable(self.why(error)) from error
+        except (duckdb.Error, OSError) as error:
+            raise Unavailable(self.why(error)) from error
+
+    def close(self) -> None:
+        """Give the file back, for good."""
+        self.closed = True
+        self._give_up()
+
+    def why(self, error: Exception) -> str:
+        """What an error means, and who must do what."""
+        text = str(error).strip().splitlines()[0]
+        if "Could not set lock" in text:
+            return (
+                f"the store {self._file} is open in another process: stop that one, only one "
+                f"Steward server may own it ({text})"
+            )
+        if isinstance(error, duckdb.OutOfMemoryException) and not no_room(error):
+            return (
+                f"the store {self._folder} needs more memory for this than the {MEMORY_LIMIT} that it "
+                f"may take: ask for a shorter span, or for wider buckets ({text})"
+            )
+        if no_room(error):
+            return f"no room for the store {self._folder}: free space on its disk ({text})"
+        if file := _named(text):
+            return f"the store cannot read {file}: put back a copy of this file or move it away ({text})"
+        return (
+            f"the store {self._folder} cannot be used: whoever runs this server must check its disk "
+            f"and rights, then put back a copy of the folder or move it away ({text})"
+        )
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        with self._opening:
+            if self.closed:
+                raise Unavailable(f"the store {self._file} is closed")
+            if self._database is None:
+                self._database = self._open()
+            return self._database
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        database = duckdb.connect(str(self._file), config={"memory_limit": MEMORY_LIMIT})
+        try:
+            self._load(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _give_up(self) -> None:
+        with self._opening:
+            if self._database is not None:
+                with suppress(duckdb.Error):
+                    self._database.close()
+            self._database = None
+
+
+def no_room(error: Exception) -> bool:
+    """Whether the disk is full."""
+    return "No space left" in str(error)
+
+
+def _named(text: str) -> str:
+    """The Parquet file of ours that a text names, with the hours that it holds."""
+    for name in PARQUET.findall(text):
+        if file := file_of(Path(name)):
+            return f"{name}, which holds {moment(file.start)} to {moment(file.end)}"
+    return ""
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All that is said within, or nothing of it."""
+    connection.begin()
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        with suppress(duckdb.Error):
+            connection.rollback()
+        raise

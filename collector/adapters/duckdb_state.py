@@ -1,0 +1,54 @@
+"""What the DuckDB store knows beside its database: series, arrivals, cuts of retention, and which files hold what."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from collector.adapters import duckdb_sql as sql
+from collector.adapters.duckdb_files import Shelves
+from collector.adapters.duckdb_series import Series
+from collector.buckets import Kept
+
+
+@dataclass(slots=True)
+class Late:
+    """Readings that came too late, since the start, beside what they should have changed.
+
+    `dropped` came behind the cut of their retention. `not_rolled` came to hours whose other readings are
+    gone: they are kept, the roll-ups of these hours stay as they were.
+    """
+
+    dropped: int = 0
+    not_rolled: int = 0
+
+
+class State:
+    """Whoever writes holds `writing`; files are exchanged, and cuts moved, under `swapping` as well."""
+
+    series: Series
+    shelves: Shelves
+    kept: Kept
+    arrival: int
+    open_rows: int
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.writing = threading.Lock()
+        self.swapping = threading.Lock()
+        self.late = Late()
+
+    def load(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """As database and folder say. Raises `Unavailable` where they do not belong together."""
+        connection.execute(sql.SCHEMA)
+        self.shelves = Shelves(self._folder)
+        has_files = any(True for shelf in self.shelves for _ in shelf)
+        self.series = Series(connection, self._folder, has_files=has_files)
+        (self.arrival,) = connection.execute("select arrival from cursor").fetchall()[0]
+        self.kept = Kept(**dict(connection.execute("select kind, since from kept").fetchall()))
+        self.count_open(connection)
+
+    def count_open(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Count the rows of the open table anew."""
+        self.open_rows = int(connection.execute("select count(*) from open").fetchall()[0][0])
