@@ -20,7 +20,7 @@ PLACES = {
     "pipeline": ["tests/pipeline"],
     "browser": ["tests/console"],
 }
-WHOLE = ("collector/domain/*", "edge/registers.py", "edge/readings.py")
+WHOLE = ("collector/domain/*", "edge/decoding.py", "edge/registers.py", "edge/readings.py")
 """What is covered to the last branch."""
 
 
