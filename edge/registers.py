@@ -7,7 +7,7 @@ from typing import Final
 
 from config.plant import Point
 from config.profile import WORDS, ModbusLimits, Register, Table
-from edge.spans import Overhangs, Pairs, Span, Spans
+from edge.spans import Pairs, Span, Spans
 
 TABLES: Final[tuple[Table, ...]] = ("holding", "input", "coil", "discrete")
 BIT_TABLES: Final = frozenset({"coil", "discrete"})
@@ -97,8 +97,9 @@ def plan_reads(
 
     No request touches a forbidden register, is longer than the device allows or splits a value or a
     range that must be read together (such a range is read whole). A value and the exponent that
-    `scale_from` names share a request where the limits let them and no other point is lost by it. Points that cannot be read under
-    these limits are in no request.
+    `scale_from` names share a request where the limits let them, in the order of the points where
+    several share one exponent. Each point is in one request, those that cannot be read under these
+    limits in none.
     """
     by_table: dict[Table, list[Point]] = {table: [] for table in TABLES}
     for point in points:
@@ -151,10 +152,8 @@ def _plan_table(
 
 def _units(points: Sequence[Point], together: Sequence[Span], bounds: _Bounds) -> list[Unit]:
     """What must not be split, in order of addresses; a unit inside another is part of it."""
-    own = [(_own_span(point), point) for point in points]
-    ranges = _with_exponents(own, Spans.of(together), bounds)
-    spans = [(ranges.grown(span), point) for span, point in own]
-    readable = [(span, point) for span, point in spans if bounds.readable(span)]
+    spans = _readable(points, Spans.of(together), bounds)
+    readable = [(spans[point.id], point) for point in points if point.id in spans]
     units: list[Unit] = []
     for (first, last), point in sorted(readable, key=lambda row: (row[0][0], -row[0][1])):
         if units and last <= units[-1].last:
@@ -164,30 +163,39 @@ def _units(points: Sequence[Point], together: Sequence[Span], bounds: _Bounds) -
     return units
 
 
+def _readable(points: Sequence[Point], together: Spans, bounds: _Bounds) -> Mapping[str, Span]:
+    """The span in which each point is read that can be: its own with what must come with it.
+
+    In the order of the points, a value and those that it shares a request with already take in its
+    exponent and that one's, where the span that they all need can be read.
+    """
+    by_id = {point.id: point for point in points}
+    own = ((point.id, together.grown(_own_span(point))) for point in points)
+    spans = {id: span for id, span in own if bounds.readable(span)}
+    leader = {id: id for id in spans}
+    for point in points:
+        exponent = _exponent_in(by_id, point)
+        if exponent is None or point.id not in spans or exponent.id not in spans:
+            continue
+        one, other = _leader_of(point.id, leader), _leader_of(exponent.id, leader)
+        (first, last), (begin, end) = spans[one], spans[other]
+        whole = together.grown((min(first, begin), max(last, end)))
+        if bounds.readable(whole):
+            leader[other], spans[one] = one, whole
+    return {id: spans[_leader_of(id, leader)] for id in spans}
+
+
+def _leader_of(id: str, leader: dict[str, str]) -> str:
+    """Of those that share a request, the one that knows their span; the way to it is made shorter."""
+    while leader[id] != id:
+        leader[id] = leader[leader[id]]
+        id = leader[id]
+    return id
+
+
 def _own_span(point: Point) -> Span:
     register = register_of(point)
     return register.address, register.address + width(register) - 1
-
-
-def _with_exponents(own: Sequence[tuple[Span, Point]], ranges: Spans, bounds: _Bounds) -> Spans:
-    """The ranges, and each pair of value and exponent that leaves every point readable.
-
-    What a pair makes longer are the values that stick out of its range: of these the longest on
-    either side tells for all.
-    """
-    by_id = {point.id: point for _, point in own}
-    span_of = {point.id: span for span, point in own}
-    readable = Overhangs(span for span, _ in own if bounds.readable(ranges.grown(span)))
-    for one, point in own:
-        exponent = _exponent_in(by_id, point)
-        if exponent is None:
-            continue
-        other = span_of[exponent.id]
-        first, last = ranges.grown((min(one[0], other[0]), max(one[1], other[1])))
-        longest = (readable.before(first), last), (first, readable.after(last))
-        if all(bounds.readable(ranges.grown(span)) for span in longest):
-            ranges.add((first, last))
-    return ranges
 
 
 def exponent_of(point: Point, points: Iterable[Point]) -> Point | None:
