@@ -70,7 +70,7 @@ def test_between_the_gaps_of_a_map_the_greedy_does_the_same(one: Map) -> None:
 
 @pytest.mark.usefixtures("unmeasured")
 def test_random_maps_are_read_as_cheaply_as_can_be() -> None:
-    rng = np.random.default_rng(20261129)
+    rng = np.random.default_rng(1)
     maps = [random_map(rng) for _ in range(RANDOM_MAPS)]
     tables = [wanted for one in maps for wanted in one.tables]
     assert {wanted.table for wanted in tables} == {"holding", "input", "coil", "discrete"}
