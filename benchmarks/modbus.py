@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import math
 import resource
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,8 @@ from pymodbus.client import AsyncModbusTcpClient
 from benchmarks import modbus_agents
 from benchmarks.modbus_devices import serving
 from benchmarks.modbus_timers import lateness, p99
-from benchmarks.read_planning import max_insert, optimum, real_maps
+from benchmarks.read_maps import random_map, real_maps
+from benchmarks.read_planning import max_insert, max_inserts, optimum
 from benchmarks.read_shapes import shapes
 from benchmarks.rows import Row, main
 from benchmarks.running import end, line_of, say, started
@@ -26,9 +28,10 @@ from edge.modbus_reader import ModbusReader
 from edge.modbus_transport import PymodbusTransport
 from edge.poller import Poller
 from edge.ports import PointReader, PointReading, ReadResult
-from edge.registers import plan_reads
+from edge.registers import LinkCost, plan_reads
 
 POINTS: Final = 500
+RANDOM_MAPS: Final = 1000
 DEVICES: Final = 100
 WORDS: Final = 10
 ROUNDS: Final = 5
@@ -45,6 +48,7 @@ def run(small: bool) -> Sequence[Row]:
     logging.getLogger("edge").setLevel(logging.ERROR)  # its dead devices are lost on purpose
     return [
         *_requests(),
+        *_random_maps(),
         *_planner(),
         *_polls(),
         *_serial_lines(),
@@ -58,9 +62,7 @@ def run(small: bool) -> Sequence[Row]:
 
 def _requests() -> Iterator[Row]:
     maps = real_maps()
-    links = {"TCP": TCP, "9 600": _rtu(9600), "115 200": _rtu(115_200)}
-    for name, line in links.items():
-        cost = link_cost(line)
+    for name, cost in _costs().items():
         plans = [plan_reads(one.points, one.limits, cost) for one in maps]
         seconds = sum(cost.of(r.table, r.count) for plan in plans for r in plan)
         best = sum(optimum(one, cost)[0] for one in maps)
@@ -77,6 +79,32 @@ def _requests() -> Iterator[Row]:
     issued = sum(len(plan_reads(one.points, one.limits, link_cost(TCP))) for one in maps)
     points = sum(len(one.points) for one in maps)
     yield Row("6 TCP, requests beside one per point", issued, "requests", points, 0.1, "lower")
+
+
+def _random_maps() -> Iterator[Row]:
+    """Sums, and how many are not what they should be: in a sum one map could make up for another."""
+    rng = np.random.default_rng(20261129)
+    maps = [random_map(rng) for _ in range(RANDOM_MAPS)]
+    inserts = [max_inserts(one) for one in maps]
+    for name, cost in _costs().items():
+        plans = [plan_reads(one.points, one.limits, cost) for one in maps]
+        ours = [sum(cost.of(r.table, r.count) for r in plan) for plan in plans]
+        best = [optimum(one, cost)[0] for one in maps]
+        others = [
+            min((sum(cost.of(*request) for request in each) for each in found), default=0.0)
+            for found in inserts
+        ]
+        differ = sum(not math.isclose(*pair, rel_tol=1e-9) for pair in zip(ours, best, strict=True))
+        dearer = sum(a > b * (1 + 1e-9) for a, b in zip(ours, others, strict=True))
+        of = f"{name}, of {RANDOM_MAPS} random maps"
+        yield Row(f"6 {of}, s beside the optimum", sum(ours), "s", sum(best), 1.0 + 1e-9, "lower")
+        yield Row(f"6 {of}, not the optimum", differ, "maps", None, 0.0, "lower")
+        yield Row(f"6 {of}, dearer than max_insert", dearer, "maps", None, 0.0, "lower")
+
+
+def _costs() -> Mapping[str, LinkCost]:
+    lines = {"TCP": TCP, "9 600": _rtu(9600), "115 200": _rtu(115_200)}
+    return {name: link_cost(line) for name, line in lines.items()}
 
 
 def _planner() -> Iterator[Row]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.read_planning import point_at
+from benchmarks.read_maps import point_at
 from config.plant import Point
 from config.profile import ModbusLimits, Register
 from edge.registers import Cut

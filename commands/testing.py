@@ -22,7 +22,7 @@ PLACES = {
 }
 FIXED = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": ""}
 """Hundreds of processes begin in the tests: each would compile all modules where the machine forbids to keep them."""
-WHOLE = ("collector/domain/*", "edge/registers.py", "edge/readings.py")
+WHOLE = ("collector/domain/*", "edge/registers.py", "edge/decoding.py", "edge/readings.py")
 """What is covered to the last branch."""
 
 

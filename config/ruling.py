@@ -22,6 +22,7 @@ USED: Mapping[str, frozenset[str]] = {
     "limit": LIMIT_KEYS, "state": frozenset({"abnormal"}), "silent": frozenset(),
 }  # fmt: skip
 """Kind of rule to the keys that say what is abnormal."""
+WILD = frozenset("*?[")
 
 
 def targets(
@@ -40,9 +41,19 @@ def targets(
     for asset in assets.values():
         if wanted != (asset.system if kind == "system" else asset.asset_class):
             continue
-        for point in points.values():
-            if fnmatch.fnmatchcase(point.id, f"{asset.id}/{path}"):
-                yield asset, point
+        yield from ((asset, point) for point in _under(asset.id, path, points))
+
+
+def _under(asset: str, path: str, points: Mapping[str, Point]) -> Iterator[Point]:
+    """Without a pattern per asset: those would be compiled, and kept, for every device of a large plant."""
+    whole = f"{asset}/{path}"
+    if not WILD.intersection(path):
+        if whole in points:
+            yield points[whole]
+        return
+    for id, point in points.items():
+        if id.startswith(f"{asset}/") and fnmatch.fnmatchcase(id[len(asset) + 1 :], path):
+            yield point
 
 
 def expand_rule(

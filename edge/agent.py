@@ -75,6 +75,8 @@ class Agent:
     stats: AgentStats = field(default_factory=AgentStats)
     session_stats: SessionStats = field(default_factory=SessionStats)
     pollers: list[Poller] = field(init=False)
+    _jitter: np.random.Generator = field(init=False)
+    """Of all pollers: one for each took 0.8 KB a line."""
     connected: bool = field(init=False, default=False)
     _deaf: int = field(init=False, default=0)
     """Connections in a row on which nobody answered: each next one is given twice as long."""
@@ -99,10 +101,10 @@ class Agent:
         self._diagnostics = Diagnostics(self.id)
         self._news = Deadbands(self.outbox.table)
         self._plausible = Plausibility(self.outbox.table.live())
-        generators = self.rng.spawn(len(self.readers))
+        (self._jitter,) = self.rng.spawn(1)
         self.pollers = [
-            Poller(self.plant, line, reader, self.clock, rng)
-            for (line, reader), rng in zip(self.readers.items(), generators, strict=True)
+            Poller(self.plant, line, reader, self.clock, self._jitter)
+            for line, reader in self.readers.items()
         ]
 
     def _points_of(self, plant: Plant) -> Iterator[Point]:
@@ -182,10 +184,7 @@ class Agent:
     def _pollers(self, plant: Plant, found: Changes, make_reader: MakeReader) -> list[Poller]:
         """Of the lines that begin."""
         readers = [(line, make_reader(plant, plant.lines[line])) for line in found.begun]
-        return [
-            Poller(plant, line, reader, self.clock, rng)
-            for (line, reader), rng in zip(readers, self.rng.spawn(len(readers)), strict=True)
-        ]
+        return [Poller(plant, line, reader, self.clock, self._jitter) for line, reader in readers]
 
     def _define(self, plant: Plant) -> None:
         """The last that may be refused: from here on the outbox takes readings of its points."""

@@ -3,9 +3,9 @@
 from config.gb26875 import ANALOGUES
 from config.plant import Point
 from config.profile import FirePlace, FireValue
+from edge.decoding import UNDECODABLE, Decoded, check
 from edge.gb26875_data import ComponentAnalogue, ComponentState, DeviceState, Item, SystemState
 from edge.readings import QUALITIES
-from edge.registers import UNDECODABLE, Decoded, check
 
 
 def place_of(item: Item) -> FirePlace | None:

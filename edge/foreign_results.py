@@ -8,10 +8,10 @@ from numbers import Real
 from typing import Final
 
 from config.plant import Point
+from edge.decoding import UNDECODABLE, Decoded, check
 from edge.payloads import LATEST_MS, can_be
 from edge.ports import PointReading, ReadResult
 from edge.readings import BAD, QUALITIES, QUALITY_NAMES
-from edge.registers import UNDECODABLE, Decoded, check
 
 READINGS_MAX: Final = 20_000
 """Of one read, history included."""

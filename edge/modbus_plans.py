@@ -6,15 +6,8 @@ from functools import lru_cache
 
 from config.plant import Device, Point
 from config.profile import ModbusLimits, Table
-from edge.registers import (
-    Cut,
-    Decoder,
-    LinkCost,
-    ReadRequest,
-    decoder,
-    plan_reads,
-    register_of,
-)
+from edge.decoding import Decoder, decoder
+from edge.registers import Cut, LinkCost, ReadRequest, plan_reads, register_of
 
 Row = tuple[int, int, Decoder]
 """Which of the points asked for, where its words begin in the answer, what they mean."""

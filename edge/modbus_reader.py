@@ -9,22 +9,12 @@ from config.clock import Clock
 from config.plant import Device, Line, Point
 from config.profile import ModbusLimits, Table
 from edge.bus_time import link_cost
+from edge.decoding import UNDECODABLE, Decoded, decode, decode_text
 from edge.modbus_plans import Block, Plan
 from edge.modbus_transport import Garbled, LinkDown, ModbusTransport, NoAnswer, Refused
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
-from edge.registers import (
-    UNDECODABLE,
-    Cut,
-    Decoded,
-    LinkCost,
-    ReadRequest,
-    decode,
-    decode_text,
-    exponent_of,
-    register_of,
-    width,
-)
+from edge.registers import Cut, LinkCost, ReadRequest, exponent_of, register_of, width
 
 log = logging.getLogger(__name__)
 

@@ -290,7 +290,8 @@ class PymodbusTransport:
             await self.close()
 
     async def _connected(self) -> _Connection:
-        connection, line = _Connection(_framer(self._line)), self._line
+        line = self._line
+        connection = _Connection(_framer(numbered=line.kind in ("tcp", "tls")))
         try:
             if line.kind == "rtu" and line.serial:
                 _open_port(connection, line.path, line.serial)
@@ -316,9 +317,9 @@ def _open_port(connection: _Connection, path: str, serial: Serial) -> None:
     connection.connection_made(port)  # the port will say so too, a moment later
 
 
-def _framer(line: Line) -> FramerBase:
-    """What makes frames of requests, and finds those of answers."""
-    numbered = line.kind in ("tcp", "tls")
+@lru_cache
+def _framer(*, numbered: bool) -> FramerBase:
+    """What makes frames of requests, and finds those of answers: it remembers nothing, and is one for all."""
     return (FramerSocket if numbered else FramerRTU)(DecodePDU(is_server=False))
 
 

@@ -13,9 +13,9 @@ import msgspec
 
 from config.plant import Point
 from config.profile import JsonPath, Kind, Path
+from edge.decoding import LARGEST_INTEGER, UNDECODABLE, Decoded, check
 from edge.ports import PointReading
 from edge.readings import QUALITIES
-from edge.registers import LARGEST_INTEGER, UNDECODABLE, Decoded, check
 
 PAYLOAD_BYTES_MAX: Final = 256 * 1024
 LATEST_MS: Final = 253_402_300_800_000

@@ -58,22 +58,3 @@ class Pairs:
         """Whether the span holds both addresses of a pair."""
         after = bisect_left(self._firsts, span[0])
         return after < len(self._firsts) and self._least_last[after] <= span[1]
-
-
-class Overhangs:
-    """Spans that may overlap, to be asked how far they stick out of another."""
-
-    def __init__(self, spans: Iterable[Span]) -> None:
-        ordered = sorted(spans)
-        self._firsts = [first for first, _ in ordered]
-        self._reached = [*accumulate((last for _, last in ordered), max)]
-
-    def before(self, address: int) -> int:
-        """Where the first begins that holds this address, or the address."""
-        at = bisect_left(self._reached, address)
-        return min([address, *self._firsts[at : at + 1]])
-
-    def after(self, address: int) -> int:
-        """Where the last ends that holds this address, or the address."""
-        at = bisect_right(self._firsts, address)
-        return max([address, *self._reached[max(at - 1, 0) : at]])

@@ -7,8 +7,8 @@ import pytest
 
 from config.plant import Point, PointSpec
 from config.profile import Register
+from edge.decoding import decode, decode_text
 from edge.readings import BAD, QUALITIES
-from edge.registers import decode, decode_text
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = (ROOT / "tests" / "data" / "golden", ROOT.parent / "shared" / "data" / "golden")

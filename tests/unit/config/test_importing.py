@@ -20,7 +20,7 @@ from config.profile import Profile, Register
 from config.profile_text import profile_text, value_text
 from config.register_csv import COLUMNS, ORDERS, TABLES, TYPES, read_csv
 from config.register_maps import RegisterMap, read_map
-from edge.registers import decode
+from edge.decoding import decode
 
 FOLDER = Path(__file__).parents[2] / "data" / "register_maps"
 MAPS = sorted(FOLDER.glob("*.json"))

@@ -8,8 +8,8 @@ import pytest
 from config.load import LIBRARY, load_plant, load_profile
 from config.mistakes import ConfigErrors
 from config.profile import JsonPath, Register
+from edge.decoding import decode
 from edge.readings import QUALITIES
-from edge.registers import decode
 from simulators.layout import encode
 
 RIVERSIDE = LIBRARY / "plants" / "riverside"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.spans import Overhangs, Pairs, Span, Spans
+from edge.spans import Pairs, Span, Spans
 
 SPANS = st.tuples(st.integers(0, 40), st.integers(0, 8)).map(lambda s: (s[0], s[0] + s[1]))
 MANY = st.lists(SPANS, max_size=8)
@@ -40,12 +40,3 @@ def test_neighbours_share_no_address() -> None:
 @given(pairs=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8), span=SPANS)
 def test_a_span_holds_a_pair_if_it_holds_both(pairs: list[Span], span: Span) -> None:
     assert Pairs(pairs).any_in(span) == any(set(pair) <= addresses(span) for pair in pairs)
-
-
-@given(many=MANY, address=st.integers(0, 48))
-def test_what_sticks_out_of_an_address_is_found_on_either_side(
-    many: list[Span], address: int
-) -> None:
-    holding = [span for span in many if address in addresses(span)]
-    assert Overhangs(many).before(address) == min([address, *(first for first, _ in holding)])
-    assert Overhangs(many).after(address) == max([address, *(last for _, last in holding)])

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from config.plant import Point
 from config.profile import JsonPath
+from edge.decoding import decode, decode_text, decoder
 from edge.readings import QUALITIES
-from edge.registers import decode, decode_text, decoder, register_of
+from edge.registers import register_of
 from tests.unit.edge.encoding import FORMATS, SIZES, big_endian, on_the_wire, words
 from tests.unit.edge.rows import point, register_point
 

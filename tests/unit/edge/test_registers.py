@@ -104,7 +104,7 @@ def test_a_value_and_its_exponent_share_a_request_where_they_can() -> None:
 @pytest.mark.parametrize(
     ("text", "words", "read"),
     [
-        (118, 10, ["v", "es"]),
+        (118, 10, ["ev", "s"]),
         (118, 7, ["esv"]),
         (121, 4, ["esv"]),
     ],
@@ -118,10 +118,10 @@ def test_no_exponent_is_read_along_at_the_price_of_another_point(
     assert names(plan_reads([value, exponent, other], ModbusLimits(), TCP)) == read
 
 
-def test_an_exponent_behind_a_text_that_reaches_too_far_back_is_read_apart() -> None:
+def test_a_text_that_reaches_too_far_back_is_read_apart_from_a_value_and_its_exponent() -> None:
     text, value = register_point("s", 0, "string", words=10), register_point("v", 9, scale_from="e")
     exponent = register_point("e", 127, "i16")
-    assert names(plan_reads([text, value, exponent], ModbusLimits(), TCP)) == ["sv", "e"]
+    assert names(plan_reads([text, value, exponent], ModbusLimits(), TCP)) == ["s", "ev"]
 
 
 def names(plan: Sequence[ReadRequest]) -> list[str]:

@@ -1,0 +1,211 @@
+"""Maps of registers to be read: those of real devices, and random ones with all that may stand in one."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from config.plant import Point, PointSpec
+from config.profile import ModbusLimits, Register, Table, WordType
+
+MAPS: Final = Path(__file__).parent.parent / "tests" / "data" / "register_maps"
+TABLES: Final[tuple[Table, ...]] = ("holding", "input", "coil", "discrete")
+BITS: Final = ("coil", "discrete")
+WIDTHS: Final[Mapping[str, int]] = {"u32": 2, "i32": 2, "f32": 2, "u64": 4, "i64": 4, "f64": 4}
+"""Of types wider than a word, but texts."""
+Span = tuple[int, int]
+"""First and last address, inclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be read of one table.
+
+    Each of the `windows` must lie whole in a request: a value with what must come with it, or values
+    with the exponents that they share. No request is longer than `longest` or touches `forbidden`.
+    """
+
+    table: Table
+    windows: tuple[Span, ...]
+    companies: tuple[frozenset[str], ...]
+    """The points that a window is for, in the same order: each point that can be read, once."""
+    longest: int
+    forbidden: tuple[Span, ...]
+
+    def allows(self, window: Span) -> bool:
+        """Whether one request may ask for just this."""
+        first, last = window
+        fits = last - first < self.longest and last <= 0xFFFF
+        return fits and all(last < a or b < first for a, b in self.forbidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """What is to be read of one device."""
+
+    name: str
+    points: tuple[Point, ...]
+    limits: ModbusLimits
+    tables: tuple[Wanted, ...]
+
+
+def map_of(name: str, points: Sequence[Point], limits: ModbusLimits) -> Map:
+    """The map of these points; a table of which nothing can be read is not in it."""
+    tables = (_wanted(points, table, limits) for table in TABLES)
+    return Map(name, tuple(points), limits, tuple(one for one in tables if one.windows))
+
+
+def _wanted(points: Sequence[Point], table: Table, limits: ModbusLimits) -> Wanted:
+    """A value in the order of the map joins its exponent's company unless that got too long, or touched what is forbidden."""
+    own = {point.id: point for point in points if register(point).table == table}
+    together = [(first, last) for named, first, last in limits.together if named == table]
+    forbidden = tuple((first, last) for named, first, last in limits.forbidden if named == table)
+    longest = limits.max_bits if table in BITS else limits.max_words
+    rules = Wanted(table, (), (), longest, forbidden)
+    company = {
+        id: frozenset((id,))
+        for id, point in own.items()
+        if rules.allows(_window((point,), together))
+    }
+    for id, point in own.items():
+        exponent = f"d/{register(point).scale_from}"
+        if id in company and exponent in company:
+            joined = company[id] | company[exponent]
+            if rules.allows(_window((own[member] for member in joined), together)):
+                company |= dict.fromkeys(joined, joined)
+    companies = tuple(dict.fromkeys(company.values()))
+    windows = tuple(_window((own[id] for id in members), together) for members in companies)
+    return Wanted(table, windows, companies, longest, forbidden)
+
+
+def _window(points: Iterable[Point], together: Sequence[Span]) -> Span:
+    """The least that holds these values, and each range whole of which it holds any register."""
+    spans = [(register(point).address, last_of(point)) for point in points]
+    window = min(first for first, _ in spans), max(last for _, last in spans)
+    met = [span for span in together if span[0] <= window[1] and window[0] <= span[1]]
+    grown = (min([window[0], *(s[0] for s in met)]), max([window[1], *(s[1] for s in met)]))
+    while grown != window:
+        window = grown
+        met = [span for span in together if span[0] <= window[1] and window[0] <= span[1]]
+        grown = (min([window[0], *(s[0] for s in met)]), max([window[1], *(s[1] for s in met)]))
+    return window
+
+
+def register(point: Point) -> Register:
+    """Where it stands."""
+    if not isinstance(point.source, Register):
+        raise TypeError(point.id)
+    return point.source
+
+
+def last_of(point: Point) -> int:
+    """The last address of its value."""
+    source = register(point)
+    words = source.words if source.type == "string" else WIDTHS.get(source.type, 1)
+    return source.address + (0 if source.table in BITS else words - 1)
+
+
+def point_at(name: str, source: Register) -> Point:
+    """A point that stands in this register."""
+    return Point(f"d/{name}", "d", "d", PointSpec({"en": name}, "measurement", "", source))
+
+
+# --- real ones
+
+
+def real_maps() -> list[Map]:
+    """The maps of real devices; what can only be written, or read after a writing, is left out."""
+    return [_real(json.loads(path.read_text("utf-8"))) for path in sorted(MAPS.glob("*.json"))]
+
+
+def _real(text: Mapping[str, Any]) -> Map:
+    rows = [
+        row for row in text["points"] if not row.get("write_only") and not row.get("needs_write")
+    ]
+    forbidden = tuple(
+        (row["table"], row["start"], row["start"] + row["length"] - 1)
+        for row in text.get("forbidden", ())
+    )
+    return map_of(text["id"], [_point(row) for row in rows], ModbusLimits(forbidden=forbidden))
+
+
+def _point(row: Mapping[str, Any]) -> Point:
+    kind: WordType = row["type"] if row["type"] in (*WIDTHS, "string") else "u16"
+    source = Register(
+        row["table"],
+        row["address"],
+        kind,
+        words=row.get("words", 1),
+        scale_from=row.get("scale_from"),
+    )
+    return point_at(row["id"], source)
+
+
+# --- random ones
+
+
+def random_map(rng: np.random.Generator, most: int = 40) -> Map:
+    """Up to `most` values in each of one to four tables: in bunches, of all widths, some over others or bits of
+    one word, some with an exponent near or far or in another table; with the longest request of
+    each kind of table, registers that are forbidden and ranges that must come in one request, such as meet and such as cannot be read.
+    """
+    chosen = [TABLES[n] for n in rng.permutation(4)[: rng.integers(1, 5)]]
+    sources = [source for table in chosen for source in _random_values(rng, table, most)]
+    names = [str(n) for n in range(len(sources))]
+    points = [
+        point_at(name, _with_exponent(rng, source, n, names))
+        for n, (name, source) in enumerate(zip(names, sources, strict=True))
+    ]
+    words = int(rng.choice([4, 8, 16, 32, 60, 64, 100, 120, 125]))
+    bits = int(rng.choice([16, 64, 300, 2000]))
+    end_of = {table: max(p.address for p in sources if p.table == table) for table in chosen}
+    forbidden = _random_ranges(rng, end_of, 3)
+    together = _random_ranges(rng, end_of, 12)
+    return map_of("random", points, ModbusLimits(words, bits, forbidden=forbidden, together=together))  # fmt: skip
+
+
+def _random_values(rng: np.random.Generator, table: Table, most: int) -> list[Register]:
+    found: list[Register] = []
+    at = 0
+    for _ in range(int(rng.integers(1, most + 1))):
+        at += int(rng.choice([0, 1, 2, 5, 11, 40, 130], p=[0.4, 0.2, 0.15, 0.1, 0.08, 0.04, 0.03]))
+        if table in BITS:
+            found.append(Register(table, at, "bit"))
+            at += 1
+            continue
+        kind = str(rng.choice(["u16", "bit", "u32", "f64", "string"], p=[0.5, 0.1, 0.25, 0.1, 0.05]))  # fmt: skip
+        words = int(rng.integers(1, 12)) if kind == "string" else 1
+        bit = int(rng.integers(0, 16)) if kind == "bit" else None
+        found.append(Register(table, at, kind, words=words, bit=bit))  # type: ignore[arg-type]  # one of the five
+        if rng.random() < 0.8:  # or the next one begins over it
+            at += words if kind == "string" else WIDTHS.get(kind, 1)
+        elif rng.random() < 0.5:
+            at += 1
+    return found
+
+
+def _with_exponent(
+    rng: np.random.Generator, source: Register, place: int, names: Sequence[str]
+) -> Register:
+    """One in eight has one: mostly among the next, sometimes anywhere."""
+    if source.table in BITS or source.type == "string" or rng.random() > 0.125:
+        return source
+    near = place + int(rng.integers(-3, 8))
+    other = near if rng.random() < 0.7 else int(rng.integers(0, len(names)))
+    named = names[other] if 0 <= other < len(names) and other != place else None
+    return Register(source.table, source.address, source.type, bit=source.bit, scale_from=named)
+
+
+def _random_ranges(
+    rng: np.random.Generator, end_of: Mapping[Table, int], longest: int
+) -> tuple[tuple[Table, int, int], ...]:
+    """Up to two of each table, in half of them none."""
+    return tuple(
+        (table, first, first + int(rng.integers(0, longest)))
+        for table, end in end_of.items()
+        if rng.random() < 0.5
+        for first in map(int, rng.integers(0, end + 2, size=int(rng.integers(1, 3))))
+    )
