@@ -10,6 +10,7 @@ import pytest
 from simulators.scenario import FOLDER, read_scenario, scenarios
 from tests.unit.edge.test_foreign import RAISES, WRONG
 from tests.unit.edge.test_recovery import ROWS
+from tests.unit.edge.test_recovery_gateway import ROWS as GATEWAY_ROWS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "recovery.md").read_text(encoding="utf-8")
@@ -51,7 +52,7 @@ def is_there(name: str) -> bool:
     if name.startswith("test_"):
         return any(f"def {name.removesuffix('…')}" in source for source in sources().values())
     tables = {"WRONG": WRONG, "RAISES": RAISES}
-    return bool(tables.get(name)) or name in {*ROWS, *SHORT, *scenarios(), *COMMANDS}
+    return bool(tables.get(name)) or name in {*ROWS, *GATEWAY_ROWS, *SHORT, *scenarios(), *COMMANDS}
 
 
 def quoted(text: str) -> list[str]:
@@ -66,7 +67,7 @@ def played(cell: str) -> list[tuple[str, list[str]]]:
 
 def test_every_row_that_is_tested_is_on_the_page() -> None:
     named = {name for cells in FAULTS.values() for name in quoted(cells[-2])}
-    assert {*ROWS} - {f"exception {code}" for code in SHORT} <= named
+    assert {*ROWS, *GATEWAY_ROWS} - {f"exception {code}" for code in SHORT} <= named
 
 
 @pytest.mark.parametrize("fault", FAULTS)
