@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from commands.proving.outage_site import PERIOD_MS, START_MS, OutageSite, full_disk
+from commands.proving.outage_site import PERIOD_MS, START_MS, OutageSite
+from commands.virtual_machine import full_disk
 from config.clock import VirtualClock, VirtualLoop, run_virtual
 from config.links import PERIOD_S as DIAGNOSTICS_S
 from edge.agent import PENDING_READINGS_MAX

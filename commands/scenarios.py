@@ -1,6 +1,9 @@
 """Runs one scenario over a virtual site and holds what followed against what must follow."""
 
+import logging
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ from simulators.serving import check_simulated
 from simulators.verdict import Event, History, Row, judge, passed
 from simulators.wires import WiredLoop
 
+ON_DISK = ("disk", "damage")
+"""What can only befall an outbox that is a file."""
 PLANTS = Path(__file__).parent.parent / "config" / "plants"
 
 
@@ -54,21 +59,58 @@ def run_scenario(scenario: Scenario, plant: Plant, seed: int | None = None) -> V
     loop = wires or VirtualLoop()
     clock = VirtualClock(loop, scenario.start_ms(plant.time_zone))
     used = scenario.seed if seed is None else seed
-    history = run_virtual(_play(scenario, VirtualSite(plant, clock, used, wires)), loop=loop)
+    with ExitStack() as stack:
+        folder = None
+        if any(action.verb in ON_DISK for action in scenario.actions):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        site = VirtualSite(plant, clock, used, wires, folder)
+        history = run_virtual(_play(scenario, site), loop=loop)
     return Verdict(scenario.name, used, judge(scenario, history))
 
 
 async def _play(scenario: Scenario, site: VirtualSite) -> History:
     start = site.clock.now()
     async with site.running():
+        with _logged(site.clock) as log:
+            await _act_all(scenario, site)
+        return replace(
+            history_of(site.plant, site.decisions, site.desk, site.ordering, start),
+            readings=tuple(_readings(scenario, site, start)),
+            log=tuple(log),
+        )
+
+
+async def _act_all(scenario: Scenario, site: VirtualSite) -> None:
+    try:
         for action in scenario.actions:
             await site.clock.sleep_until(action.t)
             await _act(site, action)
         await site.clock.sleep_until(scenario.lasts_s)
-        return replace(
-            history_of(site.plant, site.decisions, site.desk, site.ordering, start),
-            readings=tuple(_readings(scenario, site, start)),
-        )
+    finally:
+        site.disk("empties")
+
+
+class _Noting(logging.Handler):
+    """Keeps what an edge logs, with the time of its site."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[Event] = []
+        self._clock = clock
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by the logger, with every line of every edge."""
+        self.lines.append({"t": self._clock.monotonic(), "text": record.getMessage()})
+
+
+@contextmanager
+def _logged(clock: VirtualClock) -> Iterator[list[Event]]:
+    noting, logger = _Noting(clock), logging.getLogger("edge")
+    logger.addHandler(noting)
+    try:
+        yield noting.lines
+    finally:
+        logger.removeHandler(noting)
 
 
 async def _act(site: VirtualSite, action: Action) -> None:
@@ -79,15 +121,17 @@ async def _act(site: VirtualSite, action: Action) -> None:
         site.estate.repair(action.subject, action.kind or None)
     elif action.verb == "done":
         site.claim_done(action.kind, action.subject, str(action.options.get("by", "technician")))
-    elif action.verb == "restart":
-        await site.restart_agent(action.subject)
+    elif action.verb in ("restart", "damage"):
+        begin_again = {"restart": site.restart_agent, "damage": site.damage}
+        await begin_again[action.verb](action.subject)
+    elif action.verb == "clock":
+        site.set_clock(action.subject, float(str(action.options["seconds"])))
+    elif action.verb == "server" and action.subject == "stops":
+        await site.stop_server()
     elif action.verb == "server":
-        if action.subject == "stops":
-            await site.stop_server()
-        else:
-            site.start_server()
+        site.start_server()
     else:
-        verbs = {"cut": site.cut, "mend": site.mend, "broker": site.broker}
+        verbs = {"cut": site.cut, "mend": site.mend, "broker": site.broker, "disk": site.disk}
         verbs[action.verb](action.subject)
 
 

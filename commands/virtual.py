@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ from collector.live import LiveTable
 from collector.planning import Planning
 from collector.ports import Ask
 from collector.projecting import Projecting, inline
+from commands.virtual_machine import EdgeClock, full_disk, spoil
 from config.clock import VirtualClock
 from config.plant import MODBUS_LINES, Device, Line, LineKind, Plant
 from config.profile import Table
@@ -113,10 +115,11 @@ class EstateTransport:
 class EstateFeed:
     """A `DeviceFeed` of what the estate's MQTT devices publish on one line."""
 
-    def __init__(self, estate: Estate, line: Line, clock: VirtualClock) -> None:
+    def __init__(self, estate: Estate, line: Line, clock: VirtualClock, edge: EdgeClock) -> None:
         self._estate = estate
         self._line = line.id
         self._clock = clock
+        self._edge = edge
 
     async def open(self, filters: frozenset[str]) -> frozenset[str]:
         """Always connected while the broker is up."""
@@ -130,7 +133,9 @@ class EstateFeed:
         self._estate.advance(now)
         said = self._estate.publications(now, self._line)
         return [
-            DeviceMessage(topic, payload, retained=False, received_ms=now, received_s=at)
+            DeviceMessage(
+                topic, payload, retained=False, received_ms=self._edge.now(), received_s=at
+            )
             for topic, payload in said
         ]
 
@@ -141,9 +146,10 @@ class EstateFeed:
 class EstateProbe:
     """A `CameraProbe` that looks at the estate's cameras."""
 
-    def __init__(self, estate: Estate, clock: VirtualClock) -> None:
+    def __init__(self, estate: Estate, clock: VirtualClock, edge: EdgeClock) -> None:
         self._estate = estate
         self._clock = clock
+        self._edge = edge
 
     async def climb(self, device: Device, highest: StreamStep) -> Climb:
         """The rungs up to the first that fails."""
@@ -180,7 +186,7 @@ class EstateProbe:
         self._estate.advance(self._clock.now())
         state = self._estate.camera(device.asset)
         return Told(
-            state.clock_offset_s if state.reachable else None,
+            state.clock_offset_s - self._edge.ahead_s if state.reachable else None,
             "" if state.reachable else "no answer",
         )
 
@@ -191,13 +197,14 @@ class VirtualSite:
 
     On a `WiredLoop` Modbus and fire devices are spoken to by wire, through the transports of a real
     edge; a serial bus is then one behind a gateway. On any other loop twins ask the estate, and there
-    is none of fire lines.
+    is none of fire lines. With a `folder` each outbox is a file in it, otherwise in memory.
     """
 
     plant: Plant
     clock: VirtualClock
     seed: int
     wires: WiredLoop | None = None
+    folder: Path | None = None
     estate: Estate = field(init=False)
     bus: MemoryBus = field(init=False)
     journal: MemoryJournal = field(init=False, default_factory=MemoryJournal)
@@ -215,6 +222,8 @@ class VirtualSite:
     _agents: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
     _server: list[asyncio.Task[None]] = field(init=False, default_factory=list)
     _cut: set[str] = field(init=False, default_factory=set)
+    _clocks: dict[str, EdgeClock] = field(init=False, default_factory=dict)
+    _full: ExitStack = field(init=False, default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         if self.wires is not None:
@@ -310,11 +319,13 @@ class VirtualSite:
     def start_agent(self, agent: str) -> None:
         """An edge process begins; its outbox file is the one that the last one left."""
         rng = np.random.default_rng([self.seed, len(self.outboxes), len(self._agents)])
-        outbox = self.outboxes.get(agent) or Outbox(":memory:", now=self.clock.now(), rng=rng)
+        clock = self._clocks.setdefault(agent, EdgeClock(self.clock))
+        path = self.folder / f"{agent}.outbox" if self.folder else ":memory:"
+        outbox = self.outboxes.get(agent) or Outbox(path, now=clock.now(), rng=rng)
         self.outboxes[agent] = outbox
         running = Agent(
             plant=self.plant, id=agent, readers=dict(self._readers(agent)), outbox=outbox,
-            connect=self._connect(agent), clock=self.clock, rng=rng,
+            connect=self._connect(agent), clock=clock, rng=rng,
         )  # fmt: skip
         self._agents[agent] = asyncio.ensure_future(running.run())
 
@@ -329,38 +340,57 @@ class VirtualSite:
         return connect
 
     def _readers(self, agent: str) -> Iterable[tuple[str, PointReader]]:
+        clock = self._clocks[agent]
         limits = {profile.id: profile.limits for profile in self.plant.profiles.values()}
         for line in self.plant.lines.values():
             if line.agent != agent:
                 continue
             if line.kind in MODBUS_LINES:
-                yield line.id, ModbusReader(self._transport(line), limits.__getitem__, self.clock, line)  # fmt: skip
+                yield line.id, ModbusReader(self._transport(line), limits.__getitem__, clock, line)  # fmt: skip
             elif line.kind == "mqtt":
-                yield line.id, MqttDeviceReader(EstateFeed(self.estate, line, self.clock), self.clock)  # fmt: skip
+                yield line.id, MqttDeviceReader(EstateFeed(self.estate, line, self.clock, clock), clock)  # fmt: skip
             elif line.kind == "fire":
-                yield line.id, self._fire_reader(line)
+                yield line.id, self._fire_reader(line, clock)
             else:
                 cameras = {profile.id: profile.camera for profile in self.plant.profiles.values()}
-                probe = EstateProbe(self.estate, self.clock)
-                yield line.id, CameraReader(probe, self.clock, cameras.__getitem__)
+                probe = EstateProbe(self.estate, self.clock, clock)
+                yield line.id, CameraReader(probe, clock, cameras.__getitem__)
 
     def _transport(self, line: Line) -> ModbusTransport:
         if self.wires is not None and line.kind in WIRED:
             return PymodbusTransport(line)
         return EstateTransport(self.estate, line, self.clock)
 
-    def _fire_reader(self, line: Line) -> FireReader:
+    def _fire_reader(self, line: Line, clock: EdgeClock) -> FireReader:
         watched = [
             Watched(device, self.estate.stations[device.id].points, self.plant.profiles[device.profile].silence_s)
             for device in self.plant.devices.values()
             if device.line == line.id
         ]  # fmt: skip
-        return FireReader(line, watched, self.clock, ZoneInfo(self.plant.time_zone))
+        return FireReader(line, watched, clock, ZoneInfo(self.plant.time_zone))
 
     async def restart_agent(self, agent: str) -> None:
         """Kill an agent's process and start it again over the same outbox file."""
         await _end([self._agents.pop(agent)])
         self.start_agent(agent)
+
+    async def damage(self, agent: str) -> None:
+        """Kill an agent's process, spoil its outbox file, and start it again."""
+        await _end([self._agents.pop(agent)])
+        self.outboxes.pop(agent).close()
+        if self.folder is not None:
+            spoil(self.folder / f"{agent}.outbox")
+        self.start_agent(agent)
+
+    def disk(self, does: str) -> None:
+        """The disk `fills` or `empties`: of all agents, and whatever else this process writes to files."""
+        self._full.close()
+        if does == "fills":
+            self._full.enter_context(full_disk())
+
+    def set_clock(self, agent: str, seconds: float) -> None:
+        """Set the clock of an agent's machine forward, or back where `seconds` is below 0."""
+        self._clocks[agent].ahead_s += seconds
 
     def cut(self, agent: str) -> None:
         """The link between an agent and the broker is gone until `mend`."""

@@ -21,8 +21,21 @@ START = "2026-03-02T08:00:00"
 AFTERWARDS_S = 420.0
 """How long a scenario goes on behind the last time that it names: five healthy minutes close an order."""
 
-Verb = Literal["fault", "repair", "done", "restart", "cut", "mend", "broker", "server"]
+Verb = Literal[
+    "fault",
+    "repair",
+    "done",
+    "restart",
+    "cut",
+    "mend",
+    "broker",
+    "server",
+    "disk",
+    "damage",
+    "clock",
+]
 VERBS: tuple[Verb, ...] = get_args(Verb)
+AGENT_VERBS = ("restart", "cut", "mend", "damage", "clock")
 Outcome = Literal["confirmed", "contradicted", "absent", "not_observable"]
 Window = tuple[float, float]
 """Seconds since the scenario's start: not before, not after."""
@@ -62,6 +75,13 @@ class DoneText(Strict):
     by: str = "technician"
 
 
+class ClockText(Strict):
+    """Somebody sets the clock of an edge's machine."""
+
+    agent: Id
+    seconds: float
+
+
 class AtText(Strict):
     """One line of the timetable: a time and exactly one thing."""
 
@@ -74,6 +94,9 @@ class AtText(Strict):
     mend: Id | None = None
     broker: Literal["stops", "starts", "loses", "carries"] | None = None
     server: Literal["stops", "starts"] | None = None
+    disk: Literal["fills", "empties"] | None = None
+    damage: Id | None = None
+    clock: ClockText | None = None
 
 
 class OrderText(Strict):
@@ -102,8 +125,15 @@ class ReadingText(Strict):
     gap_max: Duration | None = None
 
 
+class LogText(Strict):
+    """What an edge must log."""
+
+    says: str
+    during: list[Duration]
+
+
 class ExpectText(Strict):
-    """One expectation: exactly one of `alarm`, `work_order`, `occurrence`, `reading`."""
+    """One expectation: exactly one of `alarm`, `work_order`, `occurrence`, `reading`, `log`."""
 
     alarm: str | None = None
     raised: list[Duration] | None = None
@@ -114,6 +144,7 @@ class ExpectText(Strict):
     work_order: OrderText | None = None
     occurrence: OccurrenceText | None = None
     reading: ReadingText | None = None
+    log: LogText | None = None
 
 
 class NothingElseText(Strict):
@@ -147,7 +178,9 @@ class Action:
     fault: `subject` an asset, `kind`, `options`. repair: `subject`, `kind` ("" = all). done: `subject`
     an asset, `kind` the duty, `options` {"by"}. restart, cut (agent from broker), mend: `subject` an
     agent. broker: `subject` is what it does: stops, starts, loses (one in twenty of what it acknowledges),
-    carries. server (collector and desk): stops, starts.
+    carries. server (collector and desk): stops, starts. disk (of all agents): fills, empties. damage:
+    `subject` an agent, whose process is killed, its outbox's file spoilt, and started again. clock:
+    `subject` an agent, `options` {"seconds"} by which its machine's clock is set.
     """
 
     t: float
@@ -202,7 +235,15 @@ class ReadingExpected:
     gap_max_s: float | None = None
 
 
-Expected = AlarmExpected | OrderExpected | OccurrenceExpected | ReadingExpected
+@dataclass(frozen=True, slots=True)
+class LogExpected:
+    """Exactly one line that an edge logs in a window, of warnings and errors, has these words."""
+
+    says: str
+    during: Window
+
+
+Expected = AlarmExpected | OrderExpected | OccurrenceExpected | ReadingExpected | LogExpected
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +309,7 @@ def _check_file(file: ScenarioFile, shown: str, mistakes: Mistakes) -> None:
 
 
 def _check_expectation(one: ExpectText, shown: str, path: str, mistakes: Mistakes) -> None:
-    kinds = ("alarm", "work_order", "occurrence", "reading")
+    kinds = ("alarm", "work_order", "occurrence", "reading", "log")
     if sum(getattr(one, kind) is not None for kind in kinds) != 1:
         mistakes.add(shown, path, f"needs exactly one of {', '.join(kinds)}")
     cause = one.work_order.cause if one.work_order else None
@@ -277,6 +318,7 @@ def _check_expectation(one: ExpectText, shown: str, path: str, mistakes: Mistake
             mistakes.add(shown, f"{path}.{name}", f"{text!r} needs an asset and words: 'a-booster/pump-1 tripped'")  # fmt: skip
     windows = {key: getattr(one, key) for key in ("raised", "returned", "unknown")}
     windows["reading.during"] = one.reading.during if one.reading else None
+    windows["log.during"] = one.log.during if one.log else None
     for key, window in windows.items():
         if isinstance(window, list) and (len(window) != 2 or window[0] > window[1]):
             mistakes.add(shown, f"{path}.{key}", 'needs two times in order, such as ["10s", "14s"]')
@@ -286,7 +328,7 @@ def _scenario(name: str, file: ScenarioFile) -> Scenario:
     actions = tuple(sorted((_action(at) for at in file.at or []), key=lambda action: action.t))
     expected = tuple(_expected(one) for one in file.expect)
     windows = [w for one in expected if isinstance(one, AlarmExpected) for w in (one.raised, one.returned, one.unknown) if w]  # fmt: skip
-    windows += [one.during for one in expected if isinstance(one, ReadingExpected)]
+    windows += [one.during for one in expected if isinstance(one, ReadingExpected | LogExpected)]
     last = max([0.0, *(a.t for a in actions), *(w[1] for w in windows)])
     return Scenario(
         name, file.about, file.plant, file.seed, file.start,
@@ -303,6 +345,8 @@ def _action(at: AtText) -> Action:
         return Action(at.t, "repair", at.repair.asset, at.repair.kind)
     if at.done is not None:
         return Action(at.t, "done", at.done.asset, at.done.duty, {"by": at.done.by})
+    if at.clock is not None:
+        return Action(at.t, "clock", at.clock.agent, options={"seconds": at.clock.seconds})
     verb = next(verb for verb in VERBS if getattr(at, verb) is not None)
     return Action(at.t, verb, str(getattr(at, verb)))
 
@@ -317,6 +361,8 @@ def _expected(one: ExpectText) -> Expected:
     if one.reading is not None:
         seen = one.reading
         return ReadingExpected(seen.point, seen.quality, (seen.during[0], seen.during[1]), seen.gap_max)  # fmt: skip
+    if one.log is not None:
+        return LogExpected(one.log.says, (one.log.during[0], one.log.during[1]))
     returned = None if one.returned == "never" else one.returned
     return AlarmExpected(
         one.alarm or "", _window(one.raised), _window(returned), one.returned == "never",
@@ -334,7 +380,7 @@ def _check_against(scenario: Scenario, plant: Plant, shown: str, mistakes: Mista
     duties = {plan.duty.id for plan in plant.plans.values()}
     for place, action in enumerate(scenario.actions):
         path = f"at[{place}].{action.verb}"
-        if action.verb in ("restart", "cut", "mend") and action.subject not in plant.agents:
+        if action.verb in AGENT_VERBS and action.subject not in plant.agents:
             mistakes.unknown(shown, path, action.subject, plant.agents)
         elif action.verb == "done" and action.kind not in duties:
             mistakes.unknown(shown, f"{path}.duty", action.kind, sorted(duties))
@@ -343,9 +389,13 @@ def _check_against(scenario: Scenario, plant: Plant, shown: str, mistakes: Mista
         if action.kind in WIRE_FAULTS and not scenario.wires:
             mistakes.add(shown, f"{path}.kind", f"{action.kind} needs a scenario with wires = true")
     for place, one in enumerate(scenario.expected):
-        known = plant.points if isinstance(one, ReadingExpected) else plant.assets
-        if (name := _named(one)) not in known:
-            mistakes.unknown(shown, f"expect[{place}]", name, sorted(known))
+        _check_names(one, plant, shown, f"expect[{place}]", mistakes)
+
+
+def _check_names(one: Expected, plant: Plant, shown: str, path: str, mistakes: Mistakes) -> None:
+    known = plant.points if isinstance(one, ReadingExpected) else plant.assets
+    if not isinstance(one, LogExpected) and (name := _named(one)) not in known:
+        mistakes.unknown(shown, path, name, sorted(known))
 
 
 def _try(estate: Estate, action: Action, shown: str, path: str, mistakes: Mistakes) -> None:
@@ -358,7 +408,7 @@ def _try(estate: Estate, action: Action, shown: str, path: str, mistakes: Mistak
         mistakes.add(shown, path, str(error))
 
 
-def _named(one: Expected) -> str:
+def _named(one: AlarmExpected | OrderExpected | OccurrenceExpected | ReadingExpected) -> str:
     """The asset or point that an expectation is about."""
     match one:
         case ReadingExpected():

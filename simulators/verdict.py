@@ -10,6 +10,7 @@ from typing import Any
 from simulators.scenario import (
     AlarmExpected,
     Expected,
+    LogExpected,
     OccurrenceExpected,
     OrderExpected,
     ReadingExpected,
@@ -32,12 +33,14 @@ class History:
     (of `closed`) readings or people.
     occurrences: {t, duty, asset, verdict}: each verdict that was given.
     readings: {t, point, quality}: what is stored of the points that are asked for, `t` of the reading.
+    log: {t, text}: warnings and errors of the edges.
     """
 
     alarms: Sequence[Event] = ()
     orders: Sequence[Event] = ()
     occurrences: Sequence[Event] = ()
     readings: Sequence[Event] = ()
+    log: Sequence[Event] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ def _judge(one: Expected, history: History) -> Row:
         return _order(one, history.orders)
     if isinstance(one, ReadingExpected):
         return _reading(one, history.readings)
+    if isinstance(one, LogExpected):
+        return _log(one, history.log)
     return _occurrence(one, history.occurrences)
 
 
@@ -173,6 +178,13 @@ def _reading(one: ReadingExpected, readings: Sequence[Event]) -> Row:
     if one.gap_max_s is not None:
         wanted, told = f"{wanted}, no gap over {one.gap_max_s:g} s", f"{told}, gap {gap:.1f} s"
     return Row(f"reading {one.point}", wanted, told, ok)
+
+
+def _log(one: LogExpected, log: Sequence[Event]) -> Row:
+    own = [e for e in log if one.says in e["text"]]
+    told = ", ".join(f"{e['t']:.1f} s" for e in own) or "nothing"
+    once = sum(_within(e, one.during) for e in own) == 1
+    return Row(f"log {one.says}", f"once {_told(one.during)}", told, once)
 
 
 def _other_alarms(expected: Iterable[Expected], history: History) -> Row:

@@ -1,10 +1,8 @@
 """A site whose link to the broker goes for days: real agent and outbox file, the rest twins, in virtual time."""
 
 import asyncio
-import contextlib
-import resource
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +14,7 @@ from collector.adapters.memory_bus import Faults, MemoryBus
 from collector.adapters.memory_journal import MemoryJournal
 from collector.ports import Entry
 from commands.proving.delivery_parts import AGENT, ASSET, SITE, Collector, ended, plant
+from commands.virtual_machine import spoil
 from config.clock import VirtualClock
 from config.plant import Plant
 from edge.agent import Agent
@@ -30,7 +29,6 @@ LINE: Final = Faults(latency_s=0.05, bytes_per_s=125_000.0)
 """1 Mbit/s upwards, 50 ms each way."""
 EVENT_S_ONLINE: Final = 2.0
 EVENT_S_OFFLINE: Final = 300.0
-GARBAGE: Final = b"\xa5\x5a"
 
 Counts = npt.NDArray[np.uint8]
 
@@ -232,10 +230,7 @@ class OutageSite:
 
     def damage(self) -> None:
         """Overwrite the file behind its first page."""
-        size = self.path.stat().st_size
-        with self.path.open("r+b") as file:
-            file.seek(4096)
-            file.write(GARBAGE * ((size - 4096) // 2))
+        spoil(self.path)
 
     def set_aside(self) -> list[Path]:
         """Damaged files that were put away."""
@@ -250,14 +245,3 @@ class OutageSite:
         """Until the middle of the next period, when everything read has long been kept."""
         period_s = PERIOD_MS / 1000
         await self.sleep(1.5 * period_s - self.clock.monotonic() % period_s)
-
-
-@contextlib.contextmanager
-def full_disk() -> Iterator[None]:
-    """The operating system refuses every byte that this process would write to a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -12,8 +12,8 @@ import pytest
 
 from commands import main
 from commands.access import write_secret
-from commands.proving.outage_site import full_disk
 from commands.supervising import RESTART_WRONG_S, Child
+from commands.virtual_machine import full_disk
 from config.settings import environment_with
 from edge.outbox import Outbox
 

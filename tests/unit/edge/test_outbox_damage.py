@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands.proving.outage_site import full_disk
+from commands.virtual_machine import full_disk
 from config.clock import SteppedClock
 from edge.agent import Agent
 from edge.outbox import Outbox

@@ -11,6 +11,7 @@ from simulators.scenario import (
     FOLDER,
     Action,
     AlarmExpected,
+    LogExpected,
     OccurrenceExpected,
     OrderExpected,
     ReadingExpected,
@@ -122,6 +123,8 @@ BROKEN = [
     ('[[expect]]\nalarm = "a b"\nraised = ["9s", "2s"]', "expect[0].raised: needs two times in order"),
     ('[[expect]]\nalarm = "a b"\nunknown = ["9s"]', "expect[0].unknown: needs two times"),
     ('[[expect]]\nreading = { point = "a/b", quality = "good", during = ["9s"] }', "expect[0].reading.during: needs two times"),
+    ('[[expect]]\nlog = { says = "lost", during = ["9s"] }', "expect[0].log.during: needs two times"),
+    ('[[at]]\nt = "1s"\ndisk = "burns"', "at[0].disk: 'burns' is not one of"),
     ('[[at]]\nt = "1s"\nbroker = "sulks"', "at[0].broker: 'sulks' is not one of"),
     ('[[expect]]\noccurrence = { duty = "d", asset = "a", verdict = "good" }', "expect[0].occurrence.verdict: 'good' is not one of"),
 ]  # fmt: skip
@@ -193,12 +196,31 @@ server = "starts"
 [[at]]
 t = "3s"
 fault = { asset = "a-booster", kind = "drip" }
+[[at]]
+t = "4s"
+disk = "fills"
+[[at]]
+t = "5s"
+damage = "edge-a"
+[[at]]
+t = "6s"
+clock = { agent = "edge-a", seconds = -60 }
 [[expect]]
 reading = { point = "a-booster/flow", quality = "no_answer", during = ["4s", "20s"], gap_max = "5s" }
+[[expect]]
+log = { says = "line a lost", during = ["3s", "9s"] }
 """
     scenario = read_scenario(written(tmp_path, text), load_plant(RIVERSIDE))
     assert scenario.actions[:2] == (Action(1, "broker", "stops"), Action(2, "server", "starts"))
-    assert scenario.expected == (ReadingExpected("a-booster/flow", "no_answer", (4, 20), 5),)
+    assert scenario.actions[3:] == (
+        Action(4, "disk", "fills"),
+        Action(5, "damage", "edge-a"),
+        Action(6, "clock", "edge-a", options={"seconds": -60}),
+    )
+    assert scenario.expected == (
+        ReadingExpected("a-booster/flow", "no_answer", (4, 20), 5),
+        LogExpected("line a lost", (3, 9)),
+    )
     assert (scenario.wires, scenario.lasts_s) == (True, 20 + 420)
 
 

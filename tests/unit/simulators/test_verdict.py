@@ -7,6 +7,7 @@ import pytest
 from simulators.scenario import (
     AlarmExpected,
     Expected,
+    LogExpected,
     OccurrenceExpected,
     OrderExpected,
     ReadingExpected,
@@ -135,3 +136,21 @@ def test_a_name_is_an_asset_and_words_of_the_rule(
     text: str, rule: str, asset: str, name: str, same: bool
 ) -> None:
     assert is_named(text, {"rule": rule, "asset": asset, "name": name}) is same
+
+
+@pytest.mark.parametrize(
+    ("log", "ok"),
+    [
+        ([(5, "device d lost: silent")], True),
+        ([], False),
+        ([(5, "device d lost: no answer")], False),
+        ([(12, "device d lost: silent")], False),
+        ([(5, "device d lost: silent"), (6, "device d lost: silent")], False),
+    ],
+)
+def test_a_line_of_the_log_is_there_once_in_its_window(
+    log: list[tuple[float, str]], ok: bool
+) -> None:
+    lines = [{"t": t, "text": text} for t, text in log]
+    wanted = LogExpected("d lost: silent", (0, 10))
+    assert passed(judge(scenario(wanted), History(log=lines))) is ok

@@ -1,0 +1,115 @@
+"""The recovery contract (docs/recovery.md) with serial frames over TCP: where a gateway's line differs from both."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from config.plant import Line, Serial
+from tests.unit.edge.polled_line import (
+    ALL,
+    CAP_S,
+    FAST,
+    TIMEOUT_S,
+    nothing_left,
+    polled,
+    said,
+    tasks_noted,
+)
+from tests.unit.edge.rows import line
+from tests.unit.edge.serial_twin import honest_words
+from tests.unit.edge.test_recovery_serial import (
+    assert_back,
+    noise,
+    other_unit,
+    silence,
+    too_short,
+    wrong_crc,
+)
+
+REQUEST_BYTES = 8
+QUICK = Serial(baud=115_200, parity="none", stop_bits=2, turnaround_s=0.002)
+
+
+@dataclass
+class Gateway:
+    """Takes serial frames over TCP; `answer` gives the frame for a request's frame, b"" is silence."""
+
+    answer: Callable[[bytes], bytes] = honest_words
+    port: int = 0
+    _tasks: set["asyncio.Task[None] | None"] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Gateway"]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            tasks = [task for task in self._tasks if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._tasks.add(asyncio.current_task())
+        try:
+            while True:
+                writer.write(self.answer(await reader.readexactly(REQUEST_BYTES)))
+        except (OSError, EOFError, asyncio.CancelledError):
+            return  # cancelled by `running`, which waits for it
+        finally:
+            writer.close()
+
+
+NO_ANSWER = "lost: no answer"
+CUT = "lost: no whole answer: [0-9]+ bytes came, first [0-9a-f]+"
+ROWS: dict[str, tuple[Callable[[bytes], bytes], str, str]] = {
+    "silence by a gateway": (silence, "no_answer", NO_ANSWER),
+    "wrong crc by a gateway": (wrong_crc, "no_answer", f"{NO_ANSWER}|{CUT}"),
+    "other unit by a gateway": (other_unit, "no_answer", NO_ANSWER),
+    "noise by a gateway": (noise, "no_answer", f"{NO_ANSWER}|{CUT}"),
+    "too short by a gateway": (
+        too_short,
+        "undecodable",
+        "answers without values: an answer to function 3 for 1 began with 0300",
+    ),
+}
+
+
+def at(port: int) -> Line:
+    return line(
+        kind="rtu_over_tcp", host="127.0.0.1", port=port, serial=QUICK,
+        timeout_s=TIMEOUT_S, backoff_s_max=CAP_S,
+    )  # fmt: skip
+
+
+async def test_a_fault_behind_a_gateway_is_told_with_its_reason_and_gone_within_one_back_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def played(name: str) -> None:
+        answer, reason, _ = ROWS[name]
+        async with Gateway().running() as gateway, polled(at(gateway.port), name=name) as it:
+            await it.until_each(ALL, "good")
+            gateway.answer = answer
+            told = await it.until_each(FAST, reason)
+            await it.until_each(FAST, reason)
+            assert {r for said in it.reasons(told).values() for r in said} == {reason}
+            gateway.answer = honest_words
+            await assert_back(it)
+
+    with tasks_noted(caplog):
+        async with nothing_left(), asyncio.TaskGroup() as group:
+            for name in ROWS:
+                group.create_task(played(name), name=f"the row {name}")
+    for name, (_, _, why) in ROWS.items():
+        lines = said(caplog, by=name)
+        assert set(lines) == {"device one", "device two"}
+        assert [re.fullmatch(why, lost) is not None for lost, _ in lines.values()] == [True] * 2, (
+            name,
+            lines,
+        )
