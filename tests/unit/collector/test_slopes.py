@@ -226,6 +226,7 @@ WIDE = Slope(per_day=0.5, low=-0.1, high=1.0, at=100 * DAY_MS, level=10.0, sprea
         "hardly away",
         "beyond",
         "flattest too slow",
+        "line too slow",
         "all too slow",
     ],
 )

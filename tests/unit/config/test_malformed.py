@@ -9,6 +9,7 @@ from config.settings import SettingsError, read_secret, read_settings
 from tests.unit.config.test_load import ALARMS, BOOSTER, DUTIES, PLANT, library, mistakes, spoil
 
 __all__ = ["library"]
+pytestmark = pytest.mark.usefixtures("unmeasured")  # a thousand ways through the same lines
 
 PIT, BENCH, CAMERA = (
     "profiles/sump-pit.toml",
