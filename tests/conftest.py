@@ -14,7 +14,6 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 pytest_plugins = ["tests.parts"]
 
-WHOLE_SITES = ("tests/console/", "tests/pipeline/", "tests/system/")
 TOGETHER = ("tests/console/", "tests/unit/test_guards.py")
 """What shares something dear (a running demo; a run of pytest): in one worker, or each would make it."""
 THREAD_END_S_MAX = 5.0
@@ -87,13 +86,6 @@ def unmeasured() -> Iterator[None]:
     sys.settrace(None)
     yield
     sys.settrace(tracer)
-
-
-@pytest.fixture(autouse=True)
-def _measured_by_its_own_tests(request: pytest.FixtureRequest) -> None:
-    """Where everything runs together nothing is measured: what a line does is shown by the tests of its unit."""
-    if request.node.nodeid.startswith(WHOLE_SITES):
-        request.getfixturevalue("unmeasured")
 
 
 @pytest.fixture(autouse=True)

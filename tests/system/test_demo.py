@@ -124,8 +124,10 @@ def test_up_runs_a_real_plant_and_commands_ask_its_server(tmp_path: Path) -> Non
     finally:
         up.send_signal(signal.SIGTERM)
         up.communicate(timeout=15)
-    told_of = said["report delivery"][1]  # agents may make something each time they are looked at
-    assert said["report delivery"][0] == (3 if "not known yet" in told_of else 0)
+    assert said["report delivery"][0] in (0, 3), (
+        said
+    )  # 3: agents made something each time they were looked at
+    assert "journalled" in said["report delivery"][1]
     assert json.loads(said["report delivery --json"][1])["readings"]["lost"] in (0, None)
     assert "/setup?link=" in said["user add chen-wei --roles operator"][1]
     assert "chen-wei" in said["user list"][1]

@@ -12,8 +12,9 @@ PAGE = b"<!doctype html><script src=/assets/index-abc.js></script>"
 SCRIPT = b"console.log(1);" * 200
 
 
-@pytest.fixture
-def web(tmp_path: Path) -> Web:
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Web:
+    tmp_path = tmp_path_factory.mktemp("console")
     folder = tmp_path / "static"
     (folder / "assets").mkdir(parents=True)
     (folder / "index.html").write_bytes(PAGE)
