@@ -12,6 +12,8 @@ from tests.console.conftest import Visits
 
 LOST_MS_MAX = 5_000
 BACK_MS_MAX = 30_000
+LEARNT_MS_MAX = 150_000
+"""A camera's picture is not judged in its first eight minutes, 96 s of this demo's: it is unknown so long."""
 SITE = "/sites/riverside"
 STYLE = """(e) => { const s = getComputedStyle(e); return [s.borderStyle, s.backgroundImage !== "none"]; }"""
 
@@ -122,13 +124,12 @@ def test_what_cannot_be_judged_is_hatched_and_counted_by_itself(
     page = visit.to(SITE)
     hatched = page.locator("table.matrix .hatched")
     expect(page.locator("table.matrix tfoot td.n").first).to_be_visible()
-    expect(hatched.nth(2)).not_to_be_visible(timeout=2 * BACK_MS_MAX)
-    before = hatched.count()  # about local midnight the demo's plant has two
+    expect(hatched).to_have_count(0, timeout=LEARNT_MS_MAX)
     with frozen(demo, "devices"):
-        expect(hatched.nth(before)).to_be_visible(timeout=2 * BACK_MS_MAX)
+        expect(hatched.first).to_be_visible(timeout=2 * BACK_MS_MAX)
         cell = hatched.first
         assert cell.evaluate(STYLE)[1]
         expect(cell.get_by_role("img", name="unknown")).to_be_visible()
         total = page.locator("table.matrix tfoot td.n").nth(1)
         expect(total).not_to_have_text("0")
-    expect(hatched).to_have_count(before, timeout=2 * BACK_MS_MAX)
+    expect(hatched).to_have_count(0, timeout=2 * BACK_MS_MAX)

@@ -7,7 +7,7 @@ import { byUrgency, pinned, waits } from "./priority";
 import { resource } from "./resource.svelte";
 
 const KEY = Symbol("board");
-const OVERVIEW_EVERY_MS = 5000;
+const LOOK_EVERY_MS = 5000;
 
 export class Board {
   readonly site: string;
@@ -21,17 +21,19 @@ export class Board {
     this.site = site;
     const alarms = (): unknown => [feed.serials.alarms, feed.returns];
     this.#open = resource((signal) => openAlarms(site, signal), alarms);
+    // What becomes unknown, or known again, is no event of an alarm: no serial tells of it.
+    const looks = (): unknown => [alarms(), this.#tick];
     this.unknown = resource(
       (signal) => get<Page<UnknownRule>>(`${of(site, "alarms")}?state=unknown&limit=500`, signal),
-      alarms,
+      looks,
     );
     this.orders = resource(
       (signal) => get<Page<Order>>(`${of(site, "orders")}?state=open&limit=500`, signal),
       () => [feed.serials.orders, feed.returns],
     );
-    this.overview = resource((signal) => get<Overview>(of(site, "overview"), signal), () => [alarms(), this.#tick]);
+    this.overview = resource((signal) => get<Overview>(of(site, "overview"), signal), looks);
     $effect(() => {
-      const timer = setInterval(() => (this.#tick += 1), OVERVIEW_EVERY_MS);
+      const timer = setInterval(() => (this.#tick += 1), LOOK_EVERY_MS);
       return () => clearInterval(timer);
     });
   }
