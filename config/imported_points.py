@@ -99,6 +99,13 @@ def _is_bit(fields: Mapping[str, Any]) -> bool:
     return width == 1 and (bit is not None or fields["type"] == "bit")
 
 
+def may_be_exponent(fields: Mapping[str, Any]) -> bool:
+    """Whether the row is a whole number by itself, as another's decimal exponent must be."""
+    scaled = [fields.get("scale_from"), (fields.get("scale") or 1) % 1, (fields.get("offset") or 0) % 1]  # fmt: skip
+    named = fields.get("bits")
+    return not (_is_bit(fields) or named or any(scaled) or fields["type"] in ("f32", "f64", "string"))  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class RowPoint:
     """The point `key` of the fields of a row that can be one."""
@@ -233,7 +240,7 @@ class RowPoint:
         if not named:
             return {}
         if named not in by_name:
-            self.note(f"takes its scale from {named!r}, which is no point here: left out; THE VALUE IS UNSCALED")  # fmt: skip
+            self.note(f"takes its scale from {named!r}, which is no whole number here: left out; THE VALUE IS UNSCALED")  # fmt: skip
             return {}
         return {"scale_from": by_name[named], "decimals": 2}
 

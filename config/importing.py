@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from config.checking import Span, grown, table_of
-from config.imported_points import Draft, RowPoint, field_of, free, size_of, slug, titled
+from config.imported_points import (
+    Draft,
+    RowPoint,
+    field_of,
+    free,
+    may_be_exponent,
+    size_of,
+    slug,
+    titled,
+)
 from config.register_maps import RegisterMap, Row, whole
 
 PAUSES_S: Final[Mapping[str, float]] = {
@@ -148,7 +157,7 @@ def _points(
 ) -> dict[str, Any]:
     names = _names(rows, draft)
     kept = {id(row): key for row, key in zip(rows, names, strict=True) if not _left_out(row, key, allowed, draft)}  # fmt: skip
-    by_name = {str(row.fields["id"]): kept[id(row)] for row in rows if id(row) in kept}
+    by_name = {str(row.fields["id"]): kept[id(row)] for row in rows if id(row) in kept and may_be_exponent(row.fields)}  # fmt: skip
     taken = set(kept.values())
     points: dict[str, Any] = {}
     for row in rows:

@@ -6,7 +6,16 @@ from typing import Final, Literal
 
 import msgspec
 
-from config.profile import Kind, Lane, ModbusLimits, Names, Profile, Source, StateName
+from config.profile import (
+    Kind,
+    Lane,
+    ModbusLimits,
+    Names,
+    Profile,
+    Register,
+    Source,
+    StateName,
+)
 from config.rules import Rule
 from config.standards import Plan
 
@@ -176,6 +185,15 @@ class Point(msgspec.Struct, frozen=True, gc=False):
     asset: str
     device: str
     spec: PointSpec
+
+    @property
+    def exponent(self) -> str | None:
+        """The id of the point of its device that holds its decimal exponent; None if it has none."""
+        way = self.source.scale_from if isinstance(self.source, Register) else None
+        if way is None:
+            return None
+        whole = self.asset.rpartition("/")[0]
+        return f"{whole}/{way[3:]}" if way.startswith("../") else f"{self.asset}/{way}"
 
     @property
     def name(self) -> Names:

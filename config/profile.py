@@ -36,6 +36,8 @@ class Register:
     of `bit_width` bits of a word (0 = least significant; a byte of a word has 8; signed types extend
     the field's sign). value = raw × scale + offset.
     `no_data` are raw unsigned numbers, after the order, before scaling (a file may say them signed).
+    `scale_from` is the way from the point's own asset to the point that holds its decimal exponent:
+    `sf`, `pump-1/sf` of a part, `../sf` of the whole that a part belongs to.
     """
 
     table: Table

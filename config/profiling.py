@@ -35,6 +35,7 @@ from config.profile import (
     StateName,
     Table,
 )
+from config.scaling import with_exponents
 
 ORDERS: Mapping[int, tuple[str, ...]] = {
     1: ("AB", "BA", "ABCD", "CDAB", "BADC", "DCBA"),
@@ -57,7 +58,7 @@ def make_profile(
     for key, text in file.points.items():
         points.extend(_points(context, key, text))
     _check_unique(context, points)
-    _check_scale_from(context)
+    points = with_exponents(context, points)
     parts = {
         f"{name}-{n}": {tag: t.replace("{n}", str(n)) for tag, t in part.name.table().items()}
         for name, part in file.parts.items()
@@ -251,12 +252,3 @@ def _check_unique(context: Context, points: Sequence[ProfilePoint]) -> None:
         if (point.part, point.id) in seen:
             context.wrong(point.id, "is named twice")
         seen.add((point.part, point.id))
-
-
-def _check_scale_from(context: Context) -> None:
-    for key, text in context.file.points.items():
-        if text.scale_from is not None and text.scale_from not in context.file.points:
-            context.mistakes.unknown(
-                context.shown, f"points.{key}.scale_from", text.scale_from,
-                list(context.file.points),
-            )  # fmt: skip

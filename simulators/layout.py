@@ -141,13 +141,14 @@ class Layout:
 
     def __init__(self, points: Iterable[Point], limits: ModbusLimits) -> None:
         own = tuple(points)
+        powers = exponents(own)
         self.limits = limits
         self._cells: dict[Table, list[_Cell]] = {}
         for point in own:
             if isinstance(point.source, Register):
                 at = point.source
                 last = at.address + span(at) - 1
-                cell = _Cell(point.id, at, last, _named(own, point, at.scale_from))
+                cell = _Cell(point.id, at, last, powers.get(point.id))
                 self._cells.setdefault(at.table, []).append(cell)
         for cells in self._cells.values():
             cells.sort(key=lambda cell: cell.register.address)
@@ -210,15 +211,6 @@ def _whole(value: Value) -> int:
 
 def exponents(points: Sequence[Point]) -> dict[str, str]:
     """Of each point whose scale stands in a register, the point of that register."""
-    asked = [(p, p.source.scale_from) for p in points if isinstance(p.source, Register)]
-    found = {point.id: _named(points, point, name) for point, name in asked if name}
-    return {point: other for point, other in found.items() if other}
-
-
-def _named(points: Sequence[Point], asker: Point, name: str | None) -> str | None:
-    """The id of the point of this device that `name` means, seen from `asker`'s asset first."""
-    if name is None:
-        return None
-    own = f"{asker.asset}/{name}"
-    every = [point.id for point in points if point.id == own or point.id.endswith(f"/{name}")]
-    return own if own in every else next(iter(every), None)
+    ids = {point.id for point in points}
+    asked = [(point.id, point.exponent) for point in points]
+    return {id: exponent for id, exponent in asked if exponent is not None and exponent in ids}

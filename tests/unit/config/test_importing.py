@@ -233,6 +233,22 @@ def test_states_flags_exponents_and_sentinels_of_64_bits_are_carried_over(tmp_pa
     assert (register(scaled.points[0]).scale_from, scaled.points[0].decimals) == ("v_sf", 2)
 
 
+@pytest.mark.parametrize(
+    "exponent",
+    [{"type": "f32"}, {"type": "bit", "bit": 3}, {"scale": 0.1}, {"scale_from": "p"}, {"table": "coil"}],
+    ids=["a fraction", "a bit", "scaled", "scaled by another", "a coil"],
+)  # fmt: skip
+def test_what_is_no_exponent_is_left_out_by_name(exponent: dict[str, Any], tmp_path: Path) -> None:
+    base: dict[str, Any] = {"table": "holding", "type": "u16"}
+    rows = [
+        base | {"id": "p", "address": 0, "scale_from": "sf"},
+        base | {"id": "sf", "address": 1} | exponent,
+    ]
+    draft = drafted(of_json({"id": "m", "points": rows}))
+    assert all(register(point).scale_from is None for point in loaded(draft, tmp_path).points)
+    assert any("THE VALUE IS UNSCALED" in note.message for note in draft.notes)
+
+
 def test_an_id_that_is_there_twice_is_numbered(tmp_path: Path) -> None:
     row = {"table": "holding", "address": 0, "type": "u16"}
     points = [row | {"id": name} for name in ("flow", "Flow", "flow_2", "流量")]

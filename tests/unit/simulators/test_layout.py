@@ -100,9 +100,9 @@ def test_a_scale_factor_register_moves_the_decimal_point() -> None:
     assert layout.read("holding", 0, 2, {"m/power": 12.34, "m/power_sf": -2.0}) == [1234, 65534]
 
 
-def test_a_scale_factor_of_another_part_is_found_by_its_name() -> None:
+def test_a_scale_factor_of_the_whole_is_found_from_a_part() -> None:
     points = [
-        point("m/phase-1/power", holding(0, "i16", scale_from="sf"), "m"),
+        point("m/phase-1/power", holding(0, "i16", scale_from="../sf"), "m/phase-1"),
         point("m/sf", holding(1, "i16"), "m"),
         point("m/other", holding(2, "i16", scale_from="nowhere"), "m"),
     ]
