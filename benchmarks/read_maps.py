@@ -24,14 +24,12 @@ Span = tuple[int, int]
 class Wanted:
     """What is to be read of one table.
 
-    Each of the `windows` must lie whole in a request: a value with what must come with it, or values
-    with the exponents that they share. No request is longer than `longest` or touches `forbidden`.
+    `windows` says of each point that can be read what one request must hold for it. No request is
+    longer than `longest` or touches `forbidden`.
     """
 
     table: Table
-    windows: tuple[Span, ...]
-    companies: tuple[frozenset[str], ...]
-    """The points that a window is for, in the same order: each point that can be read, once."""
+    windows: Mapping[str, Span]
     longest: int
     forbidden: tuple[Span, ...]
 
@@ -59,39 +57,32 @@ def map_of(name: str, points: Sequence[Point], limits: ModbusLimits) -> Map:
 
 
 def _wanted(points: Sequence[Point], table: Table, limits: ModbusLimits) -> Wanted:
-    """A value in the order of the map joins its exponent's company unless that got too long, or touched what is forbidden."""
+    """Of each value its registers and its exponent's, or without those if no request can hold both."""
     own = {point.id: point for point in points if register(point).table == table}
     together = [(first, last) for named, first, last in limits.together if named == table]
     forbidden = tuple((first, last) for named, first, last in limits.forbidden if named == table)
     longest = limits.max_bits if table in BITS else limits.max_words
-    rules = Wanted(table, (), (), longest, forbidden)
-    company = {
-        id: frozenset((id,))
-        for id, point in own.items()
-        if rules.allows(_window((point,), together))
-    }
+    rules = Wanted(table, {}, longest, forbidden)
+    windows: dict[str, Span] = {}
     for id, point in own.items():
-        exponent = f"d/{register(point).scale_from}"
-        if id in company and exponent in company:
-            joined = company[id] | company[exponent]
-            if rules.allows(_window((own[member] for member in joined), together)):
-                company |= dict.fromkeys(joined, joined)
-    companies = tuple(dict.fromkeys(company.values()))
-    windows = tuple(_window((own[id] for id in members), together) for members in companies)
-    return Wanted(table, windows, companies, longest, forbidden)
+        exponent = own.get(f"d/{register(point).scale_from}")
+        companies = [[point, exponent], [point]] if exponent else [[point]]
+        tried = (_window(company, together) for company in companies)
+        if fitting := [window for window in tried if rules.allows(window)]:
+            windows[id] = fitting[0]
+    return Wanted(table, windows, longest, forbidden)
 
 
 def _window(points: Iterable[Point], together: Sequence[Span]) -> Span:
-    """The least that holds these values, and each range whole of which it holds any register."""
     spans = [(register(point).address, last_of(point)) for point in points]
-    window = min(first for first, _ in spans), max(last for _, last in spans)
+    return grown((min(first for first, _ in spans), max(last for _, last in spans)), together)
+
+
+def grown(window: Span, together: Sequence[Span]) -> Span:
+    """The least that holds the window, and each range whole of which it holds any register."""
     met = [span for span in together if span[0] <= window[1] and window[0] <= span[1]]
-    grown = (min([window[0], *(s[0] for s in met)]), max([window[1], *(s[1] for s in met)]))
-    while grown != window:
-        window = grown
-        met = [span for span in together if span[0] <= window[1] and window[0] <= span[1]]
-        grown = (min([window[0], *(s[0] for s in met)]), max([window[1], *(s[1] for s in met)]))
-    return window
+    wider = min([window[0], *(first for first, _ in met)]), max([window[1], *(last for _, last in met)])  # fmt: skip
+    return window if wider == window else grown(wider, together)
 
 
 def register(point: Point) -> Register:

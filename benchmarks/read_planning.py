@@ -1,12 +1,12 @@
 """What the planner of reads is held against: exact searches of another kind, and the best published greedy."""
 
 import heapq
+import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
-from benchmarks.read_maps import Map, Span, Wanted
+from benchmarks.read_maps import Map, Span, Wanted, grown, last_of, register
 from config.profile import Table
 from edge.registers import LinkCost
 
@@ -25,7 +25,7 @@ def optimum(one: Map, cost: LinkCost) -> tuple[float, int]:
 
 
 def _shortest(wanted: Wanted, cost: LinkCost) -> tuple[float, int]:
-    by_end = sorted(wanted.windows, key=lambda window: window[1])
+    by_end = sorted(wanted.windows.values(), key=lambda window: window[1])
     ends = [last for _, last in by_end]
     starts = [*accumulate((first for first, _ in reversed(by_end)), min)][::-1]
     """Where the first of all begins that end no earlier."""
@@ -46,33 +46,55 @@ def _shortest(wanted: Wanted, cost: LinkCost) -> tuple[float, int]:
 
 
 def least_of_all(one: Map, cost: LinkCost) -> float:
-    """Least seconds, by trying every way to share out the windows among requests: for a handful a table."""
-    return sum(
-        min(
-            sum(cost.of(wanted.table, last - first + 1) for first, last in requests)
-            for requests in _all_ways(wanted.windows)
-            if all(map(wanted.allows, requests))
-        )
-        for wanted in one.tables
-    )
+    """Least seconds, by trying every set of requests that may be asked for: for a handful of values a table.
+
+    Nothing is said of windows here, only which values a request serves.
+    """
+    return sum(_least_of(one, wanted, cost) for wanted in one.tables)
 
 
-def _all_ways(windows: Sequence[Span]) -> Iterator[list[Span]]:
-    if not windows:
-        yield []
-        return
-    (first, last), *others = windows
-    for way in _all_ways(others):
-        yield [(first, last), *way]
-        for n, (begin, end) in enumerate(way):
-            yield [*way[:n], (min(first, begin), max(last, end)), *way[n + 1 :]]
+def _least_of(one: Map, wanted: Wanted, cost: LinkCost) -> float:
+    served = _served(one, wanted)
+    least: dict[frozenset[str], float] = {frozenset(): 0.0}
+    for id in wanted.windows:  # of all that serve the values before it, those that serve it too
+        best: dict[frozenset[str], float] = {}
+        for done, seconds in least.items():
+            more = [(frozenset(), 0.0)] if id in done else [
+                (own, cost.of(wanted.table, last - first + 1))
+                for (first, last), own in served.items() if id in own
+            ]  # fmt: skip
+            for own, step in more:
+                best[done | own] = min(best.get(done | own, math.inf), seconds + step)
+        least = best
+    return min(least.values())
+
+
+def _served(one: Map, wanted: Wanted) -> dict[Span, frozenset[str]]:
+    """Each request that may be asked for, and the values that are read as they must be by it.
+
+    A value's exponent must be in it, unless no request can hold both.
+    """
+    together = [(first, last) for table, first, last in one.limits.together if table == wanted.table]  # fmt: skip
+    spans = {
+        point.id: grown((register(point).address, last_of(point)), together)
+        for point in one.points if register(point).table == wanted.table
+    }  # fmt: skip
+    ends = {last for _, last in spans.values()}
+    requests = [(first, last) for first, _ in spans.values() for last in ends if first <= last and wanted.allows((first, last))]  # fmt: skip
+    held = {request: {id for id, span in spans.items() if request[0] <= span[0] and span[1] <= request[1]} for request in requests}  # fmt: skip
+    pairs = {point.id: f"d/{register(point).scale_from}" for point in one.points}
+    meet = {id for id, exponent in pairs.items() if any({id, exponent} <= own for own in held.values())}  # fmt: skip
+    return {
+        request: frozenset(id for id in own if id not in meet or pairs[id] in own)
+        for request, own in held.items()
+    }
 
 
 def max_inserts(one: Map) -> list[list[tuple[Table, int]]]:
     """What the greedy does with each hole of 0..125: only a hole as wide as a gap of the map changes it."""
     gaps = {0}
     for wanted in one.tables:
-        windows = sorted(wanted.windows)
+        windows = sorted(wanted.windows.values())
         ends = accumulate((last for _, last in windows), max)
         gaps |= {first - end - 1 for end, (first, _) in zip(ends, windows[1:], strict=False)}
     return [max_insert(one, hole) for hole in gaps if 0 <= hole <= HOLES_MAX]
@@ -88,7 +110,7 @@ def max_insert(one: Map, hole: int) -> list[tuple[Table, int]]:
     """
     requests: list[tuple[Table, int]] = []
     for wanted in one.tables:
-        windows = sorted(wanted.windows)
+        windows = sorted(wanted.windows.values())
         first, end = windows[0]
         for start, last in windows[1:]:
             whole = first, max(end, last)

@@ -4,13 +4,21 @@ Frames as Modbus over serial line V1.02 has them: a character is a start bit, 8 
 any, stop bits; between frames the line is quiet for 3.5 characters, above 19 200 baud for 1.75 ms.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from config.plant import MODBUS_LINES, Line, Plant, Point, Serial
-from config.profile import Register
-from edge.registers import LinkCost, ReadRequest, plan_reads, register_of, width, with_exponents
+from config.profile import ModbusLimits, Register
+from edge.registers import (
+    LinkCost,
+    ReadRequest,
+    plan_reads,
+    register_of,
+    unconfirmed,
+    width,
+    with_exponents,
+)
 
 REQUEST_BYTES: Final = 8
 """Of a read over a serial line: unit, function, address, count, CRC."""
@@ -72,11 +80,12 @@ class Use:
         return self.cycle_s / self.period_s
 
 
-def _holes(request: ReadRequest) -> int:
+def _holes(request: ReadRequest, points: Iterable[Point]) -> int:
     wanted: set[int] = set()
-    for point in request.points:
-        register = register_of(point)
-        wanted.update(range(register.address, register.address + width(register)))
+    for point in points:
+        if request.holds(point):
+            register = register_of(point)
+            wanted.update(range(register.address, register.address + width(register)))
     return request.count - len(wanted)
 
 
@@ -119,14 +128,23 @@ def _use(
     limits = plant.limits_of(device)
     cost = link_cost(line, limits.pause_s)
     points = with_exponents(group, own)
-    requests = plan_reads(points, limits, cost)
+    planned = plan_reads(points, limits, cost)
+    requests = [*planned, *_confirming(planned, points, limits, cost)]
     read = {point.id for request in requests for point in request.points}
     return Use(
         line.id, device, group[0].poll, period_s, len(requests),
-        sum(request.count for request in requests), sum(_holes(request) for request in requests),
+        sum(request.count for request in requests), sum(_holes(request, points) for request in requests),
         sum(cost.of(request.table, request.count) for request in requests),
         tuple(point.id for point in points if point.id not in read),
     )  # fmt: skip
+
+
+def _confirming(
+    planned: Sequence[ReadRequest], points: Sequence[Point], limits: ModbusLimits, cost: LinkCost
+) -> Iterator[ReadRequest]:
+    """What is asked for once more in each cycle."""
+    for exponents in unconfirmed(planned, points):
+        yield from plan_reads(exponents, limits, cost)
 
 
 def shares(uses: Iterable[Use]) -> Mapping[str, float]:

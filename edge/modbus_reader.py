@@ -1,20 +1,20 @@
 """Reads Modbus devices: asks by plan, halves what is refused, and never sends anything but a read."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from config.clock import Clock
 from config.plant import Device, Line, Point
 from config.profile import ModbusLimits, Table
 from edge.bus_time import link_cost
-from edge.decoding import UNDECODABLE, Decoded, decode, decode_text
+from edge.decoding import UNDECODABLE
+from edge.modbus_outcome import Outcome
 from edge.modbus_plans import Block, Plan
 from edge.modbus_transport import Garbled, LinkDown, ModbusTransport, NoAnswer, Refused
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
-from edge.registers import Cut, LinkCost, ReadRequest, exponent_of, register_of, width
+from edge.registers import Cut, LinkCost, ReadRequest, register_of
 
 log = logging.getLogger(__name__)
 
@@ -33,30 +33,13 @@ PLANS_MAX: Final = 30
 REFUSING_MAX: Final = 1000
 
 
-@dataclass(slots=True)
-class _Outcome:
-    """What one read has given so far: readings, words that wait for an exponent, texts by point, reasons by point."""
-
-    read: list[PointReading] = field(default_factory=list)
-    scaled: list[tuple[Point, Sequence[int], int]] = field(default_factory=list)
-    facts: dict[str, str] = field(default_factory=dict)
-    answered: bool = False
-    bad: dict[str, tuple[int, int]] = field(default_factory=dict)
-    cuts: list[Cut] = field(default_factory=list)
-    refused: list[Point] = field(default_factory=list)
-    rest: int = QUALITIES["disabled"]
-    """The reason of points that no request covered."""
-    lost: bool = False
-    line_lost: bool = False
-    detail: str = ""
-
-
 class ModbusReader:
     """A `PointReader` over one Modbus line.
 
     `limits_of` gives the limits of a profile by its id; what requests cost is known by the line, or
     as on a fast network where none is given. A block refused with exception 2 or 3 is
-    halved within the same read until the bad points are known. Where it had to be cut is remembered
+    halved within the same read until the bad points are known; a value that only came together with its exponent
+    is then asked for by itself. Where it had to be cut is remembered
     per profile for `CUTS_LAST_S`; a refused point rests for `RETEST_S`, on a line that is given for no longer than its
     longest back-off. While a device refuses everything, a few small
     requests per read, each for another of its places, find out when it no longer does. After the first request that nobody answers
@@ -84,7 +67,7 @@ class ModbusReader:
         self._forgotten = 0
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
-        outcome, asked = _Outcome(), tuple(points)
+        outcome, asked = Outcome(), tuple(points)
         if self._resting:
             asked = tuple(point for point in points if not self._rests(device, point))
             refused = (QUALITIES["device_refused"], self._clock.now())
@@ -98,7 +81,7 @@ class ModbusReader:
         except LinkDown as error:
             outcome.rest, outcome.lost, outcome.line_lost = QUALITIES["link_down"], True, True
             outcome.detail = str(error) or "link down"
-        return self._result(points, outcome)
+        return outcome.result(points, self._clock.now())
 
     def forget(self, device: str) -> None:
         self._forgotten += 1
@@ -115,19 +98,30 @@ class ModbusReader:
     def _rests(self, device: Device, point: Point) -> bool:
         return self._resting.get((device.id, point.id), 0.0) > self._clock.monotonic()
 
-    async def _ask_all(self, device: Device, asked: tuple[Point, ...], outcome: _Outcome) -> None:
+    async def _ask_all(self, device: Device, asked: tuple[Point, ...], outcome: Outcome) -> None:
         if device.profile in self._cuts_until:
             self._forget(device.profile)
         plan, forgotten = self._plan(device, asked), self._forgotten
         if self._refusing and _key(plan) in self._refusing and not await self._test(plan, outcome):
             return
+        if plan.before:
+            await self._confirm(plan, plan.before, outcome)
         for number, block in enumerate(plan.blocks):
             try:
                 await self._ask(plan, block, outcome)
             except Refused as refusal:
                 await self._after_refusal(plan, plan.requests()[number], refusal, outcome)
+        if plan.after:
+            await self._confirm(plan, plan.after, outcome)
         if forgotten == self._forgotten:  # or it was asked by a definition that no longer holds
             self._learn(plan, outcome)
+
+    async def _confirm(self, plan: Plan, requests: Sequence[ReadRequest], outcome: Outcome) -> None:
+        """Ask once more for exponents that do not come in one answer with their values."""
+        again = Outcome()  # what is refused here is refused of the blocks too
+        for request in requests:
+            await self._try(plan, request, again)
+        outcome.confirm(again)
 
     def _plan(self, device: Device, asked: tuple[Point, ...]) -> Plan:
         known = self._plans.setdefault(device.id, [])
@@ -141,36 +135,37 @@ class ModbusReader:
         known.append(Plan(device, asked, limits, cost, tuple(self._cuts.get(device.profile, ()))))
         return known[-1]
 
-    async def _test(self, plan: Plan, outcome: _Outcome) -> bool:
+    async def _test(self, plan: Plan, outcome: Outcome) -> bool:
         """Whether a device that refused everything answers any of the places that are tried now.
 
         Which it may never have: each read goes on where the last one ended.
         """
         key = _key(plan)
         places = [(request.table, unit) for request in plan.requests() for unit in request.units]
-        tried = _Outcome()  # what is refused here says nothing of ranges
+        tried = Outcome()  # what is refused here says nothing of ranges
         for _ in range(min(TESTS_PER_READ, len(places))):
             place = self._refusing.get(key, 0)  # forgotten if the device was changed meanwhile
             table, unit = places[place % len(places)]
             if key in self._refusing:
                 self._refusing[key] = place + 1
             small = ReadRequest(table, unit.first, unit.last - unit.first + 1, (unit,))
-            if await self._try(plan, small, tried):
+            await self._try(plan, small, tried)
+            if tried.answered:
                 return True
             outcome.detail = tried.detail
         now = self._clock.now()
         for request in plan.requests():
-            self._refuse(request.points, now, outcome)
+            outcome.refuse(request.points, now)
         return False
 
-    async def _try(self, plan: Plan, request: ReadRequest, outcome: _Outcome) -> bool:
+    async def _try(self, plan: Plan, request: ReadRequest, outcome: Outcome) -> bool:
         """Send one request, halved as far as needed; True if every point of it has words."""
         try:
             return await self._ask(plan, plan.block(request), outcome)
         except Refused as refusal:
             return await self._after_refusal(plan, request, refusal, outcome)
 
-    async def _ask(self, plan: Plan, block: Block, outcome: _Outcome) -> bool:
+    async def _ask(self, plan: Plan, block: Block, outcome: Outcome) -> bool:
         """Send one request; True if every point of it has words. Raises Refused."""
         try:
             words: Sequence[int] = (
@@ -182,16 +177,11 @@ class ModbusReader:
             outcome.detail = str(error)
             words = ()
         now, outcome.answered = self._clock.now(), True
-        points, read = plan.points, outcome.read
         if len(words) != block.count:
-            numbers = (p for p in block.points(points) if register_of(p).type != "string")
-            read += [PointReading(point.id, None, UNDECODABLE, now) for point in numbers]
+            numbers = (p for p in block.points(plan.points) if register_of(p).type != "string")
+            outcome.read += [PointReading(point.id, None, UNDECODABLE, now) for point in numbers]
             return False
-        for at, place, decoded in block.rows:
-            value, quality = decoded(words, place, 1.0)
-            read.append(PointReading(points[at].id, value, quality, now))
-        if block.others:
-            _keep_others(plan, block, words, now, outcome)
+        outcome.keep(plan.points, block, words, now)
         return True
 
     async def _send(self, plan: Plan, block: Block) -> list[int]:
@@ -203,29 +193,25 @@ class ModbusReader:
             self._not_before = self._clock.monotonic() + plan.limits.pause_s
 
     async def _after_refusal(
-        self, plan: Plan, request: ReadRequest, refusal: Refused, outcome: _Outcome
+        self, plan: Plan, request: ReadRequest, refusal: Refused, outcome: Outcome
     ) -> bool:
         device = plan.device.id
         if refusal.code in NOBODY_BEHIND:
             raise NoAnswer(f"{device}: the gateway says exception {refusal.code}") from refusal
         outcome.detail = f"{device} refuses {_named(request)}: exception {refusal.code}"
-        halves = request.halves() if refusal.code in BAD_RANGE else None
-        if halves is None:
-            self._refuse(request.points, self._clock.now(), outcome)
+        parts = request.smaller(plan.limits) if refusal.code in BAD_RANGE else ()
+        if not parts:
+            outcome.refuse(request.points, self._clock.now())
             if refusal.code in BAD_RANGE:
                 outcome.refused += request.points
                 outcome.cuts += _around(request)
             return False
-        left, right = halves
-        healthy = [await self._try(plan, half, outcome) for half in (left, right)]
+        healthy = [await self._try(plan, part, outcome) for part in parts]
         if all(healthy):  # a hole between them, or the length, was what the device refused
-            outcome.cuts.append((request.table, left.address + left.count - 1, right.address))
+            outcome.cuts.append(request.cut(parts))
         return all(healthy)
 
-    def _refuse(self, points: Sequence[Point], now: int, outcome: _Outcome) -> None:
-        outcome.bad |= {point.id: (QUALITIES["device_refused"], now) for point in points}
-
-    def _learn(self, plan: Plan, outcome: _Outcome) -> None:
+    def _learn(self, plan: Plan, outcome: Outcome) -> None:
         """Remember what was refused, unless it was everything: then it is the device, not a range."""
         if not outcome.answered:
             if outcome.refused:
@@ -259,23 +245,6 @@ class ModbusReader:
             self._refusing.clear()
         self._refusing.setdefault(key, 0)
 
-    def _result(self, points: Sequence[Point], outcome: _Outcome) -> ReadResult:
-        read = outcome.read
-        if outcome.scaled:
-            powers = {reading.point: reading for reading in read}
-            for point, words, time in outcome.scaled:
-                value, quality = _scaled(point, words, _power(point, points, powers, outcome))
-                read.append(PointReading(point.id, value, quality, time))
-        if len(read) < len(points):
-            known, now = {reading.point for reading in read}, self._clock.now()
-            for point in points:
-                if point.id not in known and register_of(point).type != "string":
-                    quality, time = outcome.bad.get(point.id, (outcome.rest, now))
-                    read.append(PointReading(point.id, None, quality, time))
-        result = ReadResult(read, outcome.lost, outcome.detail, outcome.facts)
-        result.line_lost = outcome.line_lost
-        return result
-
 
 def _key(plan: Plan) -> tuple[str, ...]:
     return plan.device.id, *[point.id for point in plan.points]
@@ -285,47 +254,13 @@ def _asked(device: Device, block: Block) -> tuple[int, Table, int, int]:
     return int(device.unit or 1), block.table, block.address, block.count
 
 
-def _keep_others(
-    plan: Plan, block: Block, words: Sequence[int], now: int, outcome: _Outcome
-) -> None:
-    for at, place in block.others:
-        point = plan.points[at]
-        own = words[place : place + width(register_of(point))]
-        if register_of(point).type != "string":
-            outcome.scaled.append((point, own, now))
-        elif (text := decode_text(point, own)) is not None:
-            outcome.facts[point.id] = text
-
-
-def _power(
-    point: Point, points: Sequence[Point], powers: Mapping[str, PointReading], outcome: _Outcome
-) -> Decoded:
-    """The exponent of a point and its quality, or why there is none."""
-    exponent = exponent_of(point, points)
-    if exponent is None:
-        return None, UNDECODABLE
-    if exponent.id in powers:
-        return powers[exponent.id].value, powers[exponent.id].quality
-    return None, outcome.bad.get(exponent.id, (outcome.rest, 0))[0]
-
-
-def _scaled(point: Point, words: Sequence[int], power: Decoded) -> Decoded:
-    """A value is no surer than the exponent that it is scaled by."""
-    exponent, doubt = power
-    if exponent is None:
-        return None, doubt
-    value, quality = decode(point, words, int(exponent))
-    return value, quality or doubt
-
-
 def _around(request: ReadRequest) -> list[Cut]:
     """Keep a refused range apart from its neighbours."""
-    last = request.address + request.count - 1
     return [
         (request.table, request.address - 1, request.address),
-        (request.table, last, last + 1),
+        (request.table, request.last, request.last + 1),
     ]
 
 
 def _named(request: ReadRequest) -> str:
-    return f"{request.table} {request.address}..{request.address + request.count - 1}"
+    return f"{request.table} {request.address}..{request.last}"

@@ -75,16 +75,41 @@ class ReadRequest:
         """The points that this request answers."""
         return tuple(point for unit in self.units for point in unit.points)
 
+    @property
+    def last(self) -> int:
+        """The last address."""
+        return self.address + self.count - 1
+
     def place_of(self, point: Point) -> int:
         """Where in the whole answer one point's own words begin."""
         return register_of(point).address - self.address
 
-    def halves(self) -> "tuple[ReadRequest, ReadRequest] | None":
-        """Two smaller requests for the same points, None if only one unit is left."""
-        middle = len(self.units) // 2
-        if not middle:
-            return None
-        return _request(self.table, self.units[:middle]), _request(self.table, self.units[middle:])
+    def holds(self, point: Point) -> bool:
+        """Whether the point's own words are in the answer, whatever it is asked for."""
+        first, last = own_span(point)
+        return (
+            self.table == register_of(point).table and self.address <= first and last <= self.last
+        )
+
+    def smaller(self, limits: ModbusLimits) -> "tuple[ReadRequest, ...]":
+        """Two smaller requests for the same points, or one, or none where nothing may be left out.
+
+        One unit is taken apart into its points: what is only asked for together because it is better
+        so (a value and its exponent) comes by itself, what the device gives only together does not.
+        """
+        units: Sequence[Unit] = self.units
+        if len(units) == 1:
+            units = _apart(units[0].points, Spans.of(_spans_of(self.table, limits.together)))
+        if len(units) == 1:
+            alone = _request(self.table, units)
+            return (alone,) if alone.count < self.count else ()
+        middle = len(units) // 2
+        return _request(self.table, units[:middle]), _request(self.table, units[middle:])
+
+    def cut(self, parts: "Sequence[ReadRequest]") -> Cut:
+        """What no request may hold if a device gives these parts (see `smaller`) but not the whole."""
+        ends = parts[0].last, parts[-1].address
+        return (self.table, *ends) if ends[0] < ends[1] else (self.table, self.address, self.last)
 
 
 def plan_reads(
@@ -96,10 +121,10 @@ def plan_reads(
     """The cheapest requests that read these points, by exact dynamic programming per table.
 
     No request touches a forbidden register, is longer than the device allows or splits a value or a
-    range that must be read together (such a range is read whole). A value and the exponent that
-    `scale_from` names share a request where the limits let them, in the order of the points where
-    several share one exponent. Each point is in one request, those that cannot be read under these
-    limits in none.
+    range that must be read together (such a range is read whole). The request of a value holds the
+    exponent that `scale_from` names wherever limits and cuts let one request hold both, even if
+    another request is that exponent's own. Each point is in one request, those that cannot be read
+    under these limits in none.
     """
     by_table: dict[Table, list[Point]] = {table: [] for table in TABLES}
     for point in points:
@@ -152,8 +177,10 @@ def _plan_table(
 
 def _units(points: Sequence[Point], together: Sequence[Span], bounds: _Bounds) -> list[Unit]:
     """What must not be split, in order of addresses; a unit inside another is part of it."""
-    spans = _readable(points, Spans.of(together), bounds)
-    readable = [(spans[point.id], point) for point in points if point.id in spans]
+    by_id = {point.id: point for point in points}
+    whole = Spans.of(together)
+    spans = [(_window(point, by_id, whole, bounds), point) for point in points]
+    readable = [(span, point) for span, point in spans if bounds.readable(span)]
     units: list[Unit] = []
     for (first, last), point in sorted(readable, key=lambda row: (row[0][0], -row[0][1])):
         if units and last <= units[-1].last:
@@ -163,60 +190,72 @@ def _units(points: Sequence[Point], together: Sequence[Span], bounds: _Bounds) -
     return units
 
 
-def _readable(points: Sequence[Point], together: Spans, bounds: _Bounds) -> Mapping[str, Span]:
-    """The span in which each point is read that can be: its own with what must come with it.
+def _window(point: Point, by_id: Mapping[str, Point], together: Spans, bounds: _Bounds) -> Span:
+    """What one request must hold for this point: its registers, its exponent's, and what comes with them.
 
-    In the order of the points, a value and those that it shares a request with already take in its
-    exponent and that one's, where the span that they all need can be read.
+    Without the exponent where no request can hold both.
     """
-    by_id = {point.id: point for point in points}
-    own = ((point.id, together.grown(_own_span(point))) for point in points)
-    spans = {id: span for id, span in own if bounds.readable(span)}
-    leader = {id: id for id in spans}
+    own = own_span(point)
+    exponent = _exponent_in(by_id, point)
+    if exponent is not None:
+        first, last = own_span(exponent)
+        both = together.grown((min(own[0], first), max(own[1], last)))
+        if bounds.joinable(both):
+            return both
+    return together.grown(own)
+
+
+def _apart(points: Sequence[Point], together: Spans) -> list[Unit]:
+    """The points that stand in the same registers, with what must come with them, in order of addresses."""
+    spans: dict[Span, list[Point]] = {}
     for point in points:
-        exponent = _exponent_in(by_id, point)
-        if exponent is None or point.id not in spans or exponent.id not in spans:
-            continue
-        one, other = _leader_of(point.id, leader), _leader_of(exponent.id, leader)
-        (first, last), (begin, end) = spans[one], spans[other]
-        whole = together.grown((min(first, begin), max(last, end)))
-        if bounds.readable(whole):
-            leader[other], spans[one] = one, whole
-    return {id: spans[_leader_of(id, leader)] for id in spans}
+        spans.setdefault(together.grown(own_span(point)), []).append(point)
+    return [Unit(*span, tuple(spans[span])) for span in sorted(spans)]
 
 
-def _leader_of(id: str, leader: dict[str, str]) -> str:
-    """Of those that share a request, the one that knows their span; the way to it is made shorter."""
-    while leader[id] != id:
-        leader[id] = leader[leader[id]]
-        id = leader[id]
-    return id
-
-
-def _own_span(point: Point) -> Span:
+def own_span(point: Point) -> Span:
+    """First and last address of the point's own words."""
     register = register_of(point)
     return register.address, register.address + width(register) - 1
 
 
 def exponent_of(point: Point, points: Iterable[Point]) -> Point | None:
     """The point that holds this point's decimal exponent, if it is among `points`."""
-    if register_of(point).scale_from is None:
-        return None
-    return _exponent_in({other.id: other for other in points}, point)
+    wanted = point.exponent
+    return next((other for other in points if other.id == wanted), None) if wanted else None
 
 
 def with_exponents(group: Sequence[Point], points: Iterable[Point]) -> tuple[Point, ...]:
     """The group and those of `points` that hold its exponents, even if they are read less often."""
     by_id = {point.id: point for point in points}
-    registers = [point for point in group if isinstance(point.source, Register)]
-    needed = (_exponent_in(by_id, point) for point in registers)
+    needed = (_exponent_in(by_id, point) for point in group)
     extra = {point.id: point for point in needed if point is not None and point not in group}
     return (*group, *extra.values())
 
 
+def unconfirmed(
+    requests: Sequence[ReadRequest], points: Sequence[Point]
+) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+    """Exponents to be asked for once more: before the requests, and after them.
+
+    An exponent that does not come in one answer with a value may change between the two. It is known
+    to be the value's if it is the same before the value and after it.
+    """
+    by_id = {point.id: point for point in points}
+    place = {point.id: n for n, request in enumerate(requests) for point in request.points}
+    before: dict[str, Point] = {}
+    after: dict[str, Point] = {}
+    for n, request in enumerate(requests):
+        for point in request.points:
+            exponent = _exponent_in(by_id, point)
+            if exponent is not None and exponent.id in place and not request.holds(exponent):
+                (before if n < place[exponent.id] else after)[exponent.id] = exponent
+    return tuple(before.values()), tuple(after.values())
+
+
 def _exponent_in(by_id: Mapping[str, Point], point: Point) -> Point | None:
-    name = register_of(point).scale_from
-    return (by_id.get(name) or by_id.get(f"{point.asset}/{name}")) if name else None
+    wanted = point.exponent
+    return by_id.get(wanted) if wanted else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,13 +373,16 @@ class _Fuzzed:
     def _judge_honest(
         self, point: Point, points: Sequence[Point], reading: PointReading, last: bytes
     ) -> None:
-        """Nothing but right answers came: what they cover is read, whatever came before."""
+        """Nothing but right answers came: what they cover is read, whatever came before.
+
+        Where several hold a point's words, by any of them; without a value if its exponent changed meanwhile.
+        """
         says = self._meanings(point, points)
         if not says:
             return  # no request covered it
-        same = reading.value is says[-1] or (None not in (reading.value, says[-1]) and near(reading.value or 0.0, says[-1] or 0.0))  # fmt: skip
-        if not same:
-            raise Wrong(f"{point.id} = {reading.value} ({reading.quality}) of an honest answer that says {says[-1]}", last)  # fmt: skip
+        unsure = reading.value is None and len(set(self._exponents(point, points))) > 1
+        if not unsure and not any(_same(reading.value, said) for said in says):
+            raise Wrong(f"{point.id} = {reading.value} ({reading.quality}) of honest answers that say {says}", last)  # fmt: skip
 
     def _values(self, point: Point, points: Sequence[Point]) -> list[float]:
         """Values that the fitting answers say of a point."""
@@ -387,16 +390,18 @@ class _Fuzzed:
 
     def _meanings(self, point: Point, points: Sequence[Point]) -> list[float | None]:
         """What the fitting answers say of a point, in order; None where one says that there is no value."""
-        register = _register(point)
-        exponents: list[float | None] = [0.0]
-        if register.scale_from is not None:
-            power = next(p for p in points if p.id.endswith(f"/{register.scale_from}"))
-            exponents = self._meanings(power, points)
+        exponents = self._exponents(point, points)
         return [
             meaning(point, words, int(exponent)) if exponent is not None else None
-            for words in self._words(register)
+            for words in self._words(_register(point))
             for exponent in exponents
         ]
+
+    def _exponents(self, point: Point, points: Sequence[Point]) -> list[float | None]:
+        """What the fitting answers say of its exponent; 0 of a point that has none."""
+        if point.exponent is None:
+            return [0.0]
+        return self._meanings(next(p for p in points if p.id == point.exponent), points)
 
     def _texts(self, point: Point) -> list[str | None]:
         return [text(_register(point), words) for words in self._words(_register(point))]
@@ -416,6 +421,10 @@ def _line(kind: LineKind) -> Line:
     return Line("fuzzed", "edge", kind, "fuzzed", 502, TIMEOUT_S, REST_S, serial=serial)
 
 
+def _same(one: float | None, other: float | None) -> bool:
+    return one is other if one is None or other is None else near(one, other)
+
+
 def _function(register: Register) -> int:
     return {"coil": 1, "discrete": 2, "holding": 3, "input": 4}[register.table]
 
@@ -431,5 +440,5 @@ def _type_of(point: Point) -> str:
 
 
 def _with_exponents(some: Sequence[Point], points: Sequence[Point]) -> list[Point]:
-    names = {f"{point.asset}/{_register(point).scale_from}" for point in some}
+    names = {point.exponent for point in some}
     return [*some, *(point for point in points if point.id in names and point not in some)]

@@ -43,6 +43,46 @@ async def test_every_point_of_a_makers_list_comes_back_right(
     await assert_right(load_profile(made))
 
 
+SCALED = """
+profile = "meter"
+version = 1
+name = { en = "Meter" }
+protocol = "modbus"
+class = "energy-meter"
+
+[parts.phase]
+count = 3
+stride = 10
+name = { en = "Phase {n}" }
+
+[points.power_sf]
+name = { en = "Exponent of all powers" }
+at = "holding:0"
+type = "i16"
+
+[points."phase.power"]
+name = { en = "Power" }
+at = "holding:10"
+scale_from = "power_sf"
+
+[points."phase.energy"]
+name = { en = "Energy" }
+at = "holding:11"
+scale_from = "phase.energy_sf"
+
+[points."phase.energy_sf"]
+name = { en = "Exponent of its energy" }
+at = "holding:12"
+type = "i16"
+"""
+
+
+async def test_parts_are_scaled_by_exponents_of_their_own_and_of_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "meter.toml"
+    path.write_text(SCALED, encoding="utf-8")
+    await assert_right(load_profile(path))
+
+
 async def test_a_word_that_comes_back_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     profile = load_profile(LIBRARY / "profiles" / "generator.toml")
     frequency = ("holding", 1031)

@@ -40,14 +40,13 @@ def test_each_block_says_which_points_stand_where() -> None:
     one = plan("a")
     near, far = one.blocks
     assert sorted((at, begin) for at, begin, _ in near.rows) == [(0, 2), (1, 0)]
-    assert near.others == [(3, 1)]
+    assert near.others == [(3, 1, None)]
     assert [point.id for point in far.points(one.points)] == ["a/200"]
 
 
 def test_a_part_of_a_request_means_the_same_points() -> None:
     one = plan("a")
     near = one.requests()[0]
-    halves = near.halves()
-    assert halves is not None
+    halves = near.smaller(one.limits)
     parts = [{p.id for p in one.block(half).points(one.points)} for half in halves]
     assert parts == [{"a/1"}, {"a/3", "a/text"}]

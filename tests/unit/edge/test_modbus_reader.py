@@ -296,6 +296,98 @@ async def test_a_value_whose_exponent_did_not_come_has_the_reason_of_that() -> N
     assert reasons(result) == {"100": "device_refused", "power": "device_refused"}
 
 
+async def test_a_register_that_is_refused_between_a_value_and_its_exponent_takes_neither() -> None:
+    twin = TwinLine(bad_addresses={1: {102}}, words={104: 1})
+    reader, _ = reader_of(twin)
+    points = [
+        register_point("100", 100, scale_from="power"),
+        register_point("power", 104, "i16"),
+        register_point("103", 103),
+    ]
+    for _ in range(2):
+        result = await reader.read(device(), points)
+        assert values(result.readings) == {"100": 1000.0, "103": 103, "power": 1}
+        assert set(reasons(result).values()) == {"good"}
+    twin.asked.clear()
+    await reader.read(device("other", unit="2"), points)
+    assert {(first, n) for _, _, first, n in twin.asked} == {(104, 1), (100, 1), (103, 2)}
+
+
+async def test_only_the_value_is_bad_whose_own_register_is_refused_between_others() -> None:
+    twin = TwinLine(bad_addresses={1: {102}}, words={104: 1})
+    reader, _ = reader_of(twin)
+    points = [
+        register_point("100", 100, scale_from="power"),
+        *at(102),
+        register_point("power", 104),
+    ]
+    expected = {"100": "good", "102": "device_refused", "power": "good"}
+    assert reasons(await reader.read(device(), points)) == expected
+    assert reasons(await reader.read(device(), points)) == expected
+
+
+async def test_a_range_that_must_come_whole_is_not_taken_apart() -> None:
+    """Its values belong together: apart they would not be of one moment."""
+    twin = TwinLine(bad_addresses={1: {12}})
+    reader, _ = reader_of(twin, ModbusLimits(together=(("holding", 10, 14),)))
+    result = await reader.read(device(), at(5, 10, 14))
+    assert reasons(result) == {"5": "good", "10": "device_refused", "14": "device_refused"}
+
+
+async def test_a_device_that_refused_everything_comes_back_by_one_of_two_overlapping_values() -> (
+    None
+):
+    """The text that holds the value is never given."""
+    twin = TwinLine(exceptions={1: 2}, bad_addresses={1: {18}})
+    reader, _ = reader_of(twin)
+    points = [register_point("text", 10, "string", words=10), register_point("13", 13)]
+    await reader.read(device(), points)
+    twin.exceptions.clear()
+    assert values((await reader.read(device(), points)).readings) == {"13": 13}
+
+
+@pytest.mark.parametrize(("value", "exponent"), [(100, 400), (400, 100)], ids=["behind", "before"])
+@pytest.mark.parametrize("changes_at", [1, 2, 3, 4])
+async def test_a_value_that_is_read_while_its_exponent_changes_has_none(
+    value: int, exponent: int, changes_at: int
+) -> None:
+    """They are too far apart for one answer: the exponent is asked for before the value and after it."""
+    twin = TwinLine(words={value: 7, exponent: 1})
+
+    def changing() -> None:
+        if len(twin.asked) + 1 == changes_at:
+            twin.words |= {value: 70, exponent: 0}
+
+    twin.before = changing
+    reader, _ = reader_of(twin)
+    points = [register_point("value", value, scale_from="power"), register_point("power", exponent)]
+    result = await reader.read(device(), points)
+    assert [first for _, _, first, _ in twin.asked] == [exponent, value, exponent]
+    torn = changes_at in (2, 3)
+    assert values(result.readings)["value"] == (None if torn else 70)
+    assert reasons(result)["value"] == ("undecodable" if torn else "good")
+
+
+async def test_a_value_takes_the_exponent_of_its_own_answer() -> None:
+    """It changes from one request to the next: each value is of its own answer."""
+    twin = TwinLine(words={0: 7, 100: 1, 200: 70})
+
+    def changing() -> None:
+        if twin.asked:
+            twin.words[100] = 0
+
+    twin.before = changing
+    reader, _ = reader_of(twin)
+    points = [
+        register_point("near", 0, scale_from="power"),
+        register_point("power", 100),
+        register_point("far", 200, scale_from="power"),
+    ]
+    result = await reader.read(device(), points)
+    assert [(first, count) for _, _, first, count in twin.asked] == [(0, 101), (100, 101)]
+    assert values(result.readings) == {"near": 70.0, "power": 0, "far": 70.0}
+
+
 async def test_bits_and_registers_are_read_from_their_own_tables() -> None:
     twin = TwinLine()
     reader, _ = reader_of(twin)

@@ -25,7 +25,7 @@ def planned(one: Map, cost: LinkCost) -> tuple[float, int]:
     """Seconds and requests of our plan, which reads what can be read, once, as it must be."""
     plan = plan_reads(one.points, one.limits, cost)
     ids = sorted(point.id for request in plan for point in request.points)
-    assert ids == sorted(id for wanted in one.tables for each in wanted.companies for id in each)
+    assert ids == sorted(id for wanted in one.tables for id in wanted.windows)
     assert all(keeps(request, one) for request in plan)
     return sum(cost.of(request.table, request.count) for request in plan), len(plan)
 
@@ -33,13 +33,9 @@ def planned(one: Map, cost: LinkCost) -> tuple[float, int]:
 def keeps(request: ReadRequest, one: Map) -> bool:
     """Whether it may be asked for and holds all that must come with each of its points."""
     (wanted,) = (wanted for wanted in one.tables if wanted.table == request.table)
-    last, own = request.address + request.count - 1, {point.id for point in request.points}
-    met = [n for n, company in enumerate(wanted.companies) if company & own]
-    return wanted.allows((request.address, last)) and all(
-        wanted.companies[n] <= own
-        and request.address <= wanted.windows[n][0]
-        and wanted.windows[n][1] <= last
-        for n in met
+    windows = [wanted.windows[point.id] for point in request.points]
+    return wanted.allows((request.address, request.last)) and all(
+        request.address <= first and last <= request.last for first, last in windows
     )
 
 
@@ -74,7 +70,8 @@ def test_random_maps_are_read_as_cheaply_as_can_be() -> None:
     maps = [random_map(rng) for _ in range(RANDOM_MAPS)]
     tables = [wanted for one in maps for wanted in one.tables]
     assert {wanted.table for wanted in tables} == {"holding", "input", "coil", "discrete"}
-    assert any(len(company) > 2 for wanted in tables for company in wanted.companies)
+    exponents = [point.exponent for one in maps for point in one.points if point.exponent]
+    assert exponents
     for one in maps:
         for link in LINKS:
             compared(one, link)

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from benchmarks.read_shapes import shapes
 from config.plant import Point
 from config.profile import ModbusLimits, Table
-from edge.registers import LinkCost, ReadRequest, exponent_of, plan_reads, register_of, width
+from edge.registers import (
+    LinkCost,
+    ReadRequest,
+    exponent_of,
+    plan_reads,
+    register_of,
+    unconfirmed,
+    width,
+)
 from tests.unit.edge.rows import NO_LIMITS, register_point
 
 TCP = LinkCost(request_s=0.01, byte_s=0.00001)
@@ -104,13 +112,13 @@ def test_a_value_and_its_exponent_share_a_request_where_they_can() -> None:
 @pytest.mark.parametrize(
     ("text", "words", "read"),
     [
-        (118, 10, ["ev", "s"]),
+        (118, 10, ["v", "es"]),
         (118, 7, ["esv"]),
         (121, 4, ["esv"]),
     ],
     ids=["ends beyond the longest request", "ends at it", "begins behind the exponent"],
 )
-def test_no_exponent_is_read_along_at_the_price_of_another_point(
+def test_a_value_is_read_with_its_exponent_at_no_other_points_price(
     text: int, words: int, read: list[str]
 ) -> None:
     value, exponent = register_point("v", 0, scale_from="e"), register_point("e", 120, "i16")
@@ -140,13 +148,66 @@ def test_a_request_gives_each_point_its_own_words() -> None:
 def test_a_request_is_halved_down_to_what_must_stay_together() -> None:
     limits = ModbusLimits(together=(("holding", 5, 9),))
     (request,) = plan_reads(at(0, 1, 5, 9), limits, TCP)
-    halves = request.halves()
-    assert halves is not None
+    halves = request.smaller(limits)
     assert [(r.address, r.count) for r in halves] == [(0, 1), (1, 9)]
-    right = halves[1].halves()
-    assert right is not None
+    right = halves[1].smaller(limits)
     assert [(r.address, r.count) for r in right] == [(1, 1), (5, 5)]
-    assert right[1].halves() is None
+    assert right[1].smaller(limits) == ()
+
+
+def test_a_value_and_its_exponent_are_taken_apart_when_nothing_else_is_left() -> None:
+    points = [register_point("v", 0, "u32", scale_from="e"), register_point("e", 9, "i16")]
+    (request,) = plan_reads(points, NO_LIMITS, TCP)
+    parts = request.smaller(NO_LIMITS)
+    assert [(r.address, r.count) for r in parts] == [(0, 2), (9, 1)]
+    assert request.cut(parts) == ("holding", 1, 9)
+
+
+def test_what_crosses_in_the_refused_request_is_cut_at_its_ends() -> None:
+    """The exponent that both need stands in both parts: each of them is a request that the device gives."""
+    points = [
+        register_point("v", 0, scale_from="e"),
+        register_point("e", 9),
+        register_point("w", 18, scale_from="e"),
+    ]
+    (request,) = plan_reads(points, NO_LIMITS, TCP)
+    parts = request.smaller(NO_LIMITS)
+    assert [(r.address, r.count) for r in parts] == [(0, 10), (9, 10)]
+    assert request.cut(parts) == ("holding", 0, 18)
+    (alone,) = parts[0].smaller(NO_LIMITS)
+    assert (alone.address, alone.count) == (0, 1)
+    assert parts[0].cut([alone]) == ("holding", 0, 9)
+
+
+def test_what_was_refused_between_a_value_and_its_exponent_parts_them_for_good() -> None:
+    points = [register_point("v", 0, scale_from="e"), register_point("e", 9, "i16")]
+    points.append(register_point("x", 4))
+    plan = plan_reads(points, NO_LIMITS, TCP, cuts=(("holding", 4, 9),))
+    assert names(plan) == ["vx", "e"]
+    assert [[p.id for p in some] for some in unconfirmed(plan, points)] == [["a/e"], []]
+
+
+def test_an_exponent_far_away_is_asked_for_before_and_after_the_values_that_it_belongs_to() -> None:
+    points = [
+        register_point("v", 0, scale_from="e"),
+        register_point("e", 200, "i16"),
+        register_point("w", 400, scale_from="e"),
+        register_point("x", 210, scale_from="e"),
+    ]
+    plan = plan_reads(points, NO_LIMITS, TCP)
+    assert [[p.id for p in some] for some in unconfirmed(plan, points)] == [["a/e"], ["a/e"]]
+    assert unconfirmed(plan, [points[0]]) == ((), ())
+
+
+def test_one_exponent_comes_with_each_of_two_values_that_are_too_far_apart() -> None:
+    points = [
+        register_point("v", 0, scale_from="e"),
+        register_point("e", 100, "i16"),
+        register_point("w", 200, scale_from="e"),
+    ]
+    plan = plan_reads(points, NO_LIMITS, TCP)
+    assert [(r.address, r.count) for r in plan] == [(0, 101), (100, 101)]
+    assert unconfirmed(plan, points) == ((), ())
 
 
 TYPES = st.sampled_from(["u16", "u32", "f64", "bit"])
@@ -185,6 +246,9 @@ def test_no_plan_breaks_a_limit_or_leaves_out_what_could_be_read(
     alone = [register_point(str(i), a, t) for i, (a, t, _) in enumerate(places)]
     without = plan_reads(alone, limits, LinkCost(request_s, 0.0005))
     assert set(covered) == {p.id for request in without for p in request.points}
+    if not together and not cuts:
+        for request in plan:
+            _holds_exponents(request, points, forbidden, longest)
     if not together:
         free = [p for p in points if _free(p, forbidden, longest)]
         assert sorted(covered) == sorted(p.id for p in free)
@@ -206,6 +270,19 @@ def _keeps(request: ReadRequest, limits: ModbusLimits, together: list[Block]) ->
             if own & set(range(first, last + 1)):
                 assert set(range(first, last + 1)) <= _addresses(request)
     assert all(a.first <= b.first for a, b in pairwise(request.units))
+
+
+def _holds_exponents(
+    request: ReadRequest, points: list[Point], forbidden: list[Block], longest: int
+) -> None:
+    """That of each value, unless one request cannot hold both."""
+    for p in request.points:
+        exponent = exponent_of(p, points)
+        if exponent is not None:
+            ends = [(register_of(q).address, width(register_of(q))) for q in (p, exponent)]
+            first, last = min(a for a, _ in ends), max(a + size - 1 for a, size in ends)
+            barred = any(first <= t and f <= last for _, f, t in forbidden)
+            assert request.holds(exponent) or barred or last - first >= longest
 
 
 def _free(p: Point, forbidden: list[Block], longest: int) -> bool:
