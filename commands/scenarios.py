@@ -81,13 +81,10 @@ async def _play(scenario: Scenario, site: VirtualSite) -> History:
 
 
 async def _act_all(scenario: Scenario, site: VirtualSite) -> None:
-    try:
-        for action in scenario.actions:
-            await site.clock.sleep_until(action.t)
-            await _act(site, action)
-        await site.clock.sleep_until(scenario.lasts_s)
-    finally:
-        site.disk("empties")
+    for action in scenario.actions:
+        await site.clock.sleep_until(action.t)
+        await _act(site, action)
+    await site.clock.sleep_until(scenario.lasts_s)
 
 
 class _Noting(logging.Handler):
@@ -100,7 +97,8 @@ class _Noting(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by the logger, with every line of every edge."""
-        self.lines.append({"t": self._clock.monotonic(), "text": record.getMessage()})
+        at, level = self._clock.monotonic(), record.levelname.lower()
+        self.lines.append({"t": at, "level": level, "text": record.getMessage()})
 
 
 @contextmanager

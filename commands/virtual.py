@@ -1,7 +1,7 @@
 """A whole site in one process and in virtual time: real decisions over in-memory twins, one seed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,32 +25,22 @@ from collector.planning import Planning
 from collector.ports import Ask
 from collector.projecting import Projecting, inline
 from commands.virtual_machine import EdgeClock, full_disk, spoil
+from commands.virtual_twins import EstateFeed, EstateProbe, EstateTransport
 from config.clock import VirtualClock
-from config.plant import MODBUS_LINES, Device, Line, LineKind, Plant
-from config.profile import Table
+from config.plant import MODBUS_LINES, Line, LineKind, Plant
 from edge.agent import Agent
-from edge.camera_reader import STREAM, CameraReader, Climb, Recorded, Snapshot, StreamStep, Told
-from edge.device_messages import DeviceMessage
+from edge.camera_reader import CameraReader
 from edge.fire_centre import Watched
 from edge.fire_reader import FireReader
 from edge.modbus_reader import ModbusReader
-from edge.modbus_transport import (
-    SILENCES_BEFORE_RECONNECT,
-    LinkDown,
-    ModbusTransport,
-    NoAnswer,
-    PymodbusTransport,
-    Refused,
-)
-from edge.mqtt_reader import FeedDown, MqttDeviceReader
+from edge.modbus_transport import ModbusTransport, PymodbusTransport
+from edge.mqtt_reader import MqttDeviceReader
 from edge.outbox import Outbox
-from edge.pictures import frame_of_cells
 from edge.ports import LinkLost, PointReader
 from simulators.estate import Estate
 from simulators.serving import Access, serving
 from simulators.wires import Address, Reach, WiredLoop
 
-FUNCTION_OF: Mapping[Table, int] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 PLANNING_S = 10.0
 TECHNICIAN_S = 5.0
 WIRED: Final[tuple[LineKind, ...]] = ("tcp", "rtu_over_tcp", "fire")
@@ -71,124 +61,6 @@ NEXT_MOVE = {
     "in_progress": "complete",
 }
 """How a technician brings an order to completion, one move after the other."""
-
-
-class EstateTransport:
-    """A `ModbusTransport` that asks the simulated line directly; silences open it anew, as the real one."""
-
-    def __init__(self, estate: Estate, line: Line, clock: VirtualClock) -> None:
-        self._estate = estate
-        self._words = estate.words(line.id)
-        self._timeout_s = line.timeout_s
-        self._clock = clock
-        self._connected_ms: int | None = None
-        self._silences = 0
-
-    async def request(self, unit: int, table: Table, address: int, count: int) -> list[int]:
-        """One request with the delay, silence or refusal that the simulator's faults say."""
-        self._estate.advance(self._clock.now())
-        if not self._words.up:
-            self._connected_ms = None
-            raise LinkDown("the line does not answer")
-        if self._connected_ms is None:
-            self._connected_ms = self._clock.now()
-        delay_s = self._words.delay_s(unit)
-        await asyncio.sleep(min(delay_s, self._timeout_s))
-        answer = self._words.answer(unit, FUNCTION_OF[table], address, count, self._connected_ms)
-        if answer is None or delay_s > self._timeout_s:
-            await asyncio.sleep(max(0.0, self._timeout_s - delay_s))
-            self._silences += 1
-            if self._silences >= SILENCES_BEFORE_RECONNECT:
-                await self.close()
-            raise NoAnswer("no answer in time")
-        self._silences = 0
-        if isinstance(answer, int):
-            raise Refused(answer)
-        return list(answer)
-
-    async def close(self) -> None:
-        """Nothing is kept open."""
-        self._connected_ms = None
-        self._silences = 0
-
-
-class EstateFeed:
-    """A `DeviceFeed` of what the estate's MQTT devices publish on one line."""
-
-    def __init__(self, estate: Estate, line: Line, clock: VirtualClock, edge: EdgeClock) -> None:
-        self._estate = estate
-        self._line = line.id
-        self._clock = clock
-        self._edge = edge
-
-    async def open(self, filters: frozenset[str]) -> frozenset[str]:
-        """Always connected while the broker is up."""
-        if "broker_lost" in self._estate.faults_of_line(self._line):
-            raise FeedDown("the broker is away")
-        return frozenset()
-
-    def take(self) -> list[DeviceMessage]:
-        """What was published since the last call."""
-        now, at = self._clock.now(), self._clock.monotonic()
-        self._estate.advance(now)
-        said = self._estate.publications(now, self._line)
-        return [
-            DeviceMessage(
-                topic, payload, retained=False, received_ms=self._edge.now(), received_s=at
-            )
-            for topic, payload in said
-        ]
-
-    async def close(self) -> None:
-        """Nothing is kept open."""
-
-
-class EstateProbe:
-    """A `CameraProbe` that looks at the estate's cameras."""
-
-    def __init__(self, estate: Estate, clock: VirtualClock, edge: EdgeClock) -> None:
-        self._estate = estate
-        self._clock = clock
-        self._edge = edge
-
-    async def climb(self, device: Device, highest: StreamStep) -> Climb:
-        """The rungs up to the first that fails."""
-        self._estate.advance(self._clock.now())
-        state = self._estate.camera(device.asset)
-        held: dict[StreamStep, bool] = {
-            "tcp": state.reachable,
-            "describe": state.describes,
-            "media": state.media,
-        }
-        rungs: dict[StreamStep, bool] = {}
-        for step in STREAM[: STREAM.index(highest) + 1]:
-            rungs[step] = held[step]
-            if not held[step]:
-                break
-        return Climb(rungs)
-
-    async def look(self, device: Device) -> Snapshot:
-        """The picture as it is drawn."""
-        self._estate.advance(self._clock.now())
-        if not self._estate.camera(device.asset).picture:
-            return Snapshot(None, "no picture")
-        return Snapshot(frame_of_cells(self._estate.picture(device.asset)))
-
-    async def recorded(self, device: Device) -> Recorded:
-        """How long ago the last was recorded."""
-        self._estate.advance(self._clock.now())
-        state = self._estate.camera(device.asset)
-        silent_ms = 0 if state.recorded_ms is None else self._clock.now() - state.recorded_ms
-        return Recorded(answered=state.recorder, age_s=silent_ms / 1000)
-
-    async def clock(self, device: Device) -> Told:
-        """How far its clock is ahead."""
-        self._estate.advance(self._clock.now())
-        state = self._estate.camera(device.asset)
-        return Told(
-            state.clock_offset_s - self._edge.ahead_s if state.reachable else None,
-            "" if state.reachable else "no answer",
-        )
 
 
 @dataclass(slots=True)
@@ -258,6 +130,9 @@ class VirtualSite:
             for agent in self.plant.agents:
                 self.start_agent(agent)
             stack.push_async_callback(self._stop_agents)
+            stack.enter_context(
+                self._full
+            )  # however the block is left, this process can write again
             yield self
             for task in [*self._server, *self._agents.values()]:
                 if task.done():

@@ -42,8 +42,14 @@ def full_disk() -> Iterator[None]:
 
 
 def spoil(path: Path) -> None:
-    """Every page of an SQLite file behind the first."""
+    """Every page of an SQLite file behind the first.
+
+    Raises:
+        ValueError: it has no other, so nothing would be spoilt.
+    """
     size = path.stat().st_size
+    if size <= PAGE_BYTES:
+        raise ValueError(f"{path} has {size} bytes, no page behind the first")
     with path.open("r+b") as file:
         file.seek(PAGE_BYTES)
         file.write(GARBAGE * ((size - PAGE_BYTES) // 2))

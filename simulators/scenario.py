@@ -1,174 +1,35 @@
-"""Scenarios as people write them: what happens to a plant, when, and what must follow."""
+"""Scenarios: what happens to a plant, when, and what must follow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
-from config.files import AssetId, Duration, Id, PointId, Strict
 from config.mistakes import Mistakes
 from config.plant import Plant
 from config.reading import read_file
 from simulators.estate import Estate, UnknownFault
 from simulators.faults import WIRE_FAULTS
+from simulators.scenario_text import (
+    START,
+    VERBS,
+    AtText,
+    ExpectText,
+    Level,
+    RepairText,
+    ScenarioFile,
+    Verb,
+)
 
 FOLDER = Path(__file__).parent / "scenarios"
 """Where the scenarios stand that come with Steward."""
-START = "2026-03-02T08:00:00"
-"""Local time at which a scenario begins unless it says otherwise."""
 AFTERWARDS_S = 420.0
 """How long a scenario goes on behind the last time that it names: five healthy minutes close an order."""
 
-Verb = Literal[
-    "fault",
-    "repair",
-    "done",
-    "restart",
-    "cut",
-    "mend",
-    "broker",
-    "server",
-    "disk",
-    "damage",
-    "clock",
-]
-VERBS: tuple[Verb, ...] = get_args(Verb)
 AGENT_VERBS = ("restart", "cut", "mend", "damage", "clock")
-Outcome = Literal["confirmed", "contradicted", "absent", "not_observable"]
 Window = tuple[float, float]
 """Seconds since the scenario's start: not before, not after."""
-
-
-# --- as written -----------------------------------------------------------------------------------
-
-
-class FaultText(Strict):
-    """A fault or command, with the options of its kind."""
-
-    asset: AssetId
-    kind: str
-    point: PointId | None = None
-    value: float | int | str | None = None
-    zone: int | None = None
-    pump: int | None = None
-    minutes: float | int | None = None
-    seconds: float | int | None = None
-    code: int | None = None
-    first: int | None = None
-    last: int | None = None
-
-
-class RepairText(Strict):
-    """A repair of one kind of fault only."""
-
-    asset: AssetId
-    kind: str
-
-
-class DoneText(Strict):
-    """Somebody claims that a duty was done."""
-
-    duty: Id
-    asset: AssetId
-    by: str = "technician"
-
-
-class ClockText(Strict):
-    """Somebody sets the clock of an edge's machine."""
-
-    agent: Id
-    seconds: float
-
-
-class AtText(Strict):
-    """One line of the timetable: a time and exactly one thing."""
-
-    t: Duration
-    fault: FaultText | None = None
-    repair: AssetId | RepairText | None = None
-    done: DoneText | None = None
-    restart: Id | None = None
-    cut: Id | None = None
-    mend: Id | None = None
-    broker: Literal["stops", "starts", "loses", "carries"] | None = None
-    server: Literal["stops", "starts"] | None = None
-    disk: Literal["fills", "empties"] | None = None
-    damage: Id | None = None
-    clock: ClockText | None = None
-
-
-class OrderText(Strict):
-    """A work order that must follow."""
-
-    cause: str
-    kind: str | None = None
-    count: int = 1
-    closed_by: Literal["readings", "people"] | None = None
-
-
-class OccurrenceText(Strict):
-    """A verdict that must follow."""
-
-    duty: Id
-    asset: AssetId
-    verdict: Outcome
-
-
-class ReadingText(Strict):
-    """What a point must show."""
-
-    point: str
-    quality: str
-    during: list[Duration]
-    gap_max: Duration | None = None
-
-
-class LogText(Strict):
-    """What an edge must log."""
-
-    says: str
-    during: list[Duration]
-
-
-class ExpectText(Strict):
-    """One expectation: exactly one of `alarm`, `work_order`, `occurrence`, `reading`, `log`."""
-
-    alarm: str | None = None
-    raised: list[Duration] | None = None
-    returned: list[Duration] | Literal["never"] | None = None
-    unknown: list[Duration] | None = None
-    priority: str | None = None
-    count: int = 1
-    work_order: OrderText | None = None
-    occurrence: OccurrenceText | None = None
-    reading: ReadingText | None = None
-    log: LogText | None = None
-
-
-class NothingElseText(Strict):
-    """Of what nothing may follow beyond what is expected. Work orders here are those of faults."""
-
-    alarms: bool = False
-    work_orders: bool = False
-
-
-class ScenarioFile(Strict):
-    """A scenario file."""
-
-    about: str
-    plant: Id
-    seed: int = 1
-    start: str = START
-    lasts: Duration | None = None
-    wires: bool = False
-    at: list[AtText] | None = None
-    expect: list[ExpectText]
-    expect_nothing_else: NothingElseText = NothingElseText()
-
-
-# --- as used --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +98,14 @@ class ReadingExpected:
 
 @dataclass(frozen=True, slots=True)
 class LogExpected:
-    """Exactly one line that an edge logs in a window, of warnings and errors, has these words."""
+    """Exactly one line that an edge logs in a window has these words, and is of this level.
+
+    None at another time has them, unless that is expected too.
+    """
 
     says: str
     during: Window
+    level: Level = "warning"
 
 
 Expected = AlarmExpected | OrderExpected | OccurrenceExpected | ReadingExpected | LogExpected
@@ -362,7 +227,7 @@ def _expected(one: ExpectText) -> Expected:
         seen = one.reading
         return ReadingExpected(seen.point, seen.quality, (seen.during[0], seen.during[1]), seen.gap_max)  # fmt: skip
     if one.log is not None:
-        return LogExpected(one.log.says, (one.log.during[0], one.log.during[1]))
+        return LogExpected(one.log.says, (one.log.during[0], one.log.during[1]), one.log.level)
     returned = None if one.returned == "never" else one.returned
     return AlarmExpected(
         one.alarm or "", _window(one.raised), _window(returned), one.returned == "never",

@@ -33,7 +33,7 @@ class History:
     (of `closed`) readings or people.
     occurrences: {t, duty, asset, verdict}: each verdict that was given.
     readings: {t, point, quality}: what is stored of the points that are asked for, `t` of the reading.
-    log: {t, text}: warnings and errors of the edges.
+    log: {t, level, text}: warnings and errors of the edges, `level` in small letters.
     """
 
     alarms: Sequence[Event] = ()
@@ -55,7 +55,7 @@ class Row:
 
 def judge(scenario: Scenario, history: History) -> tuple[Row, ...]:
     """One row per expectation, then the rows of `expect_nothing_else`."""
-    rows = [_judge(one, history) for one in scenario.expected]
+    rows = [_judge(one, scenario.expected, history) for one in scenario.expected]
     if scenario.no_other_alarms:
         rows.append(_other_alarms(scenario.expected, history))
     if scenario.no_other_orders:
@@ -81,7 +81,7 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[0-9a-z\u4e00-\u9fff]+", text.lower()))
 
 
-def _judge(one: Expected, history: History) -> Row:
+def _judge(one: Expected, every: Sequence[Expected], history: History) -> Row:
     if isinstance(one, AlarmExpected):
         return _alarm(one, history.alarms)
     if isinstance(one, OrderExpected):
@@ -89,7 +89,7 @@ def _judge(one: Expected, history: History) -> Row:
     if isinstance(one, ReadingExpected):
         return _reading(one, history.readings)
     if isinstance(one, LogExpected):
-        return _log(one, history.log)
+        return _log(one, [e for e in every if isinstance(e, LogExpected)], history.log)
     return _occurrence(one, history.occurrences)
 
 
@@ -180,11 +180,13 @@ def _reading(one: ReadingExpected, readings: Sequence[Event]) -> Row:
     return Row(f"reading {one.point}", wanted, told, ok)
 
 
-def _log(one: LogExpected, log: Sequence[Event]) -> Row:
+def _log(one: LogExpected, every: Sequence[LogExpected], log: Sequence[Event]) -> Row:
     own = [e for e in log if one.says in e["text"]]
-    told = ", ".join(f"{e['t']:.1f} s" for e in own) or "nothing"
-    once = sum(_within(e, one.during) for e in own) == 1
-    return Row(f"log {one.says}", f"once {_told(one.during)}", told, once)
+    told = ", ".join(f"{e['level']} {e['t']:.1f} s" for e in own) or "nothing"
+    levels = [e["level"] for e in own if _within(e, one.during)]
+    asked_for = (any(o.says in e["text"] and _within(e, o.during) for o in every) for e in own)
+    ok = levels == [one.level] and all(asked_for)
+    return Row(f"log {one.says}", f"{one.level}, once {_told(one.during)}", told, ok)
 
 
 def _other_alarms(expected: Iterable[Expected], history: History) -> Row:

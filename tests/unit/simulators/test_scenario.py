@@ -124,6 +124,8 @@ BROKEN = [
     ('[[expect]]\nalarm = "a b"\nunknown = ["9s"]', "expect[0].unknown: needs two times"),
     ('[[expect]]\nreading = { point = "a/b", quality = "good", during = ["9s"] }', "expect[0].reading.during: needs two times"),
     ('[[expect]]\nlog = { says = "lost", during = ["9s"] }', "expect[0].log.during: needs two times"),
+    ('[[expect]]\nlog = { says = " ", during = ["1s", "9s"] }', "expect[0].log.says: ' '"),
+    ('[[expect]]\nlog = { says = "lost", level = "info", during = ["1s", "9s"] }', "expect[0].log.level: 'info' is not one of"),
     ('[[at]]\nt = "1s"\ndisk = "burns"', "at[0].disk: 'burns' is not one of"),
     ('[[at]]\nt = "1s"\nbroker = "sulks"', "at[0].broker: 'sulks' is not one of"),
     ('[[expect]]\noccurrence = { duty = "d", asset = "a", verdict = "good" }', "expect[0].occurrence.verdict: 'good' is not one of"),
@@ -209,6 +211,8 @@ clock = { agent = "edge-a", seconds = -60 }
 reading = { point = "a-booster/flow", quality = "no_answer", during = ["4s", "20s"], gap_max = "5s" }
 [[expect]]
 log = { says = "line a lost", during = ["3s", "9s"] }
+[[expect]]
+log = { says = "outbox is", level = "error", during = ["3s", "9s"] }
 """
     scenario = read_scenario(written(tmp_path, text), load_plant(RIVERSIDE))
     assert scenario.actions[:2] == (Action(1, "broker", "stops"), Action(2, "server", "starts"))
@@ -219,7 +223,8 @@ log = { says = "line a lost", during = ["3s", "9s"] }
     )
     assert scenario.expected == (
         ReadingExpected("a-booster/flow", "no_answer", (4, 20), 5),
-        LogExpected("line a lost", (3, 9)),
+        LogExpected("line a lost", (3, 9), "warning"),
+        LogExpected("outbox is", (3, 9), "error"),
     )
     assert (scenario.wires, scenario.lasts_s) == (True, 20 + 420)
 

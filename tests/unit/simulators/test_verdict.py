@@ -138,19 +138,32 @@ def test_a_name_is_an_asset_and_words_of_the_rule(
     assert is_named(text, {"rule": rule, "asset": asset, "name": name}) is same
 
 
-@pytest.mark.parametrize(
-    ("log", "ok"),
-    [
-        ([(5, "device d lost: silent")], True),
-        ([], False),
-        ([(5, "device d lost: no answer")], False),
-        ([(12, "device d lost: silent")], False),
-        ([(5, "device d lost: silent"), (6, "device d lost: silent")], False),
-    ],
-)
+LOST = ("warning", "device d lost: silent")
+LOGS = [
+    ("once in its window", [(5, *LOST)], True),
+    ("nothing", [], False),
+    ("other words", [(5, "warning", "device d lost: no answer")], False),
+    ("too late", [(12, *LOST)], False),
+    ("twice", [(5, *LOST), (6, *LOST)], False),
+    ("once more outside of its window", [(5, *LOST), (12, *LOST)], False),
+    ("once more where another expects it", [(5, *LOST), (25, *LOST)], True),
+    ("as an error", [(5, "error", LOST[1])], False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("log", "ok"), [row[1:] for row in LOGS], ids=[row[0] for row in LOGS])
 def test_a_line_of_the_log_is_there_once_in_its_window(
-    log: list[tuple[float, str]], ok: bool
+    log: list[tuple[float, str, str]], ok: bool
 ) -> None:
-    lines = [{"t": t, "text": text} for t, text in log]
+    lines = [{"t": t, "level": level, "text": text} for t, level, text in log]
     wanted = LogExpected("d lost: silent", (0, 10))
-    assert passed(judge(scenario(wanted), History(log=lines))) is ok
+    later = LogExpected("d lost", (20, 30))
+    first, _ = judge(scenario(wanted, later), History(log=lines))
+    assert first.ok is ok
+
+
+def test_a_line_that_must_be_an_error_is_no_warning() -> None:
+    wanted = LogExpected("is damaged", (0, 10), "error")
+    for level in ("error", "warning"):
+        log = [{"t": 5, "level": level, "text": "outbox o is damaged"}]
+        assert passed(judge(scenario(wanted), History(log=log))) is (level == "error")

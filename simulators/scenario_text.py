@@ -1,0 +1,152 @@
+"""A scenario as people write it: the forms of its file."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import StringConstraints
+
+from config.files import AssetId, Duration, Id, PointId, Strict
+
+START = "2026-03-02T08:00:00"
+"""Local time at which a scenario begins unless it says otherwise."""
+Verb = Literal[
+    "fault",
+    "repair",
+    "done",
+    "restart",
+    "cut",
+    "mend",
+    "broker",
+    "server",
+    "disk",
+    "damage",
+    "clock",
+]
+VERBS: tuple[Verb, ...] = get_args(Verb)
+Outcome = Literal["confirmed", "contradicted", "absent", "not_observable"]
+Level = Literal["warning", "error"]
+Words = Annotated[str, StringConstraints(pattern=r"\S")]
+
+
+class FaultText(Strict):
+    """A fault or command, with the options of its kind."""
+
+    asset: AssetId
+    kind: str
+    point: PointId | None = None
+    value: float | int | str | None = None
+    zone: int | None = None
+    pump: int | None = None
+    minutes: float | int | None = None
+    seconds: float | int | None = None
+    code: int | None = None
+    first: int | None = None
+    last: int | None = None
+
+
+class RepairText(Strict):
+    """A repair of one kind of fault only."""
+
+    asset: AssetId
+    kind: str
+
+
+class DoneText(Strict):
+    """Somebody claims that a duty was done."""
+
+    duty: Id
+    asset: AssetId
+    by: str = "technician"
+
+
+class ClockText(Strict):
+    """Somebody sets the clock of an edge's machine."""
+
+    agent: Id
+    seconds: float
+
+
+class AtText(Strict):
+    """One line of the timetable: a time and exactly one thing."""
+
+    t: Duration
+    fault: FaultText | None = None
+    repair: AssetId | RepairText | None = None
+    done: DoneText | None = None
+    restart: Id | None = None
+    cut: Id | None = None
+    mend: Id | None = None
+    broker: Literal["stops", "starts", "loses", "carries"] | None = None
+    server: Literal["stops", "starts"] | None = None
+    disk: Literal["fills", "empties"] | None = None
+    damage: Id | None = None
+    clock: ClockText | None = None
+
+
+class OrderText(Strict):
+    """A work order that must follow."""
+
+    cause: str
+    kind: str | None = None
+    count: int = 1
+    closed_by: Literal["readings", "people"] | None = None
+
+
+class OccurrenceText(Strict):
+    """A verdict that must follow."""
+
+    duty: Id
+    asset: AssetId
+    verdict: Outcome
+
+
+class ReadingText(Strict):
+    """What a point must show."""
+
+    point: str
+    quality: str
+    during: list[Duration]
+    gap_max: Duration | None = None
+
+
+class LogText(Strict):
+    """What an edge must log, once."""
+
+    says: Words
+    during: list[Duration]
+    level: Level = "warning"
+
+
+class ExpectText(Strict):
+    """One expectation: exactly one of `alarm`, `work_order`, `occurrence`, `reading`, `log`."""
+
+    alarm: str | None = None
+    raised: list[Duration] | None = None
+    returned: list[Duration] | Literal["never"] | None = None
+    unknown: list[Duration] | None = None
+    priority: str | None = None
+    count: int = 1
+    work_order: OrderText | None = None
+    occurrence: OccurrenceText | None = None
+    reading: ReadingText | None = None
+    log: LogText | None = None
+
+
+class NothingElseText(Strict):
+    """Of what nothing may follow beyond what is expected. Work orders here are those of faults."""
+
+    alarms: bool = False
+    work_orders: bool = False
+
+
+class ScenarioFile(Strict):
+    """A scenario file."""
+
+    about: str
+    plant: Id
+    seed: int = 1
+    start: str = START
+    lasts: Duration | None = None
+    wires: bool = False
+    at: list[AtText] | None = None
+    expect: list[ExpectText]
+    expect_nothing_else: NothingElseText = NothingElseText()
