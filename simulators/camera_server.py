@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from config.clock import Clock
 from simulators.camera_web import REALM, CameraWeb
+from simulators.listening import Listening
 from simulators.physics.camera import CameraState
 
 FRAME_S = 0.2
@@ -138,52 +139,23 @@ class CameraServer:
         self._web = CameraWeb(state, clock, picture) if picture else None
         self._state, self._clock = state, clock
         self._login, self._path = login, path
-        self._server: asyncio.Server | None = None
-        self._sessions: dict[asyncio.Task[object], _Session] = {}
-        self._watch: asyncio.Task[None] | None = None
+        self._listening = Listening(self._serve, lambda: state().reachable, clock)
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Listen; returns the port (chosen by the system for 0). Raises OSError if it is taken."""
-        self._server = await asyncio.start_server(self._serve, host, port)
-        self._watch = asyncio.create_task(self._hang_up_when_gone())
-        return int(self._server.sockets[0].getsockname()[1])
+        return await self._listening.start(host, port)
 
     async def close(self) -> None:
         """Stop listening and end every session; may be called twice."""
-        if self._watch:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
-            self._watch = None
-        if self._server:
-            self._server.close()
-            self._hang_up()
-            await asyncio.gather(*self._sessions, return_exceptions=True)
-            await self._server.wait_closed()
-            self._server = None
-
-    def _hang_up(self) -> None:
-        for session in self._sessions.values():
-            session.writer.transport.abort()
-
-    async def _hang_up_when_gone(self) -> None:
-        while True:
-            await self._clock.sleep_until(self._clock.monotonic() + 0.5)
-            if self._sessions and not self._state().reachable:
-                self._hang_up()
+        await self._listening.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  # a stream's callback always runs in a task
-        session = self._sessions[task] = _Session(writer)
+        session = _Session(writer)
         try:
             while self._state().reachable and await self._exchange(reader, session):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            return
         finally:
             await session.end()
-            del self._sessions[task]
 
     async def _exchange(self, reader: asyncio.StreamReader, session: _Session) -> bool:
         """One request, or one interleaved packet of the client; False ends the connection."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from config.clock import Clock
 from simulators.faults import Answer, Fault
 from simulators.layout import ILLEGAL_FUNCTION, ILLEGAL_VALUE
+from simulators.listening import Listening
 from simulators.modbus_frames import Adu, RtuFraming, TcpFraming
 from simulators.spoiling import HangUp, Spoiling
 
@@ -59,40 +60,15 @@ class ModbusServer:
         self._endpoint = endpoint
         self._clock = clock
         self._before = before
-        self._server: asyncio.Server | None = None
-        self._open: dict[asyncio.Task[object], asyncio.StreamWriter] = {}
-        self._watch: asyncio.Task[None] | None = None
+        self._listening = Listening(self._serve, self._is_up, clock)
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Listen; returns the port (chosen by the system for 0). Raises OSError if it is taken."""
-        self._server = await asyncio.start_server(self._serve, host, port)
-        self._watch = asyncio.create_task(self._hang_up_when_down())
-        return int(self._server.sockets[0].getsockname()[1])
+        return await self._listening.start(host, port)
 
     async def close(self) -> None:
         """Stop listening and end every connection; may be called twice."""
-        if self._watch:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
-            self._watch = None
-        if self._server:
-            self._server.close()
-            self._hang_up()
-            await asyncio.gather(*self._open, return_exceptions=True)
-            await self._server.wait_closed()
-            self._server = None
-
-    def _hang_up(self) -> None:
-        for writer in self._open.values():
-            writer.transport.abort()
-
-    async def _hang_up_when_down(self) -> None:
-        """A line that goes down takes its connections with it."""
-        while True:
-            await self._clock.sleep_until(self._clock.monotonic() + 0.5)
-            if self._open and not self._is_up():
-                self._hang_up()
+        await self._listening.close()
 
     def _is_up(self) -> bool:
         if self._before:
@@ -100,18 +76,10 @@ class ModbusServer:
         return self._endpoint.up
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  # a stream's callback always runs in a task
-        self._open[task] = writer
         connected_ms = self._clock.now()
-        try:
+        with contextlib.suppress(HangUp):
             while self._is_up() and await self._exchange(reader, writer, connected_ms):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError, HangUp):
-            return
-        finally:
-            del self._open[task]
-            writer.transport.abort()
 
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connected_ms: int
