@@ -65,6 +65,7 @@ Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
 AssetId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(/[a-z0-9-]+)*$")]
 PointId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
 PointKey = Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)?[a-z0-9_]+$")]
+Words = Annotated[str, StringConstraints(pattern=r"\S")]
 At = Annotated[
     str, StringConstraints(pattern=r"^(holding|input|coil|discrete):\d{1,5}(\.\d{1,2})?$")
 ]

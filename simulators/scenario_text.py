@@ -1,10 +1,8 @@
 """A scenario as people write it: the forms of its file."""
 
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
-from pydantic import StringConstraints
-
-from config.files import AssetId, Duration, Id, PointId, Strict
+from config.files import AssetId, Duration, Id, PointId, Strict, Words
 
 START = "2026-03-02T08:00:00"
 """Local time at which a scenario begins unless it says otherwise."""
@@ -24,7 +22,6 @@ Verb = Literal[
 VERBS: tuple[Verb, ...] = get_args(Verb)
 Outcome = Literal["confirmed", "contradicted", "absent", "not_observable"]
 Level = Literal["warning", "error"]
-Words = Annotated[str, StringConstraints(pattern=r"\S")]
 
 
 class FaultText(Strict):
