@@ -112,5 +112,25 @@ def test_what_the_model_does_not_let_anybody_read_is_named() -> None:
     assert use.unread == ("a/b",)
 
 
+@pytest.mark.parametrize(
+    ("places", "takes"),
+    [({"v": 0, "e": 400}, (3, 3, 0)), ({"v": 0, "e": 100, "w": 200}, (2, 202, 198))],
+    ids=[
+        "one that no request holds with its value is asked for twice",
+        "one that two requests hold",
+    ],
+)
+def test_exponents_take_their_time_as_they_are_read(
+    places: dict[str, int], takes: tuple[int, int, int]
+) -> None:
+    """Requests, registers and holes."""
+    points = [
+        register_point(name, at, scale_from=None if name == "e" else "e")
+        for name, at in places.items()
+    ]
+    (use,) = uses_of(plant([rtu()], [device()], points))
+    assert (use.requests, use.registers, use.holes) == takes
+
+
 def test_lines_whose_devices_send_by_themselves_use_no_time() -> None:
     assert uses_of(plant([line(kind="mqtt")], [device()], [register_point("a", 0)])) == ()
