@@ -84,7 +84,8 @@ class Plan:
                 others.append((at, begin, self._exponent_in(request, point, places)))
             else:
                 rows.append((at, begin, decoder(point)))
-        return Block(request.table, request.address, request.count, _shared(tuple(rows)), others)
+        shared, kept = _shared(tuple(rows), tuple(others))
+        return Block(request.table, request.address, request.count, shared, kept)
 
     def _exponent_in(
         self, request: ReadRequest, point: Point, places: Mapping[str, int]
@@ -96,6 +97,8 @@ class Plan:
 
 
 @lru_cache(maxsize=512)
-def _shared(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+def _shared(
+    rows: tuple[Row, ...], others: tuple[Other, ...]
+) -> tuple[tuple[Row, ...], tuple[Other, ...]]:
     """One for all devices that are read alike: a row takes 70 bytes, for every point again."""
-    return rows
+    return rows, others

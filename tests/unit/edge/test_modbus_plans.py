@@ -24,6 +24,7 @@ def plan(asset: str, **fields: Any) -> Plan:
 def test_devices_that_are_read_alike_share_what_their_answers_mean() -> None:
     one, other = plan("a"), plan("b")
     assert [a.rows is b.rows for a, b in zip(one.blocks, other.blocks, strict=True)] == [True, True]
+    assert one.blocks[0].others is other.blocks[0].others
     narrow = plan("c", range=(0.0, 1.0))
     assert [a.rows == b.rows for a, b in zip(one.blocks, narrow.blocks, strict=True)] == [
         False,
@@ -40,7 +41,7 @@ def test_each_block_says_which_points_stand_where() -> None:
     one = plan("a")
     near, far = one.blocks
     assert sorted((at, begin) for at, begin, _ in near.rows) == [(0, 2), (1, 0)]
-    assert near.others == [(3, 1, None)]
+    assert near.others == ((3, 1, None),)
     assert [point.id for point in far.points(one.points)] == ["a/200"]
 
 
