@@ -129,6 +129,7 @@ class Scenario:
     no_other_alarms: bool = False
     no_other_orders: bool = False
     wires: bool = False
+    no_other_log: bool = False
 
     def start_ms(self, time_zone: str) -> int:
         """The start as UTC ms at a site of this time zone."""
@@ -199,6 +200,7 @@ def _scenario(name: str, file: ScenarioFile) -> Scenario:
         name, file.about, file.plant, file.seed, file.start,
         file.lasts if file.lasts is not None else last + AFTERWARDS_S, actions, expected,
         file.expect_nothing_else.alarms, file.expect_nothing_else.work_orders, file.wires,
+        file.expect_nothing_else.log,
     )  # fmt: skip
 
 

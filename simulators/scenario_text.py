@@ -129,10 +129,13 @@ class ExpectText(Strict):
 
 
 class NothingElseText(Strict):
-    """Of what nothing may follow beyond what is expected. Work orders here are those of faults."""
+    """Of what nothing may follow beyond what is expected. Work orders here are those of faults, lines
+    of the log those of edges, of warnings and errors.
+    """
 
     alarms: bool = False
     work_orders: bool = False
+    log: bool = False
 
 
 class ScenarioFile(Strict):

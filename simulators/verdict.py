@@ -61,6 +61,8 @@ def judge(scenario: Scenario, history: History) -> tuple[Row, ...]:
     if scenario.no_other_orders:
         rows.append(_other_orders(scenario.expected, history))
         rows.append(_nothing_contradicted(scenario.expected, history))
+    if scenario.no_other_log:
+        rows.append(_other_log(scenario.expected, history))
     return tuple(rows)
 
 
@@ -198,6 +200,13 @@ def _other_orders(expected: Iterable[Expected], history: History) -> Row:
     names = [one.cause for one in expected if isinstance(one, OrderExpected)]
     opened = [e for e in history.orders if e["kind"] == "opened" and e.get("order_kind") == "fault"]
     return _nothing_else("work orders", names, opened)
+
+
+def _other_log(expected: Iterable[Expected], history: History) -> Row:
+    says = [one.says for one in expected if isinstance(one, LogExpected)]
+    others = [e for e in history.log if not any(words in e["text"] for words in says)]
+    told = [f"{e['level']} {e['t']:.1f} s: {e['text']}" for e in others]
+    return Row("no other line of the log", "nothing", "; ".join(told) or "nothing", not others)
 
 
 def _nothing_contradicted(expected: Iterable[Expected], history: History) -> Row:

@@ -1,5 +1,6 @@
 """A verdict fails when something that must follow does not, and when anything else does."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -167,3 +168,13 @@ def test_a_line_that_must_be_an_error_is_no_warning() -> None:
     for level in ("error", "warning"):
         log = [{"t": 5, "level": level, "text": "outbox o is damaged"}]
         assert passed(judge(scenario(wanted), History(log=log))) is (level == "error")
+
+
+def test_a_line_of_the_log_that_nobody_expects_fails_where_nothing_else_may_be_said() -> None:
+    lost, other = ({"t": 5, "level": "warning", "text": f"device {d} lost: silent"} for d in "de")
+    wanted = LogExpected("device d lost", (0, 10))
+    silent = replace(scenario(wanted), no_other_log=True)
+    assert passed(judge(scenario(wanted), History(log=[lost, other])))
+    assert passed(judge(silent, History(log=[lost])))
+    *_, row = judge(silent, History(log=[lost, other]))
+    assert (row.ok, row.seen) == (False, "warning 5.0 s: device e lost: silent")
