@@ -24,6 +24,8 @@ class Outcome:
     bad: dict[str, tuple[int, int]] = field(default_factory=dict)
     cuts: list[Cut] = field(default_factory=list)
     refused: list[Point] = field(default_factory=list)
+    torn: bool = False
+    """Something was learned, and values came apart from their exponents before it was known."""
     rest: int = QUALITIES["disabled"]
     """The reason of points that no request covered."""
     lost: bool = False

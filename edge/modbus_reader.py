@@ -67,6 +67,12 @@ class ModbusReader:
         self._forgotten = 0
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
+        outcome = await self._read(device, points)
+        if outcome.torn:  # by what was just learned its exponents are asked for as they must be
+            outcome = await self._read(device, points)
+        return outcome.result(points, self._clock.now())
+
+    async def _read(self, device: Device, points: Sequence[Point]) -> Outcome:
         outcome, asked = Outcome(), tuple(points)
         if self._resting:
             asked = tuple(point for point in points if not self._rests(device, point))
@@ -81,7 +87,7 @@ class ModbusReader:
         except LinkDown as error:
             outcome.rest, outcome.lost, outcome.line_lost = QUALITIES["link_down"], True, True
             outcome.detail = str(error) or "link down"
-        return outcome.result(points, self._clock.now())
+        return outcome
 
     def forget(self, device: str) -> None:
         self._forgotten += 1
@@ -228,6 +234,7 @@ class ModbusReader:
             self._cuts[device.profile] = known | new
             self._cuts_until.setdefault(device.profile, self._clock.monotonic() + CUTS_LAST_S)
             self._plans.clear()
+            outcome.torn = bool(outcome.scaled)
             log.warning(
                 "profile %s: device %s, now read apart: %s",
                 device.profile,

@@ -313,6 +313,25 @@ async def test_a_register_that_is_refused_between_a_value_and_its_exponent_takes
     assert {(first, n) for _, _, first, n in twin.asked} == {(104, 1), (100, 1), (103, 2)}
 
 
+async def test_an_exponent_that_changes_while_a_refusal_is_learned_is_seen_too() -> None:
+    """A joined request, its two parts, then all anew as learned: exponent, value, exponent."""
+    twin = TwinLine(bad_addresses={1: {102}}, words={100: 7, 104: 1})
+    reader, _ = reader_of(twin)
+    points = [register_point("100", 100, scale_from="power"), register_point("power", 104, "i16")]
+
+    def changing() -> None:
+        if len(twin.asked) == 2:  # between the value and its exponent
+            twin.words |= {100: 70, 104: 0}
+
+    twin.before = changing
+    result = await reader.read(device(), points)
+    assert [first for _, _, first, _ in twin.asked] == [100, 100, 104, 104, 100, 104]
+    assert values(result.readings) == {"100": 70.0, "power": 0}
+    twin.asked.clear()
+    await reader.read(device(), points)
+    assert [first for _, _, first, _ in twin.asked] == [104, 100, 104]
+
+
 async def test_only_the_value_is_bad_whose_own_register_is_refused_between_others() -> None:
     twin = TwinLine(bad_addresses={1: {102}}, words={104: 1})
     reader, _ = reader_of(twin)
