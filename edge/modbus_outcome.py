@@ -80,7 +80,12 @@ class Outcome:
         return result
 
     def _power(self, exponent: Point, told: PointReading | None) -> Decoded:
-        """An exponent and its quality, or why there is none: one that changed meanwhile means nothing."""
+        """An exponent and its quality, or why there is none: one that changed meanwhile means nothing.
+
+        Nor does one of a read that ended before it could be asked for once more.
+        """
+        if self.lost or self.torn:
+            return None, self.rest if self.lost else UNDECODABLE
         if told is None:
             return None, self.bad.get(exponent.id, (self.rest, 0))[0]
         for other in self.again:

@@ -387,6 +387,15 @@ async def test_a_value_that_is_read_while_its_exponent_changes_has_none(
     assert reasons(result)["value"] == ("undecodable" if torn else "good")
 
 
+async def test_a_value_is_not_told_if_the_device_falls_silent_before_its_exponent_is_confirmed() -> (
+    None
+):
+    points = [register_point("power", 0, "i16"), register_point("200", 200, scale_from="power")]
+    for fails_at, reason in ((4, "good"), (3, "no_answer")):  # exponent, value, exponent
+        reader, _ = reader_of(TwinLine(words={0: 1}, fails_at=fails_at))
+        assert reasons(await reader.read(device(), points)) == {"power": "good", "200": reason}
+
+
 async def test_a_value_takes_the_exponent_of_its_own_answer() -> None:
     """It changes from one request to the next: each value is of its own answer."""
     twin = TwinLine(words={0: 7, 100: 1, 200: 70})
