@@ -2,17 +2,26 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 import duckdb
 
 from collector.adapters import duckdb_sql as sql
-from collector.adapters.duckdb_database import Database, no_room, transaction
-from collector.adapters.duckdb_files import merge, not_rolled, to_close, write_parts
+from collector.adapters.duckdb_database import ENDED, Database, transaction, unreadable
+from collector.adapters.duckdb_files import (
+    FOLDERS,
+    RowHours,
+    merge,
+    not_rolled,
+    to_close,
+    write_parts,
+)
+from collector.adapters.duckdb_reading import is_damaged
 from collector.adapters.duckdb_state import State
-from collector.adapters.store_files import Span, hour_of, moment
+from collector.adapters.store_files import Shelf, Span, StoreFile, hour_of, moment
 from collector.buckets import HOUR_MS, ROLL_UPS
 from collector.ports import Kind, Unavailable
 
@@ -22,35 +31,61 @@ ONE_CORE: Final = "set threads = 1"
 """For merges; who reads meanwhile works on the own query in the own thread."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What could not be done and why. `damaged`: files that stood in the way, and nothing else did."""
+
+    said: str
+    damaged: tuple[StoreFile, ...] = ()
+    error: Exception | None = None
+
+
 class Closing:
-    """One at a time. `troubles` says what could not be closed when it was last tried."""
+    """One at a time. `troubles` says what could not be closed, rolled up or merged when it was last tried."""
 
     def __init__(self, database: Database, state: State) -> None:
         self._database = database
         self._state = state
+        self._rows = RowHours()
         self._at_work = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._stopped = False
         self.troubles: tuple[str, ...] = ()
 
-    def close_hours(self, before: int, *, merging: bool) -> int:
-        """Put every hour that ended by `before` into files; returns how many. Then merge what is over."""
+    def close_hours(self, before: int) -> int:
+        """Put every hour that ended by `before` into files; returns how many."""
         with self._at_work, self._database.connected() as self._connection:
             count, troubles = self._close(self._connection, hour_of(before))
-            self.troubles = tuple(str(error) for error in troubles[:TROUBLES_TOLD])
-            if merging:
-                self._merge(self._connection, hour_of(before))
+            self._keep(troubles)
             return count
+
+    def tidy(self, before: int) -> int:
+        """Close hours; then roll up what is not yet, and merge what is over. Returns how many were closed."""
+        with self._at_work, self._database.connected() as self._connection:
+            self._state.look_again()
+            self._drop_behind(self._connection)
+            count, troubles = self._close(self._connection, hour_of(before))
+            lacking, more = self._roll_up(self._connection, hour_of(before))
+            troubles += more
+            troubles += self._merge(self._connection, hour_of(before), lacking, troubles)
+            self._keep(troubles)
+            self._rows.forget_but({file for shelf in self._state.shelves for file in shelf})
+            return count
+
+    def _keep(self, troubles: Sequence[Trouble]) -> None:
+        self.troubles = tuple(dict.fromkeys(trouble.said for trouble in troubles))[:TROUBLES_TOLD]
 
     def delete_before(self, time: int, kind: Kind) -> None:
         """Forget what is older at once; a file goes when all that it holds is.
 
-        Readings are rolled up before they go. What cannot be read goes without.
+        Readings are rolled up before they go; those in damaged files go without. Raises `Unavailable`
+        where anything else is in the way: nothing goes then.
         """
         with self._at_work, self._database.connected() as self._connection:
             kept = self._state.kept.but(kind, time)
             if kind == "raw":
-                self._roll_up(self._connection, time)
+                self._state.look_again()
+                self._roll_up_going(self._connection, time)
             self._cut(self._connection, kind, getattr(kept, kind))
 
     def lower_cut(self, time: int, kind: Kind) -> None:
@@ -68,69 +103,152 @@ class Closing:
                     connection.interrupt()
         self._at_work.release()
 
-    def _merge(self, connection: duckdb.DuckDBPyConnection, before: int) -> None:
+    def _merge(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        before: int,
+        lacking: set[int],
+        known: Sequence[Trouble],
+    ) -> list[Trouble]:
+        """Merge what is over; of roll-ups no block of which some are `lacking`. A file is complained of once."""
+        damaged = {file for trouble in known for file in trouble.damaged}
+        troubles = []
         connection.execute(ONE_CORE)
         try:
-            for shelf in self._state.shelves:
-                merge(connection, shelf, before, self._state.swapping, lambda: self._stopped)
+            for kind, span, error in self._merged(connection, before, lacking):
+                files = _files(self._state.shelves[kind], span)
+                what = f"files ({kind}) of {_said(span)} could not be merged"
+                trouble = self._trouble(connection, what, error, files)
+                if not trouble.damaged or not damaged.issuperset(trouble.damaged):
+                    troubles.append(self._told(trouble))
+                    damaged.update(trouble.damaged)
         finally:
             connection.execute("reset threads")
+        return troubles
+
+    def _merged(
+        self, connection: duckdb.DuckDBPyConnection, before: int, lacking: set[int]
+    ) -> Iterator[tuple[Kind, Span, Exception]]:
+        """Merge, and give what failed."""
+        for kind in FOLDERS:
+            shelf, but = self._state.shelves[kind], lacking if kind in ROLL_UPS else set[int]()
+            for span, error in merge(connection, shelf, before, self._state.swapping, but=but):
+                self._go_on()
+                if error:
+                    yield kind, span, error
 
     def _close(
         self, connection: duckdb.DuckDBPyConnection, before: int
-    ) -> tuple[int, list[Unavailable]]:
+    ) -> tuple[int, list[Trouble]]:
         """How many hours were closed, and why others could not be."""
         state = self._state
         with state.writing:
-            self._drop_behind(connection)
-            hours = [hour for (hour,) in connection.execute(sql.OPEN_HOURS, [before]).fetchall()]
-            arrival = state.arrival
-        spans = to_close(list(state.shelves), hours, before)
-        done, troubles = self._close_spans(connection, spans, arrival)
-        return sum(start <= hour < end for hour in hours for start, end in done), troubles
+            span = {"since": state.kept.raw, "before": before}
+            hours = [hour for (hour,) in connection.execute(sql.OPEN_HOURS, span).fetchall()]
+        what = "could not be closed, new ones stay in the open table"
+        done, troubles = self._close_all(connection, list(state.shelves), hours, before, what)
+        return len(done), troubles
 
-    def _drop_behind(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def _roll_up(
+        self, connection: duckdb.DuckDBPyConnection, time: int
+    ) -> tuple[set[int], list[Trouble]]:
+        """Make roll-ups of all readings before `time` that are closed; hours that still have none, and why."""
         state = self._state
-        ((count,),) = connection.execute(sql.DROP_BEHIND, [state.kept.raw]).fetchall()
-        if count:
-            state.late.dropped += count
-            log.warning("%d readings came later than their retention and are dropped", count)
-        with state.swapping:
-            for kind in (*ROLL_UPS, "raw"):
-                state.shelves[kind].drop_before(getattr(state.kept, kind))
+        hours, damaged = not_rolled(connection, state.shelves, self._rows, state.kept, time)
+        troubles = [
+            self._told(Trouble(f"no roll-ups can be made: {unreadable(file)}", (file,)))
+            for file in damaged
+        ]
+        shelves = [state.shelves[kind] for kind in ROLL_UPS]
+        done, more = self._close_all(connection, shelves, hours, time, "could not be rolled up")
+        of_damaged = {hour for file in damaged for hour in file.each_hour()}
+        return (set(hours) - done) | of_damaged, troubles + more
 
-    def _close_spans(
-        self, connection: duckdb.DuckDBPyConnection, spans: Sequence[Span], arrival: int
-    ) -> tuple[list[Span], list[Unavailable]]:
-        done, troubles = [], []
-        for span in spans:
-            if self._stopped:
-                raise Unavailable("the store is being closed")
-            try:
-                self._close_span(connection, span, arrival)
-                done.append(span)
-            except (duckdb.FatalException, duckdb.InterruptException):
-                raise
-            except (duckdb.Error, OSError) as error:
-                trouble = Unavailable(f"{_said(span)} could not be closed: {self._database.why(error)}")  # fmt: skip
-                trouble.__cause__ = error
-                troubles.append(trouble)
-                if str(trouble) not in self.troubles:
-                    log.error("%s; its new readings stay in the open table", trouble)
+    def _roll_up_going(self, connection: duckdb.DuckDBPyConnection, time: int) -> None:
+        """So that roll-ups of all that goes are there, but for what is in damaged files."""
+        _, troubles = self._close(connection, time)
+        troubles += self._roll_up(connection, time)[1]
+        for trouble in troubles:
+            if not trouble.damaged:
+                raise Unavailable(trouble.said) from trouble.error
+        for file in dict.fromkeys(file for trouble in troubles for file in trouble.damaged):
+            if file.end <= time:
+                log.error("retention: %s goes without roll-ups, it cannot be read", file.path)
+
+    def _close_all(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        shelves: Sequence[Shelf],
+        hours: Sequence[int],
+        before: int,
+        what: str,
+    ) -> tuple[set[int], list[Trouble]]:
+        """Hours that were closed, whole days at once where the shelves hold nothing of them; why others were not."""
+        spans, troubles, done = to_close(shelves, hours, before), list[Trouble](), set[int]()
+        while spans:
+            self._go_on()
+            span = spans.pop(0)
+            within = {hour for hour in hours if span[0] <= hour < span[1]}
+            trouble = self._tried(connection, span, what)
+            if trouble is None:
+                done |= within
+            elif trouble.damaged and len(within) > 1:
+                spans = [(hour, hour + HOUR_MS) for hour in sorted(within)] + spans
+            else:
+                troubles.append(self._told(trouble))
         return done, troubles
 
-    def _close_span(self, connection: duckdb.DuckDBPyConnection, span: Span, arrival: int) -> None:
+    def _tried(
+        self, connection: duckdb.DuckDBPyConnection, span: Span, what: str
+    ) -> Trouble | None:
+        try:
+            self._close_span(connection, span)
+        except ENDED:
+            raise
+        except (duckdb.Error, OSError) as error:
+            files = _files(self._state.shelves["raw"], span)
+            return self._trouble(connection, f"readings of {_said(span)} {what}", error, files)
+        return None
+
+    def _trouble(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        what: str,
+        error: Exception,
+        files: Iterable[StoreFile],
+    ) -> Trouble:
+        """DuckDB does not always name the file that it cannot read, so each is tried alone."""
+        try:
+            damaged = tuple(file for file in files if is_damaged(connection, file.path))
+        except (duckdb.IOException, duckdb.OutOfMemoryException, OSError):
+            damaged = ()
+        why = unreadable(damaged[0]) if damaged else self._database.why(error)
+        return Trouble(f"{what}: {why}", damaged, error)
+
+    def _told(self, trouble: Trouble) -> Trouble:
+        """Said in the log once, as long as it lasts."""
+        if trouble.said not in self.troubles:
+            log.error("%s", trouble.said)
+            self.troubles = (*self.troubles, trouble.said)
+        return trouble
+
+    def _go_on(self) -> None:
+        if self._stopped:
+            raise Unavailable("the store is being closed")
+
+    def _close_span(self, connection: duckdb.DuckDBPyConnection, span: Span) -> None:
         """Write files of some hours anew from open rows and their old files; open rows go last."""
         state, (start, end) = self._state, span
         with state.writing:
             points = state.series.points()
             state.series.file()
+            arrival = state.arrival
+        values = {"start": max(start, state.kept.raw), "end": end, "arrival": arrival}
         try:
-            kinds = write_parts(connection, state.shelves, span, arrival, points)
+            kinds = write_parts(connection, state.shelves, span, values, points)
             with state.writing, state.swapping:
                 for kind in kinds:
                     state.shelves[kind].put(start, (end - start) // HOUR_MS, arrival)
-                values = {"start": start, "end": end, "arrival": arrival}
                 with transaction(connection):
                     ((count,),) = connection.execute(sql.DROP_OPEN, values).fetchall()
                 state.count_open(connection)
@@ -138,24 +256,24 @@ class Closing:
             for shelf in state.shelves:
                 shelf.part(start).unlink(missing_ok=True)
             raise
-        if len(kinds) <= len(ROLL_UPS):
+        if count and len(kinds) <= len(ROLL_UPS):
             state.late.not_rolled += count
             log.warning(
-                "%s: its readings are gone and its roll-ups stay as they are, beside %d late readings",
+                "of readings of %s, %d came when others were gone: the roll-ups stay as they are",
                 _said(span), count,
             )  # fmt: skip
 
-    def _roll_up(self, connection: duckdb.DuckDBPyConnection, time: int) -> None:
-        """So that roll-ups of all that goes are there. Raises `Unavailable` where no room is for them."""
+    def _drop_behind(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Drop open readings that are older than what is kept, and files that a kill left behind a cut."""
         state = self._state
-        _, troubles = self._close(connection, time)
-        shelves = [state.shelves[kind] for kind in ROLL_UPS]
-        hours = not_rolled(connection, state.shelves, state.kept, time)
-        spans = to_close(shelves, hours, time)
-        troubles += self._close_spans(connection, spans, state.arrival)[1]
-        for trouble in troubles:
-            if isinstance(trouble.__cause__, Exception) and no_room(trouble.__cause__):
-                raise trouble
+        with state.writing, state.swapping:
+            ((count,),) = connection.execute(sql.DROP_BEHIND, [state.kept.raw]).fetchall()
+            state.count_open(connection)
+            for kind in FOLDERS:
+                state.shelves[kind].drop_before(getattr(state.kept, kind))
+        if count:
+            state.late.dropped += count
+            log.warning("%d readings came later than their retention and are dropped", count)
 
     def _cut(self, connection: duckdb.DuckDBPyConnection, kind: Kind, since: int) -> None:
         state = self._state
@@ -171,4 +289,8 @@ class Closing:
 
 
 def _said(span: Span) -> str:
-    return f"what came from {moment(span[0])} to {moment(span[1])}"
+    return f"{moment(span[0])} to {moment(span[1])}"
+
+
+def _files(shelf: Shelf, span: Span) -> list[StoreFile]:
+    return [piece.file for piece in shelf.pieces([span])]

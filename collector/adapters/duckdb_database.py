@@ -9,11 +9,14 @@ from typing import Final
 
 import duckdb
 
-from collector.adapters.store_files import file_of, moment
+from collector.adapters.store_files import StoreFile, file_of, moment
 from collector.ports import Unavailable
 
 MEMORY_LIMIT: Final = "1GB"
 PARQUET: Final = re.compile(r"[^\s'\"]+\.parquet")
+
+ENDED: Final = (duckdb.FatalException, duckdb.InterruptException, duckdb.ConnectionException)
+"""Nothing more can be done by this connection."""
 
 
 class Database:
@@ -59,12 +62,14 @@ class Database:
         if isinstance(error, duckdb.OutOfMemoryException) and not no_room(error):
             return (
                 f"the store {self._folder} needs more memory for this than the {MEMORY_LIMIT} that it "
-                f"may take: ask for a shorter span, or for wider buckets ({text})"
+                f"may take; where a chart does, ask for a shorter span or for wider buckets ({text})"
             )
         if no_room(error):
             return f"no room for the store {self._folder}: free space on its disk ({text})"
-        if file := _named(text):
-            return f"the store cannot read {file}: put back a copy of this file or move it away ({text})"
+        for name in PARQUET.findall(text):
+            if file := file_of(Path(name)):
+                on_disk = isinstance(error, duckdb.IOException) and file.path.exists()
+                return f"{withheld(file) if on_disk else unreadable(file)} ({text})"
         return (
             f"the store {self._folder} cannot be used: whoever runs this server must check its disk "
             f"and rights, then put back a copy of the folder or move it away ({text})"
@@ -101,12 +106,21 @@ def no_room(error: Exception) -> bool:
     return "No space left" in str(error)
 
 
-def _named(text: str) -> str:
-    """The Parquet file of ours that a text names, with the hours that it holds."""
-    for name in PARQUET.findall(text):
-        if file := file_of(Path(name)):
-            return f"{name}, which holds {moment(file.start)} to {moment(file.end)}"
-    return ""
+def unreadable(file: StoreFile) -> str:
+    """Which file is damaged or gone, what it holds, and what to do."""
+    return f"{_cannot_read(file)}: put back a copy of this file or move it away"
+
+
+def withheld(file: StoreFile) -> str:
+    """Which file the disk does not give, what it holds, and what to do."""
+    return (
+        f"{_cannot_read(file)}: whoever runs this server must check its disk, rights and open files"
+    )
+
+
+def _cannot_read(file: StoreFile) -> str:
+    span = f"{moment(file.start)} to {moment(file.end)}"
+    return f"the store cannot read {file.path}, which holds {span}"
 
 
 @contextmanager

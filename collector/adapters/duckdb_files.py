@@ -1,8 +1,7 @@
 """Closed hours of the DuckDB store: readings and their roll-ups as files, which are merged as time goes by."""
 
-import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,13 +9,12 @@ import duckdb
 import numpy as np
 
 from collector.adapters import duckdb_sql as sql
-from collector.adapters.duckdb_reading import fetched, raw_of
-from collector.adapters.store_files import Shelf, Span, StoreFile, joined_hours
+from collector.adapters.duckdb_database import ENDED
+from collector.adapters.duckdb_reading import fetched, is_damaged, raw_of
+from collector.adapters.store_files import Piece, Shelf, Span, StoreFile
 from collector.buckets import HOUR_MS, ROLL_UPS, Kept, Rolled, by_point
 from collector.ports import Kind, Raw
 from edge.readings import Ints
-
-log = logging.getLogger("steward.store")
 
 FOLDERS: Final[Mapping[Kind, str]] = {"raw": "hours", "minute": "by-minute", "hour": "by-hour"}
 MERGED_HOURS: Final = (24, 720, 8640)
@@ -26,8 +24,6 @@ SMALLER_MAX: Final = 6
 """So many files over a merged one, of late readings, are left before it is merged anew."""
 MERGED_BYTES_MAX: Final = 128 * 2**20
 """What is larger stays in its parts: sorting it would take long, and opening files is little beside reading."""
-UNREADABLE: Final = (duckdb.IOException, duckdb.InvalidInputException)
-"""What DuckDB raises for a file that is no Parquet file, or not there."""
 ROLLED_AT_ONCE: Final = 2_000_000
 
 
@@ -45,18 +41,22 @@ class Shelves:
 
 
 def write_parts(
-    connection: duckdb.DuckDBPyConnection, shelves: Shelves, span: Span, arrival: int, points: Ints
+    connection: duckdb.DuckDBPyConnection,
+    shelves: Shelves,
+    span: Span,
+    values: Mapping[str, int],
+    points: Ints,
 ) -> list[Kind]:
-    """Write parts for some hours, from their files and the open rows up to `arrival`; returns of which kinds.
+    """Write parts for some hours, from their files and open rows; returns of which kinds.
 
     Readings go first into place: a kill behind them must not leave roll-ups that stand for more than they are.
+    `values` says which open rows: `start`, `end` and up to which `arrival`.
     `points` maps a series to the series by whose number its point's roll-ups are kept. Roll-ups stay as
     they are where they were made of more readings than are left.
     """
     part = shelves["raw"].part(span[0])
     old = shelves["raw"].pieces([span])
     stays = [kind for kind in ROLL_UPS if _holds_more(connection, shelves, kind, span)]
-    values = {"start": span[0], "end": span[1], "arrival": arrival}
     connection.execute(sql.readings_to_file(old, part), values)
     pieces = [by_point(*columns) for columns in _readings(connection, part, points)]
     for n, kind in enumerate(ROLL_UPS):
@@ -70,16 +70,34 @@ def write_parts(
 def _holds_more(
     connection: duckdb.DuckDBPyConnection, shelves: Shelves, kind: Kind, span: Span
 ) -> bool:
-    """Whether roll-ups stand for more readings than files hold: these were taken away."""
+    """Whether roll-ups stand for more readings than are left: these were taken away.
+
+    Open ones that had arrived when the roll-ups were made count as left: before readings went first
+    into place, a kill left roll-ups ahead of their readings.
+    """
     rolled, raw = shelves[kind].pieces([span]), shelves["raw"].pieces([span])
-    if not rolled:
+    stand_for = _stand_for(connection, rolled)
+    if not stand_for:
         return False
-    try:
-        (stand_for,) = connection.execute(sql.how_many(rolled, "sum(count)")).fetchall()[0]
-    except UNREADABLE:
-        return False  # made anew from the readings
     count = connection.execute(sql.how_many(raw, "count(*)")).fetchall()[0][0] if raw else 0
-    return int(stand_for or 0) > int(count)
+    if stand_for <= count:
+        return False
+    text = sql.open_up_to(max(piece.file.generation for piece in rolled))
+    ((ahead,),) = connection.execute(text, {"start": span[0], "end": span[1]}).fetchall()
+    return stand_for > int(count) + int(ahead)
+
+
+def _stand_for(connection: duckdb.DuckDBPyConnection, rolled: Sequence[Piece]) -> int:
+    """How many readings roll-ups were made of; 0 where they are damaged: these are made anew."""
+    if not rolled:
+        return 0
+    try:
+        ((total,),) = connection.execute(sql.how_many(rolled, "sum(count)")).fetchall()
+    except duckdb.Error:
+        if any(is_damaged(connection, piece.file.path) for piece in rolled):
+            return 0
+        raise
+    return int(total or 0)
 
 
 def _readings(
@@ -122,24 +140,55 @@ def to_close(shelves: Sequence[Shelf], hours: Sequence[int], before: int) -> lis
     return spans
 
 
+class RowHours:
+    """The hours of which a file has a row. A merged file's name says more than that, so its rows are asked, once."""
+
+    def __init__(self) -> None:
+        self._known: dict[StoreFile, frozenset[int]] = {}
+
+    def of(self, connection: duckdb.DuckDBPyConnection, file: StoreFile) -> frozenset[int] | None:
+        """Their starts; None for a merged file that is damaged."""
+        if file.hours == 1:
+            return frozenset((file.start,))
+        if file not in self._known:
+            try:
+                rows = connection.execute(sql.hours_in(file.path)).fetchall()
+            except duckdb.Error:
+                if is_damaged(connection, file.path):
+                    return None
+                raise
+            self._known[file] = frozenset(hour for (hour,) in rows)
+        return self._known[file]
+
+    def forget_but(self, files: Collection[StoreFile]) -> None:
+        """Those of files that are gone."""
+        self._known = {file: hours for file, hours in self._known.items() if file in files}
+
+
 def not_rolled(
-    connection: duckdb.DuckDBPyConnection, shelves: Shelves, kept: Kept, time: int
-) -> list[int]:
-    """Hours of readings which go when nothing before `time` is kept, and of which a roll-up is not there."""
-    raw = shelves["raw"]
-    hours = [
-        hour
-        for file in raw.before(time)
-        for hour in raw.hours_of(file)
-        if any(hour >= getattr(kept, kind) and not shelves[kind].holder(hour) for kind in ROLL_UPS)
-    ]
+    connection: duckdb.DuckDBPyConnection, shelves: Shelves, rows: RowHours, kept: Kept, time: int
+) -> tuple[list[int], list[StoreFile]]:
+    """Hours before `time` of which there are readings, and a roll-up that is kept is not; which files cannot say."""
     found: list[int] = []
-    for piece in raw.pieces(joined_hours(sorted(hours))):
-        try:
-            found += (hour for (hour,) in connection.execute(sql.hours_in(piece)).fetchall())
-        except UNREADABLE as error:
-            log.error("%s goes without roll-ups: %s", piece.file.path, error)
-    return sorted(found)
+    damaged: list[StoreFile] = []
+
+    def is_held(kind: Kind, hour: int) -> bool:
+        holder = shelves[kind].holder(hour)
+        return holder is not None and hour in (rows.of(connection, holder) or ())
+
+    for file in shelves["raw"]:
+        hours = [
+            hour
+            for hour in shelves["raw"].hours_of(file)
+            if hour < time
+            and any(hour >= getattr(kept, kind) and not is_held(kind, hour) for kind in ROLL_UPS)
+        ]
+        read = rows.of(connection, file) if hours else frozenset()
+        if read is None:
+            damaged.append(file)
+        else:
+            found += read.intersection(hours)
+    return sorted(found), damaged
 
 
 def due_merges(shelf: Shelf, hours: int, before: int) -> list[int]:
@@ -159,7 +208,8 @@ def _is_due(files: Sequence[StoreFile], hours: int) -> bool:
 
 
 def _size(files: Sequence[StoreFile]) -> int:
-    return sum(file.path.stat().st_size for file in files)
+    """Of those that are there: one that was just moved away is said when it is read."""
+    return sum(file.path.stat().st_size for file in files if file.path.exists())
 
 
 def merge(
@@ -167,22 +217,33 @@ def merge(
     shelf: Shelf,
     before: int,
     swapping: threading.Lock,
-    stopped: Callable[[], bool],
-) -> None:
-    """Merge what is due until `stopped`; a failure is said, and the parts stay."""
-    due = ((hours, start) for hours in MERGED_HOURS for start in due_merges(shelf, hours, before))
-    for hours, start in due:
-        if stopped():
-            return
-        pieces = shelf.pieces([(start, start + hours * HOUR_MS)])
-        part = shelf.part(start)
-        try:
-            connection.execute(sql.merged_to_file(pieces, part))
-            with swapping:
-                shelf.put(start, hours, 0)
-        except (duckdb.FatalException, duckdb.InterruptException):
-            part.unlink(missing_ok=True)
-            raise
-        except (duckdb.Error, OSError) as error:
-            part.unlink(missing_ok=True)
-            log.error("files of the store could not be merged, they stay as they are: %s", error)
+    *,
+    but: Collection[int] = (),
+) -> Iterator[tuple[Span, Exception | None]]:
+    """Merge what is due, one block after the other, and say what came of each; where one fails its parts stay.
+
+    Blocks with one of the hours `but` are left: a merged file holds all hours of its block.
+    """
+    for hours in MERGED_HOURS:
+        for start in due_merges(shelf, hours, before):
+            span = (start, start + hours * HOUR_MS)
+            if any(span[0] <= hour < span[1] for hour in but):
+                continue
+            yield span, _merged(connection, shelf, span, swapping)
+
+
+def _merged(
+    connection: duckdb.DuckDBPyConnection, shelf: Shelf, span: Span, swapping: threading.Lock
+) -> Exception | None:
+    part = shelf.part(span[0])
+    try:
+        connection.execute(sql.merged_to_file(shelf.pieces([span]), part))
+        with swapping:
+            shelf.put(span[0], (span[1] - span[0]) // HOUR_MS, 0)
+    except ENDED:
+        part.unlink(missing_ok=True)
+        raise
+    except (duckdb.Error, OSError) as error:
+        part.unlink(missing_ok=True)
+        return error
+    return None

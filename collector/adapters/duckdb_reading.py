@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -13,6 +13,8 @@ from collector.buckets import GRAIN_MS, ROLL_UPS, Rolled, in_order, kept, of_rea
 from collector.ports import Buckets, Kind, Raw
 
 Columns = Mapping[str, Any]
+DAMAGE: Final = (duckdb.ProgrammingError, duckdb.DataError, duckdb.SerializationException)
+"""What DuckDB raises for a file that is not what it should be, beside a bare `duckdb.Error`."""
 
 
 def open_columns(
@@ -95,6 +97,29 @@ def joined(raw: Raw, rolled: Mapping[Kind, Rolled | None], width_ms: int) -> Rol
             more, found = rolled.get(kind), widened(found, GRAIN_MS[kind])
             found = in_order([found, more]) if more else found
     return widened(found, width_ms)
+
+
+def newest_in(connection: duckdb.DuckDBPyConnection, piece: Piece) -> int | None:
+    """Time of the newest reading of a file; None where there is none, or the file is damaged."""
+    try:
+        return connection.execute(sql.newest_of(piece)).fetchall()[0][0]  # type: ignore[no-any-return]  # a bigint
+    except duckdb.Error:
+        if is_damaged(connection, piece.file.path):
+            return None
+        raise
+
+
+def is_damaged(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Whether a file is not there, or is read and is not what it should be. Raises what the disk says."""
+    if not path.exists():
+        return True
+    try:
+        connection.execute(sql.all_of(path)).fetchall()
+    except duckdb.Error as error:
+        if isinstance(error, DAMAGE) or type(error) is duckdb.Error:
+            return True
+        raise
+    return False
 
 
 def readable(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:

@@ -22,7 +22,8 @@ ADD_SERIES: Final = (
     "insert into series select unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)"
 )
 ALL_SERIES: Final = "select site, point, unit, kind from series order by number"
-OPEN_HOURS: Final = "select distinct time // 3600000 * 3600000 from open where time < ? order by 1"
+OPEN_HOURS: Final = """
+select distinct time // 3600000 * 3600000 from open where time >= $since and time < $before order by 1"""
 DROP_BEHIND: Final = "delete from open where time < ?"
 OF_SPAN: Final = "time >= $start and time < $end"
 DROP_OPEN: Final = f"delete from open where {OF_SPAN} and arrival <= $arrival"
@@ -130,15 +131,27 @@ def latest_of(pieces: Sequence[Piece], numbers: Sequence[int], since: int) -> st
     order by time, series, arrival"""
 
 
-def newest_of(pieces: Sequence[Piece]) -> str:
-    """Time of the newest reading, open or in files; null where there is none."""
-    closed = f" union all {held(pieces, 'time')}" if pieces else ""
-    return f"select max(time) from (select time from open{closed})"
+NEWEST_OPEN: Final = "select max(time) from open"
 
 
-def hours_in(piece: Piece) -> str:
-    """Starts of the hours that hold a reading."""
-    return f"select distinct time // 3600000 * 3600000 from ({held([piece], 'time')})"
+def newest_of(piece: Piece) -> str:
+    """Time of the newest reading of a file; null where there is none."""
+    return f"select max(time) from ({held([piece], 'time')})"
+
+
+def hours_in(path: Path) -> str:
+    """Starts of the hours of which a file has a row."""
+    return f"select distinct time // 3600000 * 3600000 from {_read([path])}"
+
+
+def all_of(path: Path) -> str:
+    """Reads every value of a file."""
+    return f"select max(hash(columns(*))) from {_read([path])}"
+
+
+def open_up_to(generation: int) -> str:
+    """How many readings of some hours are open that had arrived when a file was written."""
+    return f"select count(*) from (select distinct series, time from open where {OF_SPAN} and arrival <= {generation})"
 
 
 def how_many(pieces: Sequence[Piece], what: str) -> str:

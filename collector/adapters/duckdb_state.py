@@ -25,10 +25,12 @@ class Late:
 
 
 class State:
-    """Whoever writes holds `writing`; files are exchanged, and cuts moved, under `swapping` as well."""
+    """Whoever writes holds `writing`; files are exchanged, and cuts moved, under `swapping` as well.
+
+    The files are looked at once: a database that is opened anew beside a merge must not see half of it.
+    """
 
     series: Series
-    shelves: Shelves
     kept: Kept
     arrival: int
     open_rows: int
@@ -38,16 +40,33 @@ class State:
         self.writing = threading.Lock()
         self.swapping = threading.Lock()
         self.late = Late()
+        self._shelves: Shelves | None = None
+
+    @property
+    def shelves(self) -> Shelves:
+        """The files, once loaded."""
+        if self._shelves is None:
+            self._shelves = Shelves(self._folder)
+        return self._shelves
 
     def load(self, connection: duckdb.DuckDBPyConnection) -> None:
         """As database and folder say. Raises `Unavailable` where they do not belong together."""
         connection.execute(sql.SCHEMA)
-        self.shelves = Shelves(self._folder)
         has_files = any(True for shelf in self.shelves for _ in shelf)
         self.series = Series(connection, self._folder, has_files=has_files)
         (self.arrival,) = connection.execute("select arrival from cursor").fetchall()[0]
         self.kept = Kept(**dict(connection.execute("select kind, since from kept").fetchall()))
         self.count_open(connection)
+
+    def look_again(self) -> None:
+        """Take up files that were put back, and forget those that were moved away."""
+        for shelf in self.shelves:
+            shelf.look_again()
+
+    def forget_gone(self) -> None:
+        """Forget files that were moved away."""
+        for shelf in self.shelves:
+            shelf.forget_gone()
 
     def count_open(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Count the rows of the open table anew."""

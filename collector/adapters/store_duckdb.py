@@ -5,9 +5,9 @@ steps costs nothing: open rows count as later than files, and of an hour's files
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import duckdb
 import numpy as np
@@ -19,6 +19,7 @@ from collector.adapters.duckdb_reading import (
     as_raw,
     closed_columns,
     joined,
+    newest_in,
     open_columns,
     readable,
     rolled_columns,
@@ -46,8 +47,10 @@ from collector.buckets import (
 )
 from collector.ports import Buckets, Kind, Raw, StoreBatch, Unavailable
 
+T = TypeVar("T")
 log = logging.getLogger("steward.store")
 
+HOURS_CUT_MAX: Final = 24
 OPEN_ROWS_MAX: Final = 20_000_000
 """Above this a write closes the hours before the newest one by itself."""
 
@@ -108,9 +111,9 @@ class DuckDbStore:
         """Put every hour that ended by `before` (UTC ms) into files; returns how many were written.
 
         Call it now and then from one place; late readings of a closed hour rewrite that hour only. What
-        is over for good is merged into larger files.
+        has no roll-ups yet is rolled up, and what is over for good is merged into larger files.
         """
-        return self._closing.close_hours(before, merging=True)
+        return self._closing.tidy(before)
 
     def _close_before_newest(self) -> None:
         """What was written is kept, so a failure here is said and not raised."""
@@ -118,7 +121,7 @@ class DuckDbStore:
             with self._database.connected() as connection:
                 newest = connection.execute("select max(time) from open").fetchall()[0][0]
             if newest is not None:
-                self._closing.close_hours(newest, merging=False)
+                self._closing.close_hours(newest)
         except Unavailable as error:
             log.error("hours could not be closed, their readings stay in the open table: %s", error)
         self._close_above = self._state.open_rows + self._open_rows_max
@@ -131,6 +134,10 @@ class DuckDbStore:
         """Take back a cut that is later than `time`: what is still there from then on is shown again."""
         self._closing.lower_cut(time, kind)
 
+    def cut_at_most(self, kind: Kind) -> int | None:
+        """Where a cut leaves all but the first `HOURS_CUT_MAX` hours that are in files, UTC ms; None with no more."""
+        return self._state.shelves[kind].nth_hour(getattr(self.kept, kind), HOURS_CUT_MAX)
+
     @property
     def kept(self) -> Kept:
         """From when on each kind is kept."""
@@ -138,7 +145,7 @@ class DuckDbStore:
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """What could not be put into files when it was last tried, and why."""
+        """What could not be closed, rolled up or merged when it was last tried, and why."""
         return self._closing.troubles
 
     @property
@@ -166,11 +173,15 @@ class DuckDbStore:
         }
 
     def newest(self) -> int | None:
+        """Looks in files from the last hour on; what is in one that is damaged is not seen."""
         with self._database.connected() as connection, self._state.swapping:
+            ((found,),) = connection.execute(sql.NEWEST_OPEN).fetchall()
             pieces = self._state.shelves["raw"].pieces([(self._state.kept.raw, 2**62)])
-            last = max(pieces, key=lambda piece: piece.of()[-1][1], default=None)
-            ((time,),) = connection.execute(sql.newest_of([last] if last else [])).fetchall()
-            return None if time is None or time < self._state.kept.raw else int(time)
+            for piece in sorted(pieces, key=lambda piece: piece.end, reverse=True):
+                if found is None or found < piece.end - 1:
+                    times = (found, newest_in(connection, piece))
+                    found = max((time for time in times if time is not None), default=None)
+            return None if found is None or found < self._state.kept.raw else int(found)
 
     def kept_from(self) -> int:
         return self._state.kept.raw
@@ -180,10 +191,13 @@ class DuckDbStore:
         start = max(start, self._state.kept.raw)
         if not numbers or start >= end:
             return nothing()
-        with self._database.connected() as connection, self._state.swapping:
+
+        def look(connection: duckdb.DuckDBPyConnection) -> Raw:
             come = open_columns(connection, numbers, start, end)
             files = self._state.shelves["raw"]
             return as_raw(closed_columns(connection, files, numbers, [(start, end)]), come)
+
+        return self._seen(look)
 
     def buckets(self, site: str, point: str, start: int, end: int, width_ms: int) -> Buckets:
         """From roll-ups where whole ones lie in a bucket and no reading of their hour is open."""
@@ -191,16 +205,40 @@ class DuckDbStore:
         numbers = self._state.series.of_point(site, point)
         if not numbers or start >= end:
             return in_buckets(nothing(), width_ms)
-        with self._database.connected() as connection, self._state.swapping:
-            come = open_columns(connection, numbers, max(start, self._state.kept.raw), end)
-            pieces = self._state.shelves["raw"].pieces([(start, end)])
-            alone = len(numbers) == 1 and len(come["time"]) == 0 and start >= 0
-            if pieces and alone and width_ms > MINUTE_MS and width_ms % MINUTE_MS:
-                return summed(connection, pieces, numbers[0], width_ms)
-            touched = joined_hours(np.unique(hour_of(come["time"])).tolist())
-            rolled, rest = self._rolled(connection, numbers[0], [(start, end)], touched, width_ms)
-            closed = closed_columns(connection, self._state.shelves["raw"], numbers, rest)
+        return self._seen(lambda c: self._buckets(c, numbers, (start, end), width_ms))
+
+    def _buckets(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        numbers: Sequence[int],
+        span: Span,
+        width_ms: int,
+    ) -> Buckets:
+        start, end = span
+        come = open_columns(connection, numbers, max(start, self._state.kept.raw), end)
+        pieces = self._state.shelves["raw"].pieces([span])
+        alone = len(numbers) == 1 and len(come["time"]) == 0 and start >= 0
+        if pieces and alone and width_ms > MINUTE_MS and width_ms % MINUTE_MS:
+            return summed(connection, pieces, numbers[0], width_ms)
+        touched = joined_hours(np.unique(hour_of(come["time"])).tolist())
+        rolled, rest = self._rolled(connection, numbers[0], [span], touched, width_ms)
+        closed = closed_columns(connection, self._state.shelves["raw"], numbers, rest)
         return as_buckets(joined(as_raw(closed, come), rolled, width_ms), width_ms)
+
+    def _seen(self, look: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """What `look` sees of open readings and then of files; once more where a file is gone meanwhile.
+
+        In this order no lock is needed: what is put into a file in between is seen twice and counts once.
+        """
+        try:
+            with self._database.connected() as connection:
+                return look(connection)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, duckdb.IOException):
+                raise
+            self._state.forget_gone()  # replaced by another, or moved away by hand
+        with self._database.connected() as connection:
+            return look(connection)
 
     def _rolled(
         self,
@@ -223,7 +261,7 @@ class DuckDbStore:
     def count(self) -> int:
         with self._database.connected() as connection, self._state.swapping:
             since = self._state.kept.raw
-            hours = connection.execute(sql.OPEN_HOURS, [2**62]).fetchall()
+            hours = connection.execute(sql.OPEN_HOURS, {"since": since, "before": 2**62}).fetchall()
             every, touched = [(since, 2**62)], joined_hours(hour for (hour,) in hours)
             raw = self._state.shelves["raw"]
             again, alone = raw.pieces(overlap(every, touched)), raw.pieces(without(every, touched))
@@ -232,9 +270,9 @@ class DuckDbStore:
 
     def damaged(self) -> list[Path]:
         """Files of closed hours that cannot be opened: what they hold is not to be had until put back."""
-        with self._database.connected() as connection, self._state.swapping:
+        with self._database.connected() as connection:
             files = [file.path for shelf in self._state.shelves for file in shelf]
-            return [path for path in files if not readable(connection, path)]
+            return [path for path in files if path.exists() and not readable(connection, path)]
 
     def close(self) -> None:
         """Give the file back; what was written stays, and what is being closed or merged stays open."""

@@ -6,6 +6,7 @@ holds all of it, so a kill between writing a file and removing those that it rep
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,10 @@ class StoreFile:
         """Where its last hour ends, UTC ms."""
         return self.start + self.hours * HOUR_MS
 
+    def each_hour(self) -> range:
+        """The starts of its hours."""
+        return range(self.start, self.end, HOUR_MS)
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -45,6 +50,11 @@ class Piece:
     def of(self) -> tuple[Span, ...]:
         """The spans that it holds."""
         return self.spans or ((self.file.start, self.file.end),)
+
+    @property
+    def end(self) -> int:
+        """Where the last of them ends, UTC ms."""
+        return self.of()[-1][1]
 
 
 def hour_of(time: int) -> int:
@@ -58,24 +68,49 @@ def moment(time: int) -> str:
 
 
 class Shelf:
-    """The files of one kind in `folder`, and which hours each of them holds."""
+    """The files of one kind in `folder`, and which hours each of them holds.
+
+    Read from any thread; files are put, taken and dropped by one at a time.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._changing = threading.RLock()
         self._holder: dict[int, StoreFile] = {}
         self._held: dict[StoreFile, int] = {}
         for part in folder.glob("*.part"):
             part.unlink()
-        for file in sorted(_files_in(folder), key=lambda file: file.generation):
-            self._take(file)
+        self.look_again()
 
     def __iter__(self) -> Iterator[StoreFile]:
-        return iter(sorted(self._held, key=lambda file: (file.start, file.generation)))
+        with self._changing:
+            return iter(sorted(self._held, key=lambda file: (file.start, file.generation)))
+
+    def look_again(self) -> None:
+        """Take up files that were put here by hand, and forget those that are gone."""
+        there = set(_files_in(self._folder))
+        with self._changing:
+            for file in [file for file in self._held if file not in there]:
+                self._forget(file)
+            for file in sorted(there - self._held.keys(), key=lambda file: file.generation):
+                self._take(file)
+
+    def forget_gone(self) -> None:
+        """Forget files that were moved away."""
+        with self._changing:
+            for file in [file for file in self._held if not file.path.exists()]:
+                self._forget(file)
 
     def holder(self, hour: int) -> StoreFile | None:
         """The file that holds an hour."""
         return self._holder.get(hour)
+
+    def nth_hour(self, since: int, n: int) -> int | None:
+        """Start of the hour that n others which end behind `since` come before, None where it is not held."""
+        with self._changing:
+            hours = sorted(hour for hour in self._holder if hour + HOUR_MS > since)
+        return hours[n] if n < len(hours) else None
 
     def part(self, start: int) -> Path:
         """Where a file is written before it is put here."""
@@ -95,18 +130,30 @@ class Shelf:
         sync(part)
         part.replace(file.path)
         sync(self._folder)
-        self._take(file)
+        with self._changing:
+            self._take(file)
         return file
 
     def _take(self, file: StoreFile) -> None:
-        self._held[file] = file.hours
-        for hour in range(file.start, file.end, HOUR_MS):
+        """Give a file its hours, but for those that a newer one holds."""
+        mine = [hour for hour in file.each_hour() if self._generation(hour) <= file.generation]
+        self._held[file] = len(mine)
+        for hour in mine:
             before = self._holder.get(hour)
             self._holder[hour] = file
             if before is not None:
                 self._held[before] -= 1
-                if self._held[before] == 0:
-                    self._remove(before)
+                self._remove_empty(before)
+        self._remove_empty(file)
+
+    def _generation(self, hour: int) -> int:
+        holder = self._holder.get(hour)
+        return holder.generation if holder else -1
+
+    def _remove_empty(self, file: StoreFile) -> None:
+        if self._held[file] == 0:
+            del self._held[file]
+            file.path.unlink(missing_ok=True)
 
     def before(self, time: int) -> list[StoreFile]:
         """The files that hold nothing from `time` on."""
@@ -115,36 +162,35 @@ class Shelf:
     def drop_before(self, time: int) -> None:
         """Remove these."""
         for file in self.before(time):
-            for hour in range(file.start, file.end, HOUR_MS):
-                if self._holder.get(hour) is file:
-                    del self._holder[hour]
-            self._remove(file)
+            with self._changing:
+                self._forget(file)
+            file.path.unlink(missing_ok=True)
 
-    def _remove(self, file: StoreFile) -> None:
+    def _forget(self, file: StoreFile) -> None:
+        for hour in self.hours_of(file):
+            del self._holder[hour]
         del self._held[file]
-        file.path.unlink(missing_ok=True)
 
     def pieces(self, spans: Sequence[Span]) -> list[Piece]:
         """What holds the given spans, which are in order and apart."""
-        found = []
-        for file in self:
-            within = overlap(spans, [(file.start, file.end)])
-            if not within:
-                continue
-            held = overlap(within, self._spans(file)) if self._held[file] < file.hours else within
-            if held == [(file.start, file.end)]:
-                found.append(Piece(file))
-            elif held:
-                found.append(Piece(file, tuple(held)))
-        return found
+        with self._changing:
+            return [piece for file in self if (piece := self._piece(file, spans))]
+
+    def _piece(self, file: StoreFile, spans: Sequence[Span]) -> Piece | None:
+        within = overlap(spans, [(file.start, file.end)])
+        if not within:
+            return None
+        held = overlap(within, self._spans(file)) if self._held[file] < file.hours else within
+        if held == [(file.start, file.end)]:
+            return Piece(file)
+        return Piece(file, tuple(held)) if held else None
 
     def _spans(self, file: StoreFile) -> list[Span]:
         return joined_hours(self.hours_of(file))
 
     def hours_of(self, file: StoreFile) -> list[int]:
         """The hours that a file holds, by their starts."""
-        hours = range(file.start, file.end, HOUR_MS)
-        return [hour for hour in hours if self._holder.get(hour) is file]
+        return [hour for hour in file.each_hour() if self._holder.get(hour) is file]
 
 
 def joined_hours(hours: Iterable[int]) -> list[Span]:

@@ -73,7 +73,7 @@ def test_roll_ups_of_readings_that_are_gone_stay_when_late_ones_come(
         assert counts(store) == [60, 60 + n, 60]
         assert len(store.raw(KEY.site, KEY.point, T0, T0 + HOUR).time) == n
     assert store.late.not_rolled == 2
-    assert "its roll-ups stay as they are" in caplog.text
+    assert "the roll-ups stay as they are" in caplog.text
     store.close()
 
 
@@ -227,10 +227,21 @@ def test_a_damaged_block_of_the_database_is_no_other_process(tmp_path: Path) -> 
         (OSError(28, "No space left on device"), "no room for the"),
         (duckdb.IOException("Could not set lock on file"), "open in another process"),
         (duckdb.IOException("Corrupt database: blocked"), "check its disk and rights"),
+        (duckdb.IOException('No files found that match "/no/0-1.parquet"'), "or move it away"),
+        (duckdb.InvalidInputException("File '/no/0-1.parquet' too small"), "or move it away"),
     ],
 )
 def test_what_goes_wrong_is_told_apart(tmp_path: Path, error: Exception, said: str) -> None:
     assert said in Database(tmp_path, lambda _: None).why(error)
+
+
+def test_a_file_that_the_disk_does_not_give_is_not_called_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "0-1.parquet"
+    file.write_bytes(b"")
+    error = duckdb.IOException(f'Cannot open file "{file}": Too many open files')
+    said = Database(tmp_path, lambda _: None).why(error)
+    assert "check its disk, rights and open files" in said
+    assert "move it away" not in said
 
 
 def test_a_damaged_hour_is_named_with_its_hours(tmp_path: Path) -> None:
