@@ -111,6 +111,8 @@ class Services:
     store: ReadingStore
     clock: Clock
     offload: Offload = inline
+    reading: Offload = inline
+    """The offload of what reads the store, which may take long."""
     wall: Clock = field(default_factory=ScaledClock)
     hasher: Hasher = field(default_factory=ArgonHasher)
     health: Callable[[], Mapping[str, Health]] = dict

@@ -15,8 +15,9 @@ from collector.ports import ReadingStore, Unavailable
 def delivery_report(journal: SqliteJournal, store: ReadingStore, lag: int) -> dict[str, Any]:
     """The server's half: per agent, lane and hour what was journalled, missing and set aside.
 
-    `lag` entries are not stored yet. What came before the store's retention is `past_retention` and no
-    part of what is compared.
+    `lag` entries are not stored yet. `past_retention` came in hours before the one from which readings are
+    kept. Where there are some, `replaced` is None: the journal counts by when readings came, the store keeps
+    them by when they were taken, and nobody knows how many came after that hour and were taken before.
     """
     counts = journal.counts()
     rows = [
@@ -43,7 +44,7 @@ def delivery_report(journal: SqliteJournal, store: ReadingStore, lag: int) -> di
             "stored": stored,
             "waiting_for_store": lag,
             "past_retention": past.readings - past.aside,
-            "replaced": None if stored is None or lag else compared - stored,
+            "replaced": None if stored is None or lag or past.readings else compared - stored,
         },
         "missing_batches": total.missing,
     }

@@ -68,6 +68,7 @@ def store_row(settings: Settings) -> list[tuple[str, bool, str]]:
     names = ", ".join(str(path.relative_to(folder)) for path in damaged)
     said = f"damaged in {folder}: {names}; put back copies of these files, or move them away: what they hold is lost then"  # fmt: skip
     rows = [("store", not damaged, said if damaged else "every file can be opened")]
-    if (ahead := max(kept.raw, kept.minute, kept.hour)) > settings.clock().now():
-        rows.append(("retention", False, f"a clock was wrong: retention has cut up to {moment(ahead)}, which is still to come; put the clock right, the server takes the cut back when it starts"))  # fmt: skip
+    now = settings.clock().now()
+    if (ahead := max(kept.raw, kept.minute, kept.hour)) > now:
+        rows.append(("retention", False, f"retention has cut up to {moment(ahead)}, but by this machine's clock it is {moment(now)}: the clock is wrong now, or one was then; put it right, the server takes the cut back when it starts"))  # fmt: skip
     return rows

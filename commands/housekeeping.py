@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_files import moment
@@ -17,32 +17,33 @@ TIDY_AGAIN_S: Final = 3600
 TRY_AGAIN_S: Final = 300
 CLOSE_AFTER_MS: Final = 2 * HOUR_MS
 TROUBLES_SAID: Final = 3
+READINGS_DAYS_MIN: Final = 8
+"""Duties are proven by readings, and these come late: a week is looked back on."""
+T = TypeVar("T")
 log = logging.getLogger("steward.server")
 
 
 def kept_days(settings: Settings) -> Mapping[Kind, int]:
     """How many days each kind is kept, 0: for ever."""
+    raw = settings.keep_raw_days
     return {
-        "raw": settings.keep_raw_days,
+        "raw": max(raw, READINGS_DAYS_MIN) if _is_too_short(settings) else raw,
         "minute": settings.keep_minute_days,
         "hour": settings.keep_hour_days,
     }
 
 
+def _is_too_short(settings: Settings) -> bool:
+    return settings.store != "influxdb" and 0 < settings.keep_raw_days < READINGS_DAYS_MIN
+
+
 def cut_of(now: int, days: int, newest: int) -> int:
     """From when on a kind is kept; whole hours, all UTC ms.
 
-    Raises:
-        Unavailable: the readings of more than a day would go at once with nothing new stored: rather the
-            clock is wrong, or nothing comes any more.
+    No more than a day beyond what the newest reading alone would take: a clock that runs ahead of all
+    agents, or a long silence, empties no store.
     """
-    cut = (now - days * DAY_MS) // HOUR_MS * HOUR_MS
-    if cut > newest - days * DAY_MS + DAY_MS:
-        raise Unavailable(
-            f"nothing goes, since the newest reading is of {moment(newest)} and it is {moment(now)}: put the "
-            "clock of this machine right; if it is right, retention goes on when readings come again"
-        )
-    return cut
+    return (min(now, newest + DAY_MS) - days * DAY_MS) // HOUR_MS * HOUR_MS
 
 
 @dataclass(slots=True)
@@ -55,22 +56,25 @@ class Housekeeping:
 
     def tidy(self, now: int) -> None:
         """Each step by itself: one that fails leaves the others alone. `now` in UTC ms."""
-        steps: list[tuple[str, Callable[[], None]]] = [
-            (f"retention ({kind})", partial(self._retain, now, kind, days))
-            for kind, days in self.days.items()
-        ]
-        steps.append(("closing of hours", partial(self._close, now)))
-        troubles = []
-        for name, step in steps:
-            try:
-                step()
-            except Unavailable as error:
-                troubles.append(f"{name}: {error}")
-                if not any(told.startswith(name) for told in self.troubles):
-                    log.error("the store could not be tidied, it is tried again: %s", troubles[-1])
+        troubles: list[str] = []
+        newest = self._tried("retention", self.store.newest, troubles)
+        for kind, days in self.days.items():
+            retain = partial(self._retain, now, kind, days, newest)
+            self._tried(f"retention ({kind})", retain, troubles)
+        self._tried("closing of hours", partial(self._close, now), troubles)
         if isinstance(self.store, DuckDbStore):
-            troubles += self.store.troubles
+            said = "\n".join(troubles)
+            troubles += [trouble for trouble in self.store.troubles if trouble not in said]
         self.troubles = tuple(troubles)
+
+    def _tried(self, name: str, step: Callable[[], T], troubles: list[str]) -> T | None:
+        try:
+            return step()
+        except Unavailable as error:
+            troubles.append(f"{name}: {error}")
+            if troubles[-1] not in self.troubles:
+                log.error("housekeeping of the store failed and is tried again: %s", troubles[-1])
+        return None
 
     @property
     def pause_s(self) -> int:
@@ -82,19 +86,26 @@ class Housekeeping:
         more = len(self.troubles) - TROUBLES_SAID
         return "; ".join(self.troubles[:TROUBLES_SAID]) + (f"; {more} more" if more > 0 else "")
 
-    def _retain(self, now: int, kind: Kind, days: int) -> None:
-        self._right_cut(now, kind)
-        newest = self.store.newest() if days else None
-        if newest is not None:
-            self.store.delete_before(cut_of(now, days, newest), kind)
+    def _retain(self, now: int, kind: Kind, days: int, newest: int | None) -> None:
+        self._right_cut(now, kind, newest)
+        if days and newest is not None:
+            cut = cut_of(now, days, newest)
+            self.store.delete_before(min(cut, self._cut_at_most(kind, cut)), kind)
 
-    def _right_cut(self, now: int, kind: Kind) -> None:
-        """A cut that lies ahead was made by a wrong clock; else it would take all that comes."""
-        if isinstance(self.store, DuckDbStore) and getattr(self.store.kept, kind) > now:
+    def _cut_at_most(self, kind: Kind, cut: int) -> int:
+        """A day's worth of hours in a run: where agents share a clock that is wrong, one can still put it right."""
+        most = self.store.cut_at_most(kind) if isinstance(self.store, DuckDbStore) else None
+        return cut if most is None else most
+
+    def _right_cut(self, now: int, kind: Kind, newest: int | None) -> None:
+        """A cut that lies ahead would take all that comes, and only a wrong clock tells of one."""
+        if isinstance(self.store, DuckDbStore) and (cut := getattr(self.store.kept, kind)) > now:
             log.error(
-                "retention (%s) had cut up to %s, which is still to come: a clock was wrong. The cut is taken "
-                "back; what went by it is gone, unless a copy is put back",
-                kind, moment(getattr(self.store.kept, kind)),
+                "retention (%s) has cut up to %s, but by this machine's clock it is %s, and %s: the clock is wrong "
+                "now, or one was when the cut was made. The cut is taken back: what files still hold is shown "
+                "again, what is gone comes back by a copy only",
+                kind, moment(cut), moment(now),
+                f"the newest reading is of {moment(newest)}" if newest else "no reading is newer than the cut",
             )  # fmt: skip
             days = self.days[kind]
             self.store.lower_cut(now - days * DAY_MS if days else 0, kind)
@@ -104,10 +115,15 @@ class Housekeeping:
             self.store.close_hours(now - CLOSE_AFTER_MS)
 
 
-def warn_of_roll_ups(settings: Settings) -> None:
-    """InfluxDB has no roll-ups of ours: say so to who thinks that they are kept."""
+def warn_of_retention(settings: Settings) -> None:
+    """Say where it is not kept as told: few days of readings, and roll-ups with InfluxDB, which has none of ours."""
+    if _is_too_short(settings):
+        log.warning(
+            "STEWARD_KEEP_RAW_DAYS is %d: readings are kept for %d days, since duties are proven by them",
+            settings.keep_raw_days, READINGS_DAYS_MIN,
+        )  # fmt: skip
     default = Settings()
     names = ("keep_minute_days", "keep_hour_days")
     asked = [f"STEWARD_{n.upper()}" for n in names if getattr(settings, n) != getattr(default, n)]
     if settings.store == "influxdb" and asked:
-        log.warning("%s do nothing with InfluxDB: what is older than STEWARD_KEEP_RAW_DAYS is gone as a whole", " and ".join(asked))  # fmt: skip
+        log.warning("InfluxDB has no roll-ups of ours, so nothing is done by %s: what is older than STEWARD_KEEP_RAW_DAYS is gone as a whole", " and ".join(asked))  # fmt: skip

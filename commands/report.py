@@ -65,4 +65,4 @@ def _print(report: dict[str, Any]) -> None:
         hour = datetime.fromtimestamp(row["hour"] / 1000, UTC).strftime("%Y-%m-%d %H:00")
         print(f"{row['agent']:16} {row['lane']:9} {hour:16} {row['journalled']:11} {row['set_aside']:10} {row['missing_batches']:16}")  # fmt: skip
     for name, value in report["readings"].items():
-        print(f"{name.replace('_', ' '):18} {'not known yet' if value is None else value}")
+        print(f"{name.replace('_', ' '):18} {'not known' if value is None else value}")

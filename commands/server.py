@@ -6,8 +6,9 @@ import logging
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -37,7 +38,7 @@ from commands.access import (
     write_secret,
 )
 from commands.delivering import delivery_report
-from commands.housekeeping import Housekeeping, kept_days, warn_of_roll_ups
+from commands.housekeeping import Housekeeping, kept_days, warn_of_retention
 from commands.migrate import migrate
 from commands.serving import RUN_HEADER, parent, plant_of, run_id, run_until_asked, start_logging
 from config.clock import Clock
@@ -52,6 +53,8 @@ LOOP_WAITS_S_MAX = 0.2
 """What runs in the loop waits for another writer of the ledger no longer, and tries again."""
 FIRST_START_LINK = "first-start-link"
 BACKLOG = 2048
+READERS = 4
+"""Threads that read the store: however long charts take, the journal does not wait for one of theirs."""
 log = logging.getLogger("steward.server")
 
 
@@ -72,6 +75,21 @@ def run(arguments: argparse.Namespace) -> int:
 async def off_the_loop(work: Callable[[], T]) -> T:
     """Blocking work in a thread."""
     return await asyncio.to_thread(work)
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Blocking work in a few threads of its own."""
+
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS))
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        """What it returns or raises."""
+        return await asyncio.get_running_loop().run_in_executor(self.pool, work)
+
+    def close(self) -> None:
+        """Begin nothing more; what runs ends by itself, or when the store is closed."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
 
 
 def ledger_url(settings: Settings) -> str:
@@ -113,6 +131,7 @@ class Server:
     source: MqttSource
     services: Services
     housekeeping: Housekeeping
+    readers: Readers
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What runs for as long as the process."""
@@ -144,7 +163,7 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     desk, wishes = SqlDesk(in_threads), SqlAsks(in_threads)
     journal = SqliteJournal(settings.data / "journal")
     store = open_store(settings)
-    warn_of_roll_ups(settings)
+    warn_of_retention(settings)
     live = LiveTable(plants)
     alarming = Alarming(plants, live, decisions, asks)
     projecting = Projecting(journal, store, live, off_the_loop, clock)
@@ -154,14 +173,15 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
         source, journal, live, [alarming], plants, clock, projecting=projecting,
         offload=off_the_loop, live_file=settings.data / "live.bin",
     )  # fmt: skip
-    planning = Planning(plants, decisions, asks, store, off_the_loop)
+    readers = Readers()
+    planning = Planning(plants, decisions, asks, store, readers)
     services = Services(
         plants={plant.site: plant for plant in plants}, live=live, decisions=decisions, asks=wishes,
-        desk=desk, store=store, clock=clock, offload=off_the_loop,
+        desk=desk, store=store, clock=clock, offload=off_the_loop, reading=readers,
     )  # fmt: skip
     server = Server(
         plants, settings, clock, journal, store, decisions, wishes, desk, live, alarming,
-        projecting, ingest, planning, source, services, Housekeeping(store, kept_days(settings)),
+        projecting, ingest, planning, source, services, Housekeeping(store, kept_days(settings)), readers,
     )  # fmt: skip
     _tell(server)
     return server
@@ -297,6 +317,7 @@ async def running(server: Server) -> AsyncIterator[list[asyncio.Task[None]]]:
         await server.source.close()
         await server.ingest.save()
         server.journal.close()
+        server.readers.close()
         server.store.close()
         server.decisions.close()
         server.asks.close()

@@ -2,8 +2,8 @@
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -72,8 +72,8 @@ BOUNDS = {
     "clock_start_ms": (0, 4_102_444_800_000),
 }
 """Setting to the lowest and highest whole number that it may be; the clock's end is the year 2100."""
-KEEP_RAW_DAYS_MIN = 8
-"""Duties are proven by readings, and these come late: a week is looked back on."""
+RETENTION = ("keep_raw_days", "keep_minute_days", "keep_hour_days")
+"""From readings to the widest of their roll-ups."""
 CHOICES = {"store": ("duckdb", "influxdb"), "log_level": ("DEBUG", "INFO", "WARNING", "ERROR")}
 
 
@@ -95,26 +95,35 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         except ValueError as error:
             mistakes.append(f"{name}: {error}")
     if not mistakes:
-        settings = Settings(**values)  # type: ignore[arg-type]  # each value was parsed by its field's type
+        settings = _with_roll_ups(Settings(**values), values)  # type: ignore[arg-type]  # each value was parsed by its field's type
         mistakes = _retention_mistakes(settings)
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return settings
 
 
+def _with_roll_ups(settings: Settings, told: Collection[str]) -> Settings:
+    """Where nothing is told of roll-ups, they are kept no shorter than what they are made of."""
+    for finer, wider in pairwise(RETENTION if settings.store != "influxdb" else ()):
+        if wider not in told and _is_shorter(settings, wider, finer):
+            settings = replace(settings, **{wider: getattr(settings, finer)})
+    return settings
+
+
 def _retention_mistakes(settings: Settings) -> list[str]:
-    """Readings long enough for what is proven by them, and roll-ups no shorter than what they are made of."""
-    mistakes = []
-    if 0 < settings.keep_raw_days < KEEP_RAW_DAYS_MIN:
-        mistakes.append(f"STEWARD_KEEP_RAW_DAYS: {settings.keep_raw_days} is neither 0 (for ever) nor {KEEP_RAW_DAYS_MIN} or more")  # fmt: skip
-    names = ("keep_raw_days", "keep_minute_days", "keep_hour_days")
-    for finer, wider in pairwise(names):
-        if (getattr(settings, finer) or math.inf) > (getattr(settings, wider) or math.inf):
-            mistakes.append(
-                f"STEWARD_{wider.upper()}: {getattr(settings, wider)} is fewer days than "
-                f"STEWARD_{finer.upper()} says ({getattr(settings, finer)}; 0 is for ever)"
-            )
-    return mistakes
+    """Roll-ups that are kept shorter than what they are made of; InfluxDB has none."""
+    if settings.store == "influxdb":
+        return []
+    return [
+        f"STEWARD_{wider.upper()}: {getattr(settings, wider)} is fewer days than "
+        f"STEWARD_{finer.upper()} says ({getattr(settings, finer)}; 0 is for ever)"
+        for finer, wider in pairwise(RETENTION)
+        if _is_shorter(settings, wider, finer)
+    ]
+
+
+def _is_shorter(settings: Settings, one: str, other: str) -> bool:
+    return bool((getattr(settings, one) or math.inf) < (getattr(settings, other) or math.inf))
 
 
 def _parse(name: str, kind: str, text: str) -> object:

@@ -111,7 +111,7 @@ async def quarantine(plant: Site, services: Given) -> Response:
 @router.get("/delivery", response_model=dict[str, Any])
 async def delivery(_caller: Whole, services: Given) -> Response:
     """What was made, sent, journalled and stored at all sites; the caller's scope is `*`."""
-    return json(await services.offload(services.delivery))
+    return json(await services.reading(services.delivery))
 
 
 @router.get("/openapi.json", include_in_schema=False)

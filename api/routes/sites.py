@@ -108,7 +108,7 @@ async def history(
         first = parse(start) if start else last - HOUR_MS
     except ValueError as error:
         raise Problem("invalid", str(error)) from error
-    found, width = await services.offload(
+    found, width = await services.reading(
         lambda: histories.read(services.store, plant.site, point, (first, last), resolution)
     )
     until = services.complete_until()

@@ -88,6 +88,19 @@ class Closing:
                 self._roll_up_going(self._connection, time)
             self._cut(self._connection, kind, getattr(kept, kind))
 
+    def nth_hour(self, kind: Kind, n: int) -> int | None:
+        """Start of the hour before which n hours that are kept hold something in files; None where so many do not."""
+        shelf, since = self._state.shelves[kind], getattr(self._state.kept, kind)
+        hours: list[int] = []
+        with self._at_work, self._database.connected() as self._connection:
+            for file in shelf:
+                if len(hours) > n and file.start > hours[n]:
+                    break
+                rows = self._rows.of(self._connection, file)
+                held = [hour for hour in shelf.hours_of(file) if rows is None or hour in rows]
+                hours = sorted([*hours, *(hour for hour in held if hour + HOUR_MS > since)])
+        return hours[n] if n < len(hours) else None
+
     def lower_cut(self, time: int, kind: Kind) -> None:
         """Take back a cut that is later than `time`: what is still there from then on is shown again."""
         with self._at_work, self._database.connected() as self._connection:

@@ -135,8 +135,8 @@ class DuckDbStore:
         self._closing.lower_cut(time, kind)
 
     def cut_at_most(self, kind: Kind) -> int | None:
-        """Where a cut leaves all but the first `HOURS_CUT_MAX` hours that are in files, UTC ms; None with no more."""
-        return self._state.shelves[kind].nth_hour(getattr(self.kept, kind), HOURS_CUT_MAX)
+        """Where a cut leaves all but the first `HOURS_CUT_MAX` hours that hold something, UTC ms; None with no more."""
+        return self._closing.nth_hour(kind, HOURS_CUT_MAX)
 
     @property
     def kept(self) -> Kept:

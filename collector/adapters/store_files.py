@@ -106,12 +106,6 @@ class Shelf:
         """The file that holds an hour."""
         return self._holder.get(hour)
 
-    def nth_hour(self, since: int, n: int) -> int | None:
-        """Start of the hour that n others which end behind `since` come before, None where it is not held."""
-        with self._changing:
-            hours = sorted(hour for hour in self._holder if hour + HOUR_MS > since)
-        return hours[n] if n < len(hours) else None
-
     def part(self, start: int) -> Path:
         """Where a file is written before it is put here."""
         return self._folder / f"{start}.part"

@@ -222,9 +222,9 @@ def test_the_newest_reading_is_found_below_a_damaged_file(tmp_path: Path) -> Non
 
 def test_the_newest_reading_is_found_over_a_merged_file_that_ends_later(tmp_path: Path) -> None:
     store = closed(tmp_path, 3)
-    store.close_hours(END)
+    store.close_hours(T0 + 24 * HOUR)
     store.write([batch([T0 + 20 * HOUR])], 2)
-    store.close_hours(END)
+    store.close_hours(T0 + 24 * HOUR)
     assert store.newest() == T0 + 20 * HOUR
     store.close()
 

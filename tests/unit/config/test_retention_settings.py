@@ -4,9 +4,8 @@ import pytest
 
 from config.settings import SettingsError, read_settings
 
-ALLOWED = [(0, 0, 0), (8, 8, 8), (90, 730, 0), (90, 0, 0), (90, 90, 90)]
+ALLOWED = [(7, 730, 0), (0, 0, 0), (8, 8, 8), (90, 730, 0), (90, 0, 0), (90, 90, 90)]
 REFUSED = [
-    ((7, 730, 0), "STEWARD_KEEP_RAW_DAYS: 7 is neither 0 .* nor 8 or more"),
     ((90, 89, 0), "STEWARD_KEEP_MINUTE_DAYS: 89 is fewer days than STEWARD_KEEP_RAW_DAYS"),
     ((0, 730, 0), "STEWARD_KEEP_MINUTE_DAYS: 730 is fewer"),
     ((90, 730, 729), "STEWARD_KEEP_HOUR_DAYS: 729 is fewer"),
@@ -31,3 +30,27 @@ def test_a_retention_that_fits_is_taken(days: tuple[int, int, int]) -> None:
 def test_a_retention_that_does_not_fit_is_refused(days: tuple[int, int, int], why: str) -> None:
     with pytest.raises(SettingsError, match=why):
         read_settings(told(days))
+
+
+ALONE = [
+    ({}, (90, 730, 0)),
+    ({"RAW": "0"}, (0, 0, 0)),
+    ({"RAW": "1000"}, (1000, 1000, 0)),
+    ({"RAW": "3"}, (3, 730, 0)),
+    ({"MINUTE": "0"}, (90, 0, 0)),
+    ({"HOUR": "730"}, (90, 730, 730)),
+    ({"RAW": "1000", "HOUR": "1000"}, (1000, 1000, 1000)),
+]
+
+
+@pytest.mark.parametrize(("said", "days"), ALONE)
+def test_roll_ups_of_which_nothing_is_told_follow_what_they_are_made_of(
+    said: dict[str, str], days: tuple[int, int, int]
+) -> None:
+    settings = read_settings({f"STEWARD_KEEP_{n}_DAYS": d for n, d in said.items()})
+    assert (settings.keep_raw_days, settings.keep_minute_days, settings.keep_hour_days) == days
+
+
+@pytest.mark.parametrize("days", [row[0] for row in REFUSED])
+def test_influxdb_has_no_roll_ups_that_could_be_too_short(days: tuple[int, int, int]) -> None:
+    assert read_settings({"STEWARD_STORE": "influxdb", **told(days)}).keep_raw_days == days[0]
