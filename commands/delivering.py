@@ -15,7 +15,7 @@ from collector.ports import ReadingStore, Unavailable
 def delivery_report(journal: SqliteJournal, store: ReadingStore, lag: int) -> dict[str, Any]:
     """The server's half: per agent, lane and hour what was journalled, missing and set aside.
 
-    `lag` entries are not stored yet. `past_retention` came in hours before the one from which readings are
+    `lag` entries are not stored yet; `kept_from` is the time of the first readings that are kept, 0: all. `past_retention` came in hours before the one from which readings are
     kept. Where there are some, `replaced` is None: the journal counts by when readings came, the store keeps
     them by when they were taken, and nobody knows how many came after that hour and were taken before.
     """
@@ -47,6 +47,7 @@ def delivery_report(journal: SqliteJournal, store: ReadingStore, lag: int) -> di
             "replaced": None if stored is None or lag or past.readings else compared - stored,
         },
         "missing_batches": total.missing,
+        "kept_from": max(since, 0),
     }
 
 

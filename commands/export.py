@@ -1,0 +1,242 @@
+"""`steward export PLANT POINT…`: readings as a Parquet or CSV file, from the running server or from the files."""
+
+import argparse
+import fnmatch
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from api.times import parse
+from collector.adapters.export_file import SELECT, ExportFile
+from collector.domain.days import midnight
+from collector.ports import Raw, ReadingStore
+from commands.asking import ServerAway, ask
+from commands.server import open_store
+from commands.serving import plant_of
+from config.plant import Plant, Point
+from config.settings import Settings, read_settings
+from edge.readings import QUALITY_NAMES, Ints
+
+EXAMPLE = "export config/plants/riverside 'booster/*' --from 2026-03-01 --to 2026-04-01 --out march.parquet"
+DAY_MS: Final = 86_400_000
+QUARTER_MS: Final = 900_000
+"""Local time changes at none but these."""
+AT_ONCE_MS: Final = 10 * DAY_MS
+HELD_MAX: Final = 2000
+"""Readings that the server gives at once."""
+
+
+class WrongUse(Exception):
+    """What was asked for cannot be exported; the message says why."""
+
+
+class Source(Protocol):
+    """Where readings come from."""
+
+    name: str
+
+    def pieces(self, point: str, start: int, end: int) -> Iterator[Raw]:
+        """Readings with start ≤ time < end (UTC ms), in order."""
+        ...
+
+
+@dataclass(slots=True)
+class FromStore:
+    """The store, opened by this process."""
+
+    store: ReadingStore
+    site: str
+    name: str
+
+    def pieces(self, point: str, start: int, end: int) -> Iterator[Raw]:
+        """A few days at once."""
+        for first in range(max(start, self.store.kept_from()), end, AT_ONCE_MS):
+            yield self.store.raw(self.site, point, first, min(first + AT_ONCE_MS, end))
+
+
+@dataclass(slots=True)
+class FromServer:
+    """The running server, which owns the files. It gives few readings at once, so it is asked for buckets first."""
+
+    settings: Settings
+    site: str
+    kept_from: int
+    name: str = "the running server"
+
+    def pieces(self, point: str, start: int, end: int) -> Iterator[Raw]:
+        """As many at once as the server gives."""
+        start = max(start, self.kept_from)
+        if start >= end:
+            return
+        asked = f"history?point={quote(point, safe='')}&start={start}&end={end}"
+        found = ask(self.settings, f"sites/{self.site}/{asked}")
+        if found["resolution"] == "raw":
+            yield _raw(found)
+            return
+        for first, last in spans_of(found, start, end):
+            yield from self.pieces(point, first, last)
+
+
+def spans_of(buckets: Mapping[str, Any], start: int, end: int) -> list[tuple[int, int]]:
+    """Spans of which the server gives readings, from the buckets that it gave for one that holds too many.
+
+    Empty where it would give them: retention has just taken them.
+    """
+    width, counts = buckets["resolution"], buckets["count"]
+    if sum(counts) <= HELD_MAX:
+        return []
+    spans: list[tuple[int, int]] = []
+    held = HELD_MAX + 1
+    for time, count in zip(buckets["time"], counts, strict=True):
+        first, last = max(time, start), min(time + width, end)
+        if held + count > HELD_MAX:
+            spans.append((first, last))
+            held = count
+        else:
+            spans[-1] = (spans[-1][0], last)
+            held += count
+    return spans
+
+
+def _raw(found: dict[str, Any]) -> Raw:
+    value = np.array(found["value"], np.float64)  # None is NaN
+    return Raw(np.array(found["time"], np.int64), value, np.array(found["quality"], np.uint8))
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("plant", help="folder of the plant")
+    parser.add_argument("points", nargs="+", metavar="POINT", help="asset/point, or a pattern: 'booster/*'")  # fmt: skip
+    parser.add_argument("--from", dest="start", required=True, metavar="TIME", help="a day of the site, or an RFC 3339 time with offset")  # fmt: skip
+    parser.add_argument("--to", dest="end", default="", metavar="TIME", help="the same, not included; now unless told")  # fmt: skip
+    parser.add_argument("--out", required=True, metavar="FILE", help="ends in .parquet or .csv")
+    parser.add_argument("--language", default="en", help="of the points' names, where the plant has them in it")  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    parser.add_argument("--json", action="store_true", help="print what was written as one JSON object")  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when the file is written, 2 when it cannot be as asked, 3 when nobody has the readings now."""
+    settings = read_settings()
+    plant = plant_of(arguments.plant, settings)
+    try:
+        out = _free(Path(arguments.out), force=arguments.force)
+        points = _points(plant, arguments.points)
+        zone = ZoneInfo(plant.time_zone)
+        start = instant(arguments.start, zone)
+        end = instant(arguments.end, zone) if arguments.end else settings.clock().now()
+        if start >= end:
+            raise WrongUse("--from must lie before --to")
+    except WrongUse as error:
+        print(f"steward export: {error}", file=sys.stderr)
+        return 2
+    with ExitStack() as stack:
+        source = _source(settings, plant.site, stack)
+        try:
+            count = write(source, out, points, (start, end), zone, arguments.language)
+        except ServerAway as error:
+            print(f"steward export: {error}", file=sys.stderr)
+            return 3
+    _say(arguments, out, source, len(points), count)
+    return 0
+
+
+def write(
+    source: Source,
+    out: Path,
+    points: Sequence[Point],
+    span: tuple[int, int],
+    zone: ZoneInfo,
+    language: str,
+) -> int:
+    """Write the file; returns how many readings it holds."""
+    count = 0
+    with ExportFile(out, QUALITY_NAMES) as file:
+        for n, point in enumerate(points):
+            file.begin(point.id, point.name.get(language, point.name["en"]), point.unit)
+            for raw in source.pieces(point.id, *span):
+                file.add(raw, offsets_min(raw.time, zone))
+                count += len(raw.time)
+                _show(f"{point.id}: {n} of {len(points)} points done, {count} readings")
+        file.finish()
+    _show("")
+    return count
+
+
+def offsets_min(time: Ints, zone: ZoneInfo) -> Ints:
+    """By how many minutes local time was ahead of UTC at instants (UTC ms)."""
+    quarters, which = np.unique(time // QUARTER_MS, return_inverse=True)
+    offsets = [
+        datetime.fromtimestamp(quarter * QUARTER_MS // 1000, UTC).astimezone(zone).utcoffset()
+        for quarter in quarters.tolist()
+    ]
+    minutes = [int(offset.total_seconds()) // 60 if offset else 0 for offset in offsets]
+    found: Ints = np.array(minutes, np.int64)[which]
+    return found
+
+
+def instant(text: str, zone: ZoneInfo) -> int:
+    """UTC ms of a day's begin at the site, or of an RFC 3339 time.
+
+    Raises:
+        WrongUse: neither.
+    """
+    try:
+        return midnight(date.fromisoformat(text), zone) if len(text) == len("2026-03-01") else parse(text)  # fmt: skip
+    except ValueError as error:
+        raise WrongUse(f"{text!r} is neither a day (2026-03-01) nor a time with offset (2026-03-01T08:00:00Z)") from error  # fmt: skip
+
+
+def _free(out: Path, *, force: bool) -> Path:
+    if out.suffix not in SELECT:
+        raise WrongUse(f"{out} ends in neither of {', '.join(SELECT)}")
+    if not out.parent.is_dir():
+        raise WrongUse(f"{out.parent} is no folder")
+    if out.exists() and not force:
+        raise WrongUse(f"{out} is there already; --force replaces it")
+    return out
+
+
+def _points(plant: Plant, patterns: Sequence[str]) -> list[Point]:
+    found: dict[str, Point] = {}
+    for pattern in patterns:
+        ids = fnmatch.filter(plant.points, pattern)
+        if not ids:
+            raise WrongUse(f"{plant.site} has no point {pattern!r}; see ./steward check")
+        found |= {id: plant.points[id] for id in ids}
+    return list(found.values())
+
+
+def _source(settings: Settings, site: str, stack: ExitStack) -> Source:
+    """The server where one runs; InfluxDB can be read beside it."""
+    if settings.store == "duckdb":
+        try:
+            return FromServer(settings, site, ask(settings, "delivery")["kept_from"])
+        except ServerAway:
+            pass  # the files can be opened then, or say who owns them
+    store = open_store(settings)
+    stack.callback(store.close)
+    name = f"the files in {settings.data / 'store'}" if settings.store == "duckdb" else "InfluxDB"
+    return FromStore(store, site, name)
+
+
+def _show(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _say(arguments: argparse.Namespace, out: Path, source: Source, points: int, count: int) -> None:
+    if arguments.json:
+        said = {"file": str(out), "source": source.name, "points": points, "readings": count}
+        print(json.dumps(said, ensure_ascii=False))
+    else:
+        print(f"{count} readings of {points} points from {source.name} are in {out}")

@@ -1,0 +1,193 @@
+"""Readings as files for other programs: from the files of the store and from a server that runs."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
+
+import duckdb
+import numpy as np
+import pytest
+
+from api import history
+from collector.adapters.export_file import ExportFile
+from collector.adapters.memory_store import MemoryStore
+from collector.adapters.store_duckdb import DuckDbStore
+from collector.ports import SeriesKey, StoreBatch, Unavailable
+from commands import export, main
+from commands.export import FromServer, FromStore, Source, offsets_min, write
+from config.load import load_plant
+from config.settings import Settings
+from edge.readings import QUALITIES
+
+RIVERSIDE = Path(__file__).parents[3] / "config" / "plants" / "riverside"
+HOUR = 3_600_000
+T0 = 1_773_532_800_000  # 2026-03-15T00:00:00Z
+BERLIN = ZoneInfo("Europe/Berlin")
+PLANT = load_plant(RIVERSIDE)
+ONE, OTHER = list(PLANT.points.values())[:2]
+
+
+def batch(point: str, times: list[int], values: list[float], quality: int = 0) -> StoreBatch:
+    none = np.zeros(len(times), np.int64)
+    key = SeriesKey(PLANT.site, point, "", "measurement")
+    codes = np.full(len(times), quality, np.uint8)
+    return StoreBatch([key], none, np.array(times), np.array(values), codes)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with five readings and no server."""
+    monkeypatch.setenv("STEWARD_DATA", str(tmp_path))
+    store = DuckDbStore(tmp_path / "store")
+    store.write([batch(ONE.id, [T0 + 5, T0, T0 + HOUR], [0.1, -0.0, 1e-7])], 1)
+    store.write([batch(ONE.id, [T0 + 7], [math.nan], QUALITIES["no_answer"])], 1)
+    store.write([batch(OTHER.id, [T0 + 1], [16777217.0])], 1)
+    store.close()
+    return tmp_path
+
+
+def asked(data: Path, *words: str) -> list[str]:
+    told = [str(RIVERSIDE), ONE.id, OTHER.id, "--from", "2026-03-15T00:00:00Z"]
+    return ["export", *told, "--to", "2026-03-15T01:00:00Z", *words]
+
+
+def test_a_csv_file_has_names_both_times_values_and_qualities(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = data / "readings.csv"
+    assert main.main(asked(data, "--out", str(out), "--json")) == main.DONE
+    said = json.loads(capsys.readouterr().out)
+    assert (said["readings"], said["points"]) == (4, 2)
+    with out.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["time_utc"] for row in rows] == [
+        f"2026-03-15T00:00:00.{ms:03d}Z" for ms in (0, 5, 7, 1)
+    ]
+    assert rows[0]["time_local"] == "2026-03-15T08:00:00.000+08:00"
+    assert [row["value"] for row in rows] == ["-0.0", "0.1", "", "16777217.0"]
+    assert [row["quality"] for row in rows] == ["good", "good", "no_answer", "good"]
+    assert [row["point"] for row in rows] == [ONE.id] * 3 + [OTHER.id]
+    assert (rows[0]["name"], rows[0]["unit"]) == (ONE.name["en"], ONE.unit)
+
+
+def test_a_parquet_file_holds_every_bit(data: Path) -> None:
+    out = data / "readings.parquet"
+    assert main.main(asked(data, "--out", str(out))) == main.DONE
+    columns = duckdb.read_parquet(str(out)).fetchnumpy()
+    values = np.ma.filled(columns["value"], np.nan)
+    assert values[[0, 1, 3]].tobytes() == np.array([-0.0, 0.1, 16777217.0]).tobytes()
+    assert math.isnan(values[2])
+    utc, local = columns["time_utc"], columns["time_local"]
+    assert utc.astype("datetime64[ms]").astype(int).tolist() == [T0, T0 + 5, T0 + 7, T0 + 1]
+    assert set((local - utc).astype("timedelta64[m]").astype(int).tolist()) == {480}
+    assert columns["utc_offset_min"].tolist() == [480] * 4
+
+
+def test_a_file_that_is_there_is_replaced_when_told_only(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = data / "readings.csv"
+    out.write_text("mine")
+    assert main.main(asked(data, "--out", str(out))) == main.WRONG_USE
+    assert out.read_text() == "mine"
+    assert "--force replaces it" in capsys.readouterr().err
+    assert main.main(asked(data, "--out", str(out), "--force")) == main.DONE
+    assert out.read_text().startswith("point,name,unit,")
+
+
+WRONG = {
+    "no kind of file": (["x.xlsx", ONE.id, "2026-03-15"], "ends in neither of .parquet, .csv"),
+    "no folder": (["nowhere/x.csv", ONE.id, "2026-03-15"], "is no folder"),
+    "no point": (["x.csv", "nobody/*", "2026-03-15"], "has no point 'nobody/*'"),
+    "no time": (["x.csv", ONE.id, "yesterday"], "'yesterday' is neither a day"),
+    "no offset": (["x.csv", ONE.id, "2026-03-15T00:00"], "is neither a day"),
+    "the future": (["x.csv", ONE.id, "2098-03-15"], "--from must lie before --to"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_exported_is_wrong_use(
+    data: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (out, point, start), why = WRONG[name]
+    words = ["export", str(RIVERSIDE), point, "--from", start, "--out", str(data / out)]
+    assert main.main(words) == main.WRONG_USE
+    assert why in capsys.readouterr().err
+
+
+def test_a_store_that_another_process_owns_is_unavailable(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def owned(_: Settings) -> None:
+        raise Unavailable("open in another process")
+
+    monkeypatch.setattr(export, "open_store", owned)
+    assert main.main(asked(data, "--out", str(data / "x.csv"))) == main.UNAVAILABLE
+
+
+def test_what_fails_amid_leaves_no_file_and_the_old_one_alone(tmp_path: Path) -> None:
+    out = tmp_path / "readings.csv"
+    out.write_text("old")
+    store = MemoryStore(unavailable="away")
+    with pytest.raises(Unavailable, match="away"):
+        write(FromStore(store, PLANT.site, "files"), out, [ONE], (T0, T0 + HOUR), BERLIN, "en")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "old")]
+
+
+def test_of_a_running_server_the_same_readings_come_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, rng = MemoryStore(), np.random.default_rng(3)
+    gaps = rng.integers(1, 5000, 9000)
+    gaps[[10, 5000]] = 20 * 24 * HOUR
+    times = T0 + np.cumsum(gaps)
+    values = np.where(rng.random(9000) < 0.1, np.nan, rng.normal(size=9000))
+    store.write([batch(ONE.id, times.tolist(), values.tolist(), 5)], 1)
+    cut = int(times[3000]) + 1
+    store.delete_before(cut)
+
+    def ask(_: Settings, path: str) -> Any:
+        where = urlsplit(path)
+        assert where.path == f"sites/{PLANT.site}/history"
+        told = {name: words[0] for name, words in parse_qs(where.query).items()}
+        span = (int(told["start"]), int(told["end"]))
+        found, width = history.read(store, PLANT.site, told["point"], span, "auto")
+        answer = history.shown(found, told["point"], "", complete_until=0, resolution=width)
+        return json.loads(json.dumps(answer).replace("NaN", "null"))
+
+    monkeypatch.setattr(export, "ask", ask)
+    outs = [tmp_path / name for name in ("server.parquet", "store.parquet")]
+    server = FromServer(Settings(), PLANT.site, store.kept_from())
+    sources: list[Source] = [server, FromStore(store, PLANT.site, "files")]
+    span = (T0, int(times[-1]) + 1)
+    for source, out in zip(sources, outs, strict=True):
+        assert write(source, out, [ONE], span, BERLIN, "en") == 9000 - 3001
+    one, other = (duckdb.read_parquet(str(out)).fetchall() for out in outs)
+    assert [str(row) for row in one] == [str(row) for row in other]
+
+
+def test_local_time_is_that_of_the_zone_at_the_instant() -> None:
+    begin, end = 1_774_746_000_000, 1_792_890_000_000  # 2026-03-29 and 2026-10-25, 01:00 UTC
+    times = np.array([begin - 1, begin, end - 1, end])
+    assert offsets_min(times, BERLIN).tolist() == [60, 120, 120, 60]
+    assert offsets_min(times[:0], BERLIN).tolist() == []
+    assert offsets_min(times, ZoneInfo("Asia/Kathmandu")).tolist() == [345] * 4
+
+
+def test_no_text_is_taken_for_a_formula(tmp_path: Path) -> None:
+    out = tmp_path / "x.csv"
+    with ExportFile(out, {0: "good"}) as file:
+        file.begin("booster/pressure", "=1+1", "-bar")
+        raw = MemoryStore().raw("", "", 0, 1)
+        file.add(raw, raw.time)
+        row = type(raw)(np.array([T0]), np.array([-1.5]), np.array([99], np.uint8))
+        file.add(row, np.array([-210]))
+        file.finish()
+    with out.open(encoding="utf-8", newline="") as stream:
+        (found,) = csv.DictReader(stream)
+    assert (found["name"], found["unit"], found["value"]) == ("'=1+1", "'-bar", "-1.5")
+    assert (found["quality"], found["time_local"][-6:]) == ("99", "-03:30")
