@@ -49,7 +49,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     pictures.add_argument("--first", type=int, default=1, help="the first seed")
     pictures.add_argument("--days", type=int, default=1, help="sound days of each (default 1)")
     pictures.add_argument("--minutes", type=float, default=1.0, help="from picture to picture (default 1)")  # fmt: skip
-    for proof in (kills, _add_processes(proofs), delivery, outage, replay, fuzz, pictures):
+    readings = proofs.add_parser("readings", help="millions of readings in the store, open and closed, compared to the bit")  # fmt: skip
+    readings.add_argument("--readings", type=_some, default=10_000_000, help="how many (default 10000000)")  # fmt: skip
+    for proof in (
+        readings,
+        kills,
+        _add_processes(proofs),
+        delivery,
+        outage,
+        replay,
+        fuzz,
+        pictures,
+    ):
         proof.add_argument("--json", action="store_true")
 
 

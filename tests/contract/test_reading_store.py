@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from collector.ports import Buckets, Raw, ReadingStore, SeriesKey, StoreBatch
+from commands.proving.readings import fill, problems_of
 from edge.readings import QUALITIES
 from tests.contract.reading_stores import Place, place, rolling, store
 
@@ -336,6 +337,16 @@ def test_two_years_in_day_buckets(store: ReadingStore) -> None:
     store.write([batch(PRESSURE, rows)], 1)
     found = store.buckets(SITE, PRESSURE.point, T0, T0 + 730 * 24 * HOUR, 24 * HOUR)
     assert_same_buckets(found, by_hand(rows, 24 * HOUR))
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_many_points_come_back_as_the_proof_of_ten_million_readings_says(rolling: Place) -> None:
+    opened = rolling.open()
+    fill(opened, 1900, 5)
+    assert problems_of(opened, 1900, 5) == []
+    opened = rolling.open()
+    assert problems_of(opened, 1900, 5) == []
+    assert len(problems_of(opened, 1901, 5)) > 5
 
 
 # --- retention -------------------------------------------------------------------------------------
