@@ -259,12 +259,19 @@ class DuckDbStore:
         return rolled, rest
 
     def count(self) -> int:
-        with self._database.connected() as connection, self._state.swapping:
-            since = self._state.kept.raw
-            hours = connection.execute(sql.OPEN_HOURS, {"since": since, "before": 2**62}).fetchall()
-            every, touched = [(since, 2**62)], joined_hours(hour for (hour,) in hours)
-            raw = self._state.shelves["raw"]
-            again, alone = raw.pieces(overlap(every, touched)), raw.pieces(without(every, touched))
+        return self._seen(self._count)
+
+    def _count(self, connection: duckdb.DuckDBPyConnection) -> int:
+        """Open rows and files of one moment: what the transaction sees was fixed by its first query."""
+        raw = self._state.shelves["raw"]
+        with transaction(connection):
+            with self._state.swapping:
+                since = self._state.kept.raw
+                span = {"since": since, "before": 2**62}
+                hours = connection.execute(sql.OPEN_HOURS, span).fetchall()
+                every, touched = [(since, 2**62)], joined_hours(hour for (hour,) in hours)
+                again = raw.pieces(overlap(every, touched))
+                alone = raw.pieces(without(every, touched))
             counted = connection.execute(sql.count_of(again, alone), {"since": since})
             return int(counted.fetchall()[0][0])
 

@@ -10,10 +10,11 @@ import duckdb
 import numpy as np
 import pytest
 
+from collector.adapters import duckdb_sql
 from collector.adapters.duckdb_files import Shelves, merge
 from collector.adapters.duckdb_reading import closed_columns
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.adapters.store_files import Shelf
+from collector.adapters.store_files import Piece, Shelf
 from collector.ports import Unavailable
 from tests.unit.collector.test_store_accidents import closed, counts, names, raises
 from tests.unit.collector.test_store_duckdb import END, HOUR, KEY, SAME_DAY, T0, batch, every_minute
@@ -243,28 +244,55 @@ def test_readings_behind_a_cut_wait_for_housekeeping_which_may_take_it_back(tmp_
 # --- at once ---------------------------------------------------------------------------------------
 
 
+class Meanwhile:
+    """Writes and closes an hour in another thread, once; `ended` when that was not held up."""
+
+    def __init__(self, store: DuckDbStore) -> None:
+        self._store = store
+        self.ended = False
+
+    def __call__(self) -> None:
+        if not self.ended:
+            working = threading.Thread(target=self._work)
+            working.start()
+            working.join(10)
+
+    def _work(self) -> None:
+        self._store.write([batch([T0 + 2])], 3)
+        self._store.close_hours(SAME_DAY)
+        self.ended = True
+
+
 def test_a_long_read_holds_up_neither_writes_nor_closing_and_sees_each_reading_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = closed(tmp_path, 3)
     store.write([batch([T0 + 1])], 2)
-    ended = list[str]()
-
-    def meanwhile() -> None:
-        store.write([batch([T0 + 2])], 3)
-        store.close_hours(SAME_DAY)
-        ended.append("closed")
+    meanwhile = Meanwhile(store)
 
     def slow(*arguments: object) -> object:
-        if not ended:
-            working = threading.Thread(target=meanwhile)
-            working.start()
-            working.join(10)
+        meanwhile()
         return closed_columns(*arguments)  # type: ignore[arg-type]  # whatever it was called with
 
     monkeypatch.setattr("collector.adapters.store_duckdb.closed_columns", slow)
     found = store.raw(KEY.site, KEY.point, T0, T0 + HOUR)
-    assert (ended, len(found.time), len(np.unique(found.time))) == (["closed"], 62, 62)
+    assert (meanwhile.ended, len(found.time), len(np.unique(found.time))) == (True, 62, 62)
+    store.close()
+
+
+def test_counting_holds_up_neither_writes_nor_closing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = closed(tmp_path, 3)
+    store.write([batch([T0 + 1])], 2)
+    meanwhile, real = Meanwhile(store), duckdb_sql.count_of
+
+    def slow(*arguments: list[Piece]) -> str:
+        meanwhile()
+        return real(*arguments)
+
+    monkeypatch.setattr(duckdb_sql, "count_of", slow)
+    assert (store.count(), meanwhile.ended) == (182, True)
     store.close()
 
 
