@@ -88,7 +88,11 @@ class Shelf:
             return iter(sorted(self._held, key=lambda file: (file.start, file.generation)))
 
     def look_again(self) -> None:
-        """Take up files that were put here by hand, and forget those that are gone."""
+        """Take up files that were put here by hand, and forget those that are gone.
+
+        Raises:
+            OSError: the folder itself is gone.
+        """
         there = set(_files_in(self._folder))
         with self._changing:
             for file in [file for file in self._held if file not in there]:
@@ -97,7 +101,9 @@ class Shelf:
                 self._take(file)
 
     def forget_gone(self) -> None:
-        """Forget files that were moved away."""
+        """Forget files that were moved away. Where the folder is gone too, so is the disk: they may come back."""
+        if not self._folder.is_dir():
+            return
         with self._changing:
             for file in [file for file in self._held if not file.path.exists()]:
                 self._forget(file)
@@ -237,8 +243,8 @@ def file_of(path: Path) -> StoreFile | None:
 
 
 def _files_in(folder: Path) -> Iterator[StoreFile]:
-    for path in folder.glob("*.parquet"):
-        if file := file_of(path):
+    for path in folder.iterdir():
+        if path.suffix == ".parquet" and (file := file_of(path)):
             yield file
 
 

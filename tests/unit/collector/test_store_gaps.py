@@ -211,6 +211,19 @@ def test_a_file_that_is_moved_away_stops_no_merge(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_disk_that_is_away_for_a_while_is_no_store_without_files(tmp_path: Path) -> None:
+    store = closed(tmp_path, 3)
+    (tmp_path / "hours").rename(tmp_path / "away")
+    with pytest.raises(Unavailable):
+        store.raw(KEY.site, KEY.point, T0, END)
+    for refused in (lambda: store.close_hours(END), lambda: store.delete_before(END)):
+        with pytest.raises(Unavailable, match="check its disk"):
+            refused()
+    (tmp_path / "away").rename(tmp_path / "hours")
+    assert len(store.raw(KEY.site, KEY.point, T0, END).time) == 180
+    store.close()
+
+
 # --- the newest reading ----------------------------------------------------------------------------
 
 
