@@ -62,7 +62,7 @@ class Closing:
     def tidy(self, before: int) -> int:
         """Close hours; then roll up what is not yet, and merge what is over. Returns how many were closed."""
         with self._at_work, self._database.connected() as self._connection:
-            self._state.look_again()
+            self._look_again(self._connection)
             self._drop_behind(self._connection)
             count, troubles = self._close(self._connection, hour_of(before))
             lacking, more = self._roll_up(self._connection, hour_of(before))
@@ -71,6 +71,9 @@ class Closing:
             self._keep(troubles)
             self._rows.forget_but({file for shelf in self._state.shelves for file in shelf})
             return count
+
+    def _look_again(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._state.look_again(lambda file: self._rows.of(connection, file))
 
     def _keep(self, troubles: Sequence[Trouble]) -> None:
         self.troubles = tuple(dict.fromkeys(trouble.said for trouble in troubles))[:TROUBLES_TOLD]
@@ -84,7 +87,7 @@ class Closing:
         with self._at_work, self._database.connected() as self._connection:
             kept = self._state.kept.but(kind, time)
             if kind == "raw":
-                self._state.look_again()
+                self._look_again(self._connection)
                 self._roll_up_going(self._connection, time)
             self._cut(self._connection, kind, getattr(kept, kind))
 

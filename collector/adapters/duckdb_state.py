@@ -1,6 +1,7 @@
 """What the DuckDB store knows beside its database: series, arrivals, cuts of retention, and which files hold what."""
 
 import threading
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import duckdb
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_files import Shelves
 from collector.adapters.duckdb_series import Series
+from collector.adapters.store_files import StoreFile
 from collector.buckets import Kept
 
 
@@ -58,10 +60,11 @@ class State:
         self.kept = Kept(**dict(connection.execute("select kind, since from kept").fetchall()))
         self.count_open(connection)
 
-    def look_again(self) -> None:
-        """Take up files that were put back, and forget those that were moved away."""
+    def look_again(self, rows: Callable[[StoreFile], Collection[int] | None]) -> None:
+        """Take up files that were put back, and forget those that were moved away; `rows` as in `Shelf.settle`."""
         for shelf in self.shelves:
             shelf.look_again()
+            shelf.settle(rows)
 
     def forget_gone(self) -> None:
         """Forget files that were moved away."""

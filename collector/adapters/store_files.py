@@ -7,7 +7,7 @@ holds all of it, so a kill between writing a file and removing those that it rep
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -79,6 +79,7 @@ class Shelf:
         self._changing = threading.RLock()
         self._holder: dict[int, StoreFile] = {}
         self._held: dict[StoreFile, int] = {}
+        self._older: list[StoreFile] = []
         for part in folder.glob("*.part"):
             part.unlink()
         self.look_again()
@@ -97,7 +98,9 @@ class Shelf:
         with self._changing:
             for file in [file for file in self._held if file not in there]:
                 self._forget(file)
-            for file in sorted(there - self._held.keys(), key=lambda file: file.generation):
+            self._older.clear()
+            new = sorted(there - self._held.keys(), key=lambda file: file.generation, reverse=True)
+            for file in new:
                 self._take(file)
 
     def forget_gone(self) -> None:
@@ -107,6 +110,38 @@ class Shelf:
         with self._changing:
             for file in [file for file in self._held if not file.path.exists()]:
                 self._forget(file)
+
+    def settle(self, rows: Callable[[StoreFile], Collection[int] | None]) -> None:
+        """Of files all of whose hours newer ones hold: what a kill left goes, a copy of what these lack is taken.
+
+        `rows` gives the hours of which a file has a row, None where it cannot be read. What newer files
+        have in part, or cannot tell, stays where it is and is not read.
+        """
+        with self._changing:
+            for file in self._older:
+                own = rows(file)
+                newer = [rows(self._holder[hour]) for hour in file.each_hour()]
+                there = {hour for some in newer for hour in some or file.each_hour()}
+                if own is not None and there.issuperset(own):
+                    file.path.unlink(missing_ok=True)
+                elif own is not None and there.isdisjoint(own):
+                    self._take(self._raised(file))
+            self._older.clear()
+
+    def _raised(self, file: StoreFile) -> StoreFile:
+        """The file as the newest of its hours."""
+        number = self._next(file.each_hour())
+        newest = self._named(file.start, file.hours, number)
+        file.path.replace(newest.path)
+        sync(self._folder)
+        return newest
+
+    def _next(self, hours: Iterable[int]) -> int:
+        return 1 + max(self._generation(hour) for hour in hours)
+
+    def _named(self, start: int, hours: int, generation: int) -> StoreFile:
+        name = f"{start}-{generation}" + (f"-{hours}" if hours > 1 else "")
+        return StoreFile(start, generation, hours, self._folder / f"{name}.parquet")
 
     def holder(self, hour: int) -> StoreFile | None:
         """The file that holds an hour."""
@@ -121,11 +156,8 @@ class Shelf:
 
         Its generation is at least `generation` and above those of the files whose hours it takes.
         """
-        span = range(start, start + hours * HOUR_MS, HOUR_MS)
-        below = [self._holder[hour].generation for hour in span if hour in self._holder]
-        number = max(generation, 1 + max(below, default=-1))
-        name = f"{start}-{number}" + (f"-{hours}" if hours > 1 else "")
-        file = StoreFile(start, number, hours, self._folder / f"{name}.parquet")
+        number = max(generation, self._next(range(start, start + hours * HOUR_MS, HOUR_MS)))
+        file = self._named(start, hours, number)
         part = self.part(start)
         sync(part)
         part.replace(file.path)
@@ -137,6 +169,9 @@ class Shelf:
     def _take(self, file: StoreFile) -> None:
         """Give a file its hours, but for those that a newer one holds."""
         mine = [hour for hour in file.each_hour() if self._generation(hour) <= file.generation]
+        if not mine:
+            self._older.append(file)
+            return
         self._held[file] = len(mine)
         for hour in mine:
             before = self._holder.get(hour)
@@ -144,7 +179,6 @@ class Shelf:
             if before is not None:
                 self._held[before] -= 1
                 self._remove_empty(before)
-        self._remove_empty(file)
 
     def _generation(self, hour: int) -> int:
         holder = self._holder.get(hour)

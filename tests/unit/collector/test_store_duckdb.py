@@ -244,6 +244,8 @@ def test_of_two_generations_that_a_kill_left_the_newer_holds(tmp_path: Path) -> 
     older.write_bytes(kept)
     (tmp_path / "hours" / f"{hour_of(T0)}.part").write_bytes(b"half")
     store = DuckDbStore(tmp_path)
+    assert (values(store), store.count()) == ({2.0}, 60)
+    store.close_hours(SAME_DAY)
     assert (values(store), len(files(tmp_path)), store.count()) == ({2.0}, 1, 60)
     store.close()
 
