@@ -23,7 +23,11 @@ STALE_MS: Final = 3 * DAY_MS
 P_MAX: Final = 0.01
 Z_95: Final = 1.959964
 """The normal distribution's 97.5 % quantile: two-sided 95 %."""
-Z_90: Final = 1.644854
+DOUBT: Final = 0.5
+"""So many standard errors are added to the dependence that a series shows: decision 102."""
+DEPENDENCE_MAX: Final = 0.97
+DUST: Final = 1e-9
+"""What is left about a line, as a share of the largest value, below which it is rounding and no dependence."""
 MAD_TO_SIGMA: Final = 1.4826
 """The median absolute deviation of a normal distribution is σ / 1.4826."""
 
@@ -87,6 +91,11 @@ def daily_medians(time: Ints, value: Floats) -> tuple[Ints, Floats]:
     return day * DAY_MS + DAY_MS // 2, np.array([np.median(one) for one in portions])
 
 
+def first_whole_day(since: int) -> int:
+    """The begin of the first UTC day none of which was before `since` (UTC ms): a day's median mixes what was before."""
+    return -(-since // DAY_MS) * DAY_MS
+
+
 def slope(time: Ints, value: Floats, *, now: int, since: int | None = None) -> Slope | Refusal:
     """The slope of rows in order of time (UTC ms), finite values, at most `ROWS_MAX` of them: the last ones count.
 
@@ -104,7 +113,8 @@ def slope(time: Ints, value: Floats, *, now: int, since: int | None = None) -> S
     pairs = _pair_slopes(days, v)
     per_day = float(np.median(pairs))
     rest = v - per_day * days
-    test = mann_kendall(v, dependence(rest))
+    exact = np.ptp(rest) <= DUST * np.abs(v).max()
+    test = mann_kendall(v, 0.0 if exact else dependence(rest))
     if test.p > P_MAX:
         return Refusal.NOT_SIGNIFICANT
     low, high = _interval(pairs, test.variance)
@@ -128,11 +138,17 @@ def _with_holes(time: Ints, now: int) -> Refusal | None:
 
 
 def dependence(rest: Floats) -> float:
-    """Correlation of each value with the next, 0 where it may be chance (one-sided 5 %: 1.645 / √n, Bartlett 1946)."""
+    """Correlation of each value with the next about a line, in 0 … `DEPENDENCE_MAX`, rather too large than too small.
+
+    What a short series shows is too small by (2 + 4 ρ) / n, two parameters of the line being its own
+    (Kendall 1954, with a trend taken out), and uncertain by 1 / √n: half of that is added. At least five values.
+    """
+    n = len(rest)
     off = rest - rest.mean()
     square = float((off**2).sum())
     found = float((off[1:] * off[:-1]).sum()) / square if square else 0.0
-    return found if found > Z_90 / math.sqrt(len(rest)) else 0.0
+    likely = (n * found + 2) / (n - 4) + DOUBT / math.sqrt(n)
+    return min(max(0.0, likely), DEPENDENCE_MAX)
 
 
 def mann_kendall(value: Floats, dependent: float = 0.0) -> MannKendall:

@@ -13,12 +13,16 @@ from typing import Final
 
 import numpy as np
 
-from collector.domain.slopes import MAD_TO_SIGMA
+from collector.domain.slopes import MAD_TO_SIGMA, first_whole_day
 from edge.readings import BAD, Codes, Floats, Ints
 
 OUTLIER: Final = 3.0
 """What lies further from the median, in robust σ or in steps, has no say in the baseline."""
 LEARN_ROWS: Final = 500
+LEARN_PARTS: Final = 5
+"""What is learnt is looked at in so many parts: where their medians lie apart, no baseline is believed."""
+COMMON: Final = 50
+"""A value that every fiftieth reading has is one of the point's steps, no chance."""
 STATES_MAX: Final = 16
 SPACING_MS: Final = 600_000
 """A reading every ten minutes is enough for a trend: a baseline takes three days and a half."""
@@ -78,13 +82,38 @@ def baseline_of(value: Floats, *, step: float) -> Baseline:
     """The robust baseline of finite values: nearly half of them may be anything. `step`: above 0, else ValueError.
 
     Median and MAD only say what is an outlier: of a value in coarse steps, more than half are equal and MAD is 0.
+    A step that is said to be finer than the values show is taken as they show it.
     """
     if step <= 0:
         raise ValueError(f"step {step}: the smallest difference that a point can show is above 0")
-    middle = float(np.median(value))
-    spread = MAD_TO_SIGMA * float(np.median(np.abs(value - middle)))
+    step = max(step, _step_shown(value))
+    middle, spread = _middle_and_spread(value)
     own = value[np.abs(value - middle) <= OUTLIER * max(spread, step)]
     return Baseline(float(own.mean()), max(float(own.std()), step / math.sqrt(12)))
+
+
+def _step_shown(value: Floats) -> float:
+    """The smallest difference between values that are there again and again; 0 where none are."""
+    values, counts = np.unique(value, return_counts=True)
+    common = values[counts > max(1, len(value) // COMMON)]
+    return float(np.diff(common).min()) if len(common) > 1 else 0.0
+
+
+def _middle_and_spread(value: Floats) -> tuple[float, float]:
+    middle = float(np.median(value))
+    return middle, MAD_TO_SIGMA * float(np.median(np.abs(value - middle)))
+
+
+def steady(value: Floats, *, step: float) -> bool:
+    """Whether the medians of the fifths of these values lie within 3 σ, σ being what is usual within a fifth.
+
+    Otherwise something happened while they were read, and their mean would be of neither state.
+    """
+    found = [_middle_and_spread(part) for part in np.array_split(value, LEARN_PARTS)]
+    middles, spreads = np.array(found).T
+    return bool(
+        np.ptp(middles) <= OUTLIER * max(float(np.median(spreads)), step, _step_shown(value))
+    )
 
 
 def took(trend: Trend, time: Ints, value: Floats, quality: Codes) -> Trend:
@@ -111,7 +140,10 @@ def _learnt(trend: Trend, number: float) -> Trend:
     first = (*trend.first, number)
     if len(first) < LEARN_ROWS:
         return replace(trend, first=first)
-    return replace(trend, first=(), baseline=baseline_of(np.array(first), step=trend.step))
+    rows = np.array(first)
+    if not steady(rows, step=trend.step):
+        return replace(trend, first=first[LEARN_ROWS // LEARN_PARTS :])
+    return replace(trend, first=(), baseline=baseline_of(rows, step=trend.step))
 
 
 def summed(sums: Sums, at: int, z: float) -> Sums:
@@ -135,9 +167,13 @@ def _passed(sums: Sums, at: int) -> Change | None:
 
 
 def same_since(trend: Trend) -> int | None:
-    """From when on a slope may be drawn (UTC ms): behind the last maintenance and behind a change, which is a step and no creep."""
+    """From when on a slope may be drawn (UTC ms): behind the last maintenance and behind a change, which is a step and no creep.
+
+    That is the begin of a UTC day: the day on which it happened is of neither.
+    """
     begins = [trend.reset_at, trend.change.since if trend.change else None]
-    return max((at for at in begins if at is not None), default=None)
+    last = max((at for at in begins if at is not None), default=None)
+    return None if last is None else first_whole_day(last)
 
 
 def reset(trend: Trend, at: int) -> Trend:
@@ -146,11 +182,18 @@ def reset(trend: Trend, at: int) -> Trend:
 
 
 def took_in_states(
-    trends: Mapping[str, Trend], states: Mapping[str, tuple[Ints, Floats, Codes]], *, step: float
+    trends: Mapping[str, Trend],
+    states: Mapping[str, tuple[Ints, Floats, Codes]],
+    *,
+    step: float,
+    reset_at: int | None = None,
 ) -> Mapping[str, Trend]:
-    """The trends of one point after its readings of each state. States beyond `STATES_MAX` are not followed."""
+    """The trends of one point after its readings of each state. States beyond `STATES_MAX` are not followed.
+
+    `reset_at`: the last maintenance before a state that is new (UTC ms).
+    """
     grown = dict(trends)
     for state, rows in states.items():
         if state in grown or len(grown) < STATES_MAX:
-            grown[state] = took(grown.get(state, Trend(step)), *rows)
+            grown[state] = took(grown.get(state, Trend(step, reset_at)), *rows)
     return MappingProxyType(grown)

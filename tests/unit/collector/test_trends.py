@@ -63,6 +63,37 @@ def test_a_value_in_coarse_steps_does_not_change_out_of_nothing(middle: float) -
         assert took(Trend(step=1.0), *rows(flow)).change is None
 
 
+def test_a_step_that_is_said_finer_than_the_values_show_is_not_believed() -> None:
+    """A gauge that shows halves, said to show hundredths: 300 at 20, 150 half above, 50 half below."""
+    gauge = np.repeat([20.0, 20.5, 19.5], [300, 150, 50])
+    assert baseline_of(gauge, step=0.01) == baseline_of(gauge, step=0.5)
+    assert baseline_of(gauge, step=0.01).sigma == pytest.approx(gauge.std())
+    still = np.append(np.full(499, 20.0), 1e9)
+    assert baseline_of(still, step=0.01).mean == 20
+
+
+def test_no_baseline_is_learnt_from_what_changed_meanwhile() -> None:
+    value = noise(LEARN_ROWS)
+    value[250:] += 15.0
+    trend = grown(value)
+    assert trend.baseline is None
+    assert len(trend.first) < LEARN_ROWS
+    later = grown(noise(LEARN_ROWS, 2) + 15.0, trend, LEARN_ROWS * SPACING_MS)
+    assert later.baseline is not None
+    assert (later.baseline.mean, later.baseline.sigma) == pytest.approx((65, 2), abs=0.5)
+    assert later.change is None
+
+
+def test_a_point_with_a_daily_course_has_a_baseline() -> None:
+    hours = np.arange(LEARN_ROWS) / 6
+    assert grown(noise(LEARN_ROWS) + 3 * np.sin(hours * math.pi / 12)).baseline is not None
+
+
+def test_the_day_of_a_service_or_of_a_change_is_of_neither() -> None:
+    served = reset(Trend(step=0.1), 35 * DAY_MS + SPACING_MS)
+    assert same_since(served) == 36 * DAY_MS
+
+
 def test_a_point_that_stands_still_has_the_noise_of_its_step() -> None:
     assert baseline_of(np.full(9, 7.0), step=1.2).sigma == pytest.approx(0.34641)
 
