@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 
 from api.errors import BodyLimit, SecurityHeaders, install
 from api.problems import Problem
-from api.routes import alarms, health, orders, people, plans, session, sites
+from api.routes import alarms, health, orders, people, plans, session, sites, trends
 from api.routes.access import signed_in
 from api.services import Services
 from api.shapes import ProblemDocument
@@ -27,6 +27,7 @@ CLOSED = (
     sites.site_router,
     alarms.router,
     plans.router,
+    trends.router,
     orders.router,
     people.router,
     health.router,

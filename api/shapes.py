@@ -318,6 +318,71 @@ class DueList(TypedDict):
     items: list[Occurrence]
 
 
+class SlopeRow(TypedDict):
+    """Units of the point a day, with its 95 % interval, and the line's value at its end."""
+
+    per_day: float
+    low: float
+    high: float
+    level: float
+    at: str
+
+
+class ChangeRow(TypedDict):
+    """The point left its baseline; `since` is likely."""
+
+    seen_at: str
+    since: str
+    up: bool
+
+
+class ReachedRow(TypedDict):
+    """When the next limit is reached; `latest` null: perhaps never."""
+
+    limit: float
+    earliest: str
+    latest: str | None
+
+
+class TrendState(TypedDict):
+    """What may be said of a point in one state of its equipment; without a slope, `refusal` says why.
+
+    `learnt` readings of the baseline so far, `days` since the last service or change.
+    """
+
+    state: Names | None
+    learnt: int
+    days: int
+    mean: float | None
+    sigma: float | None
+    change: ChangeRow | None
+    slope: SlopeRow | None
+    refusal: str | None
+    reached: ReachedRow | None
+
+
+class TrendRow(TypedDict):
+    """One watched point; `suggested`: work is, as a limit may be reached within `horizon_s`."""
+
+    point: str
+    asset: str
+    unit: str
+    by: str | None
+    horizon_s: float
+    at: str | None
+    suggested: bool
+    states: list[TrendState]
+
+
+class TrendList(TypedDict):
+    """Watched points, and what a baseline and a slope need at least."""
+
+    now: str
+    learn_rows: int
+    days_needed: int
+    items: list[TrendRow]
+
+
 class ClockRow(TypedDict):
     """One clock of an order; segments are UTC ms."""
 

@@ -319,10 +319,12 @@ class LedgerRow:
     """The current row of one alarm or occurrence: a fold of its events.
 
     `rule` rows are how a rule stands, kept by alarming for its own restart; `meter` rows (by plan)
-    are a running meter up to where no late reading can come any more, kept by planning.
+    are a running meter up to where no late reading can come any more, kept by planning. `course` rows
+    (by point) are as much of a watched point, kept by trending, and `trend` rows are what it says of
+    it: open where work is suggested.
     """
 
-    stream: Literal["alarm", "occurrence", "rule", "meter"]
+    stream: Literal["alarm", "occurrence", "rule", "meter", "course", "trend"]
     site: str
     id: str
     open: bool
@@ -372,7 +374,8 @@ class Ask:
     """What a person wants of an alarm or a plan. `id` is chosen by the asker and makes it repeatable.
 
     Kinds: `acknowledge`, `reset` (subject: alarm id), `done` (subject: occurrence id; data may hold
-    `done_at`, UTC ms), `reading` (subject: point; data `value`).
+    `done_at`, UTC ms), `reading` (subject: point; data `value`), `serviced` (subject: asset; data may
+    hold `at`, UTC ms).
     """
 
     id: str

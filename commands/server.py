@@ -29,6 +29,7 @@ from collector.planning import Planning
 from collector.ports import ReadingStore, Unavailable
 from collector.projecting import Projecting
 from collector.requesting import Requesting
+from collector.trending import Trending
 from commands.access import (
     SERVER,
     owner_token_file,
@@ -128,6 +129,7 @@ class Server:
     projecting: Projecting
     ingest: Ingest
     planning: Planning
+    trending: Trending
     source: MqttSource
     services: Services
     housekeeping: Housekeeping
@@ -142,7 +144,8 @@ class Server:
         )  # fmt: skip
         return [
             self.ingest.run(), self.alarming.run(self.clock), self.projecting.run(),
-            self.planning.run(self.clock), following.run(off_the_loop), self._keep_house(),
+            self.planning.run(self.clock), self.trending.run(self.clock),
+            following.run(off_the_loop), self._keep_house(),
         ]  # fmt: skip
 
     async def _keep_house(self) -> None:
@@ -175,13 +178,14 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     )  # fmt: skip
     readers = Readers()
     planning = Planning(plants, decisions, asks, store, readers)
+    trending = Trending(plants, decisions, asks, store, readers)
     services = Services(
         plants={plant.site: plant for plant in plants}, live=live, decisions=decisions, asks=wishes,
         desk=desk, store=store, clock=clock, offload=off_the_loop, reading=readers,
     )  # fmt: skip
     server = Server(
         plants, settings, clock, journal, store, decisions, wishes, desk, live, alarming,
-        projecting, ingest, planning, source, services, Housekeeping(store, kept_days(settings)), readers,
+        projecting, ingest, planning, trending, source, services, Housekeeping(store, kept_days(settings)), readers,
     )  # fmt: skip
     _tell(server)
     return server

@@ -157,6 +157,16 @@ class RuleText(Strict):
     action: Names | None = None
 
 
+class TrendText(Strict):
+    """A point whose baseline and slope are watched.
+
+    `by` is the state or flag in which its equipment is another one; what comes within `horizon` is planned for.
+    """
+
+    by: PointKey | None = None
+    horizon: Annotated[Duration, Field(gt=0)] = 60 * 86_400.0
+
+
 class PointText(Strict):
     """One point of a profile."""
 
@@ -192,6 +202,7 @@ class PointText(Strict):
     deadband_percent: Annotated[Number, Field(ge=0, le=100)] = 0.0
     longest_silence: Duration | None = None
     lane: Literal["data", "event"] = "data"
+    trend: TrendText | None = None
     class_: str = Field("", alias="class")
 
 

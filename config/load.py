@@ -391,7 +391,7 @@ class _Builder:
             rate_max=row.rate_max, frozen_after_s=row.frozen_after_s, poll=row.poll,
             period_s=period_s, deadband=row.deadband,
             deadband_percent=row.deadband_percent, longest_silence_s=silence_s(row, period_s),
-            lane=row.lane, brick_class=row.brick_class,
+            lane=row.lane, brick_class=row.brick_class, trend=row.trend,
         )  # fmt: skip
 
     def _period_s(self, profile: str, row: ProfilePoint) -> float:

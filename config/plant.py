@@ -15,6 +15,7 @@ from config.profile import (
     Register,
     Source,
     StateName,
+    TrendSpec,
 )
 from config.rules import Rule
 from config.standards import Plan
@@ -172,6 +173,7 @@ class PointSpec:
     longest_silence_s: float = 60.0
     lane: Lane = "data"
     brick_class: str = ""
+    trend: TrendSpec | None = None
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):
@@ -284,6 +286,16 @@ class Plant:
     def points_of(self, asset: str) -> tuple[Point, ...]:
         """Points of one asset, in the order of its profile."""
         return tuple(p for p in self.points.values() if p.asset == asset)
+
+    def state_of(self, point: Point) -> Point | None:
+        """The point that says in which state the equipment of a watched point is, None where none does."""
+        by = point.spec.trend.by if point.spec.trend else ""
+        part, _, own = by.rpartition(".")
+        return (
+            self.points.get(f"{point.asset if part else self.devices[point.device].asset}/{own}")
+            if by
+            else None
+        )
 
     def devices_of(self, agent: str) -> tuple[Device, ...]:
         """Devices that one agent reads."""

@@ -198,6 +198,17 @@ class StateName:
 
 
 @dataclass(frozen=True, slots=True)
+class TrendSpec:
+    """Watch a point's baseline and slope: in each state of the point `by` by itself ("": it has none).
+
+    `by` is as the profile writes it: `part.point` is of the same part, `point` of the whole device.
+    """
+
+    by: str
+    horizon_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ProfilePoint:
     """One point of a profile, parts and named bits already made separate points.
 
@@ -225,6 +236,7 @@ class ProfilePoint:
     longest_silence_s: float | None = None
     lane: Lane = "data"
     brick_class: str = ""
+    trend: TrendSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

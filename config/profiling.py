@@ -34,6 +34,7 @@ from config.profile import (
     Source,
     StateName,
     Table,
+    TrendSpec,
 )
 from config.scaling import with_exponents
 
@@ -59,6 +60,7 @@ def make_profile(
         points.extend(_points(context, key, text))
     _check_unique(context, points)
     points = with_exponents(context, points)
+    _check_trends(context)
     parts = {
         f"{name}-{n}": {tag: t.replace("{n}", str(n)) for tag, t in part.name.table().items()}
         for name, part in file.parts.items()
@@ -179,6 +181,7 @@ def _point(context: Context, text: PointText, own: str, part: str, source: Sourc
         deadband_percent=text.deadband_percent,
         longest_silence_s=_longest_silence_s(context, text),
         lane=text.lane, brick_class=text.class_,
+        trend=TrendSpec(text.trend.by or "", text.trend.horizon) if text.trend else None,
     )  # fmt: skip
 
 
@@ -252,3 +255,17 @@ def _check_unique(context: Context, points: Sequence[ProfilePoint]) -> None:
         if (point.part, point.id) in seen:
             context.wrong(point.id, "is named twice")
         seen.add((point.part, point.id))
+
+
+def _check_trends(context: Context) -> None:
+    """What is watched is a number; what it is watched by is a state of the same part or of the whole."""
+    states = {k: text for k, text in context.file.points.items() if text.kind in ("state", "flag")}
+    for key, text in context.file.points.items():
+        if text.trend is None:
+            continue
+        if text.kind != "measurement":
+            context.wrong(f"{key}.trend", f"is of a {text.kind}: a trend needs a measurement")
+        by, part = text.trend.by, key.rpartition(".")[0]
+        fit = [state for state in states if state.rpartition(".")[0] in ("", part)]
+        if by is not None and by not in fit:
+            context.mistakes.unknown(context.shown, f"points.{key}.trend.by", by, fit)

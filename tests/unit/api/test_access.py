@@ -22,6 +22,7 @@ WRITES = {
     "/sites/{site}/alarms/{alarm:path}/acknowledge": {"operator"},
     "/sites/{site}/alarms/{alarm:path}/reset": {"operator"},
     "/sites/{site}/due/{occurrence:path}/done": {"technician", "planner"},
+    "/sites/{site}/trends/{asset:path}/serviced": {"technician", "planner"},
     "/sites/{site}/agents/{agent}/reload": {"planner"},
     "/sites/{site}/agents/{agent}/diagnose": {"operator", "technician", "planner"},
     "/sites/{site}/orders": {"operator", "planner"},
@@ -31,7 +32,7 @@ WRITES = {
 """State-changing routes to the roles that may, beside supervisors."""
 ADMINS = ("/people", "/people/{name}", "/people/{name}/link", "/tokens", "/tokens/{id}")
 FILLED = {
-    "site": "riverside", "alarm:path": "a", "occurrence:path": "o", "number": "202511-0001", "id": "ab",
+    "site": "riverside", "alarm:path": "a", "occurrence:path": "o", "asset": "a-booster", "number": "202511-0001", "id": "ab",
     "name": "nobody", "agent": "agent-1",
 }  # fmt: skip
 

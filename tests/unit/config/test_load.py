@@ -99,6 +99,27 @@ def test_every_profile_is_sound_and_named_in_two_languages(path: Path) -> None:
     assert all(point.name.get("zh") for point in profile.points)
 
 
+def test_a_trend_is_of_the_state_of_its_own_part_or_of_the_whole(library: Path) -> None:
+    spoil(
+        library,
+        "profiles/booster-duo.toml",
+        "range = [0, 5]",
+        'range = [0, 5]\ntrend = { by = "mode" }',
+    )
+    plant = load_plant(library / "plants" / "riverside", library=library)
+
+    def by(point: str) -> str | None:
+        state = plant.state_of(plant.points[point])
+        return state.id if state else None
+
+    assert by("a-booster/pump-2/vibration") == "a-booster/pump-2/state"
+    assert by("b-booster/tank_level") == "b-booster/mode"
+    assert by("a-booster/flow") is None
+    trend = plant.points["a-booster/pump-2/vibration"].spec.trend
+    assert trend is not None
+    assert trend.horizon_s == 60 * 86_400
+
+
 def test_every_mistake_is_told_at_once_with_file_and_path(library: Path) -> None:
     spoil(library, "plants/riverside/plant.toml", "unit = 3", "unit = 300")
     spoil(library, "plants/riverside/plant.toml", 'system = "elevator"', 'system = "elevators"')
@@ -165,6 +186,11 @@ SPOILED = [
     ("bit beyond the word", BOOSTER, "7 = { id", "17 = { id", "not a bit in 0..15"),
     ("bit with a wrong lane", BOOSTER, 'lane = "event" }', 'lane = "fast" }', "is not one of"),
     ("state value that is no number", BOOSTER, "{ 0 = { id = \"off\"", "{ zero = { id = \"off\"", "not a whole number"),
+    ("trend by what is not there", BOOSTER, 'trend = { by = "pump.state" }', 'trend = { by = "pump.states" }', "'pump.states' is unknown"),
+    ("trend by a number", BOOSTER, 'trend = { by = "pump.state" }', 'trend = { by = "flow" }', "'flow' is unknown"),
+    ("trend of the whole by a part", BOOSTER, "range = [0, 5]", 'range = [0, 5]\ntrend = { by = "pump.state" }', "'pump.state' is unknown"),
+    ("trend of a state", BOOSTER, 'at = "holding:5"', 'at = "holding:5"\ntrend = {}', "a trend needs a measurement"),
+    ("horizon that is none", BOOSTER, 'horizon = "60 days"', 'horizon = "soon"', "is not a duration"),
     ("part that is not there", BOOSTER, '[points."pump.state"]', '[points."motor.state"]', "'motor' is unknown"),
     ("negative deadband", BOOSTER, "deadband = 0.02", "deadband = -0.02", "greater than or equal to 0"),
     ("kind that is none", BOOSTER, 'kind = "counter"', 'kind = "meter"', "is not one of"),
