@@ -117,7 +117,8 @@ def overview(plant: Plant, seen: Look, alarms: Sequence[LedgerRow]) -> Overview:
 def asset_health(plant: Plant, seen: Look) -> dict[str, str]:
     """Each asset: abnormal if any of its rules is, else unknown if a rule or a point is, else normal."""
     health = dict.fromkeys(plant.assets, "normal")
-    for point in plant.points.values():
+    told = (point for point in plant.points.values() if not point.spec.derived)
+    for point in told:  # what is derived of readings says nothing of whether they come
         silence = point.longest_silence_s + point.period_s
         if is_unknown(seen.reading(point.id), silence, seen.now):
             health[point.asset] = "unknown"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,19 @@ class Joined:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def with_more(self, other: "Joined") -> "Joined":
+        """These columns and those of entries that stand behind them, as one join of all would give them."""
+        both = [np.concatenate(pair) for pair in zip(self.columns(), other.columns(), strict=True)]
+        row, series, time, value, quality, live, agent = both
+        return Joined(
+            row, series, time, value, quality, live, agent, other.agents,
+            [*self.aside, *other.aside], self.corrected + other.corrected,
+        )  # fmt: skip
+
+    def columns(self) -> tuple[npt.NDArray[Any], ...]:
+        """All of equal length, in the order of the fields."""
+        return self.row, self.series, self.time, self.value, self.quality, self.live, self.agent
 
     def group(self, position: int, received: int) -> Group:
         """The group as it stands in the journal."""

@@ -15,6 +15,7 @@ from collector.live import LiveTable, load, save
 from collector.ports import BatchSource, Entry, Journal, Message, Unavailable
 from collector.projecting import BACKOFF_S_MAX, BACKOFF_S_MIN, Offload, Projecting, inline
 from collector.receiving import Receiving
+from collector.scoring import Scoring
 from config.clock import Clock
 from config.plant import Plant
 from edge.readings import Reply
@@ -78,7 +79,10 @@ class IngestStats:
 
 @dataclass(slots=True)
 class Ingest:
-    """Call `restore` once, then `run`. Needs one `Receiving` of its own; `live_file` keeps the table."""
+    """Call `restore` once, then `run`. Needs one `Receiving` of its own.
+
+    `live_file` keeps the table, a file beside it what the detectors have learnt.
+    """
 
     source: BatchSource
     journal: Journal
@@ -96,6 +100,7 @@ class Ingest:
     quarantine: deque[Entry] = field(default_factory=lambda: deque(maxlen=QUARANTINE_SHOWN_MAX))
     """The newest that was set aside since the start; the journal has all of it."""
     receiving: Receiving = field(init=False)
+    scoring: Scoring = field(init=False)
     _columns: Columns = field(init=False)
     _position: int = field(init=False, default=0)
     _saved_position: int = field(init=False, default=0)
@@ -103,6 +108,7 @@ class Ingest:
 
     def __post_init__(self) -> None:
         self.receiving = Receiving(self.plants, self.clock)
+        self.scoring = Scoring(self.plants, self.live)
         self._columns = Columns(self.live)
 
     # --- start ---------------------------------------------------------------------------------
@@ -113,9 +119,10 @@ class Ingest:
         The judges have restored themselves before.
         """
         shown = self.live.restore(load(self.live_file)) if self.live_file else 0
-        self._saved_position = shown
-        self.journal.rise(max([shown, self._stored(), *(j.position for j in self.judges)]))
-        start = min([shown, *(j.position for j in self.judges)])
+        scored = self._restore_scores(shown)
+        self._saved_position = min(shown, scored)
+        self.journal.rise(max([shown, scored, self._stored(), *(j.position for j in self.judges)]))
+        start = min([shown, scored, *(j.position for j in self.judges)])
         self._columns = Columns(self.live, self.journal.births(start))
         for judge in self.judges:
             judge.recall()
@@ -123,6 +130,12 @@ class Ingest:
         self.receiving.restore(self.journal)
         self._position = self.journal.last()
         self._save_at = self.clock.monotonic() + self.save_every_s
+
+    def _restore_scores(self, shown: int) -> int:
+        """Where the detectors stand; where there are none they wait for nothing."""
+        saved = load(_scores_beside(self.live_file)) if self.live_file else b""
+        scored = self.scoring.restore(saved, self.journal)
+        return scored if len(self.scoring) else shown
 
     def _stored(self) -> int:
         if self.projecting is None:
@@ -135,6 +148,7 @@ class Ingest:
 
     def _replay(self, position: int, shown: int) -> None:
         judged = {id(judge): judge.position for judge in self.judges}
+        scored = self.scoring.position
         while groups := self.journal.groups_from(position, ENTRIES_AT_ONCE):
             for position, entries in groups:
                 joined = self._columns.join(entries)
@@ -142,6 +156,8 @@ class Ingest:
                 self.stats.replayed += len(group)
                 if position > shown:
                     self.live.apply(group)
+                if position > scored:
+                    self.scoring.replayed(group)
                 for judge in self.judges:
                     if position > judged[id(judge)]:
                         judge.judge(group)
@@ -161,8 +177,10 @@ class Ingest:
         if taken.entries:
             joined = self._columns.join(taken.entries, [a.batch for a in taken.batches])
             entries = [*taken.entries, *joined.aside] if joined.aside else taken.entries
+            joined, entries = self._with_scores(joined, entries)
             self.quarantine.extend(entry for entry in entries if entry.kind == "aside")
             before, self._position = self._position, await self._journalled(entries)
+            self.scoring.at(self._position)
             self._show(joined, entries[-1].received)
             if self.projecting is not None:
                 self.projecting.offer(before, self._position, joined)
@@ -178,14 +196,24 @@ class Ingest:
         self._save_at = self.clock.monotonic() + self.save_every_s
         if self.live_file is not None:
             content, position = self.live.dump(), self.live.position
+            scores = self.scoring.dump()
             try:
                 await self.offload(partial(save, self.live_file, content))
+                if len(self.scoring):
+                    await self.offload(partial(save, _scores_beside(self.live_file), scores))
                 self._saved_position = position
             except OSError as error:
                 log.warning("the live table cannot be saved, a start will take longer: %s", error)
         await self.offload(partial(self.journal.trim, self._read_by_all()))
 
     # --- inside --------------------------------------------------------------------------------
+
+    def _with_scores(self, joined: Joined, entries: list[Entry]) -> tuple[Joined, list[Entry]]:
+        """The group with the scores that its readings make: journalled with them, and stored and judged as they are."""
+        made = self.scoring.take(joined.group(self._position, entries[-1].received))
+        if not made:
+            return joined, entries
+        return joined.with_more(self._columns.join(made)), [*entries, *made]
 
     async def _journalled(self, entries: Sequence[Entry]) -> int:
         """Append, however long it takes: nothing is committed and nothing taken meanwhile."""
@@ -240,3 +268,7 @@ class Ingest:
         if self.live_file is not None:
             readers.append(self._saved_position)
         return min(readers, default=0)
+
+
+def _scores_beside(live_file: Path) -> Path:
+    return live_file.with_name(f"{live_file.name}.scores")

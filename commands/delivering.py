@@ -10,11 +10,13 @@ from typing import Any
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.counting import Counts
 from collector.ports import ReadingStore, Unavailable
+from config.plant import STEWARD
 
 
 def delivery_report(journal: SqliteJournal, store: ReadingStore, lag: int) -> dict[str, Any]:
     """The server's half: per agent, lane and hour what was journalled, missing and set aside.
 
+    `derived` are those of what is journalled that were made here of others.
     `lag` entries are not stored yet; `kept_from` is the time of the first readings that are kept, 0: all. `past_retention` came in hours before the one from which readings are
     kept. Where there are some, `replaced` is None: the journal counts by when readings came, the store keeps
     them by when they were taken, and nobody knows how many came after that hour and were taken before.
@@ -40,6 +42,7 @@ def delivery_report(journal: SqliteJournal, store: ReadingStore, lag: int) -> di
         "rows": rows,
         "readings": {
             "journalled": total.readings,
+            "derived": _sum(c for (_, agent, *_), c in counts.items() if agent == STEWARD).readings,
             "quarantined": total.aside,
             "stored": stored,
             "waiting_for_store": lag,

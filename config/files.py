@@ -278,6 +278,14 @@ class PartText(Strict):
     class_: Id = Field("part", alias="class")
 
 
+class WatchText(Strict):
+    """Points of the whole device that are judged together: how unusual they are becomes a point of the asset."""
+
+    points: Annotated[list[PointId], Field(min_length=2)]
+    every: Annotated[Duration, Field(ge=0.1)] = 60.0
+    learn: Annotated[int, Field(ge=100, le=10_000)] = 400
+
+
 class ProfileFile(Strict):
     """config/profiles/*.toml."""
 
@@ -290,6 +298,7 @@ class ProfileFile(Strict):
     mqtt: MqttText | None = None
     gb26875: FireText = FireText()
     camera: CameraText = CameraText()
+    watch: WatchText | None = None
     parts: dict[Id, PartText] = {}
     points: dict[PointKey, PointText]
     rules: dict[Id, RuleText] = {}
@@ -354,6 +363,7 @@ class DeviceText(Strict):
     http_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     recorder: RecorderText | None = None
     view: Annotated[int, Field(ge=1)] = 1
+    learnt: Annotated[int, Field(ge=1)] = 1
 
 
 class AssetText(Strict):

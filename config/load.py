@@ -27,6 +27,7 @@ from config.links import link_assets, link_points
 from config.mistakes import ConfigErrors, Mistake, Mistakes
 from config.plant import (
     MODBUS_LINES,
+    STEWARD,
     Asset,
     Device,
     Line,
@@ -43,6 +44,7 @@ from config.reading import read_file
 from config.rules import Rule
 from config.ruling import check_rule, expand_rule, targets
 from config.standards import Plan
+from config.watching import score_point
 
 LIBRARY = Path(__file__).parent
 """Where the profiles and standards that come with Steward stand."""
@@ -201,6 +203,7 @@ class _Builder:
         text = self.text
         self._check_plain()
         lines = {key: self._line(key, line) for key, line in text.lines.items()}
+        self._check_agents(lines.values())
         self._check_shared_ports(lines.values())
         self._own_assets()
         devices = {key: self._device(key, device, lines) for key, device in text.devices.items()}
@@ -283,6 +286,7 @@ class _Builder:
             path=text.path, user=text.user,
             secret=Secret(text.password.secret) if text.password else None,
             http_port=text.http_port or 0, recorder=make_recorder(text.recorder), view=text.view,
+            learnt=text.learnt,
         )  # fmt: skip
         profile = self._profile_of(key, text)
         line = lines.get(text.line)
@@ -299,6 +303,9 @@ class _Builder:
         self._add_parts(device, profile)
         for row, spec in zip(profile.points, self._specs_of(device.profile), strict=True):
             self._add_point(key, device, row, spec)
+        if profile.watch is not None:
+            score = score_point(device, profile.watch)
+            self.points[score.id] = score
         return device
 
     def _profile_of(self, key: str, text: DeviceText) -> Profile | None:
@@ -332,6 +339,11 @@ class _Builder:
             self.wrong(f"devices.{key}.unit", f"{unit!r} is not a name for a topic")
         if line.kind == "fire" and not (isinstance(unit, int) and 0 <= unit <= FIRE_UNIT_MAX):
             self.wrong(f"devices.{key}.unit", f"{unit!r} is not in 0..{FIRE_UNIT_MAX}: the six bytes of its source address as one number")  # fmt: skip
+
+    def _check_agents(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            if line.agent == STEWARD:
+                self.wrong(f"lines.{line.id}.agent", f"{STEWARD!r} says what is derived here; allowed: any other")  # fmt: skip
 
     def _check_shared_ports(self, lines: Iterable[Line]) -> None:
         """Two lines on one serial port, or of one agent on one socket, take each other's answers."""

@@ -30,6 +30,10 @@ class Secret:
 
 LineKind = Literal["tcp", "tls", "rtu", "rtu_over_tcp", "mqtt", "rtsp", "fire", "reader"]
 ROUND_TRIP_S: Final = 0.01
+STEWARD: Final = "steward"
+"""The agent that says what is derived from readings; no plant may name another so."""
+SCORE: Final = "condition_score"
+"""The point that says how unusual the points of an asset are together, in σ."""
 Parity = Literal["even", "odd", "none"]
 MODBUS_LINES: Final[tuple[LineKind, ...]] = ("tcp", "tls", "rtu", "rtu_over_tcp")
 
@@ -117,6 +121,8 @@ class Device:
     """None where the camera keeps its recordings itself."""
     view: int = 1
     """Counted up by people who have pointed a camera elsewhere: what it usually shows is learnt anew."""
+    learnt: int = 1
+    """Counted up by people after a repair: what its points usually are together is learnt anew."""
 
     def secrets(self) -> tuple[Secret, ...]:
         """All that reading it needs."""
@@ -174,6 +180,8 @@ class PointSpec:
     lane: Lane = "data"
     brick_class: str = ""
     trend: TrendSpec | None = None
+    derived: bool = False
+    """Made of readings by the collector: no device tells it."""
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):
@@ -302,7 +310,9 @@ class Plant:
         return tuple(d for d in self.devices.values() if self.lines[d.line].agent == agent)
 
     def agent_of(self, point: Point) -> str:
-        """Which agent reads a point, or says it of itself and its links; "" if none does."""
+        """Which agent reads a point, derives it, or says it of itself and its links; "" if none does."""
+        if point.spec.derived:
+            return STEWARD
         if point.device in self.devices:
             return self.lines[self.devices[point.device].line].agent
         whole = point.asset.partition("/")[0]

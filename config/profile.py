@@ -209,6 +209,15 @@ class TrendSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchSpec:
+    """Judge these points of the whole device together, a row every `every_s`; the first `learn_rows` show what is usual."""
+
+    points: tuple[str, ...]
+    every_s: float
+    learn_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProfilePoint:
     """One point of a profile, parts and named bits already made separate points.
 
@@ -266,4 +275,5 @@ class Profile:
     silence_s: float = 0.0
     """Of a fire transmission device: so long without a frame, and nothing is known of it."""
     camera: CameraModel = field(default_factory=CameraModel)
+    watch: WatchSpec | None = None
     rules: tuple[Mapping[str, object], ...] = ()

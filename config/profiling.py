@@ -1,6 +1,7 @@
 """Turns one profile file into its rows: parts multiplied, named bits made points of their own."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from config.cameras import make_camera, rung_of
 from config.checking import (
@@ -34,9 +35,9 @@ from config.profile import (
     Source,
     StateName,
     Table,
-    TrendSpec,
 )
 from config.scaling import with_exponents
+from config.watching import trend_of, watch_of
 
 ORDERS: Mapping[int, tuple[str, ...]] = {
     1: ("AB", "BA", "ABCD", "CDAB", "BADC", "DCBA"),
@@ -60,7 +61,6 @@ def make_profile(
         points.extend(_points(context, key, text))
     _check_unique(context, points)
     points = with_exponents(context, points)
-    _check_trends(context)
     parts = {
         f"{name}-{n}": {tag: t.replace("{n}", str(n)) for tag, t in part.name.table().items()}
         for name, part in file.parts.items()
@@ -75,7 +75,8 @@ def make_profile(
     return Profile(
         id=file.profile, version=file.version, name=file.name.table(), protocol=file.protocol,
         asset_class=file.class_, points=tuple(points), parts=parts, part_class=classes,
-        limits=limits, silence_s=_silence_s(file), camera=make_camera(file.camera), rules=rules,
+        limits=limits, silence_s=_silence_s(file), camera=make_camera(file.camera),
+        watch=watch_of(context), rules=rules,
     )  # fmt: skip
 
 
@@ -92,6 +93,7 @@ def _points(context: Context, key: str, text: PointText) -> Iterator[ProfilePoin
         )
         return
     check_text(context, key, text)
+    trend = trend_of(context, key)
     for n in range(1, (part.count if part else 1) + 1):
         where = f"{part_name}-{n}" if part else ""
         source = _source(context, key, text, part, n)
@@ -100,7 +102,7 @@ def _points(context: Context, key: str, text: PointText) -> Iterator[ProfilePoin
         if text.kind == "flags":
             yield from _bits(context, key, text, where, source)
         else:
-            yield _point(context, text, own, where, source)
+            yield replace(_point(context, text, own, where, source), trend=trend)
 
 
 def _source(
@@ -181,7 +183,6 @@ def _point(context: Context, text: PointText, own: str, part: str, source: Sourc
         deadband_percent=text.deadband_percent,
         longest_silence_s=_longest_silence_s(context, text),
         lane=text.lane, brick_class=text.class_,
-        trend=TrendSpec(text.trend.by or "", text.trend.horizon) if text.trend else None,
     )  # fmt: skip
 
 
@@ -255,17 +256,3 @@ def _check_unique(context: Context, points: Sequence[ProfilePoint]) -> None:
         if (point.part, point.id) in seen:
             context.wrong(point.id, "is named twice")
         seen.add((point.part, point.id))
-
-
-def _check_trends(context: Context) -> None:
-    """What is watched is a number; what it is watched by is a state of the same part or of the whole."""
-    states = {k: text for k, text in context.file.points.items() if text.kind in ("state", "flag")}
-    for key, text in context.file.points.items():
-        if text.trend is None:
-            continue
-        if text.kind != "measurement":
-            context.wrong(f"{key}.trend", f"is of a {text.kind}: a trend needs a measurement")
-        by, part = text.trend.by, key.rpartition(".")[0]
-        fit = [state for state in states if state.rpartition(".")[0] in ("", part)]
-        if by is not None and by not in fit:
-            context.mistakes.unknown(context.shown, f"points.{key}.trend.by", by, fit)

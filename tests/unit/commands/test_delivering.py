@@ -8,10 +8,20 @@ from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.memory_store import MemoryStore
 from collector.ports import Entry, SeriesKey, StoreBatch
 from commands.delivering import delivery_report
+from config.plant import STEWARD
 
 HOUR = 3_600_000
 T0 = 1_773_532_800_000
 KEY = SeriesKey("riverside", "booster/pressure", "bar", "number")
+
+
+def test_what_was_made_here_is_counted_by_itself(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal")
+    for agent, readings in (("a1", 3), (STEWARD, 2)):
+        journal.append([Entry(T0, "batch", "riverside", agent, "data", "e1", 1, readings=readings)])
+    found = delivery_report(journal, MemoryStore(), 1)["readings"]
+    assert (found["journalled"], found["derived"]) == (5, 2)
+    journal.close()
 
 
 def test_what_was_replaced_is_known_as_long_as_nothing_went(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from config.load import LIBRARY, load_plant, load_profile
 from config.mistakes import ConfigErrors
+from config.plant import STEWARD
 from config.profile import JsonPath, Register
 from edge.decoding import decode
 from edge.readings import QUALITIES
@@ -120,6 +121,20 @@ def test_a_trend_is_of_the_state_of_its_own_part_or_of_the_whole(library: Path) 
     assert trend.horizon_s == 60 * 86_400
 
 
+def test_a_watch_makes_a_point_of_the_asset_that_no_agent_reads(library: Path) -> None:
+    spoil(
+        library,
+        "profiles/booster-duo.toml",
+        "[parts.pump]",
+        '[watch]\npoints = ["flow", "tank_level"]\nevery = "30s"\n\n[parts.pump]',
+    )
+    plant = load_plant(library / "plants" / "riverside", library=library)
+    score = plant.points["b-booster/condition_score"]
+    assert (score.unit, score.device, score.period_s, score.longest_silence_s) == ("σ", "", 30, 90)
+    assert plant.agent_of(score) == STEWARD
+    assert STEWARD not in plant.agents
+
+
 def test_every_mistake_is_told_at_once_with_file_and_path(library: Path) -> None:
     spoil(library, "plants/riverside/plant.toml", "unit = 3", "unit = 300")
     spoil(library, "plants/riverside/plant.toml", 'system = "elevator"', 'system = "elevators"')
@@ -191,6 +206,13 @@ SPOILED = [
     ("trend of the whole by a part", BOOSTER, "range = [0, 5]", 'range = [0, 5]\ntrend = { by = "pump.state" }', "'pump.state' is unknown"),
     ("trend of a state", BOOSTER, 'at = "holding:5"', 'at = "holding:5"\ntrend = {}', "a trend needs a measurement"),
     ("horizon that is none", BOOSTER, 'horizon = "60 days"', 'horizon = "soon"', "is not a duration"),
+    ("watch over what is not there", BOOSTER, "[parts.pump]", '[watch]\npoints = ["flow", "flaw"]\n\n[parts.pump]', "'flaw' is unknown"),
+    ("watch over a state", BOOSTER, "[parts.pump]", '[watch]\npoints = ["flow", "mode"]\n\n[parts.pump]', "'mode' is unknown"),
+    ("watch over one point", BOOSTER, "[parts.pump]", '[watch]\npoints = ["flow"]\n\n[parts.pump]', "at least 2 items"),
+    ("watch over one point twice", BOOSTER, "[parts.pump]", '[watch]\npoints = ["flow", "flow"]\n\n[parts.pump]', "names a point twice"),
+    ("watch that learns from nothing", BOOSTER, "[parts.pump]", '[watch]\npoints = ["flow", "tank_level"]\nlearn = 9\n\n[parts.pump]', "greater than or equal to 100"),
+    ("point of a watch's own name", BOOSTER, "[points.flow]", '[watch]\npoints = ["condition_score", "tank_level"]\n\n[points.condition_score]', "is the point that [watch] makes"),
+    ("agent that is Steward itself", PLANT, 'agent = "edge-a"', 'agent = "steward"', "says what is derived here"),
     ("part that is not there", BOOSTER, '[points."pump.state"]', '[points."motor.state"]', "'motor' is unknown"),
     ("negative deadband", BOOSTER, "deadband = 0.02", "deadband = -0.02", "greater than or equal to 0"),
     ("kind that is none", BOOSTER, 'kind = "counter"', 'kind = "meter"', "is not one of"),

@@ -1,0 +1,245 @@
+"""How unusual an asset's points are together: journalled once, and the same whoever reads the journal again."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collector.adapters.memory_journal import MemoryJournal
+from collector.domain.detector import ALARM
+from collector.ingest import Ingest
+from collector.live import LiveTable
+from collector.ports import Message
+from collector.projecting import Projecting, inline
+from collector.scoring import FILL_MAX
+from config.clock import SteppedClock
+from config.plant import SCORE, STEWARD, Plant
+from config.profile import Profile, WatchSpec
+from config.watching import score_point
+from edge.readings import QUALITIES
+from tests.unit.collector.feeding import SITE, T0, Recorder, Source, Store, batch, birth, plant
+from tests.waiting import until
+
+LEARN = 120
+S = 1000
+SCORED = f"pump/{SCORE}"
+FIRST = T0 - T0 % S
+Row = Sequence[float | None]
+
+
+def watched(learnt: int = 1) -> Plant:
+    """The pump's flow and pressure are judged together, a row a second."""
+    plain = plant({"a1": ("pump/flow", "pump/pressure")})
+    spec = WatchSpec(("flow", "pressure"), 1.0, LEARN)
+    device = replace(plain.devices["a1"], learnt=learnt)
+    score = score_point(device, spec)
+    return replace(
+        plain,
+        devices={"a1": device},
+        profiles={"x": Profile("x", 1, {"en": "x"}, "mqtt", "pump", (), watch=spec)},
+        points={**plain.points, score.id: score},
+    )
+
+
+def rows(count: int, shift: float = 0.0, seed: int = 1) -> list[Row]:
+    drawn = np.random.default_rng(seed).normal(10.0, 1.0, (count, 2)) + shift
+    return [(flow, pressure) for flow, pressure in drawn.tolist()]
+
+
+class Pipe:
+    """Ingest over twins; another one over the same journal is a restart."""
+
+    def __init__(self, journal: MemoryJournal | None = None, *, its: Plant | None = None, file: Path | None = None) -> None:  # fmt: skip
+        self.journal = journal or MemoryJournal()
+        self.plant = its or watched()
+        self.live, self.store = LiveTable([self.plant], life=1), Store()
+        self.clock = SteppedClock(T0)
+        self.judge = Recorder()
+        self.projecting = Projecting(self.journal, self.store, self.live, inline, self.clock)
+        self.ingest = Ingest(
+            Source(), self.journal, self.live, [self.judge], [self.plant], self.clock,
+            self.projecting, live_file=file,
+        )  # fmt: skip
+        self.ingest.restore()
+
+    async def take(self, *messages: Message) -> None:
+        await self.ingest.take(messages)
+
+    async def feed(self, given: Sequence[Row], first: int = 0, at_once: int = 10) -> None:
+        """Rows from second `first` on, so many in a message; numbered from 1 at second 0."""
+        for begin in range(0, len(given), at_once):
+            part = given[begin : begin + at_once]
+            now = FIRST + (first + begin + len(part)) * S
+            readings = [
+                (
+                    index,
+                    value,
+                    0 if value is not None else 65,
+                    (first + begin + n) * S + FIRST - now,
+                )
+                for n, row in enumerate(part)
+                for index, value in enumerate(row)
+            ]
+            await self.take(batch((first + begin) // at_once + 1, *readings, at=now))
+
+    def scores(self) -> list[tuple[int, float, int]]:
+        """(second, score, quality) of every score in the journal, by a store that reads it anew."""
+        return [
+            (round((time - FIRST) / S), value, quality) for time, value, quality in self.stored()
+        ]
+
+    def stored(self) -> list[tuple[int, float, int]]:
+        return [(t, v, q) for point, t, v, q in self.store.rows if point == SCORED]
+
+
+async def stored(journal: MemoryJournal, its: Plant | None = None) -> list[tuple[int, float, int]]:
+    """The scores as a projector finds them that begins at the journal's first entry."""
+    pipe = Pipe(journal, its=its)
+    await pipe.projecting.drain()
+    return pipe.scores()
+
+
+async def begun(pipe: Pipe) -> Pipe:
+    await pipe.take(birth(at=FIRST))
+    return pipe
+
+
+async def test_once_it_has_learnt_each_row_has_a_score_shown_judged_and_stored() -> None:
+    pipe = await begun(Pipe())
+    await pipe.feed(rows(200))
+    await pipe.projecting.drain()
+    assert [second for second, _, _ in pipe.scores()] == list(range(LEARN + 1, 200))
+    assert max(score for _, score, _ in pipe.scores()) < ALARM
+    row = pipe.live.row(SITE, SCORED)
+    assert pipe.live.value[row] == pipe.scores()[-1][1]
+    assert sum(int((group.row == row).sum()) for group in pipe.judge.groups) == 79
+    said = {(e.agent, e.kind) for _, e in pipe.journal.read_from(0, 999) if e.agent != "a1"}
+    assert said == {(STEWARD, "birth"), (STEWARD, "batch")}
+
+
+async def test_what_is_unusual_has_a_high_score() -> None:
+    pipe = await begun(Pipe())
+    await pipe.feed([*rows(200), *rows(50, shift=6.0, seed=2)])
+    await pipe.projecting.drain()
+    assert pipe.scores()[-1][1] > 2 * ALARM
+
+
+async def test_the_journal_read_again_gives_the_same_and_says_nothing_again() -> None:
+    pipe = await begun(Pipe())
+    await pipe.feed([*rows(200), *rows(50, shift=6.0, seed=2)])
+    await pipe.projecting.drain()
+    last = pipe.journal.last()
+    assert await stored(pipe.journal) == pipe.scores()
+    again = Pipe(pipe.journal)
+    assert pipe.journal.last() == last
+    assert again.live.value.tobytes() == pipe.live.value.tobytes()
+    assert again.ingest.scoring.dump() == pipe.ingest.scoring.dump()
+
+
+@pytest.mark.parametrize("stops_at", [50, 150, 210])
+@pytest.mark.parametrize("kept", [False, True], ids=["journal", "file, journal trimmed"])
+async def test_a_restart_changes_no_score(stops_at: int, kept: bool, tmp_path: Path) -> None:
+    given = [*rows(200), *rows(50, shift=6.0, seed=2)]
+    whole = await begun(Pipe())
+    await whole.feed(given)
+    file = tmp_path / "live.bin" if kept else None
+    first = await begun(Pipe(file=file))
+    await first.feed(given[:stops_at])
+    await first.projecting.drain()
+    early = first.scores()
+    if kept:
+        await first.ingest.save()
+        first.journal.trim(first.journal.last())
+    second = Pipe(first.journal, file=file)
+    await second.feed(given[stops_at:], first=stops_at)
+    await second.projecting.drain()
+    await whole.projecting.drain()
+    assert (early if kept else []) + second.scores() == whole.scores()
+
+
+async def test_rows_of_behind_the_saved_file_are_read_again_from_the_journal(
+    tmp_path: Path,
+) -> None:
+    given = rows(240)
+    first = await begun(Pipe(file=tmp_path / "live.bin"))
+    await first.feed(given[:150])
+    await first.ingest.save()
+    await first.feed(given[150:200], first=150)
+    second = Pipe(first.journal, file=tmp_path / "live.bin")
+    assert second.ingest.scoring.dump() == first.ingest.scoring.dump()
+    await second.feed(given[200:], first=200)
+    seconds = [second for second, _, _ in await stored(first.journal)]
+    assert seconds == list(range(LEARN + 1, 240))
+
+
+async def test_a_repaired_device_is_learnt_anew_and_a_spoilt_file_too(tmp_path: Path) -> None:
+    file = tmp_path / "live.bin"
+    first = await begun(Pipe(file=file))
+    await first.feed(rows(200))
+    await first.ingest.save()
+    first.journal.trim(first.journal.last())
+    repaired = Pipe(first.journal, its=watched(learnt=2), file=file)
+    await repaired.feed(rows(130, shift=6.0, seed=3), first=200)
+    await repaired.projecting.drain()
+    assert [second for second, _, _ in repaired.scores()] == list(range(321, 330))
+    assert max(score for _, score, _ in repaired.scores()) < ALARM
+    (tmp_path / "live.bin.scores").write_bytes(b"spoilt")
+    assert Pipe(first.journal, file=file).ingest.scoring.position >= 0
+
+
+async def test_back_fill_and_what_comes_late_change_nothing() -> None:
+    one, other = await begun(Pipe()), await begun(Pipe())
+    for pipe in (one, other):
+        await pipe.feed(rows(200))
+    await other.take(batch(1, (0, 99.0, 0, -60 * S), lane="backfill", at=FIRST + 200 * S))
+    await other.take(batch(21, (0, 99.0, 0, -60 * S), at=FIRST + 200 * S))
+    assert await stored(one.journal) == await stored(other.journal)
+    row = other.live.row(SITE, "pump/flow")
+    assert other.live.value[row] != 99.0
+
+
+async def test_without_values_there_is_no_score_and_that_is_said() -> None:
+    pipe = await begun(Pipe())
+    nothing: list[Row] = [(None, None)] * 20
+    await pipe.feed([*rows(200), *nothing])
+    await pipe.projecting.drain()
+    _, score, quality = pipe.scores()[-1]
+    assert np.isnan(score)
+    assert quality == QUALITIES["no_answer"]
+
+
+@pytest.mark.parametrize(("hole", "filled"), [(30, 30), (FILL_MAX + 1, 0)])
+async def test_a_short_hole_is_filled_with_what_still_holds_and_a_long_one_is_told(
+    hole: int, filled: int
+) -> None:
+    pipe = await begun(Pipe())
+    await pipe.feed(rows(200))
+    later = FIRST + (200 + hole) * S
+    await pipe.take(batch(21, (0, 10.0), (1, 10.0), at=later))
+    await pipe.projecting.drain()
+    seconds = [second for second, _, _ in pipe.scores()]
+    assert len(seconds) == 200 - LEARN + filled
+    assert seconds[-1] == 200 + filled
+
+
+async def test_a_journal_that_is_full_for_a_while_has_each_score_once() -> None:
+    pipe, whole = await begun(Pipe()), await begun(Pipe())
+    await whole.feed(rows(200))
+    await pipe.feed(rows(190))
+    pipe.journal.fail_appends = 1
+    feeding = asyncio.create_task(pipe.feed(rows(200)[190:], first=190))
+    await until(lambda: pipe.ingest.stats.journal_refused == 1)
+    await pipe.clock.advance(10)
+    await feeding
+    assert await stored(pipe.journal) == await stored(whole.journal)
+
+
+async def test_without_a_watch_nothing_is_said() -> None:
+    pipe = Pipe(its=plant())
+    await pipe.take(birth(at=FIRST))
+    await pipe.feed(rows(200))
+    assert {e.agent for _, e in pipe.journal.read_from(0, 999)} == {"a1"}
+    assert len(pipe.ingest.scoring) == 0
