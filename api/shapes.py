@@ -51,6 +51,7 @@ class PointRow(TypedDict):
     longest_silence_s: float
     period_s: float
     lane: str
+    derived: bool
 
 
 class LevelRow(TypedDict):

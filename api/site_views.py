@@ -72,6 +72,7 @@ def _point(point: Point) -> PointRow:
         "longest_silence_s": point.longest_silence_s,
         "period_s": point.period_s,
         "lane": point.lane,
+        "derived": point.spec.derived,
     }
 
 

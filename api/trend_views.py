@@ -21,7 +21,7 @@ def trend_list(plant: Plant, rows: Mapping[str, LedgerRow], asset: str, now: int
     return {
         "now": text_of(now),
         "learn_rows": LEARN_ROWS,
-        "days_needed": SPAN_MIN_MS // DAY_MS,
+        "days_needed": SPAN_MIN_MS // DAY_MS + 1,  # so far apart are the noons of one day more
         "items": [_trend(plant, point, rows.get(point.id)) for point in watched],
     }
 

@@ -1,7 +1,7 @@
 /** The made-up API as a middleware of vite, with the headers that the real one sends. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connect, Plugin } from "vite";
-import { alarmEvents, alarms, columns, counted, due, history, iso, makeMove, moves, orders, overview, plans, site, unknown } from "./world";
+import { alarmEvents, alarms, columns, counted, due, history, iso, makeMove, moves, orders, overview, plans, site, trends, unknown } from "./world";
 
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -66,6 +66,8 @@ const routes: Route[] = [
     tell("orders");
     return { status: 201, body: o };
   })],
+  ["GET", /\/trends$/, ({ query }) => ok(trends(query.get("asset") ?? ""))],
+  ["POST", /\/trends\/(.+)\/serviced$/, () => ({ status: 202, body: { ask: "1", outcome: "accepted" } })],
   ["GET", /\/plans$/, () => ok({ items: plans })],
   ["GET", /\/due$/, () => ok({ today: iso(Date.now() + 8 * 3_600_000).slice(0, 10), items: due })],
   ["POST", /\/due\/(.+)\/done$/, ({ match }) => find(due, (o) => o.id === match[1], (o) => {

@@ -1,6 +1,6 @@
 /** One moment at Riverside: values that move, some alarms, orders and duties in every state. */
 import { readFileSync } from "node:fs";
-import type { Alarm, AlarmEvent, History, LiveColumns, Move, Occurrence, Order, OrderEvent, Overview, Plan, Point, Priority, Site, UnknownRule } from "../../src/lib/api-types";
+import type { Alarm, AlarmEvent, History, LiveColumns, Move, Occurrence, Order, OrderEvent, Overview, Plan, Point, Priority, Site, TrendList, TrendRow, TrendState, UnknownRule } from "../../src/lib/api-types";
 
 const recorded = JSON.parse(readFileSync(new URL("./riverside.json", import.meta.url), "utf8")) as { site: Site; plans: Plan[] };
 export const site = recorded.site;
@@ -245,4 +245,21 @@ export function overview(): Overview {
       return { id: s.id, name: s.name, ...count(site.assets.filter((a) => a.system === s.id).map((a) => a.id)), worst, worst_unacknowledged: mine.some((a) => a.priority === worst && !a.acknowledged) };
     }),
   };
+}
+
+/** Two watched points of the pumps of set A: one creeps, one is too young. */
+export function trends(asset: string): TrendList {
+  const now = Date.now();
+  const nothing: TrendState = { state: { en: "Running", zh: "运行" }, learnt: 500, days: 4, mean: 61.3, sigma: 1.8, change: null, slope: null, refusal: "too_short", reached: null };
+  const creeping: TrendState = {
+    ...nothing, days: 41, mean: 3.1, sigma: 0.12, refusal: null,
+    slope: { per_day: 0.017, low: 0.013, high: 0.021, level: 6.6, at: iso(now) },
+    reached: { limit: 7.1, earliest: iso(now + 21 * 86_400_000), latest: iso(now + 42 * 86_400_000) },
+  };
+  const row = { asset: "a-booster/pump-1", by: "a-booster/pump-1/state", horizon_s: 5_184_000, at: iso(now) };
+  const items: TrendRow[] = [
+    { ...row, point: "a-booster/pump-1/bearing_temperature", unit: "°C", suggested: false, states: [nothing] },
+    { ...row, point: "a-booster/pump-1/vibration", unit: "mm/s", suggested: true, states: [creeping] },
+  ];
+  return { now: iso(now), learn_rows: 500, days_needed: 15, items: items.filter((one) => one.asset.startsWith(asset)) };
 }

@@ -60,6 +60,8 @@ export interface Point {
   longest_silence_s: number;
   period_s: number;
   lane: "data" | "event";
+  /** Made of readings by the server: without a value it says nothing of the equipment. */
+  derived: boolean;
 }
 
 export interface Level {
@@ -328,6 +330,39 @@ export interface Plan {
   statutory: boolean;
   source: string[];
   evidence: boolean;
+}
+
+export type Refusal = "after_reset" | "too_short" | "too_few" | "stale" | "gap" | "not_significant";
+
+/** What may be said of a point in one state of its equipment; without a slope, `refusal` says why. */
+export interface TrendState {
+  state: Names | null;
+  learnt: number;
+  days: number;
+  mean: number | null;
+  sigma: number | null;
+  change: { seen_at: string; since: string; up: boolean } | null;
+  slope: { per_day: number; low: number; high: number; level: number; at: string } | null;
+  refusal: Refusal | null;
+  reached: { limit: number; earliest: string; latest: string | null } | null;
+}
+
+export interface TrendRow {
+  point: string;
+  asset: string;
+  unit: string;
+  by: string | null;
+  horizon_s: number;
+  at: string | null;
+  suggested: boolean;
+  states: TrendState[];
+}
+
+export interface TrendList {
+  now: string;
+  learn_rows: number;
+  days_needed: number;
+  items: TrendRow[];
 }
 
 export interface DueList {

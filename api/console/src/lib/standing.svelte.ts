@@ -37,7 +37,7 @@ function blindAssets(now: number): Set<string> {
   const out = new Set<string>();
   if (!feed.ready) return out;
   for (const point of plant()?.site.points ?? []) {
-    if (out.has(point.asset)) continue;
+    if (point.derived || out.has(point.asset)) continue;
     if (!usable(look(feed.get(point.id), silence(point), now))) out.add(point.asset);
   }
   return out;
