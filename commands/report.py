@@ -1,4 +1,4 @@
-"""`steward report delivery`: what was made, sent, journalled, stored, replaced, set aside and is missing."""
+"""`steward report delivery`: what was made, sent, journalled, stored, replaced, set aside and is missing; `report trends`."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 from commands.asking import ServerAway, ask
 from commands.delivering import outbox_counts, whole_report
+from commands.trends_report import lines, trends_report
 from config.settings import Settings, read_settings
 
 EXAMPLE = "report delivery --json"
@@ -17,14 +18,16 @@ ASKED_MAX = 5
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
-    parser.add_argument("what", choices=["delivery"])
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("what", choices=["delivery", "trends"])
+    parser.add_argument("--json", action="store_true", help="print JSON instead")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when nothing is lost, 1 when something is, 3 when nobody can be asked or nothing can be said yet."""
     settings = read_settings()
     try:
+        if arguments.what == "trends":
+            return _trends(settings, as_json=arguments.json)
         report = _settled_report(settings)
     except ServerAway as error:
         print(f"steward report: {error}", file=sys.stderr)
@@ -34,6 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(report)
     return verdict(report["readings"])
+
+
+def _trends(settings: Settings, *, as_json: bool) -> int:
+    report = trends_report(settings)
+    if as_json:
+        print(json.dumps(report, ensure_ascii=False))
+    else:
+        print("\n".join(lines(report)) or "no profile of this server's plants asks for a trend")
+    return 0
 
 
 def verdict(readings: Mapping[str, int | None]) -> int:

@@ -106,7 +106,8 @@ def test_wrong_settings_are_wrong_use(
 
 
 @pytest.mark.parametrize(
-    "command", ["report delivery", "user list", "token list", "doctor", "agent reload --all"]
+    "command",
+    ["report delivery", "report trends", "user list", "token list", "doctor", "agent reload --all"],
 )
 def test_without_a_server_commands_say_what_to_do(
     command: str,

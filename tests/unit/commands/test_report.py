@@ -1,6 +1,10 @@
+from typing import Any
+
 import pytest
 
+from collector.domain.slopes import Refusal
 from commands.report import verdict
+from commands.trends_report import REFUSALS, lines
 
 
 @pytest.mark.parametrize(
@@ -11,3 +15,40 @@ def test_what_is_not_known_is_neither_yes_nor_no(
     lost: int | None, doubled: int | None, code: int
 ) -> None:
     assert verdict({"lost": lost, "doubled": doubled}) == code
+
+
+NOTHING: dict[str, Any] = {"state": None, "days": 4, "slope": None, "refusal": "too_short", "reached": None}  # fmt: skip
+CREEP: dict[str, Any] = {"state": {"en": "Running"}, "days": 41, "refusal": None, "slope": {"per_day": 0.12 / 7}}  # fmt: skip
+
+
+def reached(latest: str | None) -> dict[str, Any]:
+    return {"limit": 7.1, "earliest": "2026-12-11T00:00:00.000Z", "latest": latest}
+
+
+@pytest.mark.parametrize(
+    ("suggested", "states", "told"),
+    [
+        (False, [], [": not computed yet"]),
+        (False, [NOTHING], [": 4 days of readings, 15 needed"]),
+        (False, [{**CREEP, "reached": None}], [" (Running): rises by 0.12 mm/s a week; no limit ahead"]),
+        (True, [{**CREEP, "reached": reached("2027-01-01T00:00:00.000Z")}, NOTHING],
+         [" (Running): rises by 0.12 mm/s a week; reaches 7.1 in 21 to 42 days; plan work", ": 4 days of readings, 15 needed"]),
+        (False, [{**CREEP, "reached": reached(None)}], [" (Running): rises by 0.12 mm/s a week; reaches 7.1 in 21 days at the earliest"]),
+    ],
+    ids=["not yet", "young", "no limit", "in a span", "perhaps never"],
+)  # fmt: skip
+def test_a_trend_is_told_in_words(
+    suggested: bool, states: list[dict[str, Any]], told: list[str]
+) -> None:
+    item = {"point": "p/v", "unit": "mm/s", "suggested": suggested, "states": states}
+    site = {
+        "site": "riverside",
+        "now": "2026-11-20T00:00:00.000Z",
+        "days_needed": 15,
+        "items": [item],
+    }
+    assert list(lines([site])) == [f"riverside/p/v{words}" for words in told]
+
+
+def test_every_refusal_has_its_words() -> None:
+    assert set(REFUSALS) == {str(refusal) for refusal in Refusal}
