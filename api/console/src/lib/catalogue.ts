@@ -244,6 +244,8 @@ const rows = {
   "asset.duties_kept": ["{n} duties, none late", "作业要求 {n} 项，无逾期"],
   "asset.duties_late": ["{n} duties, {late} late", "作业要求 {n} 项，逾期 {late} 项"],
   "asset.trends": ["Trends", "趋势"],
+  "due.suggested": ["Suggested by trends", "趋势建议"],
+  "due.suggested_why": ["a limit may be reached within the horizon", "预警期内可能达到限值"],
   "trend.rises": ["rises by {much} a week", "每周上升 {much}"],
   "trend.falls": ["falls by {much} a week", "每周下降 {much}"],
   "trend.reaches": ["reaches {limit} in {time}", "预计 {time}后达到 {limit}"],
