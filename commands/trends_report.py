@@ -34,7 +34,7 @@ def lines(report: list[dict[str, Any]]) -> Iterator[str]:
 
 def _of_point(site: Mapping[str, Any], item: Mapping[str, Any]) -> Iterator[str]:
     if not item["states"]:
-        yield ": not computed yet"
+        yield ": no readings in a steady state yet" if item["at"] else ": not computed yet"
     for said in item["states"]:
         state = f" ({said['state']['en']})" if said["state"] else ""
         work = "; plan work" if item["suggested"] and said["reached"] else ""

@@ -40,7 +40,7 @@ def reached(latest: str | None) -> dict[str, Any]:
 def test_a_trend_is_told_in_words(
     suggested: bool, states: list[dict[str, Any]], told: list[str]
 ) -> None:
-    item = {"point": "p/v", "unit": "mm/s", "suggested": suggested, "states": states}
+    item = {"point": "p/v", "at": None, "unit": "mm/s", "suggested": suggested, "states": states}
     site = {
         "site": "riverside",
         "now": "2026-11-20T00:00:00.000Z",

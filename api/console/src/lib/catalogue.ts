@@ -263,6 +263,7 @@ const rows = {
   "trend.gap": ["no statement: no readings for half of the time", "无结论：半数时间无读数"],
   "trend.not_significant": ["no trend in {n} days", "{n} 天内无趋势"],
   "trend.waiting": ["not computed yet", "尚未计算"],
+  "trend.none": ["no readings in a steady state yet", "尚无稳定状态下的读数"],
   "trend.usual": ["usual: {mean} ± {sigma}", "常态：{mean} ± {sigma}"],
   "trend.learning": ["what is usual is being learnt: {n} of {of} readings", "正在学习常态：{n} / {of} 个读数"],
   "trend.higher": ["higher than usual since {time}", "{time} 起高于常态"],
