@@ -1,5 +1,6 @@
 """Courses of watched points over the store's twin: what is said, what stays over a restart, what a service does."""
 
+import asyncio
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from collector.domain.slopes import DAY_MS
 from collector.domain.trends import SPACING_MS
 from collector.ports import Ask, Raw, SeriesKey, StoreBatch, Unavailable
 from collector.projecting import inline
-from collector.trending import Trending, state_at
+from collector.trending import RETRY_S, Trending, state_at
+from config.clock import SteppedClock
 from config.plant import Plant, Point
 from config.profile import TrendSpec
 from edge.readings import Floats, Ints
@@ -215,3 +217,26 @@ def test_a_state_holds_until_it_may_not_be_silent_any_longer() -> None:
     assert np.array_equal(found, [1, 1, np.nan, 2, 2, np.nan], equal_nan=True)
     none = in_buckets(Raw(time[:0], np.empty(0), np.empty(0, np.uint8)), SPACING_MS)
     assert np.isnan(state_at(none, time, SPACING_MS)).all()
+
+
+async def test_it_runs_hourly_and_tries_sooner_while_the_store_is_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world, clock = World(watched()), SteppedClock(START + 30 * DAY_MS)
+    world.creep(0, 30, 0.1)
+    world.store.unavailable = "the disk is away"
+    running = asyncio.create_task(world.trending.run(clock))
+    await clock.advance(3 * RETRY_S)
+    assert world.decisions.row("trend", SITE, PRESSURE) is None
+    assert [record.message for record in caplog.records] == ["trends wait: the disk is away"]
+    world.store.unavailable = ""
+    await clock.advance(RETRY_S)
+    first = world.decisions.row("trend", SITE, PRESSURE)
+    assert first is not None
+    world.creep(30, 31, 0.1)
+    await clock.advance(86_400)
+    later = world.decisions.row("trend", SITE, PRESSURE)
+    assert later is not None
+    assert later.data["at"] > first.data["at"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
