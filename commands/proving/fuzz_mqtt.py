@@ -295,13 +295,14 @@ class _Fuzzed:
         if self._away:
             raise Wrong(f"{reading.point} is good though its device is away", raw)
         times = {time for one in fit if one.good for time in one.times}
-        timed = reading.time in times or (last is not None and _just_after(last, reading, times))
+        back = last is not None and _just_after(last, reading, times)
+        timed = reading.time in times or back
         untimed = [one for one in fit if one.good and not one.times]
         arrived = untimed and not message.retained and 0 <= reading.time - message.received_ms <= len(fit)  # fmt: skip
         if not timed and not arrived:
             raise Wrong(f"{reading.point} = {reading.value} at {reading.time}", raw)
         news = self._news[reading.point]
-        if timed and (reading.time, reading.value) in news:
+        if timed and not back and (reading.time, reading.value) in news:
             raise Wrong(f"{reading.point} = {reading.value} at {reading.time} is no news", raw)
         self._news[reading.point] = [*news[1 - NEWS_LAST :], (reading.time, reading.value)]
 

@@ -430,6 +430,14 @@ async def test_what_a_device_said_before_its_last_second_is_no_news_when_it_come
     assert [r.value for r in got] == [0.0, 1.0, 0.0, 1.0]
 
 
+async def test_a_state_that_is_back_after_older_ones_came_between_ends_as_it_is() -> None:
+    first, second = f'{{"v":9,"ts":{START}}}', f'{{"v":39,"ts":{START}}}'
+    others = [f'{{"v":{value},"ts":{START + at}}}' for value, at in ((101, -1000), (99, 0))]
+    got = await heard([point(("v",), time_path=("ts",))], first, second, *others, second)
+    told = [(r.time - START, r.value) for r in got]
+    assert told == [(0, 9.0), (1, 39.0), (-1000, 101.0), (0, 99.0), (1, 39.0)]
+
+
 @pytest.mark.parametrize("received", ["2026-10-25T00:35:00+00:00", "2026-10-25T01:35:00+00:00"])
 async def test_an_hour_that_a_zone_has_twice_is_the_one_that_was_just_now(received: str) -> None:
     """Berlin's clocks showed 02:30 twice that night, 5 minutes before each of these instants."""
