@@ -41,10 +41,14 @@ async def inline(call: Callable[[], T], /) -> T:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether one dependency works; `detail` for those who are signed in."""
+    """Whether one dependency works; `detail` for those who are signed in.
+
+    What is not `needed` is told, and makes nobody who asks for readiness think that the server is not ready.
+    """
 
     ok: bool
     detail: str = ""
+    needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from config.files import (
 )
 from config.json_paths import at_site
 from config.lines import make_line
-from config.links import link_assets, link_points
+from config.links import ROWS, SERVER_ROWS, link_assets, link_points
 from config.mistakes import ConfigErrors, Mistake, Mistakes
 from config.plant import (
     MODBUS_LINES,
@@ -343,7 +343,7 @@ class _Builder:
     def _check_agents(self, lines: Iterable[Line]) -> None:
         for line in lines:
             if line.agent == STEWARD:
-                self.wrong(f"lines.{line.id}.agent", f"{STEWARD!r} says what is derived here; allowed: any other")  # fmt: skip
+                self.wrong(f"lines.{line.id}.agent", f"{STEWARD!r} says what is made by the server; allowed: any other")  # fmt: skip
 
     def _check_shared_ports(self, lines: Iterable[Line]) -> None:
         """Two lines on one serial port, or of one agent on one socket, take each other's answers."""
@@ -422,10 +422,12 @@ class _Builder:
         """Agents, lines and devices as assets of their own; what of them is unsound is a mistake already."""
         names = {key: asset.name for key, asset in self.assets.items()}
         sound = [d for d in devices.values() if d.line in lines and d.asset in names]
-        for agent in sorted({lines[device.line].agent for device in sound} & self.text.assets.keys()):  # fmt: skip
+        for agent in sorted({STEWARD, *(lines[device.line].agent for device in sound)} & self.text.assets.keys()):  # fmt: skip
             self.wrong(f"assets.{agent}", "is an agent of this plant, and as that an asset already")
         self.assets |= {asset.id: asset for asset in link_assets(lines, sound, names)}
-        self.points |= {point.id: point for point in link_points(lines, sound)}
+        self.points |= {
+            point.id: point for point in link_points(lines, sound, (*ROWS, *SERVER_ROWS))
+        }
 
     def _link_rules(self) -> Iterator[Rule]:
         shown = "links.toml"
