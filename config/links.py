@@ -50,7 +50,7 @@ ROWS: Final = (
 )  # fmt: skip
 """Counters begin anew with the agent."""
 SERVER_ROWS: Final = (
-    _Row("server", "synthetic_age", "Since a synthetic reading was read back from the store", "距上次从时序库读回合成读数", "s", deadband=30),
+    _Row("server", "synthetic_age", "Synthetic readings are shown and not in the store since", "已显示未入库的合成读数时长", "s", deadband=30),
     _Row("server", "store_lag", "Readings in the journal wait for the store since", "流水中待入库读数的等待时长", "s", deadband=10),
     _Row("server", "store_waiting", "Entries of the journal that wait for the store", "待入库的流水条目", deadband=1000),
     _Row("server", "queue", "Received from the broker and not journalled yet", "已接收未写入流水的数据量", "kB", deadband=100),
