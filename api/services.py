@@ -104,7 +104,7 @@ class Services:
     """Everything the API needs. `wall` is real time for logins and pacing; `clock` is the site's.
 
     The callables give what only the collector knows: dependencies, figures, agents and quarantine
-    of a site, the delivery report, until when (UTC ms) the store is complete; and ask its agents.
+    of a site, the delivery report and what was journalled behind a position, until when (UTC ms) the store is complete; and ask its agents.
     """
 
     plants: Mapping[str, Plant]
@@ -124,6 +124,7 @@ class Services:
     agents: Callable[[str], Sequence[Mapping[str, Any]]] = lambda _site: ()
     quarantine: Callable[[str], Mapping[str, Any]] = lambda _site: {"items": [], "count": 0}
     delivery: Callable[[], Mapping[str, Any]] = _nothing
+    delivery_since: Callable[[int], Mapping[str, Any]] = lambda _position: {"batches": [], "whole": True}  # fmt: skip
     complete_until: Callable[[], int] = lambda: 0
     ask_agent: AskAgent = _no_agent
     static: Path = STATIC

@@ -40,7 +40,7 @@ from commands.access import (
     write_secret,
 )
 from commands.deadman import Deadman
-from commands.delivering import delivery_report
+from commands.delivering import delivery_report, delivery_since
 from commands.figures import Gauges
 from commands.housekeeping import Housekeeping, kept_days, warn_of_retention
 from commands.migrate import migrate
@@ -224,7 +224,10 @@ def _tell(server: Server) -> None:
     server.watch.says, server.watch.put = gauges.said, server.source.put
     services.agents = lambda site: _agents(server, site)
     services.quarantine = lambda site: _quarantine(server, site)
-    services.delivery = lambda: delivery_report(server.journal, server.store, server.projecting.lag)
+    services.delivery = lambda: delivery_report(
+        server.journal, server.store, lambda: server.projecting.position
+    )
+    services.delivery_since = lambda position: delivery_since(server.journal, position)
     services.complete_until = lambda: _complete_until(server)
     services.ask_agent = _requesting(server).ask
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -21,6 +21,7 @@ router = APIRouter()
 site_router = APIRouter(prefix="/sites/{site}")
 open_router = APIRouter()
 AgentId = Annotated[str, Path(max_length=100, pattern=ID)]
+Position = Annotated[int, Query(ge=0, lt=2**63)]
 log = logging.getLogger(__name__)
 
 
@@ -112,6 +113,12 @@ async def quarantine(plant: Site, services: Given) -> Response:
 async def delivery(_caller: Whole, services: Given) -> Response:
     """What was made, sent, journalled and stored at all sites; the caller's scope is `*`."""
     return json(await services.reading(services.delivery))
+
+
+@router.get("/delivery/since", response_model=dict[str, Any])
+async def delivery_since(_caller: Whole, services: Given, position: Position) -> Response:
+    """Batches journalled behind a position, one by one, so that outboxes asked meanwhile can be compared exactly."""
+    return json(await services.offload(lambda: services.delivery_since(position)))
 
 
 @router.get("/openapi.json", include_in_schema=False)

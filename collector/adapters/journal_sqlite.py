@@ -150,6 +150,15 @@ class Commits:
         return longest
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One moment of a journal: its last position, and what it holds in numbers up to there."""
+
+    last: int
+    counts: Mapping[CountKey, Counts]
+    marks: Mapping[MarkKey, int]
+
+
 class SqliteJournal:
     """Keeps entries in `folder`. Calls block for the disk: run them beside the loop.
 
@@ -266,6 +275,11 @@ class SqliteJournal:
             for row in rows:
                 kept.setdefault(row[1:5], Counts()).add(Counts(*row[5:]))
             return merged([kept, self._tally.counts])
+
+    def standing(self) -> "Standing":
+        """Its end, with the counts and marks of all up to there: one moment, whatever is appended meanwhile."""
+        with self._lock:
+            return Standing(self.last(), self.counts(), self.marks())
 
     @property
     def fill(self) -> float:

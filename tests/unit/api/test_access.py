@@ -121,7 +121,7 @@ async def test_a_foreign_site_is_not_there_even_for_its_admin(method: str, path:
 
 # --- scopes beside the sites' own routes ---------------------------------------------------------
 
-WHOLE = ("/delivery", "/metrics")
+WHOLE = ("/delivery", "/delivery/since?position=0", "/metrics")
 GRANT = {"name": "sun", "roles": ["admin"]}
 
 
