@@ -46,8 +46,8 @@ class Deadman:
     async def run(self) -> None:
         """For ever; at once where no address is set."""
         while self.url:
-            await self.ping()
             await self.clock.sleep_until(self.clock.monotonic() + PING_S)
+            await self.ping()
 
     async def ping(self) -> None:
         """Ask the address if all is well; log once when that ends, once when it is so again."""
