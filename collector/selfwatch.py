@@ -1,20 +1,17 @@
 """The watcher is watched: every minute the server says how it stands, and looks whether synthetic readings came through."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import numpy as np
-
 from collector.live import LiveTable
-from collector.ports import Journal, Message, ReadingStore, Unavailable
+from collector.ports import Journal, MarkKey, Message, ReadingStore, Unavailable
 from collector.projecting import Offload
+from collector.speaking import Speaker
 from config.clock import Clock
 from config.links import HEARTBEAT
-from config.plant import STEWARD, Plant, Point
-from edge.readings import CONTRACT, Birth, PointRow, Readings, encode, encode_batch, topic
+from config.plant import STEWARD, Plant
 
 LOOK_S: Final = 60.0
 READ_BACK_MS: Final = 600_000
@@ -23,8 +20,6 @@ LEEWAY_MS: Final = 60_000
 """An agent's clock may run ahead so far uncorrected."""
 READ_BACK_MAX: Final = 10
 """Agents whose heartbeat is read back at one look; the others have their turn at the next."""
-WAITING_MS_MAX: Final = 300_000
-"""What was said and is not journalled is said anew only then: a journal that refuses must not pile it up."""
 
 AgentKey = tuple[str, str]
 """site, agent"""
@@ -52,18 +47,6 @@ def through_at(synthetic: Sequence[Synthetic]) -> int:
     return max((min(one.seen, one.stored) for one in synthetic), default=0)
 
 
-@dataclass(slots=True)
-class _Speaker:
-    """What is said at one site; another set of points is another epoch, as for every agent."""
-
-    plant: Plant
-    points: tuple[Point, ...]
-    epoch: str
-    born: bool = False
-    seq: int = 0
-    said_at: int = 0
-
-
 class SelfWatch:
     """`run` it beside ingest. `says` gives the server's own points by name, `put` takes messages as if a broker brought them.
 
@@ -79,7 +62,9 @@ class SelfWatch:
         self._store = store
         self._clock = clock
         self._offload = offload
-        self._speakers = [speaker for plant in plants if (speaker := _speaker(plant)).points]
+        self._speakers = [
+            Speaker(plant, points) for plant in plants if (points := plant.points_of(STEWARD))
+        ]
         self._agents = [(plant.site, agent) for plant in plants for agent in plant.agents if f"{agent}/{HEARTBEAT}" in plant.points]  # fmt: skip
         self._stored: dict[AgentKey, int] = {}
         self._turn = 0
@@ -101,8 +86,7 @@ class SelfWatch:
         said = {**await self._offload(self.says), "synthetic_age": unproven_s}
         marks = self._journal.marks()
         for speaker in self._speakers:
-            name = (speaker.plant.site, STEWARD, speaker.epoch, "data")
-            self._say(speaker, said, marks.get(name, 0), now)
+            self._say(speaker, said, marks, now)
 
     def synthetic(self) -> list[Synthetic]:
         """How the heartbeats of all agents stand now."""
@@ -135,38 +119,8 @@ class SelfWatch:
             if len(raw.time):
                 self._stored[site, agent] = int(raw.time[-1])
 
-    def _say(self, speaker: _Speaker, said: Mapping[str, float], mark: int, now: int) -> None:
-        if mark < speaker.seq and now - speaker.said_at < WAITING_MS_MAX:
-            return
-        site = speaker.plant.site
-        if not speaker.born:
-            speaker.born = True
-            self.put(Message(topic(site, STEWARD, "birth"), _birth(speaker), now))
-        speaker.seq, speaker.said_at = mark + 1, now
-        self.put(Message(topic(site, STEWARD, "data"), _batch(speaker, said, now), now))
-
-
-def _speaker(plant: Plant) -> _Speaker:
-    points = plant.points_of(STEWARD)
-    named = "\n".join(f"{point.id} {point.unit} {point.kind}" for point in points)
-    return _Speaker(plant, points, hashlib.sha256(named.encode()).hexdigest()[:16])
-
-
-def _batch(speaker: _Speaker, said: Mapping[str, float], now: int) -> bytes:
-    """What is known now; a point that nobody gives is not said."""
-    values = [said.get(point.id.removeprefix(f"{STEWARD}/")) for point in speaker.points]
-    index = np.array([i for i, value in enumerate(values) if value is not None], np.int64)
-    readings = Readings(
-        index, np.full(len(index), now, np.int64),
-        np.array([value for value in values if value is not None], np.float64),
-        np.zeros(len(index), np.uint8),
-    )  # fmt: skip
-    return encode_batch(readings, epoch=speaker.epoch, seq=speaker.seq, oldest=speaker.seq, now=now)
-
-
-def _birth(speaker: _Speaker) -> bytes:
-    rows = [
-        PointRow(i, p.id, p.unit, p.kind, p.decimals, "data", LOOK_S, p.longest_silence_s)
-        for i, p in enumerate(speaker.points)
-    ]
-    return encode(Birth(CONTRACT, 1, speaker.epoch, "", speaker.plant.hash, rows))
+    def _say(self, speaker: Speaker, said: Mapping[str, float], marks: Mapping[MarkKey, int], now: int) -> None:  # fmt: skip
+        """What is known now; a point that nobody gives is not said."""
+        values = (said.get(point.id.removeprefix(f"{STEWARD}/")) for point in speaker.points)
+        rows = [(i, now, float(value), 0) for i, value in enumerate(values) if value is not None]
+        speaker.say(rows, "data", marks, now, self.put)

@@ -23,6 +23,7 @@ from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
 from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.alarming import Alarming
+from collector.deriving import Deriving
 from collector.ingest import Ingest, spare_garbage_collection
 from collector.live import LiveTable
 from collector.planning import Planning
@@ -142,6 +143,7 @@ class Server:
     housekeeping: Housekeeping
     readers: Readers
     watch: SelfWatch
+    deriving: Deriving
     deadman: Deadman = field(init=False)
 
     def __post_init__(self) -> None:
@@ -160,7 +162,7 @@ class Server:
             self.ingest.run(), self.alarming.run(self.clock), self.projecting.run(),
             self.planning.run(self.clock), self.trending.run(self.clock),
             following.run(off_the_loop), self._keep_house(),
-            self.watch.run(), self._ping(),
+            self.watch.run(), self._ping(), self.deriving.run(),
         ]  # fmt: skip
 
     async def _ping(self) -> None:
@@ -207,6 +209,7 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
         plants, settings, clock, journal, store, decisions, wishes, desk, live, alarming,
         projecting, ingest, planning, trending, source, services, Housekeeping(store, kept_days(settings)), readers,
         SelfWatch(plants, live, journal, store, clock, readers),
+        Deriving(plants, journal, store, clock, readers),
     )  # fmt: skip
     _tell(server)
     return server
@@ -222,6 +225,7 @@ def _tell(server: Server) -> None:
     )  # fmt: skip
     services.figures = gauges.figures
     server.watch.says, server.watch.put = gauges.said, server.source.put
+    server.deriving.put, services.derive_again = server.source.put, server.deriving.again
     services.agents = lambda site: _agents(server, site)
     services.quarantine = lambda site: _quarantine(server, site)
     services.delivery = lambda: delivery_report(

@@ -5,10 +5,12 @@ import re
 import zoneinfo
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from config.cameras import check_camera, make_recorder
 from config.checking import silence_mistake, silence_s
+from config.deriving import derived_points
 from config.duties import make_plans
 from config.files import (
     AlarmsFile,
@@ -306,6 +308,7 @@ class _Builder:
         if profile.watch is not None:
             score = score_point(device, profile.watch)
             self.points[score.id] = score
+        self._add_derived(device)
         return device
 
     def _profile_of(self, key: str, text: DeviceText) -> Profile | None:
@@ -386,6 +389,13 @@ class _Builder:
             self.wrong(f"devices.{key}", f"{id} is already read from {self.points[id].device}")
             return
         self.points[id] = Point(id, asset, device.id, spec)
+
+    def _add_derived(self, device: Device) -> None:
+        shown = self.files.shown_profile(device.profile)
+        wrong = partial(self.mistakes.add, shown)
+        file = self.files.texts[device.profile]
+        found = list(derived_points(file, device.asset, self.points, wrong))
+        self.points |= {point.id: point for point in found}
 
     def _specs_of(self, profile: str) -> Sequence[PointSpec]:
         """Its points as they are at this site: made once, however many devices have them."""

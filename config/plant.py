@@ -7,6 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from config.profile import (
+    Derivation,
     Kind,
     Lane,
     ModbusLimits,
@@ -182,6 +183,8 @@ class PointSpec:
     trend: TrendSpec | None = None
     derived: bool = False
     """Made of readings by the collector: no device tells it."""
+    derive: Derivation | None = None
+    """Made once a day of another point's readings: no device tells it."""
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -101,6 +102,16 @@ async def _asked(
         raise Problem("agent-away", str(error)) from error
     log.warning("agent %s of %s, asked to %s: %s", agent, plant.site, what, reply.outcome)
     return json({"agent": agent, "outcome": reply.outcome, "detail": reply.detail})
+
+
+@site_router.post("/derive", response_model=dict[str, int])
+async def derive(plant: Site, caller: Planner, services: Given, since: date) -> Response:
+    """Make derived points of every closed day from `since` on anew from the readings; `changed` are those that differ."""
+    log.warning("%s has derived points of %s made anew from %s on", caller.name, plant.site, since)
+    try:
+        return json({"changed": await services.derive_again(plant.site, since)})
+    except Unavailable as error:
+        raise Problem("unavailable", str(error)) from error
 
 
 @site_router.get("/quarantine", response_model=dict[str, Any])
