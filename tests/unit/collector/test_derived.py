@@ -49,15 +49,17 @@ def test_a_start_is_one_from_another_state_and_not_what_ran_at_midnight() -> Non
 
 def test_a_gap_is_no_time_in_any_state_and_makes_a_day_uncertain_then_nothing() -> None:
     """A pump that ran is heard until 2 h after its last reading, and again after a bad one."""
-    heard = [(-1, 1), (1, 1), (2, NAN, 66), (8, 0), *((9 + n, 0) for n in range(15))]
+    heard: list[Row] = [(-1, 1), (1, 1), (2, NAN, 66), (8, 0), *((9 + n, 0) for n in range(15))]
     assert day("time_in", heard, silence_h=2) == Derived(2, UNSURE)
-    assert day("share_in", heard, silence_h=2) == Derived(pytest.approx(100 * 2 / 18), UNSURE)
+    share = day("share_in", heard, silence_h=2)
+    assert share.value == pytest.approx(100 * 2 / 18)
+    assert share.quality == UNSURE
     lost = day("time_in", [(-1, 1), (1, 1)], silence_h=2)
     assert (math.isnan(lost.value), lost.quality) == (True, NOTHING)
 
 
 def test_a_start_over_a_gap_is_one() -> None:
-    rows = [(0, 0), (1, NAN, 66), (3, 1), *((4 + n, 1) for n in range(20))]
+    rows: list[Row] = [(0, 0), (1, NAN, 66), (3, 1), *((4 + n, 1) for n in range(20))]
     assert day("starts", rows, silence_h=2) == Derived(1, UNSURE)
 
 

@@ -105,7 +105,7 @@ async def test_what_is_made_anew_from_history_is_the_same_and_what_was_damaged_i
     assert dict(first)[MIDNIGHT - 19 * DAY - 1] == 2.0
     assert await one.deriving.again(SITE, since) == 0
     key, none = SeriesKey(SITE, RUN_DAY, "h", "measurement"), np.zeros(1, np.int64)
-    wrong = StoreBatch([key], none, np.array([MIDNIGHT - 19 * DAY - 1]), none + 9.0, none.astype(np.uint8))  # fmt: skip
+    wrong = StoreBatch([key], none, np.array([MIDNIGHT - 19 * DAY - 1]), np.full(1, 9.0), none.astype(np.uint8))  # fmt: skip
     one.store.write([wrong], one.store.cursor())
     again = Days(one.store)
     assert await again.deriving.again(SITE, since) == 1
@@ -118,7 +118,7 @@ async def test_a_day_is_as_long_as_it_is_there() -> None:
     store, clock = MemoryStore(), SteppedClock(1_761_480_000_000 + DAY)
     key, none = SeriesKey(SITE, RUN, "", "flag"), np.zeros(3, np.int64)
     times = 1_761_429_600_000 + np.array([-HOUR, 0, 25 * HOUR])  # that midnight, 22:00 UTC
-    store.write([StoreBatch([key], none, times, none + 1.0, none.astype(np.uint8))], 0)
+    store.write([StoreBatch([key], none, times, np.ones(3), none.astype(np.uint8))], 0)
     said: list[Message] = []
     deriving = Deriving([its], MemoryJournal(), store, clock, inline)
     deriving.put = said.append

@@ -1,15 +1,18 @@
 """The server says how it stands as an agent would, and looks whether synthetic readings come through."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.memory_store import MemoryStore
+from collector.adapters.mqtt import Broker, MqttSource
 from collector.ingest import Ingest
 from collector.live import LiveTable
-from collector.ports import Message, SeriesKey, StoreBatch
+from collector.ports import Entry, Message, SeriesKey, StoreBatch
 from collector.projecting import Projecting, inline
 from collector.selfwatch import SelfWatch, Synthetic, through_at, unproven_ms
 from config.clock import SteppedClock
@@ -124,3 +127,25 @@ def test_only_what_was_heard_is_missed_in_the_store(
 ) -> None:
     assert unproven_ms(synthetic, T0 - 10 * MINUTE, T0 + 2 * MINUTE) == unproven
     assert through_at(synthetic) == through
+
+
+async def test_what_is_put_comes_in_the_lists_of_a_source_that_reaches_no_broker() -> None:
+    source = MqttSource(Broker("127.0.0.1", 1), SteppedClock())
+    own = Message("steward/v1/riverside/steward/data", b"{}", T0)
+    source.put(own)
+    assert source.waiting_bytes > len(own.payload)
+    lists = source.batches()
+    assert await anext(lists) == [own]
+    assert source.waiting_bytes == 0
+    await source.close()
+
+
+def test_a_write_that_fails_was_long_all_the_same(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path)
+    journal.append([Entry(T0, "batch", SITE, "a1", "data", "E1", 1, readings=1)])
+    assert (journal.commits.count, journal.commits.total_s > 0) == (1, True)
+    with pytest.raises(TypeError), journal.commits.timed():
+        raise TypeError
+    assert (journal.commits.count, journal.commits.longest_s() > 0) == (2, True)
+    assert journal.commits.longest_s() == 0.0
+    journal.close()
