@@ -346,7 +346,7 @@ class _Builder:
     def _check_agents(self, lines: Iterable[Line]) -> None:
         for line in lines:
             if line.agent == STEWARD:
-                self.wrong(f"lines.{line.id}.agent", f"{STEWARD!r} says what is made by the server; allowed: any other")  # fmt: skip
+                self.wrong(f"lines.{line.id}.agent", f"{STEWARD!r} says what is derived here; allowed: any other")  # fmt: skip
 
     def _check_shared_ports(self, lines: Iterable[Line]) -> None:
         """Two lines on one serial port, or of one agent on one socket, take each other's answers."""
