@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -41,10 +42,14 @@ async def inline(call: Callable[[], T], /) -> T:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether one dependency works; `detail` for those who are signed in."""
+    """Whether one dependency works; `detail` for those who are signed in.
+
+    What is not `needed` is told, and makes nobody who asks for readiness think that the server is not ready.
+    """
 
     ok: bool
     detail: str = ""
+    needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +100,16 @@ async def _no_agent(site: str, agent: str, what: str) -> Reply:
     raise Unavailable(f"agent {agent} of {site} is not connected: no collector runs here")
 
 
+async def _nothing_derived(_site: str, _since: date) -> int:
+    return 0
+
+
 @dataclass(slots=True, kw_only=True)
 class Services:
     """Everything the API needs. `wall` is real time for logins and pacing; `clock` is the site's.
 
     The callables give what only the collector knows: dependencies, figures, agents and quarantine
-    of a site, the delivery report, until when (UTC ms) the store is complete; and ask its agents.
+    of a site, the delivery report and what was journalled behind a position, derived points made anew, until when (UTC ms) the store is complete; and ask its agents.
     """
 
     plants: Mapping[str, Plant]
@@ -120,6 +129,8 @@ class Services:
     agents: Callable[[str], Sequence[Mapping[str, Any]]] = lambda _site: ()
     quarantine: Callable[[str], Mapping[str, Any]] = lambda _site: {"items": [], "count": 0}
     delivery: Callable[[], Mapping[str, Any]] = _nothing
+    delivery_since: Callable[[int], Mapping[str, Any]] = lambda _position: {"batches": [], "whole": True}  # fmt: skip
+    derive_again: Callable[[str, date], Awaitable[int]] = _nothing_derived
     complete_until: Callable[[], int] = lambda: 0
     ask_agent: AskAgent = _no_agent
     static: Path = STATIC

@@ -11,7 +11,7 @@ from collector.domain.delivery import (
     change_of_meaning,
     wrong_with_birth,
 )
-from config.plant import Plant
+from config.plant import STEWARD, Plant
 from edge.readings import Birth, Committed, Lane, Malformed, State, decode
 
 
@@ -123,7 +123,7 @@ class Agents:
         self.by_name: Mapping[tuple[str, str], Agent] = {
             (plant.site, agent): Agent(plant.site, agent)
             for plant in plants
-            for agent in plant.agents
+            for agent in (*plant.agents, STEWARD)
         }
 
     def born(self, agent: Agent, payload: bytes) -> bool:

@@ -1,27 +1,35 @@
 """The delivery report: what outboxes made, what the journal accepted, what the store holds."""
 
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.counting import Counts
-from collector.ports import ReadingStore, Unavailable
+from collector.ports import Entry, ReadingStore, Unavailable
+from commands.reconciling import NOTHING_MADE, HeldBatch, HourMade, OutboxCount
 from config.plant import STEWARD
 
+TAIL_MAX: Final = 20_000
+"""Entries behind a moment that are told one by one; behind more nothing can be said of that moment."""
+ASKED_MAX: Final = 5
 
-def delivery_report(journal: SqliteJournal, store: ReadingStore, lag: int) -> dict[str, Any]:
+
+def delivery_report(
+    journal: SqliteJournal, store: ReadingStore, position: Callable[[], int]
+) -> dict[str, Any]:
     """The server's half: per agent, lane and hour what was journalled, missing and set aside.
 
-    `derived` are those of what is journalled that were made here of others.
-    `lag` entries are not stored yet; `kept_from` is the time of the first readings that are kept, 0: all. `past_retention` came in hours before the one from which readings are
-    kept. Where there are some, `replaced` is None: the journal counts by when readings came, the store keeps
-    them by when they were taken, and nobody knows how many came after that hour and were taken before.
+    `position` tells up to which journal position the store has everything. `derived` are those of what is
+    journalled that were made here. `kept_from` is the time of the first readings that are kept, 0: all.
+    `past_retention` came in hours before the one from which readings are kept. Where there are some, `replaced` is
+    None: the journal counts by when readings came, the store keeps them by when they were taken, and nobody
+    knows how many came after that hour and were taken before. `position` and `marks` are the moment of all counts.
     """
-    counts = journal.counts()
+    stored, stored_to = _stored(store, position)
+    now = journal.standing()
+    counts = now.counts
     rows = [
         {
             "site": site, "agent": agent, "lane": lane, "hour": hour, "batches": c.batches,
@@ -30,14 +38,11 @@ def delivery_report(journal: SqliteJournal, store: ReadingStore, lag: int) -> di
         }
         for (site, agent, lane, hour), c in sorted(counts.items())
     ]  # fmt: skip
-    try:
-        stored: int | None = store.count()
-    except Unavailable:
-        stored = None
     total = _sum(counts.values())
     since = store.kept_from()
     past = _sum(c for (*_, hour), c in counts.items() if hour < since)
-    compared = total.readings - total.aside - (past.readings - past.aside)
+    waiting = _waiting(journal, stored_to, now.last)
+    known = stored is not None and waiting is not None and not past.readings
     return {
         "rows": rows,
         "readings": {
@@ -45,13 +50,51 @@ def delivery_report(journal: SqliteJournal, store: ReadingStore, lag: int) -> di
             "derived": _sum(c for (_, agent, *_), c in counts.items() if agent == STEWARD).readings,
             "quarantined": total.aside,
             "stored": stored,
-            "waiting_for_store": lag,
+            "waiting_for_store": max(0, now.last - stored_to),
             "past_retention": past.readings - past.aside,
-            "replaced": None if stored is None or lag or past.readings else compared - stored,
+            "replaced": total.readings - total.aside - (waiting or 0) - (stored or 0) if known else None,
         },
         "missing_batches": total.missing,
         "kept_from": max(since, 0),
-    }
+        "position": now.last,
+        "marks": [[*key, number] for key, number in sorted(now.marks.items())],
+    }  # fmt: skip
+
+
+def _stored(store: ReadingStore, position: Callable[[], int]) -> tuple[int | None, int]:
+    """How many readings the store has, and up to which journal position: None while it takes some all the time."""
+    for _ in range(ASKED_MAX):
+        before = position()
+        try:
+            stored = store.count()
+        except Unavailable:
+            return None, before
+        if position() == before:
+            return stored, before
+    return None, before
+
+
+def _waiting(journal: SqliteJournal, position: int, last: int) -> int | None:
+    """Readings of the entries behind `position` up to `last`, without those set aside; None: too many to tell."""
+    found = journal.read_from(position, TAIL_MAX)
+    if len(found) == TAIL_MAX and found[-1][0] < last:
+        return None
+    return sum(_kept(entry) for at, entry in found if at <= last)
+
+
+def _kept(entry: Entry) -> int:
+    """What an entry adds to the readings that go to the store."""
+    signs = {"batch": entry.readings, "aside": -entry.readings}
+    return signs.get(entry.kind, 0)
+
+
+def delivery_since(journal: SqliteJournal, position: int) -> dict[str, Any]:
+    """Batches journalled behind `position`, one by one; `whole` is False where there are more than are told."""
+    found = journal.read_from(position, TAIL_MAX)
+    rows = [
+        [e.site, e.agent, e.epoch, e.lane, e.seq, e.readings] for _, e in found if e.kind == "batch"
+    ]
+    return {"batches": rows, "whole": len(found) < TAIL_MAX}
 
 
 def _sum(counts: Iterable[Counts]) -> Counts:
@@ -61,76 +104,23 @@ def _sum(counts: Iterable[Counts]) -> Counts:
     return total
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxCount:
-    """One agent's half: readings made, sent (given a number), dropped at the cap, still held.
-
-    `since` is the first hour of its books (UTC ms), 0 while they are empty.
-    """
-
-    made: int
-    sent: int
-    dropped: int
-    held_batches: int
-    since: int = 0
-
-
 def outbox_counts(data: Path) -> dict[str, OutboxCount]:
     """What the outbox files of a data folder say, by `site.agent`; files are only read."""
     return {path.stem: _outbox(path) for path in sorted((data / "edge").glob("*.outbox"))}
 
 
 def _outbox(path: Path) -> OutboxCount:
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+    """One moment of a file, whatever its agent writes meanwhile."""
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5, isolation_level=None)
     try:
+        db.execute("BEGIN")
         if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'counts'").fetchone():
-            return OutboxCount(0, 0, 0, 0)  # its agent has only just begun it
-        made, sent, since = db.execute("SELECT coalesce(sum(made), 0), coalesce(sum(sent), 0), coalesce(min(hour), 0) FROM counts").fetchone()  # fmt: skip
-        held = db.execute("SELECT count(*) FROM batches").fetchone()[0]
-        dropped = db.execute("SELECT value FROM meta WHERE name = 'dropped_readings'").fetchone()
-        return OutboxCount(made, sent, dropped[0] if dropped else 0, held, since)
+            return NOTHING_MADE  # its agent has only just begun it
+        hours = tuple(HourMade(*row) for row in db.execute("SELECT hour, lane, made, sent, thinned FROM counts"))  # fmt: skip
+        meta = {name: (value, text) for name, value, text in db.execute("SELECT * FROM meta")}
+        held = tuple(HeldBatch(*row) for row in db.execute("SELECT lane, seq, readings FROM batches"))  # fmt: skip
+        marks = dict(db.execute("SELECT lane, committed FROM lanes"))
     finally:
         db.close()
-
-
-def whole_report(server: Mapping[str, Any], outboxes: Mapping[str, OutboxCount]) -> dict[str, Any]:
-    """Both halves joined.
-
-    `lost` is what agents made and is neither journalled, nor dropped, nor held; `doubled` what is
-    journalled beyond that. Both are None while batches are held, and `doubled` is None too where an
-    outbox's books begin later than the journal's. A batch that was set aside whole counts as lost:
-    nobody can read it.
-    """
-    readings = dict(server["readings"])
-    held = sum(o.held_batches for o in outboxes.values())
-    journalled: Counter[str] = Counter()
-    since: dict[str, int] = {}
-    for row in server["rows"]:
-        name = f"{row['site']}.{row['agent']}"
-        journalled[name] += row["journalled"]
-        since[name] = min(since.get(name, row["hour"]), row["hour"])
-    over = {name: journalled[name] + o.dropped - o.made for name, o in outboxes.items()}
-    whole = all(o.since <= since.get(name, o.since) for name, o in outboxes.items())
-    readings |= {
-        "made": sum(o.made for o in outboxes.values()),
-        "sent": sum(o.sent for o in outboxes.values()),
-        "dropped_at_cap": sum(o.dropped for o in outboxes.values()),
-        "held_batches": held,
-        "lost": None if held else sum(max(0, -one) for one in over.values()),
-        "doubled": None if held or not whole else sum(max(0, one) for one in over.values()),
-    }
-    agents = {
-        name: {"made": o.made, "sent": o.sent, "dropped": o.dropped, "held_batches": o.held_batches}
-        for name, o in outboxes.items()
-    }
-    lanes: dict[str, dict[str, int]] = {}
-    for row in server["rows"]:
-        lane = lanes.setdefault(f"{row['agent']}/{row['lane']}", {"journalled": 0, "set_aside": 0, "missing_batches": 0})  # fmt: skip
-        for name in lane:
-            lane[name] += row[name]
-    return {"readings": readings, "agents": agents, "lanes": lanes, "rows": server["rows"]}
-
-
-def proven(readings: Mapping[str, int | None]) -> bool:
-    """Whether a report says of every reading that it is there once."""
-    return readings["lost"] == 0 and readings["doubled"] == 0
+    dropped = meta.get("dropped_readings", (0, ""))[0]
+    return OutboxCount(meta.get("epoch", (0, ""))[1], hours, dropped, held, marks)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from commands.access import make_secret, secrets_folder, token_of, write_secret
-from commands.delivering import outbox_counts, proven, whole_report
+from commands.delivering import outbox_counts
 from commands.installation import READY_S_MAX, ROOT, Installation, Stop, port_or_free
 from commands.part_servers import free_ports
+from commands.reconciling import proven, whole_report
 from commands.settling import NotSettled, settle
 from config.files import duration_s
 from config.load import load_plant

@@ -27,6 +27,7 @@ COMMANDS = {
     "simulate": "scenarios, simulated devices, recordings played as devices",
     "prove": "proofs that take longer than a minute",
     "report": "delivery report of the running server",
+    "derive": "make points that are derived once a day anew from their readings",
     "export": "readings of points as a Parquet or CSV file",
     "user": "people: add one by a one-time link",
     "token": "API tokens",

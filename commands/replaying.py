@@ -17,11 +17,12 @@ from typing import Any
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.ports import Raw
 from commands.access import device_user, password
-from commands.delivering import outbox_counts, proven, whole_report
+from commands.delivering import outbox_counts
 from commands.installation import Installation, Stop
 from commands.part_servers import free_port
 from commands.proving.recorded_plant import SITE, WAYS, By, Part, part_of, player_of, write_plant
 from commands.proving.rows import Comparison, compare
+from commands.reconciling import proven, whole_report
 from commands.settling import NotSettled, settle
 from config.clock import ScaledClock
 from config.load import load_plant

@@ -3,12 +3,13 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from commands.asking import ServerAway, ask
-from commands.delivering import outbox_counts, whole_report
+from commands.delivering import outbox_counts
+from commands.reconciling import OutboxCount, whole_report
 from commands.trends_report import lines, trends_report
 from config.settings import Settings, read_settings
 
@@ -57,24 +58,42 @@ def verdict(readings: Mapping[str, int | None]) -> int:
 
 
 def _settled_report(settings: Settings) -> dict[str, Any]:
-    """Both halves of one moment: outboxes that made nothing while the server was asked.
+    """Both halves up to numbers that both know, whatever agents make meanwhile.
 
-    Where they made something each time, nothing is said of what is lost or doubled.
+    Where more comes all the time than can be told one by one, nothing is said of what is lost or doubled.
     """
     for _ in range(ASKED_MAX):
-        before = outbox_counts(settings.data)
         server = ask(settings, "delivery")
-        if outbox_counts(settings.data) == before:
-            return whole_report(server, before)
-    report = whole_report(server, before)
+        outboxes = outbox_counts(settings.data)
+        tail = ask(settings, f"delivery/since?position={server['position']}")
+        report = whole_report(server, outboxes, tail["batches"])
+        if tail["whole"] and not _renewed(outboxes, tail["batches"]):
+            return report
     report["readings"] |= {"lost": None, "doubled": None}
     return report
 
 
+def _renewed(outboxes: Mapping[str, OutboxCount], tail: Iterable[Sequence[Any]]) -> bool:
+    """Whether an outbox began another epoch between the questions."""
+    names = ((f"{site}.{agent}", epoch) for site, agent, epoch, *_ in tail)
+    return any(name in outboxes and outboxes[name].epoch != epoch for name, epoch in names)
+
+
+HEADER = "agent            lane      hour (UTC)              made       sent  journalled  set aside  missing batches"
+
+
 def _print(report: dict[str, Any]) -> None:
-    print("agent            lane      hour (UTC)        journalled  set aside  missing batches")
+    print(HEADER)
     for row in report["rows"]:
-        hour = datetime.fromtimestamp(row["hour"] / 1000, UTC).strftime("%Y-%m-%d %H:00")
-        print(f"{row['agent']:16} {row['lane']:9} {hour:16} {row['journalled']:11} {row['set_aside']:10} {row['missing_batches']:16}")  # fmt: skip
+        print(f"{row['agent']:16} {row['lane']:9} {_hour(row['hour']):16} {row['made']:11} {row['sent']:10} {row['journalled']:11} {row['set_aside']:10} {row['missing_batches']:16}")  # fmt: skip
     for name, value in report["readings"].items():
         print(f"{name.replace('_', ' '):18} {'not known' if value is None else value}")
+    for found in report["differences"]:
+        began = "" if found["from_hour"] is None else f", not before {_hour(found['from_hour'])}"
+        print(f"{found['what']}: {abs(found['difference'])} readings of {found['site']}/{found['agent']}, lane {found['lane']}{began}: {found['sent']} sent, {found['journalled']} journalled")  # fmt: skip
+    if report["not_compared"]:
+        print(f"not compared, for their outboxes are on other machines: {', '.join(report['not_compared'])}")  # fmt: skip
+
+
+def _hour(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:00")

@@ -17,18 +17,20 @@ import uvicorn
 from api.adapters.desk_sql import SqlDesk
 from api.app import build_app
 from api.following import Following
-from api.services import Figure, Health, Services
+from api.services import Health, Services
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
 from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.alarming import Alarming
+from collector.deriving import Deriving
 from collector.ingest import Ingest, spare_garbage_collection
 from collector.live import LiveTable
 from collector.planning import Planning
 from collector.ports import ReadingStore, Unavailable
 from collector.projecting import Projecting
 from collector.requesting import Requesting
+from collector.selfwatch import SelfWatch
 from collector.trending import Trending
 from commands.access import (
     SERVER,
@@ -38,7 +40,9 @@ from commands.access import (
     told_in,
     write_secret,
 )
-from commands.delivering import delivery_report
+from commands.deadman import Deadman
+from commands.delivering import delivery_report, delivery_since
+from commands.figures import Gauges
 from commands.housekeeping import Housekeeping, kept_days, warn_of_retention
 from commands.migrate import migrate
 from commands.serving import RUN_HEADER, parent, plant_of, run_id, run_until_asked, start_logging
@@ -49,6 +53,10 @@ from config.settings import Settings, SettingsError, read_settings
 T = TypeVar("T")
 EXAMPLE = "server config/plants/riverside"
 STALE_STATE_MS = 30_000
+PROVEN_MS = 240_000
+"""A heartbeat every minute, looked for every minute, and one of each late."""
+VITAL = ("broker", "journal", "ledger", "store", "end_to_end")
+"""What must work for the dead man's ping; one agent or device that is silent is an alarm, no end of the watch."""
 QUARANTINE_BYTES_SHOWN = 200
 LOOP_WAITS_S_MAX = 0.2
 """What runs in the loop waits for another writer of the ledger no longer, and tries again."""
@@ -134,6 +142,14 @@ class Server:
     services: Services
     housekeeping: Housekeeping
     readers: Readers
+    watch: SelfWatch
+    deriving: Deriving
+    deadman: Deadman = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.deadman = Deadman(
+            self.settings.deadman_url, lambda: _not_well(self), self.clock, off_the_loop
+        )
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What runs for as long as the process."""
@@ -146,7 +162,13 @@ class Server:
             self.ingest.run(), self.alarming.run(self.clock), self.projecting.run(),
             self.planning.run(self.clock), self.trending.run(self.clock),
             following.run(off_the_loop), self._keep_house(),
+            self.watch.run(), self._ping(), self.deriving.run(),
         ]  # fmt: skip
+
+    async def _ping(self) -> None:
+        """As long as the process, whether or not anybody outside listens: a loop that ends ends the server."""
+        await self.deadman.run()
+        await asyncio.Event().wait()
 
     async def _keep_house(self) -> None:
         """Once an hour: closed hours become sorted files, and what is older than its retention goes."""
@@ -186,6 +208,8 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     server = Server(
         plants, settings, clock, journal, store, decisions, wishes, desk, live, alarming,
         projecting, ingest, planning, trending, source, services, Housekeeping(store, kept_days(settings)), readers,
+        SelfWatch(plants, live, journal, store, clock, readers),
+        Deriving(plants, journal, store, clock, readers),
     )  # fmt: skip
     _tell(server)
     return server
@@ -195,10 +219,19 @@ def _tell(server: Server) -> None:
     """Give the API what only the collector knows."""
     services = server.services
     services.health = lambda: _health(server)
-    services.figures = lambda: _figures(server)
+    gauges = Gauges(
+        server.source, server.ingest, server.journal, server.projecting, server.store,
+        server.watch, server.deadman, server.clock,
+    )  # fmt: skip
+    services.figures = gauges.figures
+    server.watch.says, server.watch.put = gauges.said, server.source.put
+    server.deriving.put, services.derive_again = server.source.put, server.deriving.again
     services.agents = lambda site: _agents(server, site)
     services.quarantine = lambda site: _quarantine(server, site)
-    services.delivery = lambda: delivery_report(server.journal, server.store, server.projecting.lag)
+    services.delivery = lambda: delivery_report(
+        server.journal, server.store, lambda: server.projecting.position
+    )
+    services.delivery_since = lambda position: delivery_since(server.journal, position)
     services.complete_until = lambda: _complete_until(server)
     services.ask_agent = _requesting(server).ask
 
@@ -225,7 +258,29 @@ def _health(server: Server) -> Mapping[str, Health]:
         "store": Health(projecting.stats.ok, projecting.stats.detail or f"{projecting.lag} entries behind"),
         "housekeeping": Health(not server.housekeeping.troubles, server.housekeeping.said()),
         "agents": Health(not silent, "not heard: " + ", ".join(f"{site}/{agent}" for site, agent in silent) if silent else ""),
+        "end_to_end": Health(server.watch.is_proven(PROVEN_MS), _through(server), needed=False),
+        **_ping_health(server.deadman),
     }  # fmt: skip
+
+
+def _through(server: Server) -> str:
+    age = server.watch.age_ms()
+    if age is None:
+        return "no synthetic reading has come through yet"
+    return f"the newest synthetic reading that came through edge, broker, journal, live table and store was made {age / 1000:.0f} s ago"
+
+
+def _ping_health(deadman: Deadman) -> dict[str, Health]:
+    if not deadman.url:
+        return {}
+    said = f"the ping {deadman.trouble}" if deadman.trouble else f"{deadman.sent} pings sent"
+    return {"deadman": Health(not deadman.trouble, said, needed=False)}
+
+
+def _not_well(server: Server) -> str:
+    """What vital does not work, empty when all does."""
+    health = _health(server)
+    return "; ".join(f"{name}: {health[name].detail or 'does not work'}" for name in VITAL if not health[name].ok)  # fmt: skip
 
 
 def _expected(server: Server) -> list[tuple[str, str]]:
@@ -235,27 +290,6 @@ def _expected(server: Server) -> list[tuple[str, str]]:
 def _is_heard(server: Server, name: tuple[str, str]) -> bool:
     seen = server.ingest.receiving.agents().get(name)
     return bool(seen and seen.heard and server.clock.now() - seen.heard < STALE_STATE_MS)
-
-
-def _figures(server: Server) -> list[Figure]:
-    counts = server.ingest.receiving.counts
-    rows = [
-        Figure("steward_messages_total", n, "messages by what became of them", {"outcome": kind})
-        for kind, n in counts.items()
-    ]
-    stats = server.ingest.stats
-    if isinstance(server.store, DuckDbStore):
-        late = {"dropped": server.store.late.dropped, "not_rolled": server.store.late.not_rolled}
-        rows += [
-            Figure("steward_store_late_total", n, "readings too late for their retention or for roll-ups", {"outcome": kind})
-            for kind, n in late.items()
-        ]  # fmt: skip
-    return [
-        *rows,
-        Figure("steward_projecting_lag_entries", server.projecting.lag, "journal entries not stored yet", counter=False),
-        Figure("steward_journal_fill_ratio", server.journal.fill, "how near the journal is to its cap", counter=False),
-        Figure("steward_journal_refused_total", stats.journal_refused, "groups the disk did not take at first"),
-    ]  # fmt: skip
 
 
 def _agents(server: Server, site: str) -> list[dict[str, Any]]:

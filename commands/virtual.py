@@ -24,6 +24,7 @@ from collector.live import LiveTable
 from collector.planning import Planning
 from collector.ports import Ask
 from collector.projecting import Projecting, inline
+from collector.selfwatch import SelfWatch
 from commands.virtual_machine import EdgeClock, full_disk, spoil
 from commands.virtual_twins import EstateFeed, EstateProbe, EstateTransport
 from config.clock import VirtualClock
@@ -91,6 +92,7 @@ class VirtualSite:
     alarming: Alarming = field(init=False)
     planning: Planning = field(init=False)
     projecting: Projecting = field(init=False)
+    watch: SelfWatch = field(init=False)
     _agents: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
     _server: list[asyncio.Task[None]] = field(init=False, default_factory=list)
     _cut: set[str] = field(init=False, default_factory=set)
@@ -112,11 +114,17 @@ class VirtualSite:
         self.live = LiveTable([self.plant], life=self.seed)
         self.projecting = Projecting(self.journal, self.store, self.live, inline, self.clock)
         self.alarming = Alarming([self.plant], self.live, self.decisions, self.asks)
+        source = self.bus.source()
         self.ingest = Ingest(
-            self.bus.source(), self.journal, self.live, [self.alarming], [self.plant], self.clock,
+            source, self.journal, self.live, [self.alarming], [self.plant], self.clock,
             projecting=self.projecting,
         )  # fmt: skip
         self.planning = Planning([self.plant], self.decisions, self.asks, self.store, inline)
+        self.watch = SelfWatch(
+            [self.plant], self.live, self.journal, self.store, self.clock, inline
+        )
+        self.watch.put = source.deliver
+        self.watch.says = lambda: {"store_lag": 0.0, "store_waiting": self.projecting.lag, "queue": 0.0, "commit_time": 0.0, "journal_fill": 0.0, "journal_dropped": 0.0, "set_aside": self.ingest.stats.set_aside}  # fmt: skip
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["VirtualSite"]:
@@ -147,7 +155,7 @@ class VirtualSite:
         )  # fmt: skip
         loops: list[Coroutine[Any, Any, None]] = [
             self.ingest.run(), self.alarming.run(self.clock), self.projecting.run(),
-            self._planning(), following.run(), self._technician(),
+            self._planning(), following.run(), self._technician(), self.watch.run(),
         ]  # fmt: skip
         self._server = [asyncio.ensure_future(loop) for loop in loops]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from config.profile import CameraStep
+from config.profile import CameraStep, DerivedKind
 
 DURATION_S = {
     "ms": 0.001,
@@ -65,6 +65,7 @@ Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
 AssetId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(/[a-z0-9-]+)*$")]
 PointId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
 PointKey = Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)?[a-z0-9_]+$")]
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Words = Annotated[str, StringConstraints(pattern=r"\S")]
 At = Annotated[
     str, StringConstraints(pattern=r"^(holding|input|coil|discrete):\d{1,5}(\.\d{1,2})?$")
@@ -286,6 +287,21 @@ class WatchText(Strict):
     learn: Annotated[int, Field(ge=100, le=10_000)] = 400
 
 
+class DerivedText(Strict):
+    """A point that is made once a day of the readings of another one, `of`.
+
+    `states` are those whose time or starts count; `between` the part of the night and `over` the time of which a
+    least flow is the mean.
+    """
+
+    name: Names
+    of: PointKey
+    kind: DerivedKind
+    states: list[Id | Annotated[int, Field(ge=0)]] = []
+    between: Annotated[list[TimeOfDay], Field(min_length=2, max_length=2)] = ["02:00", "04:00"]
+    over: Annotated[Duration, Field(ge=60, le=7200)] = 600.0
+
+
 class ProfileFile(Strict):
     """config/profiles/*.toml."""
 
@@ -301,6 +317,7 @@ class ProfileFile(Strict):
     watch: WatchText | None = None
     parts: dict[Id, PartText] = {}
     points: dict[PointKey, PointText]
+    derived: dict[PointKey, DerivedText] = {}
     rules: dict[Id, RuleText] = {}
 
 

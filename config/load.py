@@ -5,10 +5,12 @@ import re
 import zoneinfo
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from config.cameras import check_camera, make_recorder
 from config.checking import silence_mistake, silence_s
+from config.deriving import derived_points
 from config.duties import make_plans
 from config.files import (
     AlarmsFile,
@@ -23,7 +25,7 @@ from config.files import (
 )
 from config.json_paths import at_site
 from config.lines import make_line
-from config.links import link_assets, link_points
+from config.links import ROWS, SERVER_ROWS, link_assets, link_points
 from config.mistakes import ConfigErrors, Mistake, Mistakes
 from config.plant import (
     MODBUS_LINES,
@@ -306,6 +308,7 @@ class _Builder:
         if profile.watch is not None:
             score = score_point(device, profile.watch)
             self.points[score.id] = score
+        self._add_derived(device)
         return device
 
     def _profile_of(self, key: str, text: DeviceText) -> Profile | None:
@@ -387,6 +390,13 @@ class _Builder:
             return
         self.points[id] = Point(id, asset, device.id, spec)
 
+    def _add_derived(self, device: Device) -> None:
+        shown = self.files.shown_profile(device.profile)
+        wrong = partial(self.mistakes.add, shown)
+        file = self.files.texts[device.profile]
+        found = list(derived_points(file, device.asset, self.points, wrong))
+        self.points |= {point.id: point for point in found}
+
     def _specs_of(self, profile: str) -> Sequence[PointSpec]:
         """Its points as they are at this site: made once, however many devices have them."""
         if profile not in self.specs:
@@ -422,10 +432,12 @@ class _Builder:
         """Agents, lines and devices as assets of their own; what of them is unsound is a mistake already."""
         names = {key: asset.name for key, asset in self.assets.items()}
         sound = [d for d in devices.values() if d.line in lines and d.asset in names]
-        for agent in sorted({lines[device.line].agent for device in sound} & self.text.assets.keys()):  # fmt: skip
+        for agent in sorted({STEWARD, *(lines[device.line].agent for device in sound)} & self.text.assets.keys()):  # fmt: skip
             self.wrong(f"assets.{agent}", "is an agent of this plant, and as that an asset already")
         self.assets |= {asset.id: asset for asset in link_assets(lines, sound, names)}
-        self.points |= {point.id: point for point in link_points(lines, sound)}
+        self.points |= {
+            point.id: point for point in link_points(lines, sound, (*ROWS, *SERVER_ROWS))
+        }
 
     def _link_rules(self) -> Iterator[Rule]:
         shown = "links.toml"

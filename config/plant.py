@@ -7,6 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from config.profile import (
+    Derivation,
     Kind,
     Lane,
     ModbusLimits,
@@ -31,7 +32,7 @@ class Secret:
 LineKind = Literal["tcp", "tls", "rtu", "rtu_over_tcp", "mqtt", "rtsp", "fire", "reader"]
 ROUND_TRIP_S: Final = 0.01
 STEWARD: Final = "steward"
-"""The agent that says what is derived from readings; no plant may name another so."""
+"""The agent that says what is made here, by the server; no plant may name another so."""
 SCORE: Final = "condition_score"
 """The point that says how unusual the points of an asset are together, in σ."""
 Parity = Literal["even", "odd", "none"]
@@ -182,6 +183,8 @@ class PointSpec:
     trend: TrendSpec | None = None
     derived: bool = False
     """Made of readings by the collector: no device tells it."""
+    derive: Derivation | None = None
+    """Made once a day of another point's readings: no device tells it."""
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):
@@ -310,13 +313,13 @@ class Plant:
         return tuple(d for d in self.devices.values() if self.lines[d.line].agent == agent)
 
     def agent_of(self, point: Point) -> str:
-        """Which agent reads a point, derives it, or says it of itself and its links; "" if none does."""
+        """Which agent reads a point, or says it of itself and its links; `steward` derives it, or is the server; "" if none does."""
         if point.spec.derived:
             return STEWARD
         if point.device in self.devices:
             return self.lines[self.devices[point.device].line].agent
         whole = point.asset.partition("/")[0]
-        return whole if whole in self.agents else ""
+        return whole if whole in (*self.agents, STEWARD) else ""
 
     def limits_of(self, device: str) -> ModbusLimits:
         """Request limits of a device's model."""

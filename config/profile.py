@@ -197,6 +197,24 @@ class StateName:
     names: Names
 
 
+DerivedKind = Literal["time_in", "share_in", "starts", "growth", "night_minimum"]
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """How a point of a day is made of another point's readings (`of`, its id within the site).
+
+    `states` for time_in, share_in and starts; `between` (minutes of the local day) and `over_s` for
+    night_minimum.
+    """
+
+    kind: DerivedKind
+    of: str
+    states: frozenset[int] = frozenset()
+    between: tuple[int, int] = (120, 240)
+    over_s: float = 600.0
+
+
 @dataclass(frozen=True, slots=True)
 class TrendSpec:
     """Watch a point's baseline and slope: in each state of the point `by` by itself ("": it has none).

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from config.clock import ScaledClock
 from config.plant import Secret
@@ -20,6 +21,7 @@ class Settings:
     """What every Steward process may be told by `STEWARD_<NAME>` variables.
 
     `keep_…_days` say how long readings and their roll-ups of minutes and hours are kept, 0: for ever.
+    `deadman_url` is asked every minute as long as all is well, empty: nothing is.
     `store` is `duckdb` or `influxdb`; `ledger` an SQLAlchemy URL or empty for SQLite in `data`.
     `clock_origin_ms`, `clock_factor` and `clock_start_ms` are the same for all processes of one run.
     """
@@ -43,6 +45,7 @@ class Settings:
     clock_origin_ms: int = 0
     clock_factor: float = 1.0
     clock_start_ms: int = 0
+    deadman_url: str = ""
     secrets: Path = field(default_factory=lambda: Path("secrets"))
     log_level: str = "INFO"
 
@@ -131,6 +134,8 @@ def _parse(name: str, kind: str, text: str) -> object:
         raise ValueError("holds a NUL")
     if name in CHOICES and text not in CHOICES[name]:
         raise ValueError(f"{_short(text)} is not one of {', '.join(CHOICES[name])}")
+    if name == "deadman_url":
+        return _address(text)
     if "Path" in kind:
         return _folder(text)
     if "int" in kind:
@@ -142,6 +147,13 @@ def _folder(text: str) -> Path:
     if not text:
         raise ValueError("is empty; write . for this folder")
     return Path(text)
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(text)  # raises ValueError for half an IPv6 address
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError(f"{_short(text)} is not an address of http:// or https://")
+    return text
 
 
 def _whole(text: str, low: int, high: int) -> int:

@@ -315,6 +315,7 @@ class Agent:
             return
         dropped = self.outbox.dropped.joined(self.stats.overflowed)
         said = chain(
+            [self._diagnostics.beat(now)],
             self._diagnostics.of_outbox(backlog, dropped, now),
             self._diagnostics.of_lines(self.plant, self.pollers, now),
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from config.links import LINK_ERRORS, device_asset, line_asset
+from config.links import HEARTBEAT, LINK_ERRORS, device_asset, line_asset
 from config.plant import Line, Plant
 from edge.outbox import Dropped
 from edge.poller import LineStats, Poller
@@ -31,6 +31,12 @@ class Diagnostics:
     agent: str
     _looks: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Line to when it was looked at (monotonic) and how long it had been busy by then."""
+    _beats: int = 0
+
+    def beat(self, now: Now) -> PointReading:
+        """The synthetic reading: always another value, so always news; its absence is what it is for."""
+        self._beats += 1
+        return PointReading(f"{self.agent}/{HEARTBEAT}", float(self._beats), GOOD, now.ms)
 
     def of_outbox(
         self, backlog: tuple[int, int | None], dropped: Dropped, now: Now

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -21,6 +22,7 @@ router = APIRouter()
 site_router = APIRouter(prefix="/sites/{site}")
 open_router = APIRouter()
 AgentId = Annotated[str, Path(max_length=100, pattern=ID)]
+Position = Annotated[int, Query(ge=0, lt=2**63)]
 log = logging.getLogger(__name__)
 
 
@@ -52,7 +54,7 @@ async def health_live() -> Response:
 async def health_ready(caller: MaybeCaller, services: Given) -> Response:
     """Whether everything needed works; which part for those who are signed in, why for scope `*`."""
     health = await services.offload(services.dependencies)
-    ok = all(h.ok for h in health.values())
+    ok = all(h.ok for h in health.values() if h.needed)
     body: dict[str, Any] = {"ok": ok}
     if caller is not None:
         whole = "*" in caller.sites
@@ -102,6 +104,16 @@ async def _asked(
     return json({"agent": agent, "outcome": reply.outcome, "detail": reply.detail})
 
 
+@site_router.post("/derive", response_model=dict[str, int])
+async def derive(plant: Site, caller: Planner, services: Given, since: date) -> Response:
+    """Make derived points of every closed day from `since` on anew from the readings; `changed` are those that differ."""
+    log.warning("%s has derived points of %s made anew from %s on", caller.name, plant.site, since)
+    try:
+        return json({"changed": await services.derive_again(plant.site, since)})
+    except Unavailable as error:
+        raise Problem("unavailable", str(error)) from error
+
+
 @site_router.get("/quarantine", response_model=dict[str, Any])
 async def quarantine(plant: Site, services: Given) -> Response:
     """What was set aside, and why."""
@@ -112,6 +124,12 @@ async def quarantine(plant: Site, services: Given) -> Response:
 async def delivery(_caller: Whole, services: Given) -> Response:
     """What was made, sent, journalled and stored at all sites; the caller's scope is `*`."""
     return json(await services.reading(services.delivery))
+
+
+@router.get("/delivery/since", response_model=dict[str, Any])
+async def delivery_since(_caller: Whole, services: Given, position: Position) -> Response:
+    """Batches journalled behind a position, one by one, so that outboxes asked meanwhile can be compared exactly."""
+    return json(await services.offload(lambda: services.delivery_since(position)))
 
 
 @router.get("/openapi.json", include_in_schema=False)

@@ -3,7 +3,9 @@
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -122,12 +124,47 @@ class _File:
         return tally
 
 
+@dataclass(slots=True)
+class Commits:
+    """How many groups were written durably, how long that took, and the longest since `longest_s` was asked; seconds."""
+
+    count: int = 0
+    total_s: float = 0.0
+    _longest_s: float = 0.0
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """One write; what fails was long all the same."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            took = time.perf_counter() - began
+            self.count += 1
+            self.total_s += took
+            self._longest_s = max(self._longest_s, took)
+
+    def longest_s(self) -> float:
+        """The longest write since this was asked last."""
+        longest, self._longest_s = self._longest_s, 0.0
+        return longest
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One moment of a journal: its last position, and what it holds in numbers up to there."""
+
+    last: int
+    counts: Mapping[CountKey, Counts]
+    marks: Mapping[MarkKey, int]
+
+
 class SqliteJournal:
     """Keeps entries in `folder`. Calls block for the disk: run them beside the loop.
 
     A new file is begun each hour (by receive time) and at `file_bytes`. `trim` deletes whole files.
     Files older than `keep_ms`, or above `cap_bytes` together, go even if somebody has not read them:
-    `dropped` counts their entries, `fill` (0..1) says beforehand how near the cap is.
+    `dropped` counts their entries, `commits` how long writes take, `fill` (0..1) says beforehand how near the cap is.
     """
 
     def __init__(
@@ -148,6 +185,7 @@ class SqliteJournal:
         self._floor = 0
         self._trimmed = 0
         self.dropped = 0
+        self.commits = Commits()
         self.malformed: list[str] = []
         folder.mkdir(parents=True, exist_ok=True)
         self._counts = self._open_counts()
@@ -161,7 +199,8 @@ class SqliteJournal:
             if not entries:
                 return self.last()
             try:
-                return self._append(entries)
+                with self.commits.timed():
+                    return self._append(entries)
             except sqlite3.OperationalError as error:
                 raise Unavailable(f"the journal cannot be written: {error}") from error
             except sqlite3.DatabaseError as error:
@@ -236,6 +275,11 @@ class SqliteJournal:
             for row in rows:
                 kept.setdefault(row[1:5], Counts()).add(Counts(*row[5:]))
             return merged([kept, self._tally.counts])
+
+    def standing(self) -> "Standing":
+        """Its end, with the counts and marks of all up to there: one moment, whatever is appended meanwhile."""
+        with self._lock:
+            return Standing(self.last(), self.counts(), self.marks())
 
     @property
     def fill(self) -> float:

@@ -202,6 +202,15 @@ class MqttSource:
         """Whether both connections stand now."""
         return len(self._links) == len(self._queues)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """What was received and not taken yet."""
+        return sum(queue.bytes for queue in self._queues.values())
+
+    def put(self, message: Message) -> None:
+        """Have a message of our own come in the next lists, as if a broker had brought it."""
+        self._push("bulk", message)
+
     async def batches(self) -> AsyncIterator[list[Message]]:
         for name, whats in (("event", ("event",)), ("bulk", BULK)):
             filters = [f"steward/v1/+/+/{what}" for what in whats]

@@ -24,6 +24,7 @@ WRITES = {
     "/sites/{site}/due/{occurrence:path}/done": {"technician", "planner"},
     "/sites/{site}/trends/{asset:path}/serviced": {"technician", "planner"},
     "/sites/{site}/agents/{agent}/reload": {"planner"},
+    "/sites/{site}/derive": {"planner"},
     "/sites/{site}/agents/{agent}/diagnose": {"operator", "technician", "planner"},
     "/sites/{site}/orders": {"operator", "planner"},
     "/sites/{site}/orders/{number}/moves": {"operator", "technician", "planner"},
@@ -121,7 +122,7 @@ async def test_a_foreign_site_is_not_there_even_for_its_admin(method: str, path:
 
 # --- scopes beside the sites' own routes ---------------------------------------------------------
 
-WHOLE = ("/delivery", "/metrics")
+WHOLE = ("/delivery", "/delivery/since?position=0", "/metrics")
 GRANT = {"name": "sun", "roles": ["admin"]}
 
 
@@ -139,6 +140,15 @@ async def test_health_names_no_other_sites_agents() -> None:
     async with web.as_role("viewer", sites=("riverside",)) as client:
         told = await client.get("/api/v1/health/ready")
     assert told.json()["dependencies"]["agents"] == {"ok": False, "detail": ""}
+
+
+async def test_what_is_told_and_not_needed_makes_nobody_unready() -> None:
+    web = Web()
+    web.services.health = lambda: {"deadman": Health(False, "no answer", needed=False)}
+    async with web.as_role("admin", sites=("*",)) as client:
+        told = await client.get("/api/v1/health/ready")
+    assert (told.status_code, told.json()["ok"]) == (200, True)
+    assert told.json()["dependencies"]["deadman"] == {"ok": False, "detail": "no answer"}
 
 
 @pytest.mark.parametrize("path", ["/people", "/tokens"])

@@ -1,17 +1,27 @@
 """The server's half of the delivery report."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.memory_store import MemoryStore
 from collector.ports import Entry, SeriesKey, StoreBatch
-from commands.delivering import delivery_report
+from commands.delivering import delivery_report, delivery_since, outbox_counts
+from commands.reconciling import from_hour, whole_report
 from config.plant import STEWARD
+from edge.outbox import Outbox
+from edge.ports import PointReading
+from edge.readings import Committed
+from tests.unit.edge.rows import register_point
 
 HOUR = 3_600_000
 T0 = 1_773_532_800_000
+SITE = "riverside"
+POINT = register_point("flow", 0)
 KEY = SeriesKey("riverside", "booster/pressure", "bar", "number")
 
 
@@ -19,7 +29,7 @@ def test_what_was_made_here_is_counted_by_itself(tmp_path: Path) -> None:
     journal = SqliteJournal(tmp_path / "journal")
     for agent, readings in (("a1", 3), (STEWARD, 2)):
         journal.append([Entry(T0, "batch", "riverside", agent, "data", "e1", 1, readings=readings)])
-    found = delivery_report(journal, MemoryStore(), 1)["readings"]
+    found = delivery_report(journal, MemoryStore(), lambda: 1)["readings"]
     assert (found["journalled"], found["derived"]) == (5, 2)
     journal.close()
 
@@ -32,13 +42,120 @@ def test_what_was_replaced_is_known_as_long_as_nothing_went(tmp_path: Path) -> N
         journal.append([Entry(at, "batch", "riverside", "a1", "data", "e1", n + 1, readings=3)])
         times, none = np.array([at - 1, at + 1, at + 1]), np.zeros(3, np.int64)
         store.write([StoreBatch([KEY], none, times, np.ones(3), none.astype(np.uint8))], n + 1)
-    readings = delivery_report(journal, store, 0)["readings"]
+    readings = delivery_report(journal, store, store.cursor)["readings"]
     assert readings | {"stored": 8, "past_retention": 0, "replaced": 4} == readings
-    assert delivery_report(journal, store, 1)["readings"]["replaced"] is None
     store.delete_before(T0 + 3 * HOUR)
-    readings = delivery_report(journal, store, 0)["readings"]
+    readings = delivery_report(journal, store, store.cursor)["readings"]
     assert (
         readings | {"journalled": 12, "past_retention": 9, "stored": 1, "replaced": None}
         == readings
     )
     journal.close()
+
+
+def test_what_waits_for_the_store_was_not_replaced(tmp_path: Path) -> None:
+    journal, store = SqliteJournal(tmp_path / "journal"), MemoryStore()
+    one, none = np.ones(1), np.zeros(1, np.int64)
+    store.write([StoreBatch([KEY], none, np.array([T0]), one, none.astype(np.uint8))], 1)
+    for n, readings in ((1, 1), (2, 5)):
+        journal.append([Entry(T0, "batch", "riverside", "a1", "data", "e1", n, readings=readings)])
+    journal.append([Entry(T0, "aside", "riverside", "a1", "data", "e1", readings=2)])
+    found = delivery_report(journal, store, store.cursor)["readings"]
+    assert found | {"stored": 1, "replaced": 0, "waiting_for_store": 2} == found
+    journal.close()
+
+
+class Site:
+    """One agent's real outbox and the server's real journal; `send` goes the whole way."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "edge").mkdir()
+        self.folder, self.sent = folder, 0
+        self.journal = SqliteJournal(folder / "journal")
+        rng = np.random.default_rng(1)
+        self.outbox = Outbox(folder / "edge" / f"{SITE}.a1.outbox", now=T0, rng=rng)
+        self.outbox.define([POINT], T0)
+
+    def make(self, batches: int) -> None:
+        for _ in range(batches):
+            reading = PointReading(POINT.id, 1.0, 0, T0)
+            self.outbox.keep([reading], T0, monotonic=1.0)
+
+    def send(self, *, lose: int = 0, commit: bool = True) -> None:
+        """Number and journal all that waits, but for one number; the outbox is told, or not yet."""
+        self.outbox.number("data", T0, 1.0)
+        for seq in range(self.sent + 1, self.outbox.given("data") + 1):
+            readings = 0 if seq == lose else 1
+            entry = Entry(
+                T0, "batch", SITE, "a1", "data", self.outbox.epoch, seq, readings=readings
+            )
+            self.journal.append([entry])
+        self.sent = self.outbox.given("data")
+        if commit:
+            self.outbox.commit(Committed(self.outbox.epoch, data=self.sent), T0)
+
+    def server(self) -> dict[str, Any]:
+        return delivery_report(self.journal, MemoryStore(), lambda: 0)
+
+    def close(self) -> None:
+        self.outbox.close()
+        self.journal.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    one = Site(tmp_path)
+    yield one
+    one.close()
+
+
+def test_an_agent_that_goes_on_between_the_questions_has_lost_and_doubled_nothing(
+    site: Site,
+) -> None:
+    site.make(3)
+    site.send(commit=False)  # journalled, and the agent has not heard of it
+    server = site.server()
+    site.make(4)
+    site.send()  # made, sent, journalled and forgotten since the server was asked
+    site.make(2)
+    outboxes = outbox_counts(site.folder)
+    site.send()  # what the outbox held is journalled by the time of the tail
+    tail = delivery_since(site.journal, server["position"])
+    report = whole_report(server, outboxes, tail["batches"])
+    assert (report["readings"]["lost"], report["readings"]["doubled"]) == (0, 0)
+    assert (report["differences"], report["readings"]["held_batches"]) == ([], 2)
+    assert report["readings"]["made"] == 9
+
+
+def test_a_loss_is_named_by_lane_and_hour_while_the_agent_goes_on(site: Site) -> None:
+    site.make(3)
+    site.send(lose=2)
+    server = site.server()
+    site.make(4)
+    site.send()
+    outboxes = outbox_counts(site.folder)
+    tail = delivery_since(site.journal, server["position"])
+    report = whole_report(server, outboxes, tail["batches"])
+    assert (report["readings"]["lost"], report["readings"]["doubled"]) == (1, 0)
+    (found,) = report["differences"]
+    assert (found["lane"], found["difference"], found["what"]) == ("data", 1, "lost")
+    assert found["from_hour"] == T0 - T0 % HOUR
+
+
+@pytest.mark.parametrize(
+    ("hours", "difference", "first"),
+    [
+        ([(5, 5), (5, 3), (5, 5)], 2, 1),  # lost in the second hour
+        ([(5, 3), (5, 7), (5, 3)], 2, 2),  # under way at the first hour's end; lost in the third
+        ([(5, 5), (5, 6)], -1, 1),
+        ([(5, 5)], 1, None),  # not at any hour's end
+    ],
+)
+def test_a_difference_is_of_the_hours_from_which_on_it_stays(
+    hours: list[tuple[int, int]], difference: int, first: int | None
+) -> None:
+    rows = [
+        {"hour": n, "sent": sent, "journalled": journalled}
+        for n, (sent, journalled) in enumerate(hours)
+    ]
+    assert from_hour(rows, difference) == first

@@ -17,9 +17,17 @@ import pytest
 
 from commands import main
 from commands.access import private_folder, write_secret
-from commands.delivering import OutboxCount, outbox_counts, proven, whole_report
+from commands.delivering import outbox_counts
 from commands.installation import Installation
 from commands.local_http import open_local
+from commands.reconciling import (
+    NOTHING_MADE,
+    HeldBatch,
+    HourMade,
+    OutboxCount,
+    proven,
+    whole_report,
+)
 from commands.server import keep_first_start_link, kept_first_start_link
 from commands.serving import RUN_HEADER, when_asked
 from commands.supervising import Child
@@ -195,7 +203,7 @@ def test_a_process_ends_when_its_parent_was_killed() -> None:
 def test_an_outbox_that_was_only_just_begun_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / "edge").mkdir()
     (tmp_path / "edge" / "x.a.outbox").touch()
-    assert outbox_counts(tmp_path) == {"x.a": OutboxCount(0, 0, 0, 0)}
+    assert outbox_counts(tmp_path) == {"x.a": NOTHING_MADE}
 
 
 @pytest.mark.parametrize(("lost", "doubled", "yes"), [(0, 0, True), (1, 0, False), (0, 1, False), (None, 0, False), (0, None, False)])  # fmt: skip
@@ -206,6 +214,11 @@ def test_a_report_proves_only_what_it_counted(
 
 
 HOUR = 3_600_000
+
+
+def books(made: int, sent: int, dropped: int = 0, *held: HeldBatch, since: int = 5) -> OutboxCount:
+    """An outbox that made and sent all in one hour."""
+    return OutboxCount("e", (HourMade(since * HOUR, "data", made, sent, dropped),), dropped, held)
 
 
 def report_of(journalled: dict[str, int], *outboxes: tuple[str, OutboxCount], aside: int = 0) -> dict[str, Any]:  # fmt: skip
@@ -223,21 +236,27 @@ def report_of(journalled: dict[str, int], *outboxes: tuple[str, OutboxCount], as
 
 def test_what_was_set_aside_hides_no_loss() -> None:
     """Readings that are set aside singly are journalled with their batch: they do not count twice."""
-    said = report_of({"a": 950}, ("x.a", OutboxCount(1000, 1000, 0, 0, 5 * HOUR)), aside=50)
+    said = report_of({"a": 950}, ("x.a", books(1000, 1000)), aside=50)
     assert (said["lost"], said["doubled"]) == (50, 0)
 
 
 def test_a_batch_twice_is_seen_and_hides_no_loss_of_another_agent() -> None:
     said = report_of(
         {"a": 1050, "b": 950},
-        ("x.a", OutboxCount(1000, 1000, 0, 0, 5 * HOUR)),
-        ("x.b", OutboxCount(1010, 1000, 10, 0, 5 * HOUR)),
+        ("x.a", books(1000, 1000)),
+        ("x.b", books(1010, 1000, 10)),
     )
     assert (said["lost"], said["doubled"]) == (50, 50)
 
 
-def test_what_is_held_or_older_than_the_books_is_not_known() -> None:
-    held = report_of({"a": 900}, ("x.a", OutboxCount(1000, 900, 0, 2, 5 * HOUR)))
-    assert (held["lost"], held["doubled"]) == (None, None)
-    young = report_of({"a": 1000}, ("x.a", OutboxCount(100, 100, 0, 0, 6 * HOUR)))
+def test_what_is_held_is_not_lost_and_what_is_older_than_the_books_not_known() -> None:
+    unsent, under_way = HeldBatch(None, None, 90), HeldBatch("data", 7, 10)
+    held = report_of({"a": 900}, ("x.a", books(1000, 910, 0, unsent, under_way)))
+    assert (held["lost"], held["doubled"]) == (0, 0)
+    young = report_of({"a": 1000}, ("x.a", books(100, 100, since=6)))
     assert (young["lost"], young["doubled"]) == (0, None)
+
+
+def test_of_agents_whose_outboxes_are_elsewhere_nothing_is_known() -> None:
+    assert report_of({"a": 1000})["lost"] is None
+    assert report_of({"steward": 8})["lost"] == 0

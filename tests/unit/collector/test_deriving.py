@@ -1,0 +1,126 @@
+"""Derived points of closed days: said once, made anew where late readings change them, and the same from history."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from collector.adapters.memory_journal import MemoryJournal
+from collector.adapters.memory_store import MemoryStore
+from collector.deriving import Deriving
+from collector.ingest import Ingest
+from collector.live import LiveTable
+from collector.ports import Message, SeriesKey, StoreBatch
+from collector.projecting import Projecting, inline
+from config.clock import SteppedClock
+from config.plant import Plant, Point, PointSpec
+from config.profile import Derivation, JsonPath
+from edge.readings import decode_batch
+from tests.unit.collector.feeding import NAMES, SITE, Recorder, Source, plant
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+ZONE = "Asia/Shanghai"
+MIDNIGHT = 1_763_654_400_000  # 2025-11-21 00:00 there
+RUN = "pump/run"
+RUN_DAY = "pump/run_day"
+
+
+def derived_plant() -> Plant:
+    flag = PointSpec(NAMES, "flag", "", JsonPath("", ()), longest_silence_s=90_000)
+    made = PointSpec(NAMES, "measurement", "h", JsonPath("", ()), derive=Derivation("time_in", RUN, frozenset({1})))  # fmt: skip
+    small = replace(plant({"a1": (RUN,)}), time_zone=ZONE)
+    points = {RUN: Point(RUN, "pump", "a1", flag), RUN_DAY: Point(RUN_DAY, "pump", "", made)}
+    return replace(small, points=points)
+
+
+class Days:
+    """A server over twins that derives; `ran` puts readings of the flag into the store."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        its, self.clock, journal = derived_plant(), SteppedClock(MIDNIGHT + HOUR), MemoryJournal()
+        self.live, self.store = LiveTable([its]), store or MemoryStore()
+        self.projecting = Projecting(journal, self.store, self.live, inline, self.clock)
+        self.ingest = Ingest(
+            Source(), journal, self.live, [Recorder()], [its], self.clock, self.projecting
+        )
+        self.ingest.restore()
+        self.queue: list[Message] = []
+        self.deriving = Deriving([its], journal, self.store, self.clock, inline)
+        self.deriving.put = self.queue.append
+
+    def ran(self, *rows: tuple[float, float]) -> None:
+        """Hours since the midnight that ends yesterday, and whether it ran."""
+        key, none = SeriesKey(SITE, RUN, "", "flag"), np.zeros(len(rows), np.int64)
+        times = np.array([MIDNIGHT + round(h * HOUR) for h, _ in rows])
+        values = np.array([value for _, value in rows])
+        self.store.write([StoreBatch([key], none, times, values, none.astype(np.uint8))], self.store.cursor())  # fmt: skip
+
+    async def look(self, later_h: float = 0) -> None:
+        await self.clock.advance(later_h * 3600)
+        await self.deriving.look(self.clock.now())
+        await self.deliver()
+
+    async def deliver(self) -> None:
+        taken, self.queue[:] = list(self.queue), []
+        if taken:
+            await self.ingest.take(taken)
+        await self.projecting.drain()
+
+    def stored(self) -> Sequence[tuple[int, float]]:
+        raw = self.store.raw(SITE, RUN_DAY, 0, 1 << 62)
+        return list(zip(raw.time.tolist(), raw.value.tolist(), strict=True))
+
+
+async def test_a_closed_day_becomes_one_reading_at_its_end_and_is_said_once() -> None:
+    one = Days()
+    one.ran((-24, 0), (-10, 1), (-7, 0))
+    await one.look()
+    assert one.stored() == [(MIDNIGHT - 1, 3.0)]
+    assert one.live.value[one.live.row(SITE, RUN_DAY)] == 3.0
+    await one.look(7)
+    assert one.ingest.stats.readings == 1
+
+
+async def test_late_readings_change_the_days_they_are_of_as_history() -> None:
+    one = Days()
+    one.ran((-48, 0), (-24, 0), (-10, 1), (-7, 0))
+    await one.look()
+    one.ran((-30, 1), (-29, 0), (-5, 1), (-4, 0))
+    await one.look(7)
+    assert one.stored() == [(MIDNIGHT - DAY - 1, 1.0), (MIDNIGHT - 1, 4.0)]
+    assert one.live.value[one.live.row(SITE, RUN_DAY)] == 4.0
+
+
+async def test_what_is_made_anew_from_history_is_the_same_and_what_was_damaged_is_put_right() -> None:  # fmt: skip
+    one = Days()
+    one.ran(*((-24.0 * n, 0) for n in range(40, 0, -1)), (-24.0 * 20 + 5, 1), (-24.0 * 20 + 7, 0))
+    since = date(2025, 10, 12)
+    changed = await one.deriving.again(SITE, since)
+    await one.look()
+    first = one.stored()
+    assert changed == len(first) == 40
+    assert dict(first)[MIDNIGHT - 19 * DAY - 1] == 2.0
+    assert await one.deriving.again(SITE, since) == 0
+    key, none = SeriesKey(SITE, RUN_DAY, "h", "measurement"), np.zeros(1, np.int64)
+    wrong = StoreBatch([key], none, np.array([MIDNIGHT - 19 * DAY - 1]), np.full(1, 9.0), none.astype(np.uint8))  # fmt: skip
+    one.store.write([wrong], one.store.cursor())
+    again = Days(one.store)
+    assert await again.deriving.again(SITE, since) == 1
+
+
+async def test_a_day_is_as_long_as_it_is_there() -> None:
+    """The clocks went back on 2025-10-26 in Berlin: a flag that is always on is on for 25 hours."""
+    zone = ZoneInfo("Europe/Berlin")
+    its = replace(derived_plant(), time_zone=zone.key)
+    store, clock = MemoryStore(), SteppedClock(1_761_480_000_000 + DAY)
+    key, none = SeriesKey(SITE, RUN, "", "flag"), np.zeros(3, np.int64)
+    times = 1_761_429_600_000 + np.array([-HOUR, 0, 25 * HOUR])  # that midnight, 22:00 UTC
+    store.write([StoreBatch([key], none, times, np.ones(3), none.astype(np.uint8))], 0)
+    said: list[Message] = []
+    deriving = Deriving([its], MemoryJournal(), store, clock, inline)
+    deriving.put = said.append
+    await deriving.look(clock.now())
+    assert decode_batch(said[1].payload).v == [25.0]  # of the day before too little is known
