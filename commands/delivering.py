@@ -27,12 +27,12 @@ def delivery_report(journal: SqliteJournal, store: ReadingStore, lag: int) -> di
         }
         for (site, agent, lane, hour), c in sorted(counts.items())
     ]  # fmt: skip
+    stored: int | None
     try:
-        stored: int | None = store.count()
+        stored, since = store.count(), store.kept_from()
     except Unavailable:
-        stored = None
+        stored, since = None, -(2**62)
     total = _sum(counts.values())
-    since = store.kept_from()
     past = _sum(c for (*_, hour), c in counts.items() if hour < since)
     compared = total.readings - total.aside - (past.readings - past.aside)
     return {

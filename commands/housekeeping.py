@@ -1,13 +1,14 @@
-"""Once an hour: closed hours of the store become files, and what is older than its retention goes."""
+"""Once an hour: closed hours of the store get their roll-ups, and what is older than its retention goes."""
 
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_files import moment
+from collector.buckets import Kept
 from collector.ports import Kind, ReadingStore, Unavailable
 from config.settings import Settings
 
@@ -43,6 +44,26 @@ def cut_of(now: int, days: int, newest: int) -> int:
             "clock of this machine right; if it is right, retention goes on when readings come again"
         )
     return cut
+
+
+@runtime_checkable
+class ClosesHours(Protocol):
+    """A store whose hours are closed once they are over, and which shows a cut again that was taken back."""
+
+    @property
+    def kept(self) -> Kept: ...
+
+    def close_hours(self, before: int) -> int: ...
+
+    def lower_cut(self, time: int, kind: Kind) -> None: ...
+
+
+def bucket_retention_s(days: Mapping[Kind, int]) -> int:
+    """What a bucket that holds all kinds must keep, seconds; 0: for ever.
+
+    A day more than the longest of them: each kind goes by its own cut, which a wrong clock does not lead astray.
+    """
+    return 0 if 0 in days.values() else (max(days.values()) + 1) * DAY_MS // 1000
 
 
 @dataclass(slots=True)
@@ -90,7 +111,7 @@ class Housekeeping:
 
     def _right_cut(self, now: int, kind: Kind) -> None:
         """A cut that lies ahead was made by a wrong clock; else it would take all that comes."""
-        if isinstance(self.store, DuckDbStore) and getattr(self.store.kept, kind) > now:
+        if isinstance(self.store, ClosesHours) and getattr(self.store.kept, kind) > now:
             log.error(
                 "retention (%s) had cut up to %s, which is still to come: a clock was wrong. The cut is taken "
                 "back; what went by it is gone, unless a copy is put back",
@@ -100,14 +121,5 @@ class Housekeeping:
             self.store.lower_cut(now - days * DAY_MS if days else 0, kind)
 
     def _close(self, now: int) -> None:
-        if isinstance(self.store, DuckDbStore):
+        if isinstance(self.store, ClosesHours):
             self.store.close_hours(now - CLOSE_AFTER_MS)
-
-
-def warn_of_roll_ups(settings: Settings) -> None:
-    """InfluxDB has no roll-ups of ours: say so to who thinks that they are kept."""
-    default = Settings()
-    names = ("keep_minute_days", "keep_hour_days")
-    asked = [f"STEWARD_{n.upper()}" for n in names if getattr(settings, n) != getattr(default, n)]
-    if settings.store == "influxdb" and asked:
-        log.warning("%s do nothing with InfluxDB: what is older than STEWARD_KEEP_RAW_DAYS is gone as a whole", " and ".join(asked))  # fmt: skip

@@ -37,7 +37,7 @@ from commands.access import (
     write_secret,
 )
 from commands.delivering import delivery_report
-from commands.housekeeping import Housekeeping, kept_days, warn_of_roll_ups
+from commands.housekeeping import Housekeeping, bucket_retention_s, kept_days
 from commands.migrate import migrate
 from commands.serving import RUN_HEADER, parent, plant_of, run_id, run_until_asked, start_logging
 from config.clock import Clock
@@ -90,7 +90,10 @@ def open_store(settings: Settings) -> ReadingStore:
         InfluxStore,
     )  # a fifth of a second that only its users wait
 
-    return InfluxStore(settings.influx_url, token, settings.influx_org, settings.influx_bucket)
+    return InfluxStore(
+        settings.influx_url, token, settings.influx_org, settings.influx_bucket,
+        retention_s=bucket_retention_s(kept_days(settings)),
+    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -144,7 +147,6 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     desk, wishes = SqlDesk(in_threads), SqlAsks(in_threads)
     journal = SqliteJournal(settings.data / "journal")
     store = open_store(settings)
-    warn_of_roll_ups(settings)
     live = LiveTable(plants)
     alarming = Alarming(plants, live, decisions, asks)
     projecting = Projecting(journal, store, live, off_the_loop, clock)
@@ -220,12 +222,15 @@ def _figures(server: Server) -> list[Figure]:
         for kind, n in counts.items()
     ]
     stats = server.ingest.stats
-    if isinstance(server.store, DuckDbStore):
-        late = {"dropped": server.store.late.dropped, "not_rolled": server.store.late.not_rolled}
+    if late := getattr(
+        server.store, "late", None
+    ):  # the stores that keep to a retention by themselves
         rows += [
             Figure("steward_store_late_total", n, "readings too late for their retention or for roll-ups", {"outcome": kind})
-            for kind, n in late.items()
+            for kind, n in (("dropped", late.dropped), ("not_rolled", late.not_rolled))
         ]  # fmt: skip
+    if (refused := getattr(server.store, "refused", None)) is not None:
+        rows.append(Figure("steward_store_refused_total", refused, "readings the store will never take"))  # fmt: skip
     return [
         *rows,
         Figure("steward_projecting_lag_entries", server.projecting.lag, "journal entries not stored yet", counter=False),

@@ -1,7 +1,6 @@
 """What the DuckDB store knows beside its database: series, arrivals, cuts of retention, and which files hold what."""
 
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -9,19 +8,7 @@ import duckdb
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_files import Shelves
 from collector.adapters.duckdb_series import Series
-from collector.buckets import Kept
-
-
-@dataclass(slots=True)
-class Late:
-    """Readings that came too late, since the start, beside what they should have changed.
-
-    `dropped` came behind the cut of their retention. `not_rolled` came to hours whose other readings are
-    gone: they are kept, the roll-ups of these hours stay as they were.
-    """
-
-    dropped: int = 0
-    not_rolled: int = 0
+from collector.buckets import Kept, Late
 
 
 class State:

@@ -4,14 +4,14 @@ import http.client
 import itertools
 import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
-from collector.adapters import store_influx
-from collector.adapters.lineprotocol import encode_lines
+from collector.adapters.lineprotocol import READINGS_AT_ONCE, LineEncoder
 from collector.adapters.store_influx import InfluxStore
 from collector.ports import SeriesKey, StoreBatch, Unavailable
 from commands.part_servers import InfluxServer, free_port
@@ -117,19 +117,23 @@ def test_a_server_that_is_away_is_unavailable_and_hinders_no_start() -> None:
     store.close()
 
 
-def test_readings_refused_for_ever_are_counted_and_do_not_block_the_others(
+def test_readings_refused_for_ever_are_counted_and_do_not_block_those_beside_and_behind(
     influxd: InfluxServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = new_bucket()
     store = opened(influxd, name)
     store.write([], 0)
-    stranger = f"readings,asset=booster,site=riverside pressure=7i {T0}\n"
+    stranger = f"readings,asset=nobody pressure=7i {T0}\n"
     ask(influxd, "POST", f"/api/v2/write?org={influxd.org}&bucket={name}&precision=ms", stranger)
-    flow = SeriesKey("riverside", "pit/flow", "m3/h", "number")
+    beside = SeriesKey("riverside", "booster/flow", "m3/h", "number")
+    behind = SeriesKey("riverside", "pit/flow", "m3/h", "number")
+    keys, place = [KEY, beside, behind], np.array([0, 1, 2, 0])
+    time, value = T0 + np.array([0, 0, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0])
     with caplog.at_level(logging.ERROR):
-        store.write([batch([1.0]), batch([2.0], flow)], 9)
-    assert (store.cursor(), store.refused) == (9, 1)
-    assert store.raw("riverside", "pit/flow", T0, T0 + 1).value.tolist() == [2.0]
+        store.write([StoreBatch(keys, place, time, value, np.zeros(4, np.uint8))], 9)
+    assert (store.cursor(), store.refused) == (9, 2)
+    for key, stays in ((beside, [2.0]), (behind, [3.0]), (KEY, [])):
+        assert store.raw(key.site, key.point, T0, T0 + 9).value.tolist() == stays
     assert "field type conflict" in caplog.text
     store.close()
 
@@ -144,10 +148,12 @@ def test_readings_behind_the_retention_do_not_block_the_others(influxd: InfluxSe
 def test_a_line_that_influxdb_cannot_read_is_left_out_alone(
     influxd: InfluxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_a_wrong_line(batch: StoreBatch) -> list[str]:
-        return [*encode_lines(batch), "no line protocol\n"]
+    bodies = LineEncoder.bodies
 
-    monkeypatch.setattr(store_influx, "encode_lines", with_a_wrong_line)
+    def with_a_wrong_line(encoder: LineEncoder, batch: StoreBatch) -> Iterator[bytes]:
+        return (body + b"no line protocol\n" for body in bodies(encoder, batch))
+
+    monkeypatch.setattr(LineEncoder, "bodies", with_a_wrong_line)
     store = opened(influxd, new_bucket())
     store.write([batch([1.0, 2.0, 3.0])], 1)
     assert (store.count(), store.refused, store.cursor()) == (3, 1, 1)
@@ -156,7 +162,7 @@ def test_a_line_that_influxdb_cannot_read_is_left_out_alone(
 
 def test_more_readings_than_one_body_holds_are_all_there(influxd: InfluxServer) -> None:
     store = opened(influxd, new_bucket())
-    values = np.random.default_rng(1).normal(size=2 * store_influx.LINES_AT_ONCE + 7)
+    values = np.random.default_rng(1).normal(size=2 * READINGS_AT_ONCE + 7)
     store.write([batch(values.tolist())], 1)
     read = store.raw(KEY.site, KEY.point, T0, T0 + 10**9)
     assert np.array_equal(read.value, values)

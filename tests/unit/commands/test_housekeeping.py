@@ -9,7 +9,7 @@ from collector.adapters.memory_store import MemoryStore
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.ports import Kind, ReadingStore, SeriesKey, StoreBatch, Unavailable
 from commands.doctor import store_row
-from commands.housekeeping import Housekeeping, cut_of, kept_days, warn_of_roll_ups
+from commands.housekeeping import Housekeeping, bucket_retention_s, cut_of, kept_days
 from config.settings import Settings
 
 HOUR = 3_600_000
@@ -95,11 +95,6 @@ def test_a_step_that_fails_leaves_the_others_alone() -> None:
     assert house.said() == "a; b; c; 2 more"
 
 
-def test_who_keeps_roll_ups_with_influxdb_is_told_that_there_are_none(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    warn_of_roll_ups(Settings(store="influxdb"))
-    warn_of_roll_ups(Settings(keep_hour_days=1000))
-    assert caplog.text == ""
-    warn_of_roll_ups(Settings(store="influxdb", keep_hour_days=1000))
-    assert "STEWARD_KEEP_HOUR_DAYS do nothing with InfluxDB" in caplog.text
+def test_a_bucket_of_all_kinds_keeps_a_day_more_than_the_longest_of_them() -> None:
+    assert bucket_retention_s({"raw": 90, "minute": 730, "hour": 1000}) == 1001 * 86_400
+    assert bucket_retention_s({"raw": 90, "minute": 730, "hour": 0}) == 0
