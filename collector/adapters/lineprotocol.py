@@ -26,6 +26,9 @@ HIDDEN: Final = "/hidden"
 """1 where a reading has no value, whatever stands there from an earlier arrival."""
 READINGS_AT_ONCE: Final = 60_000
 """In one body, which the next is encoded behind."""
+READINGS_IN_CACHE: Final = 10_000
+"""Written at a time: an eighth faster than all of a body (the lists stay in the processor's cache)."""
+PATTERNS_MAX: Final = 10_000
 NEVER: Final = -(2**62)
 SPAN_MAX: Final = 2**62
 _SAFE: Final = str.maketrans(
@@ -94,7 +97,7 @@ class LineEncoder:
         self._lines: dict[str, int] = {}
         self._heads: list[bytes] = []
         self._names: list[bytes] = []
-        self._values: list[bytes] = []
+        self._patterns: dict[bytes, list[bytes]] = {}
         self._line = np.empty(0, np.int64)
         self._any = np.empty(0, np.int64)
         self._said = np.empty(0, np.int64)
@@ -110,8 +113,9 @@ class LineEncoder:
         rows = self._rows(batch)
         if rows is None:
             return
-        for start, end in _pieces(rows):
-            yield self._body(rows, start, end)
+        for start, end in _pieces(rows, 0, len(rows.time), READINGS_AT_ONCE):
+            pieces = _pieces(rows, start, end, READINGS_IN_CACHE)
+            yield b"".join([self._text(rows, *piece) for piece in pieces])
 
     def _rows(self, batch: StoreBatch) -> _Rows | None:
         number = self._lookup(batch.keys)[batch.key]
@@ -150,44 +154,53 @@ class LineEncoder:
             head = head_of(MEASUREMENT, field.site, field.asset)
             if self._lines.setdefault(head, len(self._heads)) == len(self._heads):
                 self._heads.append(head.encode())
-            name = escaped(field.name).encode()
-            self._names.append(name)
-            self._values.append(b"," + name + b"=")
+            self._names.append(escaped(field.name).encode())
         return number
 
-    def _body(self, rows: _Rows, start: int, end: int) -> bytes:
+    def _text(self, rows: _Rows, start: int, end: int) -> bytes:
+        """Pieces of text before and after each value, then joined; a line's first holds what it begins with."""
         piece = slice(start, end)
-        values = self._values
-        before = [values[number] for number in rows.field[piece].tolist()]
+        field, time = rows.field[piece], rows.time[piece]
         after = msgspec.json.encode(rows.value[piece].tolist())[1:-1].split(b",")
-        plain = rows.there[piece] & (rows.quality[piece] == 0) & ~rows.late[piece]
-        for at in np.flatnonzero(~plain).tolist():
-            before[at], after[at] = self._told(rows, start + at)
-        self._begin_lines(rows, start, end, before)
+        before: list[bytes] = []
+        begins = _line_starts(rows.line[piece], time)
+        for at, to in zip(begins, [*begins[1:], end - start], strict=True):
+            before += self._befores(field[at:to])
+        self._tell(rows, start, before, after)
+        ends = np.array([*begins[1:], end - start]) - 1
+        for at, ended in zip(ends.tolist(), time[ends].tolist(), strict=True):
+            after[at] += b" %d\n" % ended
         out: list[bytes] = [b""] * (2 * len(before))
         out[0::2], out[1::2] = before, after
-        out.append(b" %d\n" % rows.time[end - 1])
         return b"".join(out)
 
-    def _told(self, rows: _Rows, at: int) -> tuple[bytes, bytes]:
-        """A reading with its quality, as what stands before and after an equals sign's number."""
-        name, quality = self._names[rows.field[at]], rows.quality[at]
-        if rows.there[at]:
-            again = b",%b/hidden=0i" % name if rows.late[at] else b""
-            text = msgspec.json.encode(float(rows.value[at]))
-            return b",%b=" % name, b"%b,%b/quality=%di%b" % (text, name, quality, again)
-        hidden = b",%b/hidden=1i" % name if rows.hides[at] else b""
-        return b",%b/quality=" % name, b"%di%b" % (quality, hidden)
+    def _befores(self, fields: Ints) -> list[bytes]:
+        """What stands before the values of one line: most lines hold the same fields again and again."""
+        pattern = fields.tobytes()
+        found = self._patterns.get(pattern)
+        if found is None:
+            if len(self._patterns) >= PATTERNS_MAX:
+                self._patterns.clear()
+            names = [self._names[number] for number in fields.tolist()]
+            head = self._heads[self._line[fields[0]]]
+            found = [b"%b %b=" % (head, names[0]), *(b",%b=" % name for name in names[1:])]
+            self._patterns[pattern] = found
+        return found
 
-    def _begin_lines(self, rows: _Rows, start: int, end: int, before: list[bytes]) -> None:
-        """Put time and line's end of the line before, and the own head, in front of each line's first."""
-        line, time = rows.line[start:end], rows.time[start:end]
-        starts = np.flatnonzero((line[1:] != line[:-1]) | (time[1:] != time[:-1])) + 1
-        heads = self._heads
-        columns = (starts, time[starts - 1], line[starts])
-        for at, ended, number in zip(*(column.tolist() for column in columns), strict=True):
-            before[at] = b" %d\n%b %b" % (ended, heads[number], before[at][1:])
-        before[0] = heads[line[0]] + b" " + before[0][1:]
+    def _tell(self, rows: _Rows, start: int, before: list[bytes], after: list[bytes]) -> None:
+        """Say the quality where it must be said; of a reading without a value that alone."""
+        piece = slice(start, start + len(before))
+        told = np.flatnonzero(~rows.there[piece] | (rows.quality[piece] > 0) | rows.late[piece])
+        columns = (rows.field, rows.quality, rows.there, rows.late, rows.hides)
+        picked = (told, *(column[piece][told] for column in columns))
+        for at, number, quality, there, late, hides in zip(*(c.tolist() for c in picked), strict=True):  # fmt: skip
+            name = self._names[number]
+            if there:
+                after[at] += b",%b/quality=%di" % (name, quality)
+            else:
+                before[at], after[at] = before[at][:-1] + b"/quality=", b"%di" % quality
+            if hides or (there and late):
+                after[at] += b",%b/hidden=%di" % (name, hides)
 
 
 def _grown(column: Ints, more: Sequence[int]) -> Ints:
@@ -214,13 +227,17 @@ def _sorted(line: Ints, time: Ints, number: Ints) -> Ints:
     return np.argsort((line * times + (time - first)) * fields + number, kind="stable")
 
 
-def _pieces(rows: _Rows) -> Iterator[tuple[int, int]]:
-    """Where bodies begin and end: at the first line behind each `READINGS_AT_ONCE`."""
-    count = len(rows.time)
-    start = 0
-    while start < count:
-        end = min(start + READINGS_AT_ONCE, count)
-        while end < count and (rows.line[end], rows.time[end]) == (rows.line[end - 1], rows.time[end - 1]):  # fmt: skip
-            end += 1
-        yield start, end
-        start = end
+def _line_starts(line: Ints, time: Ints) -> list[int]:
+    begins: list[int] = np.flatnonzero((line[1:] != line[:-1]) | (time[1:] != time[:-1])).tolist()
+    return [0, *(at + 1 for at in begins)]
+
+
+def _pieces(rows: _Rows, start: int, end: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where pieces begin and end: at the first line behind each `size` readings."""
+    line, time = rows.line, rows.time
+    while start < end:
+        to = min(start + size, end)
+        while to < end and (line[to], time[to]) == (line[to - 1], time[to - 1]):
+            to += 1
+        yield start, to
+        start = to
