@@ -72,13 +72,13 @@ def named(names: Iterable[str]) -> str:
     return "(" + " or ".join(f"r._field == {text(name)}" for name in names) + ")"
 
 
-def ending(*suffixes: str) -> str:
-    """Condition: a field whose name ends so."""
+def ending(*suffixes: str, but: bool = False) -> str:
+    """Condition: a field whose name ends so, or does not: with a `not`, InfluxDB would look at each reading."""
     either = "|".join(suffix.replace("/", "\\/") for suffix in suffixes)
-    return f"r._field =~ /({either})$/"
+    return f"r._field {'!~' if but else '=~'} /({either})$/"
 
 
-VALUES: Final = f"not {ending(QUALITY, HIDDEN)}"
+VALUES: Final = ending(QUALITY, HIDDEN, but=True)
 MISSING: Final = f"r._value >= {BAD}"
 
 
