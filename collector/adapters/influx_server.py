@@ -4,6 +4,8 @@ import gzip
 import json
 import logging
 import re
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +25,8 @@ log = logging.getLogger("steward.store")
 
 TIMEOUT_MS: Final = 30_000
 GZIP_LEVEL: Final = 1
+AT_ONCE: Final = 2
+"""Bodies on their way: InfluxDB need not wait until ours has seen that one is taken."""
 CONFLICT: Final = re.compile(r'input field "(.+)" on measurement')
 BEHIND: Final = "outside retention policy"
 DROPPED: Final = re.compile(r"dropped=(\d+)")
@@ -40,6 +44,7 @@ class Bucket:
         self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_MS)
         self._writes = WriteService(self._client.api_client)
         self._made = False
+        self._counting = threading.Lock()
         self.refused = 0
 
     def close(self) -> None:
@@ -49,21 +54,22 @@ class Bucket:
     # --- what is said -------------------------------------------------------------------------------
 
     def post(self, bodies: Iterable[bytes]) -> None:
-        """Post readings in bodies of whole lines, in their order; the next is made while one is on its way."""
-        with self._reached(), ThreadPoolExecutor(1) as poster:
-            posted: Future[None] | None = None
+        """Post readings in bodies of whole lines, in any order: others are made while some are on their way."""
+        with self._reached(), ThreadPoolExecutor(AT_ONCE) as posters:
+            posted: deque[Future[None]] = deque()
             for body in bodies:
-                if posted is not None:
-                    posted.result()
-                posted = poster.submit(self._post, body)
-            if posted is not None:
-                posted.result()
+                zipped = gzip.compress(body, GZIP_LEVEL)
+                if len(posted) == AT_ONCE:
+                    posted.popleft().result()
+                posted.append(posters.submit(self._post, body, zipped))
+            for last in posted:
+                last.result()
 
     def note(self, lines: str) -> None:
         """Post what is kept about readings; what lies behind the bucket's retention is not needed either."""
         with self._reached():
             try:
-                self._send(lines.encode())
+                self._send(gzip.compress(lines.encode(), GZIP_LEVEL))
             except ApiException as error:
                 if error.status != 422 or BEHIND not in _message(error):
                     raise
@@ -142,18 +148,18 @@ class Bucket:
 
     # --- refusals -----------------------------------------------------------------------------------
 
-    def _post(self, body: bytes) -> None:
+    def _post(self, body: bytes, zipped: bytes) -> None:
         """Post lines; of what is refused for ever the rest is posted again, until it is taken."""
         try:
-            self._send(body)
+            self._send(zipped)
         except ApiException as error:
             if error.status not in (400, 413, 422):
                 raise
             self._accept_the_rest(body, error.status, _message(error))
 
-    def _send(self, body: bytes) -> None:
+    def _send(self, zipped: bytes) -> None:
         self._writes.post_write(
-            self._org, self.name, gzip.compress(body, GZIP_LEVEL), precision="ms",
+            self._org, self.name, zipped, precision="ms",
             content_encoding="gzip", content_type="text/plain; charset=utf-8",
         )  # fmt: skip
 
@@ -164,17 +170,21 @@ class Bucket:
         if count:
             self._refuse(count, message)
             if rest:
-                self._post(rest)
+                self._post_again(rest)
         elif status != 422 and len(lines) > 1:
-            self._post(b"".join(lines[: len(lines) // 2]))
-            self._post(b"".join(lines[len(lines) // 2 :]))
+            self._post_again(b"".join(lines[: len(lines) // 2]))
+            self._post_again(b"".join(lines[len(lines) // 2 :]))
         else:
             dropped = DROPPED.search(message)
             each = sum(readings_in(line) for line in lines) / len(lines)
             self._refuse(round((int(dropped[1]) if dropped else len(lines)) * each), message)
 
+    def _post_again(self, body: bytes) -> None:
+        self._post(body, gzip.compress(body, GZIP_LEVEL))
+
     def _refuse(self, count: int, message: str) -> None:
-        self.refused += count
+        with self._counting:
+            self.refused += count
         log.error("InfluxDB refuses readings for ever, %d so far: %s", self.refused, message)
 
 

@@ -70,13 +70,12 @@ class InfluxStore:
             batches = [self._in_time(batch) for batch in batches]
             for batch in batches:
                 self._hours.touch(batch.time)
-            self._bucket.post(self._bodies(batches))
+            for batch in batches:
+                self._bucket.post(self._bodies(batch))
             self._bucket.note(f"{CURSOR} position={cursor}i\n")
 
-    def _bodies(self, batches: Sequence[StoreBatch]) -> Iterator[bytes]:
-        for batch in batches:
-            if len(batch):
-                yield from self._encoding().bodies(batch)
+    def _bodies(self, batch: StoreBatch) -> Iterator[bytes]:
+        return self._encoding().bodies(batch) if len(batch) else iter(())
 
     def _in_time(self, batch: StoreBatch) -> StoreBatch:
         """What came before retention cut it off."""
