@@ -109,11 +109,14 @@ class LineEncoder:
         return {(field.site, field.asset) for field in (*self._before, *self._fields)}
 
     def bodies(self, batch: StoreBatch) -> Iterator[bytes]:
-        """The batch in bodies of about `READINGS_AT_ONCE`; of equal (point, time) the last arrival only."""
+        """The batch in bodies of about `READINGS_AT_ONCE`; of equal (point, time) the last arrival only.
+
+        The first is smaller, so that it is on its way soon.
+        """
         rows = self._rows(batch)
         if rows is None:
             return
-        for start, end in _pieces(rows, 0, len(rows.time), READINGS_AT_ONCE):
+        for start, end in _pieces(rows, 0, len(rows.time), READINGS_AT_ONCE, READINGS_IN_CACHE):
             pieces = _pieces(rows, start, end, READINGS_IN_CACHE)
             yield b"".join([self._text(rows, *piece) for piece in pieces])
 
@@ -232,11 +235,14 @@ def _line_starts(line: Ints, time: Ints) -> list[int]:
     return [0, *(at + 1 for at in begins)]
 
 
-def _pieces(rows: _Rows, start: int, end: int, size: int) -> Iterator[tuple[int, int]]:
-    """Where pieces begin and end: at the first line behind each `size` readings."""
+def _pieces(
+    rows: _Rows, start: int, end: int, size: int, first: int = 0
+) -> Iterator[tuple[int, int]]:
+    """Where pieces begin and end: at the first line behind each `size` readings, `first` before."""
+    ahead = first or size
     line, time = rows.line, rows.time
     while start < end:
-        to = min(start + size, end)
+        to, ahead = min(start + ahead, end), size
         while to < end and (line[to], time[to]) == (line[to - 1], time[to - 1]):
             to += 1
         yield start, to
