@@ -79,6 +79,11 @@ def ending(*suffixes: str, but: bool = False) -> str:
 
 
 VALUES: Final = ending(QUALITY, HIDDEN, but=True)
+HOURS_OF: Final = (
+    'aggregateWindow(every: 1h, fn: count, createEmpty: false, timeSrc: "_start")'
+    ' |> keep(columns: ["_time"]) |> group() |> distinct(column: "_time")'
+)
+"""The hours in which there is anything."""
 MISSING: Final = f"r._value >= {BAD}"
 
 

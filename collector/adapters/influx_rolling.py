@@ -61,9 +61,20 @@ class Hours:
             return dict(self._open)
 
     def _read(self) -> dict[int, int]:
-        marks = f"{flux.source(self._bucket.name, HOURS)} |> {flux.where('r._value > 0')}"
-        rows = self._bucket.ask(marks)
+        marks = flux.source(self._bucket.name, HOURS)
+        rows = self._bucket.ask(f"{marks} |> {flux.where('r._value > 0')}")
+        if not rows and not self._bucket.ask(f"{marks} |> limit(n: 1)"):
+            return self._unmarked()
         return {flux.time_of(row["_time"]): int(row["_value"]) for row in rows}
+
+    def _unmarked(self) -> dict[int, int]:
+        """The hours of readings that were written before there were marks: all of them are open."""
+        readings = flux.source(self._bucket.name, MEASUREMENT)
+        rows = self._bucket.ask(f"{readings} |> {flux.HOURS_OF}")
+        found = {flux.time_of(row["_value"]): OPEN for row in rows}
+        if found:
+            self._note(found)
+        return found
 
     def touch(self, time: Ints) -> None:
         """Open the hours of these times, before their readings are written."""
@@ -91,9 +102,11 @@ class Hours:
         marks = flux.source(self._bucket.name, HOURS, first, last + 1)
         return {flux.time_of(row["_time"]) for row in self._bucket.ask(marks)}
 
+    def _note(self, marks: Mapping[int, int]) -> None:
+        self._bucket.note("".join(f"{HOURS} open={mark}i {at}\n" for at, mark in marks.items()))
+
     def _mark(self, marks: Mapping[int, int]) -> None:
-        lines = "".join(f"{HOURS} open={mark}i {hour}\n" for hour, mark in marks.items())
-        self._bucket.note(lines)
+        self._note(marks)
         with self._lock:
             if self._open is not None:
                 self._open |= marks

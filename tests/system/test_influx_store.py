@@ -226,6 +226,20 @@ def test_hours_that_are_over_are_rolled_up_once_and_read_from_there(influxd: Inf
     store.close()
 
 
+def test_readings_of_a_version_without_roll_ups_are_read_and_rolled_up(
+    influxd: InfluxServer,
+) -> None:
+    name = new_bucket()
+    opened(influxd, name).cursor()
+    line = f"readings,asset=booster,site=riverside pressure=7.5,pressure/quality=0i {T0 + 1}\n"
+    ask(influxd, "POST", f"/api/v2/write?org={influxd.org}&bucket={name}&precision=ms", line)
+    store = opened(influxd, name)
+    assert hours(store) == [(1, 7.5, 7.5)]
+    assert (store.close_hours(T0 + HOUR), hours(store)) == (1, [(1, 7.5, 7.5)])
+    assert store.latest(KEY.site, [KEY.point]) == {KEY.point: (T0 + 1, 7.5, 0)}
+    store.close()
+
+
 def test_a_late_reading_opens_its_hour_again_also_in_another_life(influxd: InfluxServer) -> None:
     name = new_bucket()
     store = opened(influxd, name)
