@@ -143,6 +143,29 @@ def rows_of(answer: str) -> list[dict[str, str]]:
     return rows
 
 
+def tables_in(answer: str) -> Tables:
+    """Columns of each result and field straight from Flux's annotated CSV: a roll-up asks for them by the million."""
+    tables: dict[tuple[str, str], Table] = {}
+    header: list[str] = []
+    default = ""
+    of = at = said = 0
+    for cells in csv.reader(answer.splitlines()):
+        if not cells or cells[0].startswith("#"):
+            header = []
+            default = cells[1] if cells and cells[0] == "#default" else default
+        elif not header:
+            header = cells
+            of, at, said = (cells.index(name) for name in ("_field", "_time", "_value"))
+        else:
+            key = (cells[1] or default, cells[of])
+            table = tables.get(key)
+            if table is None:
+                table = tables[key] = Table()
+            table.times.append(cells[at])
+            table.values.append(cells[said])
+    return tables
+
+
 def tables_of(rows: Iterable[Mapping[str, str]]) -> Tables:
     """Rows as columns of each result and field."""
     tables: dict[tuple[str, str], Table] = {}

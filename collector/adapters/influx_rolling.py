@@ -157,20 +157,18 @@ class Rolling:
         names = [f"{place.name}/{each}" for each in flux.OF_ROLL_UPS]
         condition = f"{flux.at_place(place.site, place.asset)} and {flux.named(names)}"
         asked = flux.windows_of_roll_ups(f"{source} |> {flux.where(condition)}", width_ms)
-        tables = flux.tables_of(self._bucket.ask(asked))
+        tables = self._bucket.tables(asked)
         return flux.rolled_of_roll_ups(tables, place.name, width_ms)
 
     def _of_point(self, readings: str, place: Field, width_ms: int) -> Rolled:
-        tables = flux.tables_of(self._bucket.ask(flux.windows_of_readings(readings, width_ms)))
+        tables = self._bucket.tables(flux.windows_of_readings(readings, width_ms))
         return self._windows(tables, readings, place, width_ms)
 
     def _windows(self, tables: flux.Tables, readings: str, place: Field, width_ms: int) -> Rolled:
         """Where a reading without a value stands over an older one, InfluxDB's windows would count both."""
         if ("hidden", place.name + HIDDEN) not in tables:
             return flux.rolled_of_readings(tables, place.name, width_ms)
-        alone = flux.tables_of(
-            self._bucket.ask(f"{readings} |> {flux.where(flux.is_point(place))}")
-        )
+        alone = self._bucket.tables(f"{readings} |> {flux.where(flux.is_point(place))}")
         return widened(of_readings(flux.raw_of(alone, place)), width_ms)
 
     def roll(self, hour: int, places: Iterable[tuple[str, str]], *, again: bool) -> None:
@@ -187,7 +185,7 @@ class Rolling:
     def _lines_of(self, site: str, asset: str, span: Span) -> list[str]:
         source = flux.source(self._bucket.name, MEASUREMENT, *span)
         readings = f"{source} |> {flux.where(flux.at_place(site, asset))}"
-        tables = flux.tables_of(self._bucket.ask(flux.windows_of_readings(readings, MINUTE_MS)))
+        tables = self._bucket.tables(flux.windows_of_readings(readings, MINUTE_MS))
         lines: list[str] = []
         for name in flux.names_in(tables):
             minutes = self._windows(tables, readings, Field(site, asset, name), MINUTE_MS)

@@ -17,7 +17,7 @@ from influxdb_client import BucketRetentionRules, InfluxDBClient, WriteService
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
 
-from collector.adapters.influx_flux import bound, rows_of
+from collector.adapters.influx_flux import Tables, bound, rows_of, tables_in
 from collector.adapters.influx_lines import readings_in, without_field
 from collector.ports import Unavailable
 
@@ -76,9 +76,15 @@ class Bucket:
 
     def ask(self, query: str) -> list[dict[str, str]]:
         """Rows of a Flux query, as text by column name."""
+        return rows_of(self._answer(query))
+
+    def tables(self, query: str) -> Tables:
+        """Times and values of a Flux query."""
+        return tables_in(self._answer(query))
+
+    def _answer(self, query: str) -> str:
         with self._reached():
-            response = self._client.query_api().query_raw(query)
-            return rows_of(response.data.decode("utf-8"))
+            return str(self._client.query_api().query_raw(query).data, "utf-8")
 
     def delete(self, measurement: str, start: int, end: int, also: str = "") -> None:
         """Delete what has start ≤ time < end, UTC ms; `also` narrows it to tags."""

@@ -238,7 +238,7 @@ class InfluxStore:
 
     def _point(self, place: Field, start: int, end: int) -> flux.Tables:
         query = f"{self._from(start, end)} |> {flux.where(flux.is_point(place))}"
-        return flux.tables_of(self._ask(query))
+        return self._bucket.tables(query)
 
 
 def _last_of(tables: flux.Tables, place: Field) -> tuple[int, float, int] | None:
