@@ -55,6 +55,18 @@ class Kept:
         return replace(self, **{kind: -(-time // GRAIN_MS[kind]) * GRAIN_MS[kind]})
 
 
+@dataclass(slots=True)
+class Late:
+    """Readings that came too late, since the start, beside what they should have changed.
+
+    `dropped` came behind the cut of their retention. `not_rolled` came to hours whose other readings are
+    gone: they are kept, the roll-ups of these hours stay as they were.
+    """
+
+    dropped: int = 0
+    not_rolled: int = 0
+
+
 def nothing() -> Raw:
     """No reading at all."""
     return Raw(np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.uint8))

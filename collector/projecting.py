@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -14,13 +14,14 @@ from collector.columns import Columns, Joined
 from collector.live import LiveTable
 from collector.ports import Journal, StoreBatch, Unavailable
 from config.clock import Clock
+from edge.readings import Codes, Floats, Ints
 
 T = TypeVar("T")
 log = logging.getLogger("steward.projecting")
 
 READINGS_AT_ONCE: Final = 200_000
-MEMORY_READINGS_MAX: Final = 1_000_000
-"""What may wait in memory for the store; what comes above it is read from the journal later."""
+MEMORY_READINGS_MAX: Final = 3_000_000
+"""What may wait in memory for the store, at 25 bytes; what comes above it is read from the journal later."""
 ENTRIES_AT_ONCE: Final = 2_000
 LINGER_S: Final = 0.5
 """How long a write waits for more to come, so that a quiet plant does not write row by row."""
@@ -59,10 +60,27 @@ class ProjectingStats:
 
 
 @dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the store keeps of joined readings; the rest of them need not wait with it."""
+
+    series: Ints
+    time: Ints
+    value: Floats
+    quality: Codes
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+
+def _stored(joined: Joined) -> _Stored:
+    return _Stored(joined.series, joined.time, joined.value, joined.quality)
+
+
+@dataclass(frozen=True, slots=True)
 class _Offer:
     before: int
     position: int
-    joined: Joined
+    readings: _Stored
 
 
 class Projecting:
@@ -106,7 +124,7 @@ class Projecting:
     def offer(self, before: int, position: int, joined: Joined) -> None:
         """Take up the group that lies behind journal position `before` and ends at `position`."""
         if self._held < MEMORY_READINGS_MAX:
-            self._waiting.append(_Offer(before, position, joined))
+            self._waiting.append(_Offer(before, position, _stored(joined)))
             self._held += len(joined)
         self._news.set()
 
@@ -121,9 +139,15 @@ class Projecting:
             await self.step()
 
     async def _linger(self) -> None:
+        """What must be read from the journal has waited already."""
         until = self._clock.monotonic() + LINGER_S
-        while self._held < READINGS_AT_ONCE and self._clock.monotonic() < until:
+        while self._caught_up() and self._clock.monotonic() < until:
             await self._clock.sleep_until(self._clock.monotonic() + LINGER_S / 10)
+
+    def _caught_up(self) -> bool:
+        """Whether memory holds all that is to be stored, and little of it."""
+        joins_on = bool(self._waiting) and self._waiting[0].before <= self.position
+        return joins_on and self._held < READINGS_AT_ONCE
 
     async def _begin(self) -> None:
         backoff_s = BACKOFF_S_MIN
@@ -143,26 +167,26 @@ class Projecting:
 
     async def step(self) -> None:
         """Store the next piece, from memory if it joins on to what is stored."""
-        position, joined = self._from_memory()
-        if joined:
+        position, readings = self._from_memory()
+        if readings:
             self._columns = None
         else:
-            position, joined = await self._from_journal()
+            position, readings = await self._from_journal()
         if position > self.position:
-            await self._write(position, joined)
+            await self._write(position, readings)
 
-    def _from_memory(self) -> tuple[int, list[Joined]]:
-        position, joined, size = self.position, [], 0
+    def _from_memory(self) -> tuple[int, list[_Stored]]:
+        position, found, size = self.position, [], 0
         while self._waiting and self._waiting[0].before <= position and size < READINGS_AT_ONCE:
             offer = self._waiting.popleft()
-            self._held -= len(offer.joined)
+            self._held -= len(offer.readings)
             if offer.position > position:
                 position = offer.position
-                size += len(offer.joined)
-                joined.append(offer.joined)
-        return position, joined
+                size += len(offer.readings)
+                found.append(offer.readings)
+        return position, found
 
-    async def _from_journal(self) -> tuple[int, list[Joined]]:
+    async def _from_journal(self) -> tuple[int, list[_Stored]]:
         """The next piece of the journal; an empty one reaches its end (a file may have been set aside)."""
         if self._columns is None:
             births = await self._offload(partial(self._journal.births, self.position))
@@ -172,10 +196,10 @@ class Projecting:
         groups = await self._offload(read)
         if not groups:
             return last, []
-        return groups[-1][0], [self._columns.join(entries) for _, entries in groups]
+        return groups[-1][0], [_stored(self._columns.join(entries)) for _, entries in groups]
 
-    async def _write(self, position: int, joined: list[Joined]) -> None:
-        batch = self._as_stored(joined)
+    async def _write(self, position: int, readings: list[_Stored]) -> None:
+        batch = self._as_stored(readings)
         batches = [batch] if len(batch) else []
         backoff_s = BACKOFF_S_MIN
         while True:
@@ -199,14 +223,13 @@ class Projecting:
         self.stats.ok, self.stats.detail = False, str(error)
         self.stats.refused += 1
 
-    def _as_stored(self, joined: list[Joined]) -> StoreBatch:
+    def _as_stored(self, readings: list[_Stored]) -> StoreBatch:
         def column(name: str) -> Any:
-            parts = [getattr(part, name) for part in joined]
+            parts = [getattr(part, name) for part in readings]
             return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
         keys = self._live.series.keys
-        if not joined:
+        if not readings:
             none = np.empty(0, np.int64)
             return StoreBatch(keys, none, none, none.astype(float), none.astype(np.uint8))
-        names = ("series", "time", "value", "quality")
-        return StoreBatch(keys, *(column(name) for name in names))
+        return StoreBatch(keys, *(column(item.name) for item in fields(_Stored)))

@@ -38,8 +38,11 @@ def delivery_report(
         }
         for (site, agent, lane, hour), c in sorted(counts.items())
     ]  # fmt: skip
+    try:
+        since = store.kept_from()
+    except Unavailable:
+        since = -(2**62)
     total = _sum(counts.values())
-    since = store.kept_from()
     past = _sum(c for (*_, hour), c in counts.items() if hour < since)
     waiting = _waiting(journal, stored_to, now.last)
     known = stored is not None and waiting is not None and not past.readings

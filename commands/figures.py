@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from api.services import Figure
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.mqtt import MqttSource
-from collector.adapters.store_duckdb import DuckDbStore
+from collector.buckets import Late
 from collector.ingest import Ingest
 from collector.ports import ReadingStore
 from collector.projecting import Projecting
@@ -81,9 +81,13 @@ class Gauges:
         yield Figure("steward_store_readings_total", stats.stored, "readings handed to the store")
         yield Figure("steward_store_writes_total", stats.writes, "writes that the store took")
         yield Figure("steward_store_refused_total", stats.refused, "writes that the store did not take at first")  # fmt: skip
-        if isinstance(self.store, DuckDbStore):
-            late = {"dropped": self.store.late.dropped, "not_rolled": self.store.late.not_rolled}
-            yield from _by("outcome", "steward_store_late_total", late, "readings too late for their retention or for roll-ups")  # fmt: skip
+        late: Late | None = getattr(self.store, "late", None)  # of stores with a retention of ours
+        if late is not None:
+            counts = {"dropped": late.dropped, "not_rolled": late.not_rolled}
+            yield from _by("outcome", "steward_store_late_total", counts, "readings too late for their retention or for roll-ups")  # fmt: skip
+        never: int | None = getattr(self.store, "refused", None)
+        if never is not None:
+            yield Figure("steward_store_rejected_readings_total", never, "readings that InfluxDB will never take")  # fmt: skip
 
     def _agents(self) -> Iterator[Figure]:
         now = self.clock.now()

@@ -1,13 +1,14 @@
-"""Once an hour: closed hours of the store become files, and what is older than its retention goes."""
+"""Once an hour: closed hours of the store get their roll-ups, and what is older than its retention goes."""
 
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_files import moment
+from collector.buckets import Kept
 from collector.ports import Kind, ReadingStore, Unavailable
 from config.settings import Settings
 
@@ -44,6 +45,26 @@ def cut_of(now: int, days: int, newest: int) -> int:
     agents, or a long silence, empties no store.
     """
     return (min(now, newest + DAY_MS) - days * DAY_MS) // HOUR_MS * HOUR_MS
+
+
+@runtime_checkable
+class ClosesHours(Protocol):
+    """A store whose hours are closed once they are over, and which shows a cut again that was taken back."""
+
+    @property
+    def kept(self) -> Kept: ...
+
+    def close_hours(self, before: int) -> int: ...
+
+    def lower_cut(self, time: int, kind: Kind) -> None: ...
+
+
+def bucket_retention_s(days: Mapping[Kind, int]) -> int:
+    """What a bucket that holds all kinds must keep, seconds; 0: for ever.
+
+    A day more than the longest of them: each kind goes by its own cut, which a wrong clock does not lead astray.
+    """
+    return 0 if 0 in days.values() else (max(days.values()) + 1) * DAY_MS // 1000
 
 
 @dataclass(slots=True)
@@ -99,7 +120,7 @@ class Housekeeping:
 
     def _right_cut(self, now: int, kind: Kind, newest: int | None) -> None:
         """A cut that lies ahead would take all that comes, and only a wrong clock tells of one."""
-        if isinstance(self.store, DuckDbStore) and (cut := getattr(self.store.kept, kind)) > now:
+        if isinstance(self.store, ClosesHours) and (cut := getattr(self.store.kept, kind)) > now:
             log.error(
                 "retention (%s) has cut up to %s, but by this machine's clock it is %s, and %s: the clock is wrong "
                 "now, or one was when the cut was made. The cut is taken back: what files still hold is shown "
@@ -111,19 +132,14 @@ class Housekeeping:
             self.store.lower_cut(now - days * DAY_MS if days else 0, kind)
 
     def _close(self, now: int) -> None:
-        if isinstance(self.store, DuckDbStore):
+        if isinstance(self.store, ClosesHours):
             self.store.close_hours(now - CLOSE_AFTER_MS)
 
 
 def warn_of_retention(settings: Settings) -> None:
-    """Say where it is not kept as told: few days of readings, and roll-ups with InfluxDB, which has none of ours."""
+    """Say where few days of readings are not kept as told."""
     if _is_too_short(settings):
         log.warning(
             "STEWARD_KEEP_RAW_DAYS is %d: readings are kept for %d days, since duties are proven by them",
             settings.keep_raw_days, READINGS_DAYS_MIN,
         )  # fmt: skip
-    default = Settings()
-    names = ("keep_minute_days", "keep_hour_days")
-    asked = [f"STEWARD_{n.upper()}" for n in names if getattr(settings, n) != getattr(default, n)]
-    if settings.store == "influxdb" and asked:
-        log.warning("InfluxDB has no roll-ups of ours, so nothing is done by %s: what is older than STEWARD_KEEP_RAW_DAYS is gone as a whole", " and ".join(asked))  # fmt: skip

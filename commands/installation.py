@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -41,6 +41,14 @@ class Stop:
         self.asked = True
 
 
+@dataclass(frozen=True, slots=True)
+class RealPart:
+    """A program that is not ours, and the folder that it runs in."""
+
+    command: Sequence[str]
+    folder: Path
+
+
 @dataclass(slots=True)
 class Installation:
     """Processes over one data folder; `plants` maps each plant's folder to the plant."""
@@ -58,6 +66,10 @@ class Installation:
     start_ms: int = 0
     """What its clock says at the origin; 0: the wall's time."""
     started: float = field(default_factory=time.monotonic)
+    parts: dict[str, RealPart] = field(default_factory=dict)
+    """Real parts by name: `broker` stands for ours, others beside our processes."""
+    told: dict[str, str] = field(default_factory=dict)
+    """What its processes are told beyond the usual, by environment variable."""
     run_id: str = field(default_factory=lambda: secrets.token_hex(8))
     """By this its server is told from another that holds the port."""
 
@@ -100,7 +112,10 @@ class Installation:
         False when asked to stop meanwhile, or when the server did not come up.
         """
         folders = list(self.plants)
-        self.run("broker", "broker", *folders)
+        for name in self.parts:
+            self.by_name[name] = self.children.start(self.part(name))
+        if "broker" not in self.parts:
+            self.run("broker", "broker", *folders)
         if devices:
             self.run("devices", *devices)
         for folder, plant in self.plants.items():
@@ -124,6 +139,12 @@ class Installation:
             self.data / "logs" / f"{name}.log",
         )
 
+    def part(self, name: str) -> Child:
+        """A real part, which is neither started nor kept alive."""
+        real = self.parts[name]
+        log = self.data / "logs" / f"{name}.log"
+        return Child(name, real.command, self.environment(self.broker_port), log, real.folder)
+
     def environment(self, broker_port: int) -> dict[str, str]:
         """What every process is told."""
         return environment_with(
@@ -136,6 +157,7 @@ class Installation:
             STEWARD_CLOCK_ORIGIN_MS=str(self.origin_ms),
             STEWARD_CLOCK_FACTOR=str(self.speed),
             STEWARD_CLOCK_START_MS=str(self.start_ms),
+            **self.told,
         )
 
     def wait_for_server(self, stop: Stop) -> bool:

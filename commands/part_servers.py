@@ -154,42 +154,43 @@ def start_mosquitto_in(program: Path, folder: Path, port: int) -> Running:
     Raises:
         PartFailed: it did not listen within 30 s.
     """
+    running = _start("mosquitto", mosquitto_command(program, folder, port), folder)
+    _until_ready(running, lambda: _listens(port))
+    return running
+
+
+def mosquitto_command(program: Path, folder: Path, port: int) -> list[str]:
+    """What starts the broker in `folder`, after its configuration was written there."""
     shipped = (mosquitto_files.FOLDER / "conf.d" / "local.conf").read_text(encoding="utf-8")
     local = shipped.replace("listener 1883", f"listener {port} {HOST}")
     if os.geteuid() == 0:
         local += "user root\n"  # it would give up root and could not read the files of a test
     (folder / "conf.d").mkdir(parents=True, exist_ok=True)
     (folder / "conf.d" / "local.conf").write_text(local, encoding="utf-8")
-    command = [str(program), "-c", str(mosquitto_files.FOLDER / "mosquitto.conf")]
-    running = _start("mosquitto", command, folder)
-    _until_ready(running, lambda: _listens(port))
-    return running
+    return [str(program), "-c", str(mosquitto_files.FOLDER / "mosquitto.conf")]
 
 
 # --- InfluxDB --------------------------------------------------------------------------------------
 
 
 def start_influxd(
-    program: Path, folder: Path, *, org: str = "steward", bucket: str = "steward", token: str = ""
+    program: Path,
+    folder: Path,
+    *,
+    org: str = "steward",
+    bucket: str = "steward",
+    token: str = "",
+    port: int | None = None,
 ) -> InfluxServer:
     """Start the store with its files in `folder` and set it up with this token, else a random one.
 
     Raises:
         PartFailed: it was not healthy within 30 s, or refused its setup.
     """
-    port = free_port()
+    port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
-    command = [
-        str(program),
-        *("--bolt-path", str(folder / "influxd.bolt")),
-        *("--engine-path", str(folder / "engine")),
-        *("--sqlite-path", str(folder / "influxd.sqlite")),
-        *("--http-bind-address", f"{HOST}:{port}"),
-        *("--log-level", "warn"),
-        "--reporting-disabled",
-    ]
-    running = _start("influxd", command, folder)
-    _until_ready(running, lambda: _ask(port, "GET", "/health") is not None)
+    running = _start("influxd", influxd_command(program, folder, port), folder)
+    _until_ready(running, lambda: is_healthy(port))
     wanted = {
         "username": "steward",
         "password": secrets.token_urlsafe(12),
@@ -201,6 +202,24 @@ def start_influxd(
         running.stop()
         raise PartFailed(f"influxd refused its setup; {_tail(running.log)}")
     return InfluxServer(running, folder, f"http://{HOST}:{port}", wanted["token"], org, bucket)
+
+
+def influxd_command(program: Path, folder: Path, port: int) -> list[str]:
+    """What starts the store with its files in `folder`."""
+    return [
+        str(program),
+        *("--bolt-path", str(folder / "influxd.bolt")),
+        *("--engine-path", str(folder / "engine")),
+        *("--sqlite-path", str(folder / "influxd.sqlite")),
+        *("--http-bind-address", f"{HOST}:{port}"),
+        *("--log-level", "warn"),
+        "--reporting-disabled",
+    ]
+
+
+def is_healthy(port: int) -> bool:
+    """Whether an InfluxDB on this machine says that it can work."""
+    return _ask(port, "GET", "/health") is not None
 
 
 def _ask(port: int, method: str, path: str, body: object = None) -> bytes | None:

@@ -23,10 +23,12 @@ SPEED_MIN = 20.0
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of each proof."""
     proofs = parser.add_subparsers(dest="proof", required=True)
-    kills = proofs.add_parser("kills", help="kill -9 of edge, broker and server, then compare made, journalled and stored")  # fmt: skip
+    kills = proofs.add_parser("kills", help="kill -9 of edge, broker, server and InfluxDB, then compare made, journalled and stored")  # fmt: skip
     kills.add_argument("--seconds", type=float, default=120.0, help="how long (default 120)")
     kills.add_argument("--kills", type=int, default=40, help="at least so many (default 40)")
     kills.add_argument("--seed", type=int, default=1)
+    kills.add_argument("--broker", choices=("own", "mosquitto"), default="own")
+    kills.add_argument("--store", choices=("duckdb", "influxd"), default="duckdb", help="influxd is killed too")  # fmt: skip
     delivery = proofs.add_parser("delivery", help="the delivery rules in a model, in virtual time")
     delivery.add_argument("--seeds", type=int, default=1000, help="how many runs (default 1000)")
     delivery.add_argument("--first", type=int, default=0, help="the first seed")
@@ -49,19 +51,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     pictures.add_argument("--first", type=int, default=1, help="the first seed")
     pictures.add_argument("--days", type=int, default=1, help="sound days of each (default 1)")
     pictures.add_argument("--minutes", type=float, default=1.0, help="from picture to picture (default 1)")  # fmt: skip
-    readings = proofs.add_parser("readings", help="millions of readings in the store, open and closed, compared to the bit")  # fmt: skip
-    readings.add_argument("--readings", type=_some, default=10_000_000, help="how many (default 10000000)")  # fmt: skip
-    for proof in (
-        readings,
-        kills,
-        _add_processes(proofs),
-        delivery,
-        outage,
-        replay,
-        fuzz,
-        pictures,
-    ):
+    others = (_add_processes(proofs), _add_readings(proofs))
+    for proof in (kills, delivery, outage, replay, fuzz, pictures, *others):
         proof.add_argument("--json", action="store_true")
+
+
+def _add_readings(proofs: Any) -> argparse.ArgumentParser:
+    readings: argparse.ArgumentParser = proofs.add_parser("readings", help="millions of readings in the store, open and closed, compared to the bit")  # fmt: skip
+    readings.add_argument("--readings", type=_some, default=10_000_000, help="how many (default 10000000)")  # fmt: skip
+    return readings
 
 
 def _add_processes(proofs: Any) -> argparse.ArgumentParser:

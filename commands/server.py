@@ -43,7 +43,7 @@ from commands.access import (
 from commands.deadman import Deadman
 from commands.delivering import delivery_report, delivery_since
 from commands.figures import Gauges
-from commands.housekeeping import Housekeeping, kept_days, warn_of_retention
+from commands.housekeeping import Housekeeping, bucket_retention_s, kept_days, warn_of_retention
 from commands.migrate import migrate
 from commands.serving import RUN_HEADER, parent, plant_of, run_id, run_until_asked, start_logging
 from config.clock import Clock
@@ -117,7 +117,10 @@ def open_store(settings: Settings) -> ReadingStore:
         InfluxStore,
     )  # a fifth of a second that only its users wait
 
-    return InfluxStore(settings.influx_url, token, settings.influx_org, settings.influx_bucket)
+    return InfluxStore(
+        settings.influx_url, token, settings.influx_org, settings.influx_bucket,
+        retention_s=bucket_retention_s(kept_days(settings)),
+    )  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -27,6 +27,8 @@ class Child:
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
+    folder: Path | None = None
+    """Where it runs, if that matters to it."""
     deaths: int = 0
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
@@ -45,7 +47,7 @@ class Child:
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 list(self.command), env=dict(self.environment), stdout=out, stderr=out,
-                stdin=subprocess.DEVNULL, start_new_session=True,
+                stdin=subprocess.DEVNULL, start_new_session=True, cwd=self.folder,
             )  # fmt: skip
         self.started = time.monotonic()
 

@@ -107,16 +107,14 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 def _with_roll_ups(settings: Settings, told: Collection[str]) -> Settings:
     """Where nothing is told of roll-ups, they are kept no shorter than what they are made of."""
-    for finer, wider in pairwise(RETENTION if settings.store != "influxdb" else ()):
+    for finer, wider in pairwise(RETENTION):
         if wider not in told and _is_shorter(settings, wider, finer):
             settings = replace(settings, **{wider: getattr(settings, finer)})
     return settings
 
 
 def _retention_mistakes(settings: Settings) -> list[str]:
-    """Roll-ups that are kept shorter than what they are made of; InfluxDB has none."""
-    if settings.store == "influxdb":
-        return []
+    """Roll-ups that are kept shorter than what they are made of."""
     return [
         f"STEWARD_{wider.upper()}: {getattr(settings, wider)} is fewer days than "
         f"STEWARD_{finer.upper()} says ({getattr(settings, finer)}; 0 is for ever)"

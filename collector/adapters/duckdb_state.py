@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -11,19 +10,7 @@ from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_files import Shelves
 from collector.adapters.duckdb_series import Series
 from collector.adapters.store_files import StoreFile
-from collector.buckets import Kept
-
-
-@dataclass(slots=True)
-class Late:
-    """Readings that came too late, since the start, beside what they should have changed.
-
-    `dropped` came behind the cut of their retention. `not_rolled` came to hours whose other readings are
-    gone: they are kept, the roll-ups of these hours stay as they were.
-    """
-
-    dropped: int = 0
-    not_rolled: int = 0
+from collector.buckets import Kept, Late
 
 
 class State:

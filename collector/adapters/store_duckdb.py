@@ -25,7 +25,7 @@ from collector.adapters.duckdb_reading import (
     rolled_columns,
     summed,
 )
-from collector.adapters.duckdb_state import Late, State
+from collector.adapters.duckdb_state import State
 from collector.adapters.store_files import (
     Span,
     hour_of,
@@ -39,6 +39,7 @@ from collector.buckets import (
     MINUTE_MS,
     ROLL_UPS,
     Kept,
+    Late,
     Rolled,
     as_buckets,
     fitted,

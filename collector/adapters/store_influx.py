@@ -1,347 +1,249 @@
 """Readings in InfluxDB 2.x: bulk line protocol in, Flux out; the cursor is kept after the write."""
 
-import csv
-import gzip
 import logging
-import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-import urllib3
-from influxdb_client import BucketRetentionRules, InfluxDBClient, WriteService
-from influxdb_client.client.exceptions import InfluxDBError
-from influxdb_client.rest import ApiException
-
-from collector.adapters.lineprotocol import MEASUREMENT, QUALITY, Field, encode_lines, field_of
-from collector.buckets import in_buckets, nothing
-from collector.ports import Buckets, Kind, Raw, StoreBatch, Unavailable
-from edge.readings import BAD, Floats, Ints
+from collector.adapters import influx_flux as flux
+from collector.adapters.influx_rolling import AGAIN, NAMES, Hours, Rolling, plan_of
+from collector.adapters.influx_server import Bucket
+from collector.adapters.lineprotocol import (
+    HIDDEN,
+    MEASUREMENT,
+    QUALITY,
+    Field,
+    LineEncoder,
+    Reached,
+    field_of,
+)
+from collector.adapters.store_files import hour_of
+from collector.buckets import (
+    HOUR_MS,
+    Kept,
+    Late,
+    as_buckets,
+    fitted,
+    in_buckets,
+    in_order,
+    nothing,
+    widened,
+)
+from collector.ports import Buckets, Kind, Raw, StoreBatch
+from edge.readings import BAD
 
 log = logging.getLogger("steward.store")
 
-TIMEOUT_MS: Final = 30_000
-LINES_AT_ONCE: Final = 20_000
-GZIP_LEVEL: Final = 1
 FIELDS_BY_NAME_MAX: Final = 50
-TIME_MS_MAX: Final = 9_223_372_036_000
-"""InfluxDB's times are 64-bit nanoseconds."""
 CURSOR: Final = "steward_cursor"
-BUCKET_COLUMNS: Final = ("min", "max", "mean", "first", "last")
-Table = tuple[list[str], list[str]]
-"""Times and values of one result, as text."""
+KEPT: Final = "steward_kept"
 
 
 class InfluxStore:
     """`ReadingStore` in one bucket, made with its retention (seconds, 0: for ever) if it is not there.
 
-    A server that is away does not hinder the start: each call raises `Unavailable` until it is back.
-    What InfluxDB refuses for ever (a field of another type, a time behind the retention) is counted in
-    `refused` and logged: it must not block what comes behind it.
+    One process writes into it. A server that is away does not hinder the start: each call raises
+    `Unavailable` until it is back. What InfluxDB refuses for ever (a field of another type, a time behind the
+    retention) is counted in `refused` and logged: it must not block what comes beside and behind it.
     """
 
     def __init__(
         self, url: str, token: str, org: str, bucket: str, *, retention_s: int = 0
     ) -> None:
-        self._url, self._org, self._bucket, self._retention_s = url, org, bucket, retention_s
-        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_MS)
-        self._writes = WriteService(self._client.api_client)
-        self._made = False
-        self._cut = -(2**62)
-        self.refused = 0
+        self._bucket = Bucket(url, token, org, bucket, retention_s)
+        self._hours, self._rolling = Hours(self._bucket), Rolling(self._bucket)
+        self._encoder: LineEncoder | None = None
+        self._known: Kept | None = None
+        self._writing, self._at_work = threading.Lock(), threading.Lock()
+        self.late = Late()
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """What the client raises becomes `Unavailable`, with who must do what."""
-        try:
-            if not self._made:
-                self._make_bucket()
-            yield
-        except ApiException as error:
-            raise Unavailable(self._why(error)) from error
-        except InfluxDBError as error:  # the token does not even see the organisation
-            raise Unavailable(self._absent(str(error))) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unavailable(f"InfluxDB at {self._url} does not answer: {error}") from error
-
-    def _why(self, error: ApiException) -> str:
-        where = f"InfluxDB at {self._url}"
-        said = f"({error.status}: {_message(error)})"
-        if error.status in (401, 403):
-            return f"{where} refuses the token: give it read and write on bucket {self._bucket!r} {said}"
-        if error.status == 404:
-            self._made = False
-            return self._absent(said)
-        return f"{where} cannot take or give readings now {said}"
-
-    def _absent(self, said: str) -> str:
-        return (
-            f"InfluxDB at {self._url} has no bucket {self._bucket!r} in {self._org!r}: create it, or "
-            f"give a token that may {said}"
-        )
-
-    def _make_bucket(self) -> None:
-        buckets = self._client.buckets_api()
-        found = buckets.find_bucket_by_name(self._bucket)
-        if found is None:
-            rules = BucketRetentionRules(type="expire", every_seconds=self._retention_s)
-            buckets.create_bucket(bucket_name=self._bucket, retention_rules=rules, org=self._org)
-            log.info("made bucket %s with retention %d s", self._bucket, self._retention_s)
-        self._made = True
+    @property
+    def refused(self) -> int:
+        """Readings that InfluxDB did not take and never will, since the start."""
+        return self._bucket.refused
 
     # --- writing ------------------------------------------------------------------------------------
 
     def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
         """Write the lines, then the cursor: a repeat after a failure in between changes nothing."""
-        with self._reached():
+        with self._writing:
+            batches = [self._in_time(batch) for batch in batches]
             for batch in batches:
-                lines = encode_lines(batch)
-                for start in range(0, len(lines), LINES_AT_ONCE):
-                    self._post(lines[start : start + LINES_AT_ONCE])
-            self._post([f"{CURSOR} position={cursor}i\n"])
+                self._hours.touch(batch.time)
+            for batch in batches:
+                self._bucket.post(self._bodies(batch))
+            self._bucket.note(f"{CURSOR} position={cursor}i\n")
 
-    def _post(self, lines: Sequence[str]) -> None:
-        """Post lines; a body that is refused as a whole is halved until the wrong line stands alone."""
-        body = gzip.compress("".join(lines).encode(), GZIP_LEVEL)
-        try:
-            self._writes.post_write(
-                self._org, self._bucket, body, precision="ms",
-                content_encoding="gzip", content_type="text/plain; charset=utf-8",
-            )  # fmt: skip
-        except ApiException as error:
-            if error.status in (400, 413) and len(lines) > 1:
-                self._post(lines[: len(lines) // 2])
-                self._post(lines[len(lines) // 2 :])
-            elif error.status in (400, 413, 422):
-                self._refuse(_message(error))
-            else:
-                raise
+    def _bodies(self, batch: StoreBatch) -> Iterator[bytes]:
+        return self._encoding().bodies(batch) if len(batch) else iter(())
 
-    def _refuse(self, message: str) -> None:
-        dropped = re.search(r"dropped=(\d+)", message)
-        self.refused += int(dropped[1]) if dropped else 1
-        log.error("InfluxDB refuses readings for ever, %d so far: %s", self.refused, message)
+    def _in_time(self, batch: StoreBatch) -> StoreBatch:
+        """What came before retention cut it off."""
+        stays = batch.time >= self.kept.raw
+        if stays.all():
+            return batch
+        self.late.dropped += len(batch) - int(stays.sum())
+        return StoreBatch(
+            batch.keys, batch.key[stays], batch.time[stays], batch.value[stays],
+            batch.quality[stays], batch.agent,
+        )  # fmt: skip
+
+    def _encoding(self) -> LineEncoder:
+        """Knows what stands in the bucket, asked once."""
+        if self._encoder is None:
+            reached: dict[Field, Reached] = {}
+            for row in self._ask(f"{self._from()} |> last()"):
+                name = row["_field"].removesuffix(QUALITY).removesuffix(HIDDEN)
+                field = Field(row.get("site", ""), row.get("asset", ""), name)
+                before, at = reached.get(field, Reached()), flux.time_of(row["_time"])
+                said = before.said if row["_field"] == name else max(before.said, at)
+                reached[field] = Reached(max(before.any, at), said)
+            self._encoder = LineEncoder(reached)
+        return self._encoder
+
+    # --- closing hours, retention -------------------------------------------------------------------
+
+    def close_hours(self, before: int) -> int:
+        """Write the roll-ups of every open hour that ended by `before` (UTC ms); returns of how many."""
+        with self._at_work:
+            hours = [hour for hour in sorted(self._hours.open()) if hour + HOUR_MS <= before]
+            for hour in hours:
+                self._roll(hour)
+            return len(hours)
+
+    def _roll(self, hour: int) -> None:
+        """A reading that comes meanwhile leaves the hour open."""
+        with self._writing:
+            begun, places = self._hours.generation(hour), self._encoding().places()
+        self._rolling.roll(hour, places, again=self._hours.open().get(hour) == AGAIN)
+        with self._writing:
+            if self._hours.generation(hour) == begun:
+                self._hours.close(hour)
 
     def delete_before(self, time: int, kind: Kind = "raw") -> None:
-        """Readings; there are no roll-ups here, so with readings their buckets go too."""
-        if kind != "raw":
-            return
-        stop = np.datetime_as_string(np.datetime64(_bound(time) * 1_000_000 - 1, "ns"))
-        with self._reached():
-            self._client.delete_api().delete(
-                "1677-09-22T00:00:00Z", f"{stop}Z", f'_measurement="{MEASUREMENT}"',
-                bucket=self._bucket, org=self._org,
-            )  # fmt: skip
-        self._cut = max(self._cut, time)
+        """Forget what is older at once. Readings are rolled up before they go; their last hour goes later."""
+        kept = self.kept.but(kind, time)
+        if kind == "raw":
+            self.close_hours(hour_of(time) + HOUR_MS)
+        with self._writing:
+            self._keep(kept)
+        self._bucket.delete(NAMES[kind], -flux.TIME_MS_MAX, hour_of(getattr(kept, kind)))
+
+    def lower_cut(self, time: int, kind: Kind) -> None:
+        """Take back a cut that is later than `time`: what is still there from then on is shown again."""
+        with self._writing:
+            if time < getattr(self.kept, kind):
+                self._keep(self.kept.at(kind, time))
+
+    @property
+    def kept(self) -> Kept:
+        """From when on each kind is kept."""
+        if self._known is None:
+            rows = self._bucket.ask(f"{flux.source(self._bucket.name, KEPT)} |> last()")
+            self._known = Kept(**{row["_field"]: int(row["_value"]) for row in rows})
+        return self._known
+
+    def _keep(self, kept: Kept) -> None:
+        fields = f"raw={kept.raw}i,minute={kept.minute}i,hour={kept.hour}i"
+        self._bucket.note(f"{KEPT} {fields}\n")
+        self._known = kept
 
     # --- reading ------------------------------------------------------------------------------------
 
     def cursor(self) -> int:
-        rows = self._ask(f"{self._from()} |> {_measured(CURSOR)} |> last()")
+        rows = self._bucket.ask(f"{flux.source(self._bucket.name, CURSOR)} |> last()")
         return int(rows[0]["_value"]) if rows else 0
 
     def kept_from(self) -> int:
-        """As this process knows it."""
-        return self._cut
+        return self.kept.raw
 
     def newest(self) -> int | None:
         rows = self._ask(
-            f'{self._from()} |> {_measured(MEASUREMENT)} |> last() |> keep(columns: ["_time"])'
-            ' |> group() |> sort(columns: ["_time"], desc: true) |> limit(n: 1)'
+            f'{self._from(self.kept.raw)} |> last() |> keep(columns: ["_time"]) |> group()'
+            ' |> sort(columns: ["_time"], desc: true) |> limit(n: 1)'
         )
-        if not rows:
-            return None
-        return int(np.datetime64(rows[0]["_time"].rstrip("Z"), "ms").astype(np.int64))
+        return flux.time_of(rows[0]["_time"]) if rows else None
 
     def count(self) -> int:
-        quality = f"r._field =~ /{QUALITY.replace('/', chr(92) + '/')}$/"
+        """Values, and readings without one; exactly where one of these replaced a value."""
+        since = self._from(self.kept.raw)
+        each = "count() |> group() |> sum()"
+        missing = f"{flux.where(flux.ending(QUALITY))} |> {flux.where(flux.MISSING)}"
+        hidden = f"{flux.where(flux.ending(HIDDEN))} |> {flux.where('r._value == 1')}"
         rows = self._ask(
-            f"{self._from()} |> {_measured(MEASUREMENT, quality)} |> count() |> group() |> sum()"
+            f'{since} |> {flux.where(flux.VALUES)} |> {each} |> yield(name: "values")\n'
+            f'{since} |> {missing} |> {each} |> yield(name: "missing")\n'
+            f'{since} |> {hidden} |> yield(name: "hidden")'
         )
-        return int(rows[0]["_value"]) if rows else 0
+        counted = sum(int(row["_value"]) for row in rows if row["result"] != "hidden")
+        return counted + self._miscounted([row for row in rows if row["result"] == "hidden"])
+
+    def _miscounted(self, rows: Sequence[Mapping[str, str]]) -> int:
+        """How much a sum of values and missing values is off where hidden ones are."""
+        spans: dict[Field, list[int]] = {}
+        for row in rows:
+            name = row["_field"].removesuffix(HIDDEN)
+            place = Field(row.get("site", ""), row.get("asset", ""), name)
+            spans.setdefault(place, []).append(flux.time_of(row["_time"]))
+        off = 0
+        for place, times in spans.items():
+            tables = self._point(place, min(times), max(times) + 1)
+            raw = flux.raw_of(tables, place)
+            values = flux.column(tables.get(("_result", place.name)))[0]
+            off += len(raw.time) - len(values) - int((raw.quality >= BAD).sum())
+        return off
 
     def latest(self, site: str, points: Sequence[str]) -> Mapping[str, tuple[int, float, int]]:
         if not points:
             return {}
-        fields = {point: field_of(site, point) for point in points}
+        places = {point: field_of(site, point) for point in points}
         if len(points) <= FIELDS_BY_NAME_MAX:
-            which = " or ".join(f"({_is(field)})" for field in fields.values())
+            which = " or ".join(f"({flux.is_point(place)})" for place in places.values())
         else:
-            which = _tag("site", field_of(site, "").site)
-        rows = self._ask(f"{self._from()} |> {_measured(MEASUREMENT, which)} |> last()")
-        last = {
-            (row.get("asset", ""), row["_field"]): (row["_time"], row["_value"]) for row in rows
+            which = flux.tag("site", field_of(site, "").site)
+        rows = self._ask(f"{self._from(self.kept.raw)} |> {flux.where(which)} |> last()")
+        by_asset: dict[str, list[Mapping[str, str]]] = {}
+        for row in rows:
+            by_asset.setdefault(row.get("asset", ""), []).append(row)
+        tables = {asset: flux.tables_of(found) for asset, found in by_asset.items()}
+        found = {
+            point: _last_of(tables.get(place.asset, {}), place) for point, place in places.items()
         }
-        found = {}
-        for point, field in fields.items():
-            quality = last.get((field.asset, field.name + QUALITY))
-            if quality is not None:
-                value = last.get((field.asset, field.name), ("", ""))
-                found[point] = _latest_of(quality, value)
-        return found
+        return {point: last for point, last in found.items() if last is not None}
 
     def raw(self, site: str, point: str, start: int, end: int) -> Raw:
-        if start >= end:
-            return nothing()
-        field = field_of(site, point)
-        tables = self._tables(
-            f"{self._from(start, end)} |> {_measured(MEASUREMENT, _is(field))}", "_field"
-        )
-        time, code = _column(tables.get(field.name + QUALITY))
-        at, value = _column(tables.get(field.name))
-        quality = code.astype(np.uint8)
-        return Raw(time, np.where(quality >= BAD, np.nan, _aligned(time, at, value)), quality)
+        start, place = max(start, self.kept.raw), field_of(site, point)
+        return flux.raw_of(self._point(place, start, end), place) if start < end else nothing()
 
     def buckets(self, site: str, point: str, start: int, end: int, width_ms: int) -> Buckets:
+        """From roll-ups where whole ones lie in a bucket and their hour is not open."""
+        start, end, width_ms = fitted(start, end, width_ms, self.kept)
         if start >= end:
             return in_buckets(nothing(), width_ms)
-        field, span = field_of(site, point), self._from(start, end)
-        of_quality = f"{span} |> {_measured(MEASUREMENT, _only(field, field.name + QUALITY))}"
-        quality = self._windows(of_quality, width_ms, {"count": "count", "worst": "max"})
-        time, count = quality.get("count", _column(None))
-        worst = _aligned(time, *quality.get("worst", _column(None))).astype(np.uint8)
-        of_value = f"{span} |> {_measured(MEASUREMENT, _only(field, field.name))}"
-        if len(worst) and int(worst.max()) >= BAD:
-            of_value = f"{span} |> {_measured(MEASUREMENT, _is(field))} |> {_usable(field.name)}"
-        columns = self._windows(of_value, width_ms, {name: name for name in BUCKET_COLUMNS})
-        aligned = {name: _aligned(time, *columns.get(name, _column(None))) for name in BUCKET_COLUMNS}  # fmt: skip
-        return Buckets(
-            time=time // width_ms * width_ms,  # the first window begins where the span does
-            count=count.astype(np.int64),
-            worst=worst,
-            width_ms=width_ms,
-            **aligned,
-        )
-
-    def _windows(
-        self, source: str, width_ms: int, wanted: Mapping[str, str]
-    ) -> dict[str, tuple[Ints, Floats]]:
-        """Start and value of each window, by result; `wanted` maps results to functions."""
-        queries = (
-            f"{source} |> aggregateWindow(every: {width_ms}ms, fn: {function}, createEmpty: false,"
-            f' timeSrc: "_start") |> yield(name: "{result}")'
-            for result, function in wanted.items()
-        )
-        tables = self._tables("\n".join(queries), "result")
-        return {result: _column(table) for result, table in tables.items()}
+        plan = plan_of(start, end, width_ms, self.kept, self._hours.open())
+        place = field_of(site, point)
+        parts = [self._rolling.part(place, kind, span, width_ms) for kind, span in plan]
+        return as_buckets(widened(in_order(parts), width_ms), width_ms)
 
     def close(self) -> None:
         """Give the connections back."""
-        self._client.close()
+        self._bucket.close()
 
-    def _from(self, start: int = -TIME_MS_MAX, end: int = TIME_MS_MAX) -> str:
-        """The bucket's span; both UTC ms."""
-        span = ", ".join(
-            f"{name}: time(v: {_bound(at) * 1_000_000})"
-            for name, at in (("start", start), ("stop", end))
-        )
-        return f"from(bucket: {_text(self._bucket)}) |> range({span})"
+    def _from(self, start: int = -flux.TIME_MS_MAX, end: int = flux.TIME_MS_MAX) -> str:
+        """Readings of the bucket's span; both UTC ms."""
+        return flux.source(self._bucket.name, MEASUREMENT, start, end)
 
     def _ask(self, query: str) -> list[dict[str, str]]:
-        """Rows of a Flux query, as text by column name."""
-        with self._reached():
-            response = self._client.query_api().query_raw(query)
-            text = response.data.decode("utf-8")
-        return _rows(text)
+        return self._bucket.ask(query)
 
-    def _tables(self, query: str, by: str) -> dict[str, Table]:
-        tables: dict[str, Table] = {}
-        for row in self._ask(query):
-            times, values = tables.setdefault(row[by], ([], []))
-            times.append(row["_time"])
-            values.append(row["_value"])
-        return tables
+    def _point(self, place: Field, start: int, end: int) -> flux.Tables:
+        query = f"{self._from(start, end)} |> {flux.where(flux.is_point(place))}"
+        return self._bucket.tables(query)
 
 
-# --- Flux ------------------------------------------------------------------------------------------
-
-
-def _bound(time: int) -> int:
-    return max(-TIME_MS_MAX, min(TIME_MS_MAX, time))
-
-
-def _text(text: str) -> str:
-    """A string literal of Flux."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${") + '"'
-
-
-def _measured(measurement: str, which: str = "true") -> str:
-    return f'filter(fn: (r) => r._measurement == "{measurement}" and ({which}))'
-
-
-def _tag(name: str, text: str) -> str:
-    return f"r.{name} == {_text(text)}" if text else f"not exists r.{name}"
-
-
-def _is(field: Field) -> str:
-    """Condition for a point's value and quality; for all fields of its asset when the name is empty."""
-    place = f"{_tag('site', field.site)} and {_tag('asset', field.asset)}"
-    if not field.name:
-        return place
-    names = (field.name, field.name + QUALITY)
-    return f"{place} and ({' or '.join(f'r._field == {_text(name)}' for name in names)})"
-
-
-def _only(field: Field, name: str) -> str:
-    """Condition for one field of an asset, by its own name."""
-    return f"{_is(Field(field.site, field.asset, ''))} and r._field == {_text(name)}"
-
-
-def _usable(name: str) -> str:
-    """Only values whose quality at the same time is not bad.
-
-    A value that a missing one replaced still stands beside its bad quality, since one field cannot be
-    deleted. Joining them is slower, and done where there is anything bad in the span.
-    """
-    value, quality = _text(name), _text(name + QUALITY)
-    return (
-        'pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")'
-        f" |> filter(fn: (r) => exists r[{value}] and r[{quality}] < {BAD})"
-        f' |> rename(fn: (column) => if column == {value} then "_value" else column)'
-        ' |> sort(columns: ["_time"])'
-    )
-
-
-def _rows(text: str) -> list[dict[str, str]]:
-    """Rows of Flux's annotated CSV. A result's name stands in its annotation `#default` only."""
-    rows: list[dict[str, str]] = []
-    header: list[str] = []
-    defaults: list[str] = []
-    for cells in csv.reader(text.splitlines()):
-        if not cells or cells[0].startswith("#"):
-            header = []
-            defaults = cells if cells and cells[0] == "#default" else defaults
-        elif not header:
-            header = cells
-        else:
-            filled = (cell or default for cell, default in zip(cells, defaults, strict=True))
-            rows.append(dict(zip(header, filled, strict=True)))
-    return rows
-
-
-def _column(table: Table | None) -> tuple[Ints, Floats]:
-    """Times (UTC ms) and values of a result, by time."""
-    times, values = table or ([], [])
-    at = np.array([text.rstrip("Z") for text in times], "datetime64[ms]").astype(np.int64)
-    order = np.argsort(at, kind="stable")
-    return at[order], np.array([float(text) for text in values], np.float64)[order]
-
-
-def _aligned(time: Ints, at: Ints, value: Floats) -> Floats:
-    """Values at the given times, NaN where there is none; both times ascending, `at` within `time`."""
-    out = np.full(len(time), np.nan)
-    out[np.searchsorted(time, at)] = value
-    return out
-
-
-def _latest_of(quality: tuple[str, str], value: tuple[str, str]) -> tuple[int, float, int]:
-    code = int(quality[1])
-    there = value[0] == quality[0] and code < BAD
-    at = int(np.datetime64(quality[0].rstrip("Z"), "ms").astype(np.int64))
-    return at, float(value[1]) if there else np.nan, code
-
-
-def _message(error: ApiException) -> str:
-    body: Any = error.body
-    return str(body or error.reason or "").strip()
+def _last_of(tables: flux.Tables, place: Field) -> tuple[int, float, int] | None:
+    """The last reading of a point, of the last of each of its fields."""
+    raw = flux.raw_of(tables, place)
+    if len(raw.time) == 0:
+        return None
+    return int(raw.time[-1]), float(raw.value[-1]), int(raw.quality[-1])

@@ -1,4 +1,4 @@
-"""`steward prove kills`: kill -9 of edge, broker and server at random, then compare all that was left behind."""
+"""`steward prove kills`: kill -9 of edge, broker, server and InfluxDB at random, then compare all that was left."""
 
 import argparse
 import contextlib
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -21,23 +22,33 @@ from api.desk.work_orders import from_data
 from api.ordering import ORDER
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.ledger_sql import SqlDecisions, open_ledger
-from collector.adapters.store_duckdb import DuckDbStore
 from collector.ports import Entry
 from commands.demo import prepare, start
 from commands.installation import Installation, Stop
 from commands.part_servers import free_port
+from commands.parts import NotHere, ensure
 from commands.proving.history import AgentHistory, History, Key, problems
+from commands.proving.real_parts import store_of, with_influxd, with_mosquitto
 from edge.readings import Birth, Malformed, decode, decode_batch
 
 QUIET_S_MAX = 60.0
 ALL_TIME = 2**53
 WHOLE = "journal-whole"
+PARTS = {"mosquitto": with_mosquitto, "influxd": with_influxd}
+"""Real parts that a site may have instead of its own broker and store."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when nothing was lost or doubled, 1 when something was, 3 when the site did not come up."""
+    names = [name for name in (arguments.broker, arguments.store) if name in PARTS]
+    programs = ensure(names, say=_say)
+    for missing in programs.values():
+        if isinstance(missing, NotHere):
+            _say(f"{missing.part} cannot be had: {missing.reason}")
+            return 3
+    real = {name: path for name, path in programs.items() if isinstance(path, Path)}
     with tempfile.TemporaryDirectory(prefix="steward-kills-") as folder:
-        found = prove_kills(Path(folder), arguments.seconds, arguments.kills, arguments.seed)
+        found = prove_kills(Path(folder), arguments.seconds, arguments.kills, arguments.seed, real)
     if found is None:
         return 3
     if arguments.json:
@@ -48,9 +59,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if not found["problems"] else 1
 
 
-def prove_kills(data: Path, seconds: float, kills: int, seed: int) -> dict[str, Any] | None:
-    """One run; what it came to, None if the site did not come up."""
+def _say(text: str) -> None:
+    print(f"steward prove: {text}", file=sys.stderr, flush=True)
+
+
+def prove_kills(
+    data: Path, seconds: float, kills: int, seed: int, real: Mapping[str, Path] | None = None
+) -> dict[str, Any] | None:
+    """One run; what it came to, None if the site did not come up. `real` are programs of `PARTS` to use."""
     site = prepare(data, free_port(), 1.0)
+    for name, program in (real or {}).items():
+        PARTS[name](site, program)
     stop = Stop(install=False)
     try:
         if start(site, stop, seed) is None:
@@ -91,7 +110,7 @@ def _kill(
         site.by_name[name].restart()
         keep_journal(site.data)
         killed[name] += 1
-        print(f"steward prove: {at:5.1f} s: killed {name}", file=sys.stderr, flush=True)
+        _say(f"{at:5.1f} s: killed {name}")
     time.sleep(max(0.0, begun + seconds - time.monotonic()))
     return killed
 
@@ -171,13 +190,12 @@ def read_history(site: Installation) -> History:
     journal.close()
     agents = {agent: _agent(site, plant.site, agent, entries) for agent in plant.agents}
     journalled, names = _journalled(entries)
-    store = DuckDbStore(site.data / "store")
     stored: dict[Key, list[float | None]] = {}
-    for where, point in sorted(names):
-        raw = store.raw(where, point, 0, ALL_TIME)
-        for at, value in zip(raw.time.tolist(), raw.value.tolist(), strict=True):
-            stored.setdefault((where, point, at), []).append(value)
-    store.close()
+    with store_of(site) as store:
+        for where, point in sorted(names):
+            raw = store.raw(where, point, 0, ALL_TIME)
+            for at, value in zip(raw.time.tolist(), raw.value.tolist(), strict=True):
+                stored.setdefault((where, point, at), []).append(value)
     return _with_decisions(site, plant.site, History(agents, journalled, stored))
 
 

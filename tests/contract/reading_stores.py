@@ -19,8 +19,7 @@ KINDS = (
     "duckdb_with_closed_hours",
     pytest.param("influxdb", marks=pytest.mark.system),
 )
-ROLLING = KINDS[:3]
-"""InfluxDB keeps no roll-ups: what is behind its retention is gone as a whole."""
+ROLLING = KINDS
 _buckets = itertools.count(1)
 
 

@@ -4,14 +4,16 @@ import http.client
 import itertools
 import json
 import logging
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from influxdb_client import InfluxDBClient
 
-from collector.adapters import store_influx
-from collector.adapters.lineprotocol import encode_lines
+from collector.adapters.lineprotocol import READINGS_AT_ONCE, LineEncoder
 from collector.adapters.store_influx import InfluxStore
 from collector.ports import SeriesKey, StoreBatch, Unavailable
 from commands.part_servers import InfluxServer, free_port
@@ -117,19 +119,23 @@ def test_a_server_that_is_away_is_unavailable_and_hinders_no_start() -> None:
     store.close()
 
 
-def test_readings_refused_for_ever_are_counted_and_do_not_block_the_others(
+def test_readings_refused_for_ever_are_counted_and_do_not_block_those_beside_and_behind(
     influxd: InfluxServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = new_bucket()
     store = opened(influxd, name)
     store.write([], 0)
-    stranger = f"readings,asset=booster,site=riverside pressure=7i {T0}\n"
+    stranger = f"readings,asset=nobody pressure=7i {T0}\n"
     ask(influxd, "POST", f"/api/v2/write?org={influxd.org}&bucket={name}&precision=ms", stranger)
-    flow = SeriesKey("riverside", "pit/flow", "m3/h", "number")
+    beside = SeriesKey("riverside", "booster/flow", "m3/h", "number")
+    behind = SeriesKey("riverside", "pit/flow", "m3/h", "number")
+    keys, place = [KEY, beside, behind], np.array([0, 1, 2, 0])
+    time, value = T0 + np.array([0, 0, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0])
     with caplog.at_level(logging.ERROR):
-        store.write([batch([1.0]), batch([2.0], flow)], 9)
-    assert (store.cursor(), store.refused) == (9, 1)
-    assert store.raw("riverside", "pit/flow", T0, T0 + 1).value.tolist() == [2.0]
+        store.write([StoreBatch(keys, place, time, value, np.zeros(4, np.uint8))], 9)
+    assert (store.cursor(), store.refused) == (9, 2)
+    for key, stays in ((beside, [2.0]), (behind, [3.0]), (KEY, [])):
+        assert store.raw(key.site, key.point, T0, T0 + 9).value.tolist() == stays
     assert "field type conflict" in caplog.text
     store.close()
 
@@ -144,10 +150,12 @@ def test_readings_behind_the_retention_do_not_block_the_others(influxd: InfluxSe
 def test_a_line_that_influxdb_cannot_read_is_left_out_alone(
     influxd: InfluxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_a_wrong_line(batch: StoreBatch) -> list[str]:
-        return [*encode_lines(batch), "no line protocol\n"]
+    bodies = LineEncoder.bodies
 
-    monkeypatch.setattr(store_influx, "encode_lines", with_a_wrong_line)
+    def with_a_wrong_line(encoder: LineEncoder, batch: StoreBatch) -> Iterator[bytes]:
+        return (body + b"no line protocol\n" for body in bodies(encoder, batch))
+
+    monkeypatch.setattr(LineEncoder, "bodies", with_a_wrong_line)
     store = opened(influxd, new_bucket())
     store.write([batch([1.0, 2.0, 3.0])], 1)
     assert (store.count(), store.refused, store.cursor()) == (3, 1, 1)
@@ -156,7 +164,7 @@ def test_a_line_that_influxdb_cannot_read_is_left_out_alone(
 
 def test_more_readings_than_one_body_holds_are_all_there(influxd: InfluxServer) -> None:
     store = opened(influxd, new_bucket())
-    values = np.random.default_rng(1).normal(size=2 * store_influx.LINES_AT_ONCE + 7)
+    values = np.random.default_rng(1).normal(size=2 * READINGS_AT_ONCE + 7)
     store.write([batch(values.tolist())], 1)
     read = store.raw(KEY.site, KEY.point, T0, T0 + 10**9)
     assert np.array_equal(read.value, values)
@@ -183,3 +191,100 @@ def test_latest_of_many_points_asks_for_the_site_at_once(influxd: InfluxServer) 
     found = store.latest("riverside", [*points, "asset-0/unknown"])
     assert found == {point: (T0 + n, n * 0.5, 0) for n, point in enumerate(points)}
     store.close()
+
+
+HOUR = 3_600_000
+
+
+def rows_of(server: InfluxServer, bucket: str, measurement: str) -> int:
+    """Points of a measurement by another way than the store's."""
+    flux = (
+        f'from(bucket: "{bucket}") |> range(start: 0, stop: 2100-01-01T00:00:00Z)'
+        f' |> filter(fn: (r) => r._measurement == "{measurement}") |> count() |> group() |> sum()'
+    )
+    with InfluxDBClient(server.url, server.token, org=server.org) as client:
+        tables = client.query_api().query(flux)
+    return int(tables[0].records[0].get_value()) if tables else 0
+
+
+def hours(store: InfluxStore) -> list[tuple[int, float, float]]:
+    found = store.buckets(KEY.site, KEY.point, T0, T0 + 3 * HOUR, HOUR)
+    columns = (found.count.tolist(), found.min.tolist(), found.last.tolist())
+    return list(zip(*columns, strict=True))
+
+
+def test_hours_that_are_over_are_rolled_up_once_and_read_from_there(influxd: InfluxServer) -> None:
+    name = new_bucket()
+    store = opened(influxd, name)
+    store.write([batch([3.0, 1.0, 2.0]), batch([5.0], start=T0 + HOUR)], 1)
+    assert (store.close_hours(T0 + HOUR), store.close_hours(T0 + HOUR)) == (1, 0)
+    assert rows_of(influxd, name, "hours") == 8
+    rest = '_measurement="readings"'
+    span = {"start": "2026-03-15T00:00:00Z", "stop": "2026-03-15T00:59:59Z", "predicate": rest}
+    ask(influxd, "POST", f"/api/v2/delete?org={influxd.org}&bucket={name}", span)
+    assert hours(store) == [(3, 1.0, 2.0), (1, 5.0, 5.0)]
+    store.close()
+
+
+def test_readings_of_a_version_without_roll_ups_are_read_and_rolled_up(
+    influxd: InfluxServer,
+) -> None:
+    name = new_bucket()
+    opened(influxd, name).cursor()
+    line = f"readings,asset=booster,site=riverside pressure=7.5,pressure/quality=0i {T0 + 1}\n"
+    ask(influxd, "POST", f"/api/v2/write?org={influxd.org}&bucket={name}&precision=ms", line)
+    store = opened(influxd, name)
+    assert hours(store) == [(1, 7.5, 7.5)]
+    assert (store.close_hours(T0 + HOUR), hours(store)) == (1, [(1, 7.5, 7.5)])
+    assert store.latest(KEY.site, [KEY.point]) == {KEY.point: (T0 + 1, 7.5, 0)}
+    store.close()
+
+
+def test_a_late_reading_opens_its_hour_again_also_in_another_life(influxd: InfluxServer) -> None:
+    name = new_bucket()
+    store = opened(influxd, name)
+    store.write([batch([3.0, 1.0])], 1)
+    assert store.close_hours(T0 + 2 * HOUR) == 1
+    store.write([batch([0.5], start=T0 + 5000)], 2)
+    store.close()
+    store = opened(influxd, name)
+    assert hours(store) == [(3, 0.5, 0.5)]
+    assert (store.close_hours(T0 + 2 * HOUR), hours(store)) == (1, [(3, 0.5, 0.5)])
+    store.close()
+
+
+def test_a_value_that_is_replaced_by_none_leaves_no_roll_up_of_it(influxd: InfluxServer) -> None:
+    store = opened(influxd, new_bucket())
+    store.write([batch([3.0])], 1)
+    store.close_hours(T0 + HOUR)
+    store.write([replace(batch([np.nan]), quality=np.array([65], np.uint8))], 2)
+    store.close_hours(T0 + HOUR)
+    found = store.buckets(KEY.site, KEY.point, T0, T0 + HOUR, HOUR)
+    assert (found.count.tolist(), found.worst.tolist()) == ([1], [65])
+    assert np.isnan(found.max).all()
+    assert store.count() == 1
+    store.close()
+
+
+def test_a_cut_that_a_wrong_clock_made_is_taken_back(influxd: InfluxServer) -> None:
+    name = new_bucket()
+    store = opened(influxd, name)
+    store.delete_before(T0 + 10 * HOUR)
+    store.write([batch([1.0])], 1)
+    assert (store.count(), store.late.dropped) == (0, 1)
+    store.lower_cut(T0, "raw")
+    store.write([batch([1.0])], 1)
+    store.close()
+    store = opened(influxd, name)
+    assert (store.count(), store.kept_from()) == (1, T0)
+    store.close()
+
+
+def test_a_bucket_that_keeps_less_than_was_asked_is_named(
+    influxd: InfluxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = new_bucket()
+    opened(influxd, name, retention_s=7200).write([], 1)
+    with caplog.at_level(logging.WARNING):
+        opened(influxd, name, retention_s=86_400).write([], 2)
+    assert f"bucket {name} drops all that is older than 7200 s" in caplog.text

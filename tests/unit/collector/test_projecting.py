@@ -149,6 +149,18 @@ async def test_it_runs_for_ever_and_does_not_write_row_by_row() -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_what_waits_in_the_journal_waits_for_nothing_more() -> None:
+    fed = Fed()
+    fed.feed(birth(), offered=False)
+    for n in range(1, 4):
+        fed.feed(batch(n, (0, float(n))), offered=False)
+    running = asyncio.create_task(fed.projecting.run())
+    await fed.clock.advance(0)
+    assert fed.values() == [1.0, 2.0, 3.0]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_positions_that_nobody_holds_any_more_do_not_stop_it() -> None:
     fed = Fed()
     fed.feed(birth())

@@ -9,7 +9,13 @@ from collector.adapters.memory_store import MemoryStore
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.ports import Kind, ReadingStore, SeriesKey, StoreBatch, Unavailable
 from commands.doctor import store_row
-from commands.housekeeping import Housekeeping, cut_of, kept_days, warn_of_retention
+from commands.housekeeping import (
+    Housekeeping,
+    bucket_retention_s,
+    cut_of,
+    kept_days,
+    warn_of_retention,
+)
 from config.settings import Settings
 
 HOUR = 3_600_000
@@ -189,11 +195,6 @@ def test_few_days_of_readings_are_kept_as_long_as_duties_need(
     assert "STEWARD_KEEP_RAW_DAYS is 3: readings are kept for 8 days" in caplog.text
 
 
-def test_who_keeps_roll_ups_with_influxdb_is_told_that_there_are_none(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    warn_of_retention(Settings(store="influxdb"))
-    warn_of_retention(Settings(keep_hour_days=1000))
-    assert caplog.text == ""
-    warn_of_retention(Settings(store="influxdb", keep_hour_days=1000))
-    assert "nothing is done by STEWARD_KEEP_HOUR_DAYS" in caplog.text
+def test_a_bucket_of_all_kinds_keeps_a_day_more_than_the_longest_of_them() -> None:
+    assert bucket_retention_s({"raw": 90, "minute": 730, "hour": 1000}) == 1001 * 86_400
+    assert bucket_retention_s({"raw": 90, "minute": 730, "hour": 0}) == 0

@@ -49,8 +49,3 @@ def test_roll_ups_of_which_nothing_is_told_follow_what_they_are_made_of(
 ) -> None:
     settings = read_settings({f"STEWARD_KEEP_{n}_DAYS": d for n, d in said.items()})
     assert (settings.keep_raw_days, settings.keep_minute_days, settings.keep_hour_days) == days
-
-
-@pytest.mark.parametrize("days", [row[0] for row in REFUSED])
-def test_influxdb_has_no_roll_ups_that_could_be_too_short(days: tuple[int, int, int]) -> None:
-    assert read_settings({"STEWARD_STORE": "influxdb", **told(days)}).keep_raw_days == days[0]

@@ -1,0 +1,211 @@
+"""Roll-ups in InfluxDB: which hours have them, how they are written, and from what a bucket is made.
+
+An hour is *open* from before its first reading is written until its roll-ups are; a late reading opens it
+again. Which are open stands in the bucket itself, so that nothing is forgotten over a kill: readings of open
+hours are read themselves, all else comes from roll-ups.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from collector.adapters import influx_flux as flux
+from collector.adapters.influx_server import Bucket
+from collector.adapters.lineprotocol import HIDDEN, MEASUREMENT, Field, escaped, head_of
+from collector.adapters.store_files import (
+    Span,
+    hour_of,
+    joined_hours,
+    overlap,
+    within_grain,
+    without,
+)
+from collector.buckets import (
+    GRAIN_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    ROLL_UPS,
+    Kept,
+    Rolled,
+    of_readings,
+    widened,
+)
+from collector.ports import Kind
+from edge.readings import Ints
+
+NAMES: Final[Mapping[Kind, str]] = {"raw": MEASUREMENT, "minute": "minutes", "hour": "hours"}
+"""Measurements."""
+HOURS: Final = "steward_hours"
+CLOSED, OPEN, AGAIN = 0, 1, 2
+"""What `steward_hours` says of an hour; `AGAIN`: its old roll-ups are still there."""
+LINES_AT_ONCE: Final = 5_000
+OPEN_SPANS_MAX: Final = 2
+
+
+class Hours:
+    """The open hours. Known from the bucket once it was asked; safe to call from several threads."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._open: dict[int, int] | None = None
+        self._generation: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def open(self) -> Mapping[int, int]:
+        """Start of each open hour (UTC ms), and whether it is `OPEN` or `AGAIN`. Raises `Unavailable`."""
+        with self._lock:
+            if self._open is None:
+                self._open = self._read()
+            return dict(self._open)
+
+    def _read(self) -> dict[int, int]:
+        marks = flux.source(self._bucket.name, HOURS)
+        rows = self._bucket.ask(f"{marks} |> {flux.where('r._value > 0')}")
+        if not rows and not self._bucket.ask(f"{marks} |> limit(n: 1)"):
+            return self._unmarked()
+        return {flux.time_of(row["_time"]): int(row["_value"]) for row in rows}
+
+    def _unmarked(self) -> dict[int, int]:
+        """The hours of readings that were written before there were marks: all of them are open."""
+        readings = flux.source(self._bucket.name, MEASUREMENT)
+        rows = self._bucket.ask(f"{readings} |> {flux.HOURS_OF}")
+        found = {flux.time_of(row["_value"]): OPEN for row in rows}
+        if found:
+            self._note(found)
+        return found
+
+    def touch(self, time: Ints) -> None:
+        """Open the hours of these times, before their readings are written."""
+        known = self.open()
+        touched = np.unique(time // HOUR_MS).tolist()
+        new = [hour * HOUR_MS for hour in touched if hour * HOUR_MS not in known]
+        if new:
+            rolled = self._marked(new[0], new[-1])
+            self._mark({hour: AGAIN if hour in rolled else OPEN for hour in new})
+        with self._lock:
+            for hour in touched:
+                start = hour * HOUR_MS
+                self._generation[start] = self._generation.get(start, 0) + 1
+
+    def generation(self, hour: int) -> int:
+        """Grows with each write that touches the hour."""
+        return self._generation.get(hour, 0)
+
+    def close(self, hour: int) -> None:
+        """Its roll-ups are there."""
+        self._mark({hour: CLOSED})
+        self._generation.pop(hour, None)
+
+    def _marked(self, first: int, last: int) -> set[int]:
+        marks = flux.source(self._bucket.name, HOURS, first, last + 1)
+        return {flux.time_of(row["_time"]) for row in self._bucket.ask(marks)}
+
+    def _note(self, marks: Mapping[int, int]) -> None:
+        self._bucket.note("".join(f"{HOURS} open={mark}i {at}\n" for at, mark in marks.items()))
+
+    def _mark(self, marks: Mapping[int, int]) -> None:
+        self._note(marks)
+        with self._lock:
+            if self._open is not None:
+                self._open |= marks
+                self._open = {hour: mark for hour, mark in self._open.items() if mark != CLOSED}
+
+
+def plan_of(
+    start: int, end: int, width_ms: int, kept: Kept, hours: Iterable[int]
+) -> list[tuple[Kind, Span]]:
+    """From what the buckets of a span are made, by time: the widest roll-ups, readings for what is left.
+
+    `hours` are the open ones. What is hidden of the readings is read again where the span begins before them.
+    """
+    opened = _joined(hour for hour in hours if hour >= hour_of(kept.raw))
+    rest: list[Span] = [(start, end)]
+    found: list[tuple[Kind, Span]] = []
+    for kind in reversed(ROLL_UPS):
+        grain = GRAIN_MS[kind]
+        if width_ms % grain == 0:
+            whole = without(within_grain(rest, grain), opened)
+            taken = overlap(whole, [(getattr(kept, kind), 2**62)])
+            found += [(kind, span) for span in taken]
+            rest = without(rest, taken)
+    since = kept.raw if start >= kept.raw else hour_of(kept.raw)
+    found += [("raw", span) for span in overlap(rest, [(since, 2**62)])]
+    return sorted(found, key=lambda one: one[1])
+
+
+def _joined(hours: Iterable[int]) -> list[Span]:
+    """Open hours as spans; where these are many, as one: a question each takes longer than the readings."""
+    spans = joined_hours(sorted(hours))
+    return spans if len(spans) <= OPEN_SPANS_MAX else [(spans[0][0], spans[-1][1])]
+
+
+class Rolling:
+    """Makes buckets of what the plan says, and roll-ups of hours that are over."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    def part(self, place: Field, kind: Kind, span: Span, width_ms: int) -> Rolled:
+        """One point within a span in buckets of `width_ms`."""
+        source = flux.source(self._bucket.name, NAMES[kind], *span)
+        if kind == "raw":
+            return self._of_point(
+                f"{source} |> {flux.where(flux.is_point(place))}", place, width_ms
+            )
+        names = [f"{place.name}/{each}" for each in flux.OF_ROLL_UPS]
+        condition = f"{flux.at_place(place.site, place.asset)} and {flux.named(names)}"
+        asked = flux.windows_of_roll_ups(f"{source} |> {flux.where(condition)}", width_ms)
+        tables = self._bucket.tables(asked)
+        return flux.rolled_of_roll_ups(tables, place.name, width_ms)
+
+    def _of_point(self, readings: str, place: Field, width_ms: int) -> Rolled:
+        tables = self._bucket.tables(flux.windows_of_readings(readings, width_ms))
+        return self._windows(tables, readings, place, width_ms)
+
+    def _windows(self, tables: flux.Tables, readings: str, place: Field, width_ms: int) -> Rolled:
+        """Where a reading without a value stands over an older one, InfluxDB's windows would count both."""
+        if ("hidden", place.name + HIDDEN) not in tables:
+            return flux.rolled_of_readings(tables, place.name, width_ms)
+        alone = self._bucket.tables(f"{readings} |> {flux.where(flux.is_point(place))}")
+        return widened(of_readings(flux.raw_of(alone, place)), width_ms)
+
+    def roll(self, hour: int, places: Iterable[tuple[str, str]], *, again: bool) -> None:
+        """Write the roll-ups of an hour of all assets; `again`: old ones may be there and go first."""
+        span = (hour, hour + HOUR_MS)
+        if again:
+            for kind in ROLL_UPS:
+                self._bucket.delete(NAMES[kind], *span)
+        for site, asset in sorted(places):
+            lines = self._lines_of(site, asset, span)
+            for at in range(0, len(lines), LINES_AT_ONCE):
+                self._bucket.note("".join(lines[at : at + LINES_AT_ONCE]))
+
+    def _lines_of(self, site: str, asset: str, span: Span) -> list[str]:
+        source = flux.source(self._bucket.name, MEASUREMENT, *span)
+        readings = f"{source} |> {flux.where(flux.at_place(site, asset))}"
+        tables = self._bucket.tables(flux.windows_of_readings(readings, MINUTE_MS))
+        lines: list[str] = []
+        for name in flux.names_in(tables):
+            minutes = self._windows(tables, readings, Field(site, asset, name), MINUTE_MS)
+            both: dict[Kind, Rolled] = {"minute": minutes, "hour": widened(minutes, HOUR_MS)}
+            for kind, rolled in both.items():
+                lines += _lines(head_of(NAMES[kind], site, asset), escaped(name), rolled)
+        return lines
+
+
+def _lines(head: str, name: str, rolled: Rolled) -> list[str]:
+    whole = ("count", "valued", "worst")
+    columns: Sequence[list[float]] = [
+        getattr(rolled, each).tolist() for each in ("time", *whole, *flux.FLOATS)
+    ]
+    lines = []
+    for time, *numbers in zip(*columns, strict=True):
+        fields = [f"{name}/{each}={n}i" for each, n in zip(whole, numbers[:3], strict=True)]
+        if numbers[1]:
+            fields += [
+                f"{name}/{each}={n!r}" for each, n in zip(flux.FLOATS, numbers[3:], strict=True)
+            ]
+        lines.append(f"{head} {','.join(fields)} {time}\n")
+    return lines

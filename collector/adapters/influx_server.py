@@ -1,0 +1,206 @@
+"""The InfluxDB server as the store speaks to it: one bucket, bodies in, Flux out, refusals told apart."""
+
+import gzip
+import json
+import logging
+import re
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+import urllib3
+from influxdb_client import BucketRetentionRules, InfluxDBClient, WriteService
+from influxdb_client.client.exceptions import InfluxDBError
+from influxdb_client.rest import ApiException
+
+from collector.adapters.influx_flux import Tables, bound, rows_of, tables_in
+from collector.adapters.influx_lines import readings_in, without_field
+from collector.ports import Unavailable
+
+log = logging.getLogger("steward.store")
+
+TIMEOUT_MS: Final = 30_000
+GZIP_LEVEL: Final = 1
+AT_ONCE: Final = 2
+"""Bodies on their way: InfluxDB need not wait until ours has seen that one is taken."""
+CONFLICT: Final = re.compile(r'input field "(.+)" on measurement')
+BEHIND: Final = "outside retention policy"
+DROPPED: Final = re.compile(r"dropped=(\d+)")
+
+
+class Bucket:
+    """One bucket, made with its retention (seconds, 0: for ever) when it is first needed and not there.
+
+    A server that is away does not hinder the start: each call raises `Unavailable` until it is back.
+    `refused` counts the readings that InfluxDB will never take.
+    """
+
+    def __init__(self, url: str, token: str, org: str, name: str, retention_s: int) -> None:
+        self._url, self._org, self.name, self._retention_s = url, org, name, retention_s
+        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_MS)
+        self._writes = WriteService(self._client.api_client)
+        self._made = False
+        self._counting = threading.Lock()
+        self.refused = 0
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+    # --- what is said -------------------------------------------------------------------------------
+
+    def post(self, bodies: Iterable[bytes]) -> None:
+        """Post readings in bodies of whole lines, in any order: others are made while some are on their way."""
+        with self._reached(), ThreadPoolExecutor(AT_ONCE) as posters:
+            posted: deque[Future[None]] = deque()
+            for body in bodies:
+                zipped = gzip.compress(body, GZIP_LEVEL)
+                if len(posted) == AT_ONCE:
+                    posted.popleft().result()
+                posted.append(posters.submit(self._post, body, zipped))
+            for last in posted:
+                last.result()
+
+    def note(self, lines: str) -> None:
+        """Post what is kept about readings; what lies behind the bucket's retention is not needed either."""
+        with self._reached():
+            try:
+                self._send(gzip.compress(lines.encode(), GZIP_LEVEL))
+            except ApiException as error:
+                if error.status != 422 or BEHIND not in _message(error):
+                    raise
+
+    def ask(self, query: str) -> list[dict[str, str]]:
+        """Rows of a Flux query, as text by column name."""
+        return rows_of(self._answer(query))
+
+    def tables(self, query: str) -> Tables:
+        """Times and values of a Flux query."""
+        return tables_in(self._answer(query))
+
+    def _answer(self, query: str) -> str:
+        with self._reached():
+            return str(self._client.query_api().query_raw(query).data, "utf-8")
+
+    def delete(self, measurement: str, start: int, end: int, also: str = "") -> None:
+        """Delete what has start ≤ time < end, UTC ms; `also` narrows it to tags."""
+        if bound(start) >= bound(end):
+            return
+        with self._reached():
+            self._client.delete_api().delete(
+                _said(bound(start) * 1_000_000), _said(bound(end) * 1_000_000 - 1),
+                f'_measurement="{measurement}"{also}', bucket=self.name, org=self._org,
+            )  # fmt: skip
+
+    # --- reaching it --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """What the client raises becomes `Unavailable`, with who must do what."""
+        try:
+            if not self._made:
+                self._make()
+            yield
+        except ApiException as error:
+            raise Unavailable(self._why(error)) from error
+        except InfluxDBError as error:  # the token does not even see the organisation
+            raise Unavailable(self._absent(str(error))) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"InfluxDB at {self._url} does not answer: {error}") from error
+
+    def _why(self, error: ApiException) -> str:
+        place = f"InfluxDB at {self._url}"
+        said = f"({error.status}: {_message(error)})"
+        if error.status in (401, 403):
+            return (
+                f"{place} refuses the token: give it read and write on bucket {self.name!r} {said}"
+            )
+        if error.status == 404:
+            self._made = False
+            return self._absent(said)
+        return f"{place} cannot take or give readings now {said}"
+
+    def _absent(self, said: str) -> str:
+        return (
+            f"InfluxDB at {self._url} has no bucket {self.name!r} in {self._org!r}: create it, or "
+            f"give a token that may {said}"
+        )
+
+    def _make(self) -> None:
+        buckets = self._client.buckets_api()
+        found = buckets.find_bucket_by_name(self.name)
+        if found is None:
+            rules = BucketRetentionRules(type="expire", every_seconds=self._retention_s)
+            buckets.create_bucket(bucket_name=self.name, retention_rules=rules, org=self._org)
+            log.info("made bucket %s with retention %d s", self.name, self._retention_s)
+        else:
+            self._warn_of(found.retention_rules)
+        self._made = True
+
+    def _warn_of(self, rules: Iterable[Any]) -> None:
+        """A bucket that was there keeps its retention; what that takes too soon is said."""
+        for rule in rules:
+            wanted = self._retention_s or float("inf")
+            if 0 < rule.every_seconds < wanted:
+                log.warning(
+                    "bucket %s drops all that is older than %d s, sooner than was asked: readings and roll-ups "
+                    "behind it are refused; change it with `influx bucket update`",
+                    self.name, rule.every_seconds,
+                )  # fmt: skip
+
+    # --- refusals -----------------------------------------------------------------------------------
+
+    def _post(self, body: bytes, zipped: bytes) -> None:
+        """Post lines; of what is refused for ever the rest is posted again, until it is taken."""
+        try:
+            self._send(zipped)
+        except ApiException as error:
+            if error.status not in (400, 413, 422):
+                raise
+            self._accept_the_rest(body, error.status, _message(error))
+
+    def _send(self, zipped: bytes) -> None:
+        self._writes.post_write(
+            self._org, self.name, zipped, precision="ms",
+            content_encoding="gzip", content_type="text/plain; charset=utf-8",
+        )  # fmt: skip
+
+    def _accept_the_rest(self, body: bytes, status: int, message: str) -> None:
+        lines = body.splitlines(keepends=True)
+        conflict = CONFLICT.search(message) if status == 422 else None
+        rest, count = without_field(lines, conflict[1]) if conflict else (b"", 0)
+        if count:
+            self._refuse(count, message)
+            if rest:
+                self._post_again(rest)
+        elif status != 422 and len(lines) > 1:
+            self._post_again(b"".join(lines[: len(lines) // 2]))
+            self._post_again(b"".join(lines[len(lines) // 2 :]))
+        else:
+            dropped = DROPPED.search(message)
+            each = sum(readings_in(line) for line in lines) / len(lines)
+            self._refuse(round((int(dropped[1]) if dropped else len(lines)) * each), message)
+
+    def _post_again(self, body: bytes) -> None:
+        self._post(body, gzip.compress(body, GZIP_LEVEL))
+
+    def _refuse(self, count: int, message: str) -> None:
+        with self._counting:
+            self.refused += count
+        log.error("InfluxDB refuses readings for ever, %d so far: %s", self.refused, message)
+
+
+def _said(time_ns: int) -> str:
+    return f"{np.datetime_as_string(np.datetime64(time_ns, 'ns'))}Z"
+
+
+def _message(error: ApiException) -> str:
+    said = str(error.body or error.reason or "").strip()
+    try:
+        return str(json.loads(said)["message"])
+    except (ValueError, KeyError, TypeError):
+        return said
