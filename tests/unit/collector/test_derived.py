@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -95,3 +96,10 @@ def test_the_least_flow_of_a_night_is_of_a_whole_slot_and_weighted_by_time() -> 
     unsure = day("night_minimum", [(1, 6), (2.5, 2), (3, NAN, 65)])
     assert unsure == Derived(4, UNSURE)
     assert day("night_minimum", [(5, 1)]).quality == NOTHING
+
+
+@pytest.mark.parametrize("kind", get_args(DerivedKind))
+def test_a_day_of_which_nothing_is_known_has_no_value(kind: DerivedKind) -> None:
+    """Nor is it a day of no hours, no starts and no growth."""
+    unknown = day(kind, [(-30, 1), (-29, NAN, 66)])
+    assert (math.isnan(unknown.value), unknown.quality) == (True, NOTHING)
