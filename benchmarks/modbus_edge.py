@@ -60,8 +60,7 @@ async def agent(folder: Path, kept: Path, *, keeps: bool) -> None:
             if keeps:
                 Agent.take(self, readings)
             else:
-                came_s = self.clock.monotonic()
-                self._news.news(self._plausible.judged(readings, came_s), came_s)
+                self._news.news(self._plausible.judged(readings, self.clock.monotonic()))
             if not self.live and any(reading.quality < BAD for reading in readings):
                 self.live = True
                 say(live=True)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
@@ -12,7 +12,6 @@ import numpy as np
 from config.clock import Clock
 from config.links import PERIOD_S, ROWS, UNDECLARED, link_points
 from config.plant import Plant, Point
-from edge.ageing import Ages
 from edge.deadbands import Deadbands
 from edge.diagnostics import Diagnostics, Now
 from edge.outbox import Dropped, Outbox
@@ -86,7 +85,6 @@ class Agent:
     _pending: list[PointReading] = field(init=False, default_factory=list)
     _urgent: list[PointReading] = field(init=False, default_factory=list)
     _refusing: bool = field(init=False, default=False)
-    _ages: Ages = field(init=False, default_factory=lambda: Ages(0))
     _diagnostics: Diagnostics = field(init=False)
     _lost_at: float | None = field(init=False, default=None)
     _lines: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
@@ -239,10 +237,8 @@ class Agent:
 
     def take(self, readings: Sequence[PointReading]) -> None:
         """Keep what is news of these readings: urgent ones on disk at once, others within 250 ms."""
-        self._look_at_the_clock()
-        came_s = self.clock.monotonic()
-        judged = self._plausible.judged(readings, came_s)
-        for reading in self._news.news(judged, came_s):
+        judged = self._plausible.judged(readings, self.clock.monotonic())
+        for reading in self._news.news(judged):
             point = self.outbox.table.point(reading.point)
             urgent = point is not None and point.lane == "event"
             (self._urgent if urgent else self._pending).append(reading)
@@ -255,7 +251,6 @@ class Agent:
 
     def flush(self) -> None:
         """Make batches of what is pending; what the disk refuses stays pending, within a bound."""
-        self._look_at_the_clock()
         try:
             while self._pending or self._urgent:
                 self._flush_some()
@@ -265,14 +260,6 @@ class Agent:
             self._refused(error)
             self._bound()
             self._made.set()
-
-    def _look_at_the_clock(self) -> None:
-        """Where it was set, what waits in memory is told by the new time, as what waits in the outbox is."""
-        now, ran = self.clock.now(), self._ages.ran(self.clock.monotonic())
-        if step := self._ages.step(now, ran):
-            for waiting in (self._pending, self._urgent):
-                waiting[:] = [replace(reading, time=reading.time + step) for reading in waiting]
-        self._ages.look(now, ran)
 
     def _flush_some(self) -> None:
         pending, urgent = (

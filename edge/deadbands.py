@@ -9,7 +9,6 @@ from config.plant import Point
 from edge.point_table import PointTable
 from edge.ports import PointReading
 from edge.readings import BAD
-from edge.set_back import SET_BACK_MS, Older, was_set_back, with_older
 
 ON_THE_WAY_MS = 2000
 """From a read to the collector's look at it: flush, broker, journal."""
@@ -52,14 +51,11 @@ class Deadbands:
     def __init__(self, table: PointTable) -> None:
         self._table = PointTable()
         self._time, self._value, self._quality = array("q"), array("d"), bytearray()
-        self._older: dict[int, Older] = {}
-        """Of points of which nothing but older readings comes now."""
         self.change(table)
 
     def restart(self) -> None:
         """Forget what was sent: the next reading of every point is news."""
         self._quality = bytearray([_NOTHING]) * len(self._quality)
-        self._older.clear()
 
     def change(self, table: PointTable) -> None:
         """Take the table that it has grown to; what was sent of a point that is now another is forgotten."""
@@ -72,12 +68,10 @@ class Deadbands:
         self._value.extend(array("d", [0.0]) * new)
         self._quality.extend(bytearray([_NOTHING]) * new)
 
-    def news(self, readings: Iterable[PointReading], monotonic: float) -> list[PointReading]:
+    def news(self, readings: Iterable[PointReading]) -> list[PointReading]:
         """Those of the readings that must be sent, in order; they count as sent from now on.
 
-        `monotonic`: when they came, in seconds of a clock that nobody sets. A reading of a point that
-        the plant does not know is left out. Once a clock was set back (`edge.set_back`), what it dates
-        is no history any more: the next are compared with it.
+        A reading of a point that the plant does not know is left out.
         """
         index_of, points = self._table.index, self._table.points
         found: list[PointReading] = []
@@ -86,25 +80,11 @@ class Deadbands:
             if index is None or (point := points[index]) is None:
                 continue
             last = self._sent(index)
-            if last is not None and reading.time < last[0]:
-                found.append(reading)
-                if self._set_back(index, last, reading.time, monotonic):
-                    del self._older[index]
-                    self._keep(index, reading)
-                continue
-            if self._older:
-                self._older.pop(index, None)
             if is_news(point, last, reading):
                 found.append(reading)
-                self._keep(index, reading)
+                if last is None or reading.time >= last[0]:
+                    self._keep(index, reading)
         return found
-
-    def _set_back(self, index: int, last: Sent, time: int, monotonic: float) -> bool:
-        """Whether this older reading is of a clock that was set back since the last sent one."""
-        if time >= last[0] - SET_BACK_MS:
-            return False
-        row = self._older[index] = with_older(self._older.get(index), time, monotonic)
-        return was_set_back(row, monotonic)
 
     def _sent(self, index: int) -> Sent | None:
         quality = self._quality[index]

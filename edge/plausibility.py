@@ -7,11 +7,26 @@ from typing import Final
 from config.plant import Point
 from edge.ports import PointReading
 from edge.readings import QUALITIES
-from edge.set_back import SET_BACK_MS, Older, was_set_back, with_older
 
 GOOD: Final = QUALITIES["good"]
 FROZEN: Final = QUALITIES["frozen"]
 RATE_IMPLAUSIBLE: Final = QUALITIES["rate_implausible"]
+SET_BACK_MS: Final = 60_000
+"""What is older than the last by no more than this is history, whatever follows it."""
+SET_BACK_READINGS: Final = 3
+"""So many that are older, each newer than the one before, may be of a clock that was set."""
+HISTORY_PACE: Final = 1.5
+"""Times that go on so much faster than the readings come are history that is sent afterwards."""
+
+
+@dataclass(slots=True)
+class _Older:
+    """Readings in a row that are older than the newest: how many, the time of the last, and the first's time and arrival."""
+
+    count: int
+    last: int
+    first: int
+    first_came_s: float
 
 
 @dataclass(slots=True)
@@ -24,7 +39,7 @@ class _Seen:
     believed_at: int
     same_since: int | None
     """None where something else than a good value lay between."""
-    older: Older | None = None
+    older: _Older | None = None
 
 
 class Plausibility:
@@ -94,8 +109,13 @@ def _clock_was_set(seen: _Seen, time: int, monotonic: float) -> bool:
     """Whether this reading, taken up among the older ones if it is, is of a clock that was set back."""
     if time >= seen.time - SET_BACK_MS:
         return False
-    seen.older = with_older(seen.older, time, monotonic)
-    return was_set_back(seen.older, monotonic)
+    older = seen.older
+    if older is None or time <= older.last:
+        seen.older = _Older(1, time, time, monotonic)
+        return False
+    older.count, older.last = older.count + 1, time
+    lasted_s = monotonic - older.first_came_s
+    return older.count >= SET_BACK_READINGS and time - older.first <= HISTORY_PACE * lasted_s * 1000
 
 
 def _reason(point: Point, seen: _Seen, value: float, time: int) -> int:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands.virtual_machine import EdgeClock
 from config.clock import SteppedClock
 from config.load import LIBRARY, load_plant
 from config.plant import Plant
@@ -157,37 +156,3 @@ def test_what_cannot_be_true_leaves_with_its_reason() -> None:
     found = outbox.numbered("data", 0)
     assert found is not None
     assert decode_batch(outbox.payload(found, START_MS)).q == [0, QUALITIES["rate_implausible"], 0]
-
-
-@pytest.mark.parametrize("seconds", [3600.0, -3600.0], ids=["forward", "back"])
-@pytest.mark.parametrize("name", ["flow", "trip"])
-async def test_what_waits_in_memory_when_the_clock_is_set_is_told_by_the_new_time(
-    name: str, seconds: float
-) -> None:
-    """The outbox does as much for what waits in it: all that is sent is of one clock."""
-    true = SteppedClock()
-    clock, rng = EdgeClock(true), np.random.default_rng(1)
-    outbox = Outbox(":memory:", now=clock.now(), rng=rng)
-    agent = Agent(site(), "e", {}, outbox, nowhere, clock, rng)
-    refuse(agent, refuses=True)
-    fill(agent)
-    agent.take([PointReading(f"a/{name}", -1.0, 0, clock.now())])
-    clock.ahead_s = seconds
-    await true.advance(0.1)
-    refuse(agent, refuses=False)
-    agent.flush()
-    waiting = outbox.number("event" if name == "trip" else "data", clock.now(), clock.monotonic())
-    assert waiting
-    assert times_of(outbox, -1.0, clock.now()) == [START_MS + round(1000 * seconds)]
-
-
-def times_of(outbox: Outbox, value: float, now: int) -> list[int]:
-    """When a value was read, as it goes over the wire."""
-    found: list[int] = []
-    for lane in ("event", "data"):
-        after = 0
-        while outgoing := outbox.numbered(lane, after):
-            batch = decode_batch(outbox.payload(outgoing, now))
-            found += [batch.t + d for d, v in zip(batch.d, batch.v, strict=True) if v == value]
-            after = batch.s
-    return found
