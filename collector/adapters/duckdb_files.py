@@ -46,8 +46,9 @@ def write_parts(
     span: Span,
     values: Mapping[str, int],
     points: Ints,
+    beside: Sequence[Piece] = (),
 ) -> list[Kind]:
-    """Write parts for some hours, from their files and open rows; returns of which kinds.
+    """Write parts for some hours, from their files, open rows and what is `beside` these; returns of which kinds.
 
     Readings go first into place: a kill behind them must not leave roll-ups that stand for more than they are.
     `values` says which open rows: `start`, `end` and up to which `arrival`.
@@ -56,8 +57,9 @@ def write_parts(
     """
     part = shelves["raw"].part(span[0])
     old = shelves["raw"].pieces([span])
-    stays = [kind for kind in ROLL_UPS if _holds_more(connection, shelves, kind, span)]
-    connection.execute(sql.readings_to_file(old, part), values)
+    connection.execute(sql.readings_to_file(old, beside, part), values)
+    left = _how_many(connection, old, beside)
+    stays = [kind for kind in ROLL_UPS if _holds_more(connection, shelves[kind], left, span)]
     pieces = [by_point(*columns) for columns in _readings(connection, part, points)]
     for n, kind in enumerate(ROLL_UPS):
         if kind not in stays:
@@ -67,24 +69,29 @@ def write_parts(
     return ["raw", *(kind for kind in ROLL_UPS if kind not in stays)]
 
 
-def _holds_more(
-    connection: duckdb.DuckDBPyConnection, shelves: Shelves, kind: Kind, span: Span
-) -> bool:
+def _holds_more(connection: duckdb.DuckDBPyConnection, shelf: Shelf, left: int, span: Span) -> bool:
     """Whether roll-ups stand for more readings than are left: these were taken away.
 
     Open ones that had arrived when the roll-ups were made count as left: before readings went first
     into place, a kill left roll-ups ahead of their readings.
     """
-    rolled, raw = shelves[kind].pieces([span]), shelves["raw"].pieces([span])
+    rolled = shelf.pieces([span])
     stand_for = _stand_for(connection, rolled)
-    if not stand_for:
-        return False
-    count = connection.execute(sql.how_many(raw, "count(*)")).fetchall()[0][0] if raw else 0
-    if stand_for <= count:
+    if stand_for <= left:
         return False
     text = sql.open_up_to(max(piece.file.generation for piece in rolled))
     ((ahead,),) = connection.execute(text, {"start": span[0], "end": span[1]}).fetchall()
-    return stand_for > int(count) + int(ahead)
+    return stand_for > left + int(ahead)
+
+
+def _how_many(
+    connection: duckdb.DuckDBPyConnection, old: Sequence[Piece], beside: Sequence[Piece]
+) -> int:
+    """Readings in files, each once."""
+    if not old and not beside:
+        return 0
+    what = "count(distinct (series, time))" if beside else "count(*)"
+    return int(connection.execute(sql.how_many([*old, *beside], what)).fetchall()[0][0])
 
 
 def _stand_for(connection: duckdb.DuckDBPyConnection, rolled: Sequence[Piece]) -> int:
@@ -247,3 +254,19 @@ def _merged(
         part.unlink(missing_ok=True)
         return error
     return None
+
+
+def join_rolled(
+    connection: duckdb.DuckDBPyConnection, shelf: Shelf, hidden: Piece, swapping: threading.Lock
+) -> None:
+    """Write roll-ups of the hours of a file anew with what newer ones hide of it."""
+    file = hidden.file
+    part = shelf.part(file.start)
+    try:
+        pieces = shelf.pieces([(file.start, file.end)])
+        connection.execute(sql.rolled_with(pieces, hidden, part))
+        with swapping:
+            shelf.put(file.start, file.hours, 0)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
