@@ -1,7 +1,7 @@
 """Closed hours of the DuckDB store: readings and their roll-ups as files, which are merged as time goes by."""
 
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -223,7 +223,7 @@ def merge(
     connection: duckdb.DuckDBPyConnection,
     shelf: Shelf,
     before: int,
-    swapping: threading.Lock,
+    swapping: AbstractContextManager[object],
     *,
     but: Collection[int] = (),
 ) -> Iterator[tuple[Span, Exception | None]]:
@@ -240,7 +240,10 @@ def merge(
 
 
 def _merged(
-    connection: duckdb.DuckDBPyConnection, shelf: Shelf, span: Span, swapping: threading.Lock
+    connection: duckdb.DuckDBPyConnection,
+    shelf: Shelf,
+    span: Span,
+    swapping: AbstractContextManager[object],
 ) -> Exception | None:
     part = shelf.part(span[0])
     try:
@@ -257,7 +260,10 @@ def _merged(
 
 
 def join_rolled(
-    connection: duckdb.DuckDBPyConnection, shelf: Shelf, hidden: Piece, swapping: threading.Lock
+    connection: duckdb.DuckDBPyConnection,
+    shelf: Shelf,
+    hidden: Piece,
+    swapping: AbstractContextManager[object],
 ) -> None:
     """Write roll-ups of the hours of a file anew with what newer ones hide of it."""
     file = hidden.file

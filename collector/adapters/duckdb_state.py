@@ -25,7 +25,7 @@ class State:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.writing = threading.Lock()
-        self.swapping = threading.Lock()
+        self.swapping = threading.RLock()
         self.late = Late()
         self._shelves: Shelves | None = None
 
@@ -44,6 +44,11 @@ class State:
         (self.arrival,) = connection.execute("select arrival from cursor").fetchall()[0]
         self.kept = Kept(**dict(connection.execute("select kind, since from kept").fetchall()))
         self.count_open(connection)
+
+    @property
+    def changes(self) -> tuple[int, ...]:
+        """Another one when files were put, taken or forgotten meanwhile."""
+        return tuple(shelf.changes for shelf in self.shelves)
 
     def forget_gone(self) -> None:
         """Forget files that were moved away."""

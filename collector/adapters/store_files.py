@@ -79,7 +79,7 @@ def moment(time: int) -> str:
 class Shelf:
     """The files of one kind in `folder`, and which hours each of them holds.
 
-    Read from any thread; files are put, taken and dropped by one at a time.
+    Read from any thread; files are put, taken and dropped by one at a time. `changes` counts what was.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,6 +89,7 @@ class Shelf:
         self._holder: dict[int, StoreFile] = {}
         self._held: dict[StoreFile, int] = {}
         self._unsettled: set[StoreFile] = set()
+        self.changes = 0
         for part in folder.glob("*.part"):
             part.unlink()
         self.look_again()
@@ -185,6 +186,7 @@ class Shelf:
 
     def _take(self, file: StoreFile) -> set[StoreFile]:
         """Give a file its hours, but for those that a newer one holds; returns whose hours others hold now."""
+        self.changes += 1
         mine = [hour for hour in file.each_hour() if self._generation(hour) < file.generation]
         beside = {file} if len(mine) < file.hours else set()
         if mine:
@@ -223,6 +225,7 @@ class Shelf:
     def _forget(self, file: StoreFile) -> None:
         for hour in self.hours_of(file):
             self._holder.pop(hour, None)
+        self.changes += 1
         self._held.pop(file, None)
 
     def pieces(self, spans: Sequence[Span]) -> list[Piece]:

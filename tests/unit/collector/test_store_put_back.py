@@ -3,13 +3,17 @@
 import errno
 import logging
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collector.adapters import duckdb_sql
-from collector.adapters.store_duckdb import DuckDbStore
+from collector.adapters.store_duckdb import LOOKS_MAX, DuckDbStore
 from collector.adapters.store_files import Shelf
+from collector.ports import Unavailable
 from tests.unit.collector.test_store_accidents import closed, counts, names, raises
 from tests.unit.collector.test_store_duckdb import HOUR, KEY, SAME_DAY, T0, batch
 
@@ -136,4 +140,57 @@ def test_an_older_copy_whose_newer_file_is_moved_away_meanwhile_is_taken(tmp_pat
     shelf.look_again()
     assert [file.path for file in shelf] == [older]
     shelf.drop_before(NEXT_DAY)
-    assert list(shelf) == list(tmp_path.iterdir()) == []
+    assert (list(shelf), list(tmp_path.iterdir())) == ([], [])
+
+
+# --- files and cuts that change while they are read -------------------------------------------------
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, times: int, do: Callable[[int], object]) -> None:
+    """Whenever this thread has chosen its files, and so many times, something is done by another one."""
+    real, left, here = duckdb_sql.held, list(range(times)), threading.current_thread()
+
+    def held(*arguments: Any) -> str:
+        if left and threading.current_thread() is here:
+            working = threading.Thread(target=do, args=(left.pop(),))
+            working.start()
+            working.join(10)
+        return real(*arguments)
+
+    monkeypatch.setattr(duckdb_sql, "held", held)
+
+
+def test_files_that_are_replaced_at_each_look_are_read_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = closed(tmp_path, 3)
+
+    def late(n: int) -> None:
+        store.write([batch([T0 + 1 + n])], 2)
+        store.close_hours(SAME_DAY)
+
+    meanwhile(monkeypatch, LOOKS_MAX - 1, late)
+    assert len(store.raw(KEY.site, KEY.point, T0, NEXT_DAY).time) == 180 + LOOKS_MAX - 1
+    store.close()
+
+
+def test_a_cut_that_is_made_while_readings_are_read_hides_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = closed(tmp_path, 3)
+    store.close_hours(NEXT_DAY)
+    meanwhile(monkeypatch, 1, lambda _: store.delete_before(T0 + 2 * HOUR))
+    assert times(store) == list(range(T0 + 2 * HOUR, T0 + 3 * HOUR, 60_000))
+    store.close()
+
+
+def test_a_folder_that_may_not_be_looked_into_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = closed(tmp_path, 2)
+    next((tmp_path / "hours").iterdir()).unlink()
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    monkeypatch.setattr(Shelf, "forget_gone", lambda _: raises(denied))
+    with pytest.raises(Unavailable, match="check its disk and rights"):
+        times(store)
+    store.close()
