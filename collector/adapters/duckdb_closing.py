@@ -20,7 +20,7 @@ from collector.adapters.duckdb_files import (
     to_close,
     write_parts,
 )
-from collector.adapters.duckdb_reading import is_damaged
+from collector.adapters.duckdb_reading import blaming, files_within, is_damaged
 from collector.adapters.duckdb_state import State
 from collector.adapters.store_files import Beside, Piece, Shelf, Span, StoreFile, hour_of, moment
 from collector.buckets import HOUR_MS, ROLL_UPS
@@ -91,20 +91,27 @@ class Closing:
         """What a file found beside newer ones has and they lack is joined to them; then it goes, and never before."""
         shelf = self._state.shelves[kind]
         beside = shelf.beside(file)
+        files = [file, *(piece.file for piece in beside.newer)]
         try:
-            if lacking := self._lacking(connection, kind, beside):
-                self._join(connection, kind, beside, lacking)
-                beside = shelf.beside(file)
-                lacking = self._lacking(connection, kind, beside)
-            if not lacking and shelf.settle(beside):
-                log.info("%s goes: newer files have all that it holds", file.path)
+            with blaming(shelf, lambda: files):
+                for each in files:
+                    shelf.check(each)
+                self._settle(connection, kind, beside)
         except ENDED:
             raise
         except (duckdb.Error, OSError) as error:
-            files = [file, *(piece.file for piece in beside.newer)]
             what = f"{file.path} was put back beside newer files, which lack some of it, and could not be joined to them; it stays"
             return self._trouble(connection, what, error, files)
         return None
+
+    def _settle(self, connection: duckdb.DuckDBPyConnection, kind: Kind, beside: Beside) -> None:
+        shelf, file = self._state.shelves[kind], beside.hidden.file
+        if lacking := self._lacking(connection, kind, beside):
+            self._join(connection, kind, beside, lacking)
+            beside = shelf.beside(file)
+            lacking = self._lacking(connection, kind, beside)
+        if not lacking and shelf.settle(beside):
+            log.info("%s goes: newer files have all that it holds", file.path)
 
     def _lacking(
         self, connection: duckdb.DuckDBPyConnection, kind: Kind, beside: Beside
@@ -163,7 +170,7 @@ class Closing:
             for file in shelf:
                 if len(hours) > n and file.start > hours[n]:
                     break
-                rows = self._rows.of(self._connection, file)
+                rows = self._rows.of(self._connection, shelf, file)
                 held = [hour for hour in shelf.hours_of(file) if rows is None or hour in rows]
                 hours = sorted([*hours, *(hour for hour in held if hour + HOUR_MS > since)])
         return hours[n] if n < len(hours) else None
@@ -282,7 +289,10 @@ class Closing:
         self, connection: duckdb.DuckDBPyConnection, span: Span, what: str
     ) -> Trouble | None:
         try:
-            self._close_span(connection, span)
+            with blaming(
+                self._state.shelves["raw"], files_within(self._state.shelves["raw"], [span])
+            ):
+                self._close_span(connection, span)
         except ENDED:
             raise
         except (duckdb.Error, OSError) as error:
@@ -299,7 +309,7 @@ class Closing:
     ) -> Trouble:
         """DuckDB does not always name the file that it cannot read, so each is tried alone."""
         try:
-            damaged = tuple(file for file in files if is_damaged(connection, file.path))
+            damaged = tuple(file for file in files if is_damaged(file.path))
         except (duckdb.IOException, duckdb.OutOfMemoryException, OSError):
             damaged = ()
         why = unreadable(damaged[0]) if damaged else self._database.why(error)
@@ -380,4 +390,4 @@ def _said(span: Span) -> str:
 
 
 def _files(shelf: Shelf, span: Span) -> list[StoreFile]:
-    return [piece.file for piece in shelf.pieces([span])]
+    return [piece.file for piece in shelf.all_pieces([span])]

@@ -10,8 +10,8 @@ import numpy as np
 
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_database import ENDED
-from collector.adapters.duckdb_reading import fetched, is_damaged, raw_of
-from collector.adapters.store_files import Piece, Shelf, Span, StoreFile
+from collector.adapters.duckdb_reading import blaming, fetched, files_within, is_damaged, raw_of
+from collector.adapters.store_files import Broken, Piece, Shelf, Span, StoreFile
 from collector.buckets import HOUR_MS, ROLL_UPS, Kept, Rolled, by_point
 from collector.ports import Kind, Raw
 from edge.readings import Ints
@@ -75,8 +75,8 @@ def _holds_more(connection: duckdb.DuckDBPyConnection, shelf: Shelf, left: int, 
     Open ones that had arrived when the roll-ups were made count as left: before readings went first
     into place, a kill left roll-ups ahead of their readings.
     """
-    rolled = shelf.pieces([span])
-    stand_for = _stand_for(connection, rolled)
+    rolled = shelf.all_pieces([span])
+    stand_for = _stand_for(connection, shelf, rolled)
     if stand_for <= left:
         return False
     text = sql.open_up_to(max(piece.file.generation for piece in rolled))
@@ -94,14 +94,21 @@ def _how_many(
     return int(connection.execute(sql.how_many([*old, *beside], what)).fetchall()[0][0])
 
 
-def _stand_for(connection: duckdb.DuckDBPyConnection, rolled: Sequence[Piece]) -> int:
+def _stand_for(connection: duckdb.DuckDBPyConnection, shelf: Shelf, rolled: Sequence[Piece]) -> int:
     """How many readings roll-ups were made of; 0 where they are damaged: these are made anew."""
     if not rolled:
         return 0
     try:
-        ((total,),) = connection.execute(sql.how_many(rolled, "sum(count)")).fetchall()
+        for piece in rolled:
+            shelf.check(piece.file)
+        with blaming(shelf, lambda: [piece.file for piece in rolled]):
+            ((total,),) = connection.execute(sql.how_many(rolled, "sum(count)")).fetchall()
+    except Broken:
+        return 0
+    except duckdb.InternalException:
+        raise
     except duckdb.Error:
-        if any(is_damaged(connection, piece.file.path) for piece in rolled):
+        if any(is_damaged(piece.file.path) for piece in rolled):
             return 0
         raise
     return int(total or 0)
@@ -153,15 +160,23 @@ class RowHours:
     def __init__(self) -> None:
         self._known: dict[StoreFile, frozenset[int]] = {}
 
-    def of(self, connection: duckdb.DuckDBPyConnection, file: StoreFile) -> frozenset[int] | None:
+    def of(
+        self, connection: duckdb.DuckDBPyConnection, shelf: Shelf, file: StoreFile
+    ) -> frozenset[int] | None:
         """Their starts; None for a merged file that is damaged."""
         if file.hours == 1:
             return frozenset((file.start,))
         if file not in self._known:
             try:
-                rows = connection.execute(sql.hours_in(file.path)).fetchall()
+                shelf.check(file)
+                with blaming(shelf, lambda: [file]):
+                    rows = connection.execute(sql.hours_in(file.path)).fetchall()
+            except Broken:
+                return None
+            except duckdb.InternalException:
+                raise
             except duckdb.Error:
-                if is_damaged(connection, file.path):
+                if is_damaged(file.path):
                     return None
                 raise
             self._known[file] = frozenset(hour for (hour,) in rows)
@@ -181,7 +196,7 @@ def not_rolled(
 
     def is_held(kind: Kind, hour: int) -> bool:
         holder = shelves[kind].holder(hour)
-        return holder is not None and hour in (rows.of(connection, holder) or ())
+        return holder is not None and hour in (rows.of(connection, shelves[kind], holder) or ())
 
     for file in shelves["raw"]:
         hours = [
@@ -190,7 +205,7 @@ def not_rolled(
             if hour < time
             and any(hour >= getattr(kept, kind) and not is_held(kind, hour) for kind in ROLL_UPS)
         ]
-        read = rows.of(connection, file) if hours else frozenset()
+        read = rows.of(connection, shelves["raw"], file) if hours else frozenset()
         if read is None:
             damaged.append(file)
         else:
@@ -247,7 +262,8 @@ def _merged(
 ) -> Exception | None:
     part = shelf.part(span[0])
     try:
-        connection.execute(sql.merged_to_file(shelf.pieces([span]), part))
+        with blaming(shelf, files_within(shelf, [span])):
+            connection.execute(sql.merged_to_file(shelf.pieces([span]), part))
         with swapping:
             shelf.put(span[0], (span[1] - span[0]) // HOUR_MS, 0)
     except ENDED:

@@ -6,6 +6,7 @@ steps costs nothing: open rows count as later than files, and of an hour's files
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -17,7 +18,9 @@ from collector.adapters.duckdb_closing import Closing
 from collector.adapters.duckdb_database import Database, transaction
 from collector.adapters.duckdb_reading import (
     as_raw,
+    blaming,
     closed_columns,
+    files_within,
     joined,
     newest_in,
     open_columns,
@@ -178,10 +181,11 @@ class DuckDbStore:
         """Looks in files from the last hour on; what is in one that is damaged is not seen."""
         with self._database.connected() as connection, self._state.swapping:
             ((found,),) = connection.execute(sql.NEWEST_OPEN).fetchall()
-            pieces = self._state.shelves["raw"].pieces([(self._state.kept.raw, 2**62)])
+            files = self._state.shelves["raw"]
+            pieces = files.all_pieces([(self._state.kept.raw, 2**62)])
             for piece in sorted(pieces, key=lambda piece: piece.end, reverse=True):
                 if found is None or found < piece.end - 1:
-                    times = (found, newest_in(connection, piece))
+                    times = (found, newest_in(connection, files, piece))
                     found = max((time for time in times if time is not None), default=None)
             return None if found is None or found < self._state.kept.raw else int(found)
 
@@ -192,7 +196,9 @@ class DuckDbStore:
         numbers = self._state.series.of_point(site, point)
         if not numbers:
             return nothing()
-        return self._seen(lambda connection: self._raw(connection, numbers, start, end))
+        return self._seen(
+            lambda connection: self._raw(connection, numbers, start, end), (start, end)
+        )
 
     def _raw(
         self, connection: duckdb.DuckDBPyConnection, numbers: Sequence[int], start: int, end: int
@@ -214,7 +220,7 @@ class DuckDbStore:
                 return in_buckets(nothing(), width)
             return self._buckets(connection, numbers, (begin, stop), width)
 
-        return self._seen(look)
+        return self._seen(look, (start, end))
 
     def _buckets(
         self,
@@ -234,7 +240,7 @@ class DuckDbStore:
         closed = closed_columns(connection, self._state.shelves["raw"], numbers, rest)
         return as_buckets(joined(as_raw(closed, come), rolled, width_ms), width_ms)
 
-    def _seen(self, look: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+    def _seen(self, look: Callable[[duckdb.DuckDBPyConnection], T], span: Span) -> T:
         """What `look` sees of open readings and then of files; again where files or cuts were changed meanwhile.
 
         In this order no lock is needed: what is put into a file in between is seen twice and counts once.
@@ -244,7 +250,7 @@ class DuckDbStore:
             kept, changes = self._state.kept, self._state.changes
             try:
                 with self._database.connected() as connection:
-                    found = look(connection)
+                    found = self._blaming(look, connection, span)
             except Unavailable as error:
                 if not isinstance(error.__cause__, duckdb.IOException):
                     raise
@@ -256,6 +262,17 @@ class DuckDbStore:
                     return found
         with self._database.connected() as connection, self._state.swapping:
             self._state.forget_gone()
+            return look(connection)
+
+    def _blaming(
+        self,
+        look: Callable[[duckdb.DuckDBPyConnection], T],
+        connection: duckdb.DuckDBPyConnection,
+        span: Span,
+    ) -> T:
+        with ExitStack() as stack:
+            for shelf in self._state.shelves:
+                stack.enter_context(blaming(shelf, files_within(shelf, [span])))
             return look(connection)
 
     def _forget_gone(self) -> None:
@@ -281,7 +298,7 @@ class DuckDbStore:
         return rolled, rest
 
     def count(self) -> int:
-        return self._seen(self._count)
+        return self._seen(self._count, (0, 2**62))
 
     def _count(self, connection: duckdb.DuckDBPyConnection) -> int:
         """Open rows and files of one moment: what the transaction sees was fixed by its first query."""

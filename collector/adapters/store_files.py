@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -76,6 +77,10 @@ def moment(time: int) -> str:
     return str(np.datetime64(time, "ms").astype("datetime64[m]")).replace("T", " ") + " UTC"
 
 
+class Broken(OSError):
+    """Reading this file does more harm than that it cannot be read."""
+
+
 class Shelf:
     """The files of one kind in `folder`, and which hours each of them holds.
 
@@ -89,6 +94,7 @@ class Shelf:
         self._holder: dict[int, StoreFile] = {}
         self._held: dict[StoreFile, int] = {}
         self._unsettled: set[StoreFile] = set()
+        self._broken: dict[StoreFile, tuple[int, int]] = {}
         self.changes = 0
         for part in folder.glob("*.part"):
             part.unlink()
@@ -132,7 +138,7 @@ class Shelf:
             hidden = [h for h in file.each_hour() if self._holder.get(h, file) is not file]
             spans = joined_hours(hidden)
             is_all = len(hidden) == file.hours
-            return Beside(Piece(file, tuple(spans)), self.pieces(spans), is_all=is_all)
+            return Beside(Piece(file, tuple(spans)), self.all_pieces(spans), is_all=is_all)
 
     def settle(self, beside: Beside) -> bool:
         """All that is hidden of a file is in newer ones: it goes where that is all of it. Whether it went."""
@@ -228,8 +234,27 @@ class Shelf:
         self.changes += 1
         self._held.pop(file, None)
 
+    def set_aside(self, file: StoreFile) -> None:
+        """Not to be read until another is in its place."""
+        with suppress(FileNotFoundError):
+            self._broken[file] = _state_of(file)
+
+    def check(self, file: StoreFile) -> None:
+        """Raises `Broken` for one that was set aside."""
+        if file in self._broken:
+            with suppress(FileNotFoundError):
+                if self._broken[file] == _state_of(file):
+                    raise Broken(f"{file.path} is damaged")
+
     def pieces(self, spans: Sequence[Span]) -> list[Piece]:
-        """What holds the given spans, which are in order and apart."""
+        """What holds the given spans, which are in order and apart. Raises `Broken`."""
+        pieces = self.all_pieces(spans)
+        for piece in pieces:
+            self.check(piece.file)
+        return pieces
+
+    def all_pieces(self, spans: Sequence[Span]) -> list[Piece]:
+        """These, also of files that are not to be read."""
         with self._changing:
             return [piece for file in self if (piece := self._piece(file, spans))]
 
@@ -302,6 +327,11 @@ def file_of(path: Path) -> StoreFile | None:
 def _newest_first(file: StoreFile) -> tuple[int, int, int]:
     """Of one generation the shorter file is the later one: a merge has the number of what it was made of, and one."""
     return -file.generation, file.hours, file.start
+
+
+def _state_of(file: StoreFile) -> tuple[int, int]:
+    found = file.path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _files_in(folder: Path) -> Iterator[StoreFile]:
