@@ -25,13 +25,14 @@ log = logging.getLogger("steward.server")
 
 
 def kept_days(settings: Settings) -> Mapping[Kind, int]:
-    """How many days each kind is kept, 0: for ever."""
-    raw = settings.keep_raw_days
-    return {
-        "raw": max(raw, READINGS_DAYS_MIN) if _is_too_short(settings) else raw,
+    """How many days each kind is kept, 0: for ever. Roll-ups are kept no shorter than readings."""
+    least = READINGS_DAYS_MIN if _is_too_short(settings) else 0
+    told: dict[Kind, int] = {
+        "raw": settings.keep_raw_days,
         "minute": settings.keep_minute_days,
         "hour": settings.keep_hour_days,
     }
+    return {kind: max(days, least) if days else 0 for kind, days in told.items()}
 
 
 def _is_too_short(settings: Settings) -> bool:
@@ -140,6 +141,6 @@ def warn_of_retention(settings: Settings) -> None:
     """Say where few days of readings are not kept as told."""
     if _is_too_short(settings):
         log.warning(
-            "STEWARD_KEEP_RAW_DAYS is %d: readings are kept for %d days, since duties are proven by them",
+            "STEWARD_KEEP_RAW_DAYS is %d: readings are kept for %d days, since duties are proven by them, and roll-ups no shorter",
             settings.keep_raw_days, READINGS_DAYS_MIN,
         )  # fmt: skip

@@ -99,7 +99,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             mistakes.append(f"{name}: {error}")
     if not mistakes:
         settings = _with_roll_ups(Settings(**values), values)  # type: ignore[arg-type]  # each value was parsed by its field's type
-        mistakes = _retention_mistakes(settings)
+        mistakes = _retention_mistakes(settings, values)
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return settings
@@ -113,11 +113,12 @@ def _with_roll_ups(settings: Settings, told: Collection[str]) -> Settings:
     return settings
 
 
-def _retention_mistakes(settings: Settings) -> list[str]:
+def _retention_mistakes(settings: Settings, told: Collection[str]) -> list[str]:
     """Roll-ups that are kept shorter than what they are made of."""
     return [
         f"STEWARD_{wider.upper()}: {getattr(settings, wider)} is fewer days than "
-        f"STEWARD_{finer.upper()} says ({getattr(settings, finer)}; 0 is for ever)"
+        f"STEWARD_{finer.upper()} {'says' if finer in told else 'is where it is not set'} "
+        f"({getattr(settings, finer)}; 0 is for ever)"
         for finer, wider in pairwise(RETENTION)
         if _is_shorter(settings, wider, finer)
     ]

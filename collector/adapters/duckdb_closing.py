@@ -14,14 +14,15 @@ from collector.adapters.duckdb_database import ENDED, Database, transaction, unr
 from collector.adapters.duckdb_files import (
     FOLDERS,
     RowHours,
+    join_rolled,
     merge,
     not_rolled,
     to_close,
     write_parts,
 )
-from collector.adapters.duckdb_reading import is_damaged
+from collector.adapters.duckdb_reading import blaming, files_within, is_damaged
 from collector.adapters.duckdb_state import State
-from collector.adapters.store_files import Shelf, Span, StoreFile, hour_of, moment
+from collector.adapters.store_files import Beside, Piece, Shelf, Span, StoreFile, hour_of, moment
 from collector.buckets import HOUR_MS, ROLL_UPS
 from collector.ports import Kind, Unavailable
 
@@ -62,9 +63,10 @@ class Closing:
     def tidy(self, before: int) -> int:
         """Close hours; then roll up what is not yet, and merge what is over. Returns how many were closed."""
         with self._at_work, self._database.connected() as self._connection:
-            self._look_again(self._connection)
+            troubles = self._look_again(self._connection)
             self._drop_behind(self._connection)
-            count, troubles = self._close(self._connection, hour_of(before))
+            count, more = self._close(self._connection, hour_of(before))
+            troubles += more
             lacking, more = self._roll_up(self._connection, hour_of(before))
             troubles += more
             troubles += self._merge(self._connection, hour_of(before), lacking, troubles)
@@ -72,8 +74,77 @@ class Closing:
             self._rows.forget_but({file for shelf in self._state.shelves for file in shelf})
             return count
 
-    def _look_again(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._state.look_again(lambda file: self._rows.of(connection, file))
+    def _look_again(self, connection: duckdb.DuckDBPyConnection) -> list[Trouble]:
+        """Take up what was put back, forget what was moved away; which copies could not be joined to newer files."""
+        troubles = []
+        for kind in FOLDERS:
+            self._state.shelves[kind].look_again()
+            for file in self._state.shelves[kind].unsettled():
+                self._go_on()
+                if trouble := self._settled(connection, kind, file):
+                    troubles.append(self._told(trouble))
+        return troubles
+
+    def _settled(
+        self, connection: duckdb.DuckDBPyConnection, kind: Kind, file: StoreFile
+    ) -> Trouble | None:
+        """What a file found beside newer ones has and they lack is joined to them; then it goes, and never before."""
+        shelf = self._state.shelves[kind]
+        beside = shelf.beside(file)
+        files = [file, *(piece.file for piece in beside.newer)]
+        try:
+            with blaming(shelf, lambda: files):
+                for each in files:
+                    shelf.check(each)
+                self._settle(connection, kind, beside)
+        except ENDED:
+            raise
+        except (duckdb.Error, OSError) as error:
+            what = f"{file.path} was put back beside newer files, which lack some of it, and could not be joined to them; it stays"
+            return self._trouble(connection, what, error, files)
+        return None
+
+    def _settle(self, connection: duckdb.DuckDBPyConnection, kind: Kind, beside: Beside) -> None:
+        shelf, file = self._state.shelves[kind], beside.hidden.file
+        if lacking := self._lacking(connection, kind, beside):
+            self._join(connection, kind, beside, lacking)
+            beside = shelf.beside(file)
+            lacking = self._lacking(connection, kind, beside)
+        if not lacking and shelf.settle(beside):
+            log.info("%s goes: newer files have all that it holds", file.path)
+
+    def _lacking(
+        self, connection: duckdb.DuckDBPyConnection, kind: Kind, beside: Beside
+    ) -> list[int]:
+        """Hours of which newer files lack some of what they hide."""
+        if not beside.newer:
+            return []
+        since = getattr(self._state.kept, kind)
+        text = sql.hours_lacking(beside.hidden, beside.newer, kind, since)
+        return [hour for (hour,) in connection.execute(text).fetchall()]
+
+    def _join(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        kind: Kind,
+        beside: Beside,
+        lacking: Sequence[int],
+    ) -> None:
+        """Write newer files anew with what they lack; one that is alone in its hours takes them."""
+        shelf, file = self._state.shelves[kind], beside.hidden.file
+        if beside.is_all and not _has_rows(connection, beside.newer):
+            with self._state.swapping:
+                shelf.make_newest(file)
+        elif kind == "raw":
+            for hour in lacking:
+                self._go_on()
+                span = (hour, hour + HOUR_MS)
+                self._close_span(connection, span, [Piece(file, (span,))])
+            log.info(
+                "%s was put back: %d hours were joined to newer files", file.path, len(lacking)
+            )
+        else:
+            join_rolled(connection, shelf, beside.hidden, self._state.swapping)
 
     def _keep(self, troubles: Sequence[Trouble]) -> None:
         self.troubles = tuple(dict.fromkeys(trouble.said for trouble in troubles))[:TROUBLES_TOLD]
@@ -99,7 +170,7 @@ class Closing:
             for file in shelf:
                 if len(hours) > n and file.start > hours[n]:
                     break
-                rows = self._rows.of(self._connection, file)
+                rows = self._rows.of(self._connection, shelf, file)
                 held = [hour for hour in shelf.hours_of(file) if rows is None or hour in rows]
                 hours = sorted([*hours, *(hour for hour in held if hour + HOUR_MS > since)])
         return hours[n] if n < len(hours) else None
@@ -218,7 +289,10 @@ class Closing:
         self, connection: duckdb.DuckDBPyConnection, span: Span, what: str
     ) -> Trouble | None:
         try:
-            self._close_span(connection, span)
+            with blaming(
+                self._state.shelves["raw"], files_within(self._state.shelves["raw"], [span])
+            ):
+                self._close_span(connection, span)
         except ENDED:
             raise
         except (duckdb.Error, OSError) as error:
@@ -235,7 +309,7 @@ class Closing:
     ) -> Trouble:
         """DuckDB does not always name the file that it cannot read, so each is tried alone."""
         try:
-            damaged = tuple(file for file in files if is_damaged(connection, file.path))
+            damaged = tuple(file for file in files if is_damaged(file.path))
         except (duckdb.IOException, duckdb.OutOfMemoryException, OSError):
             damaged = ()
         why = unreadable(damaged[0]) if damaged else self._database.why(error)
@@ -252,8 +326,10 @@ class Closing:
         if self._stopped:
             raise Unavailable("the store is being closed")
 
-    def _close_span(self, connection: duckdb.DuckDBPyConnection, span: Span) -> None:
-        """Write files of some hours anew from open rows and their old files; open rows go last."""
+    def _close_span(
+        self, connection: duckdb.DuckDBPyConnection, span: Span, beside: Sequence[Piece] = ()
+    ) -> None:
+        """Write files of some hours anew from open rows, their old files and what is beside; open rows go last."""
         state, (start, end) = self._state, span
         with state.writing:
             points = state.series.points()
@@ -261,7 +337,7 @@ class Closing:
             arrival = state.arrival
         values = {"start": max(start, state.kept.raw), "end": end, "arrival": arrival}
         try:
-            kinds = write_parts(connection, state.shelves, span, values, points)
+            kinds = write_parts(connection, state.shelves, span, values, points, beside)
             with state.writing, state.swapping:
                 for kind in kinds:
                     state.shelves[kind].put(start, (end - start) // HOUR_MS, arrival)
@@ -304,9 +380,14 @@ class Closing:
             state.shelves[kind].drop_before(since)
 
 
+def _has_rows(connection: duckdb.DuckDBPyConnection, pieces: Sequence[Piece]) -> bool:
+    ((count,),) = connection.execute(sql.how_many(pieces, "count(*)")).fetchall()
+    return bool(count)
+
+
 def _said(span: Span) -> str:
     return f"{moment(span[0])} to {moment(span[1])}"
 
 
 def _files(shelf: Shelf, span: Span) -> list[StoreFile]:
-    return [piece.file for piece in shelf.pieces([span])]
+    return [piece.file for piece in shelf.all_pieces([span])]

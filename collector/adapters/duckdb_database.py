@@ -15,8 +15,13 @@ from collector.ports import Unavailable
 MEMORY_LIMIT: Final = "1GB"
 PARQUET: Final = re.compile(r"[^\s'\"]+\.parquet")
 
-ENDED: Final = (duckdb.FatalException, duckdb.InterruptException, duckdb.ConnectionException)
+INVALID: Final = (duckdb.FatalException, duckdb.InternalException)
+"""After these the database refuses whatever is asked, of all its connections."""
+ENDED: Final = (*INVALID, duckdb.InterruptException, duckdb.ConnectionException)
 """Nothing more can be done by this connection."""
+BEYOND: Final = re.compile(
+    r"Could not read enough bytes .*attempted to read (\d+) bytes from location (\d+)"
+)
 
 
 class Database:
@@ -40,7 +45,7 @@ class Database:
         try:
             with self._opened().cursor() as connection:
                 yield connection
-        except duckdb.FatalException as error:
+        except INVALID as error:
             self._give_up()  # this connection is of no use any more: the next call opens anew
             raise Unavailable(self.why(error)) from error
         except (duckdb.Error, OSError) as error:
@@ -69,6 +74,7 @@ class Database:
         for name in PARQUET.findall(text):
             if file := file_of(Path(name)):
                 on_disk = isinstance(error, duckdb.IOException) and file.path.exists()
+                on_disk = on_disk and not is_beyond_end(error, file.path)
                 return f"{withheld(file) if on_disk else unreadable(file)} ({text})"
         return (
             f"the store {self._folder} cannot be used: whoever runs this server must check its disk "
@@ -104,6 +110,12 @@ class Database:
 def no_room(error: Exception) -> bool:
     """Whether the disk is full."""
     return "No space left" in str(error)
+
+
+def is_beyond_end(error: Exception, path: Path) -> bool:
+    """Whether more of a file was asked for than it has: it says what it does not hold, and the disk is well."""
+    asked = BEYOND.search(str(error))
+    return asked is not None and int(asked[1]) + int(asked[2]) > path.stat().st_size
 
 
 def unreadable(file: StoreFile) -> str:

@@ -1,7 +1,7 @@
 """Closed hours of the DuckDB store: readings and their roll-ups as files, which are merged as time goes by."""
 
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_database import ENDED
-from collector.adapters.duckdb_reading import fetched, is_damaged, raw_of
-from collector.adapters.store_files import Piece, Shelf, Span, StoreFile
+from collector.adapters.duckdb_reading import blaming, fetched, files_within, is_damaged, raw_of
+from collector.adapters.store_files import Broken, Piece, Shelf, Span, StoreFile
 from collector.buckets import HOUR_MS, ROLL_UPS, Kept, Rolled, by_point
 from collector.ports import Kind, Raw
 from edge.readings import Ints
@@ -46,8 +46,9 @@ def write_parts(
     span: Span,
     values: Mapping[str, int],
     points: Ints,
+    beside: Sequence[Piece] = (),
 ) -> list[Kind]:
-    """Write parts for some hours, from their files and open rows; returns of which kinds.
+    """Write parts for some hours, from their files, open rows and what is `beside` these; returns of which kinds.
 
     Readings go first into place: a kill behind them must not leave roll-ups that stand for more than they are.
     `values` says which open rows: `start`, `end` and up to which `arrival`.
@@ -56,8 +57,9 @@ def write_parts(
     """
     part = shelves["raw"].part(span[0])
     old = shelves["raw"].pieces([span])
-    stays = [kind for kind in ROLL_UPS if _holds_more(connection, shelves, kind, span)]
-    connection.execute(sql.readings_to_file(old, part), values)
+    connection.execute(sql.readings_to_file(old, beside, part), values)
+    left = _how_many(connection, old, beside)
+    stays = [kind for kind in ROLL_UPS if _holds_more(connection, shelves[kind], left, span)]
     pieces = [by_point(*columns) for columns in _readings(connection, part, points)]
     for n, kind in enumerate(ROLL_UPS):
         if kind not in stays:
@@ -67,34 +69,46 @@ def write_parts(
     return ["raw", *(kind for kind in ROLL_UPS if kind not in stays)]
 
 
-def _holds_more(
-    connection: duckdb.DuckDBPyConnection, shelves: Shelves, kind: Kind, span: Span
-) -> bool:
+def _holds_more(connection: duckdb.DuckDBPyConnection, shelf: Shelf, left: int, span: Span) -> bool:
     """Whether roll-ups stand for more readings than are left: these were taken away.
 
     Open ones that had arrived when the roll-ups were made count as left: before readings went first
     into place, a kill left roll-ups ahead of their readings.
     """
-    rolled, raw = shelves[kind].pieces([span]), shelves["raw"].pieces([span])
-    stand_for = _stand_for(connection, rolled)
-    if not stand_for:
-        return False
-    count = connection.execute(sql.how_many(raw, "count(*)")).fetchall()[0][0] if raw else 0
-    if stand_for <= count:
+    rolled = shelf.all_pieces([span])
+    stand_for = _stand_for(connection, shelf, rolled)
+    if stand_for <= left:
         return False
     text = sql.open_up_to(max(piece.file.generation for piece in rolled))
     ((ahead,),) = connection.execute(text, {"start": span[0], "end": span[1]}).fetchall()
-    return stand_for > int(count) + int(ahead)
+    return stand_for > left + int(ahead)
 
 
-def _stand_for(connection: duckdb.DuckDBPyConnection, rolled: Sequence[Piece]) -> int:
+def _how_many(
+    connection: duckdb.DuckDBPyConnection, old: Sequence[Piece], beside: Sequence[Piece]
+) -> int:
+    """Readings in files, each once."""
+    if not old and not beside:
+        return 0
+    what = "count(distinct (series, time))" if beside else "count(*)"
+    return int(connection.execute(sql.how_many([*old, *beside], what)).fetchall()[0][0])
+
+
+def _stand_for(connection: duckdb.DuckDBPyConnection, shelf: Shelf, rolled: Sequence[Piece]) -> int:
     """How many readings roll-ups were made of; 0 where they are damaged: these are made anew."""
     if not rolled:
         return 0
     try:
-        ((total,),) = connection.execute(sql.how_many(rolled, "sum(count)")).fetchall()
+        for piece in rolled:
+            shelf.check(piece.file)
+        with blaming(shelf, lambda: [piece.file for piece in rolled]):
+            ((total,),) = connection.execute(sql.how_many(rolled, "sum(count)")).fetchall()
+    except Broken:
+        return 0
+    except duckdb.InternalException:
+        raise
     except duckdb.Error:
-        if any(is_damaged(connection, piece.file.path) for piece in rolled):
+        if any(is_damaged(piece.file.path) for piece in rolled):
             return 0
         raise
     return int(total or 0)
@@ -146,15 +160,23 @@ class RowHours:
     def __init__(self) -> None:
         self._known: dict[StoreFile, frozenset[int]] = {}
 
-    def of(self, connection: duckdb.DuckDBPyConnection, file: StoreFile) -> frozenset[int] | None:
+    def of(
+        self, connection: duckdb.DuckDBPyConnection, shelf: Shelf, file: StoreFile
+    ) -> frozenset[int] | None:
         """Their starts; None for a merged file that is damaged."""
         if file.hours == 1:
             return frozenset((file.start,))
         if file not in self._known:
             try:
-                rows = connection.execute(sql.hours_in(file.path)).fetchall()
+                shelf.check(file)
+                with blaming(shelf, lambda: [file]):
+                    rows = connection.execute(sql.hours_in(file.path)).fetchall()
+            except Broken:
+                return None
+            except duckdb.InternalException:
+                raise
             except duckdb.Error:
-                if is_damaged(connection, file.path):
+                if is_damaged(file.path):
                     return None
                 raise
             self._known[file] = frozenset(hour for (hour,) in rows)
@@ -174,7 +196,7 @@ def not_rolled(
 
     def is_held(kind: Kind, hour: int) -> bool:
         holder = shelves[kind].holder(hour)
-        return holder is not None and hour in (rows.of(connection, holder) or ())
+        return holder is not None and hour in (rows.of(connection, shelves[kind], holder) or ())
 
     for file in shelves["raw"]:
         hours = [
@@ -183,7 +205,7 @@ def not_rolled(
             if hour < time
             and any(hour >= getattr(kept, kind) and not is_held(kind, hour) for kind in ROLL_UPS)
         ]
-        read = rows.of(connection, file) if hours else frozenset()
+        read = rows.of(connection, shelves["raw"], file) if hours else frozenset()
         if read is None:
             damaged.append(file)
         else:
@@ -216,7 +238,7 @@ def merge(
     connection: duckdb.DuckDBPyConnection,
     shelf: Shelf,
     before: int,
-    swapping: threading.Lock,
+    swapping: AbstractContextManager[object],
     *,
     but: Collection[int] = (),
 ) -> Iterator[tuple[Span, Exception | None]]:
@@ -233,11 +255,15 @@ def merge(
 
 
 def _merged(
-    connection: duckdb.DuckDBPyConnection, shelf: Shelf, span: Span, swapping: threading.Lock
+    connection: duckdb.DuckDBPyConnection,
+    shelf: Shelf,
+    span: Span,
+    swapping: AbstractContextManager[object],
 ) -> Exception | None:
     part = shelf.part(span[0])
     try:
-        connection.execute(sql.merged_to_file(shelf.pieces([span]), part))
+        with blaming(shelf, files_within(shelf, [span])):
+            connection.execute(sql.merged_to_file(shelf.pieces([span]), part))
         with swapping:
             shelf.put(span[0], (span[1] - span[0]) // HOUR_MS, 0)
     except ENDED:
@@ -247,3 +273,22 @@ def _merged(
         part.unlink(missing_ok=True)
         return error
     return None
+
+
+def join_rolled(
+    connection: duckdb.DuckDBPyConnection,
+    shelf: Shelf,
+    hidden: Piece,
+    swapping: AbstractContextManager[object],
+) -> None:
+    """Write roll-ups of the hours of a file anew with what newer ones hide of it."""
+    file = hidden.file
+    part = shelf.part(file.start)
+    try:
+        pieces = shelf.pieces([(file.start, file.end)])
+        connection.execute(sql.rolled_with(pieces, hidden, part))
+        with swapping:
+            shelf.put(file.start, file.hours, 0)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

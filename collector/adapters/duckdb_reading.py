@@ -1,6 +1,7 @@
 """Readings and roll-ups of a point as the DuckDB store's open table and files hold them, as numpy columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,12 +9,18 @@ import duckdb
 import numpy as np
 
 from collector.adapters import duckdb_sql as sql
-from collector.adapters.store_files import Piece, Shelf, Span
+from collector.adapters.duckdb_database import MEMORY_LIMIT, is_beyond_end
+from collector.adapters.store_files import Broken, Piece, Shelf, Span, StoreFile
 from collector.buckets import GRAIN_MS, ROLL_UPS, Rolled, in_order, kept, of_readings, widened
 from collector.ports import Buckets, Kind, Raw
 
 Columns = Mapping[str, Any]
-DAMAGE: Final = (duckdb.ProgrammingError, duckdb.DataError, duckdb.SerializationException)
+DAMAGE: Final = (
+    duckdb.ProgrammingError,
+    duckdb.DataError,
+    duckdb.SerializationException,
+    duckdb.InternalException,
+)
 """What DuckDB raises for a file that is not what it should be, beside a bare `duckdb.Error`."""
 
 
@@ -99,24 +106,53 @@ def joined(raw: Raw, rolled: Mapping[Kind, Rolled | None], width_ms: int) -> Rol
     return widened(found, width_ms)
 
 
-def newest_in(connection: duckdb.DuckDBPyConnection, piece: Piece) -> int | None:
+@contextmanager
+def blaming(shelf: Shelf, find: Callable[[], Iterable[StoreFile]]) -> Iterator[None]:
+    """Of the files that `find` gives, one that leaves a database of no use is set aside, and named: once is enough."""
+    try:
+        yield
+    except duckdb.InternalException as error:
+        damaged = [file for file in find() if is_damaged(file.path)]
+        for file in damaged:
+            shelf.set_aside(file)
+        if damaged:
+            raise duckdb.InternalException(f"{damaged[0].path} is damaged: {error}") from error
+        raise
+
+
+def files_within(shelf: Shelf, spans: Sequence[Span]) -> Callable[[], list[StoreFile]]:
+    """Finds, when it is called, the files that hold the given spans."""
+    return lambda: [piece.file for piece in shelf.all_pieces(spans)]
+
+
+def newest_in(connection: duckdb.DuckDBPyConnection, shelf: Shelf, piece: Piece) -> int | None:
     """Time of the newest reading of a file; None where there is none, or the file is damaged."""
     try:
-        return connection.execute(sql.newest_of(piece)).fetchall()[0][0]  # type: ignore[no-any-return]  # a bigint
+        shelf.check(piece.file)
+        with blaming(shelf, lambda: [piece.file]):
+            return connection.execute(sql.newest_of(piece)).fetchall()[0][0]  # type: ignore[no-any-return]  # a bigint
+    except Broken:
+        return None
+    except duckdb.InternalException:
+        raise
     except duckdb.Error:
-        if is_damaged(connection, piece.file.path):
+        if is_damaged(piece.file.path):
             return None
         raise
 
 
-def is_damaged(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Whether a file is not there, or is read and is not what it should be. Raises what the disk says."""
+def is_damaged(path: Path) -> bool:
+    """Whether a file is not there, or is read and is not what it should be. Raises what the disk says.
+
+    Some damage leaves a database of no use, so a file is read by one of its own.
+    """
     if not path.exists():
         return True
     try:
-        connection.execute(sql.all_of(path)).fetchall()
+        with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as alone:
+            alone.execute(sql.all_of(path)).fetchall()
     except duckdb.Error as error:
-        if isinstance(error, DAMAGE) or type(error) is duckdb.Error:
+        if isinstance(error, DAMAGE) or type(error) is duckdb.Error or is_beyond_end(error, path):
             return True
         raise
     return False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from collector.adapters.store_files import Piece, Span
+from collector.ports import Kind
 
 SCHEMA: Final = """
 create table if not exists series
@@ -87,9 +88,10 @@ def open_of(numbers: Sequence[int]) -> str:
     return f"select {READINGS} from open where {where} order by arrival"
 
 
-def readings_to_file(old: Sequence[Piece], part: Path) -> str:
-    """Copy the readings of some hours into `part`: the last arrival of each, sorted."""
+def readings_to_file(old: Sequence[Piece], beside: Sequence[Piece], part: Path) -> str:
+    """Copy the readings of some hours into `part`: the last arrival of each, those `beside` last; sorted."""
     closed = f"union all select *, 0 from ({held(old, READINGS)})" if old else ""
+    closed += f" union all select *, -1 from ({held(beside, READINGS)})" if beside else ""
     return f"""
     copy (
       select {READINGS} from (
@@ -117,6 +119,26 @@ def rolled_to_file(part: Path) -> str:
 def merged_to_file(pieces: Sequence[Piece], part: Path) -> str:
     """Copy what several files hold into one."""
     return f"copy ({held(pieces, '*')} order by series, time) to {_quoted(part)} {MERGED}"
+
+
+def rolled_with(pieces: Sequence[Piece], beside: Piece, part: Path) -> str:
+    """Copy roll-ups into one file, of each time what stands for most readings; of as many those of `pieces`."""
+    return f"""
+    copy (
+      select * exclude (is_newer) from (
+        select *, true as is_newer from ({held(pieces, "*")})
+        union all select *, false from ({held([beside], "*")}))
+      qualify row_number() over (partition by series, time order by count desc, is_newer desc) = 1
+      order by series, time
+    ) to {_quoted(part)} {MERGED}"""
+
+
+def hours_lacking(hidden: Piece, newer: Sequence[Piece], kind: Kind, since: int) -> str:
+    """Starts of the hours of which a file has rows from `since` on that newer files do not, or of fewer readings."""
+    as_many = "" if kind == "raw" else " and n.count >= h.count"
+    return f"""
+    select distinct time // 3600000 * 3600000 from ({held([hidden], "*", f"time >= {since}")}) h
+    anti join ({held(newer, "*")}) n on n.series = h.series and n.time = h.time{as_many} order by 1"""
 
 
 def latest_of(pieces: Sequence[Piece], numbers: Sequence[int], since: int) -> str:

@@ -1,7 +1,6 @@
 """What the DuckDB store knows beside its database: series, arrivals, cuts of retention, and which files hold what."""
 
 import threading
-from collections.abc import Callable, Collection
 from pathlib import Path
 
 import duckdb
@@ -9,7 +8,6 @@ import duckdb
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_files import Shelves
 from collector.adapters.duckdb_series import Series
-from collector.adapters.store_files import StoreFile
 from collector.buckets import Kept, Late
 
 
@@ -27,7 +25,7 @@ class State:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.writing = threading.Lock()
-        self.swapping = threading.Lock()
+        self.swapping = threading.RLock()
         self.late = Late()
         self._shelves: Shelves | None = None
 
@@ -47,11 +45,10 @@ class State:
         self.kept = Kept(**dict(connection.execute("select kind, since from kept").fetchall()))
         self.count_open(connection)
 
-    def look_again(self, rows: Callable[[StoreFile], Collection[int] | None]) -> None:
-        """Take up files that were put back, and forget those that were moved away; `rows` as in `Shelf.settle`."""
-        for shelf in self.shelves:
-            shelf.look_again()
-            shelf.settle(rows)
+    @property
+    def changes(self) -> tuple[int, ...]:
+        """Another one when files were put, taken or forgotten meanwhile."""
+        return tuple(shelf.changes for shelf in self.shelves)
 
     def forget_gone(self) -> None:
         """Forget files that were moved away."""

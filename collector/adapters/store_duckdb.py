@@ -6,6 +6,7 @@ steps costs nothing: open rows count as later than files, and of an hour's files
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -17,7 +18,9 @@ from collector.adapters.duckdb_closing import Closing
 from collector.adapters.duckdb_database import Database, transaction
 from collector.adapters.duckdb_reading import (
     as_raw,
+    blaming,
     closed_columns,
+    files_within,
     joined,
     newest_in,
     open_columns,
@@ -52,6 +55,7 @@ T = TypeVar("T")
 log = logging.getLogger("steward.store")
 
 HOURS_CUT_MAX: Final = 24
+LOOKS_MAX: Final = 10
 OPEN_ROWS_MAX: Final = 20_000_000
 """Above this a write closes the hours before the newest one by itself."""
 
@@ -177,10 +181,11 @@ class DuckDbStore:
         """Looks in files from the last hour on; what is in one that is damaged is not seen."""
         with self._database.connected() as connection, self._state.swapping:
             ((found,),) = connection.execute(sql.NEWEST_OPEN).fetchall()
-            pieces = self._state.shelves["raw"].pieces([(self._state.kept.raw, 2**62)])
+            files = self._state.shelves["raw"]
+            pieces = files.all_pieces([(self._state.kept.raw, 2**62)])
             for piece in sorted(pieces, key=lambda piece: piece.end, reverse=True):
                 if found is None or found < piece.end - 1:
-                    times = (found, newest_in(connection, piece))
+                    times = (found, newest_in(connection, files, piece))
                     found = max((time for time in times if time is not None), default=None)
             return None if found is None or found < self._state.kept.raw else int(found)
 
@@ -189,24 +194,33 @@ class DuckDbStore:
 
     def raw(self, site: str, point: str, start: int, end: int) -> Raw:
         numbers = self._state.series.of_point(site, point)
-        start = max(start, self._state.kept.raw)
-        if not numbers or start >= end:
+        if not numbers:
             return nothing()
+        return self._seen(
+            lambda connection: self._raw(connection, numbers, start, end), (start, end)
+        )
 
-        def look(connection: duckdb.DuckDBPyConnection) -> Raw:
-            come = open_columns(connection, numbers, start, end)
-            files = self._state.shelves["raw"]
-            return as_raw(closed_columns(connection, files, numbers, [(start, end)]), come)
-
-        return self._seen(look)
+    def _raw(
+        self, connection: duckdb.DuckDBPyConnection, numbers: Sequence[int], start: int, end: int
+    ) -> Raw:
+        start = max(start, self._state.kept.raw)
+        if start >= end:
+            return nothing()
+        come = open_columns(connection, numbers, start, end)
+        files = self._state.shelves["raw"]
+        return as_raw(closed_columns(connection, files, numbers, [(start, end)]), come)
 
     def buckets(self, site: str, point: str, start: int, end: int, width_ms: int) -> Buckets:
         """From roll-ups where whole ones lie in a bucket and no reading of their hour is open."""
-        start, end, width_ms = fitted(start, end, width_ms, self._state.kept)
         numbers = self._state.series.of_point(site, point)
-        if not numbers or start >= end:
-            return in_buckets(nothing(), width_ms)
-        return self._seen(lambda c: self._buckets(c, numbers, (start, end), width_ms))
+
+        def look(connection: duckdb.DuckDBPyConnection) -> Buckets:
+            begin, stop, width = fitted(start, end, width_ms, self._state.kept)
+            if not numbers or begin >= stop:
+                return in_buckets(nothing(), width)
+            return self._buckets(connection, numbers, (begin, stop), width)
+
+        return self._seen(look, (start, end))
 
     def _buckets(
         self,
@@ -226,20 +240,44 @@ class DuckDbStore:
         closed = closed_columns(connection, self._state.shelves["raw"], numbers, rest)
         return as_buckets(joined(as_raw(closed, come), rolled, width_ms), width_ms)
 
-    def _seen(self, look: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """What `look` sees of open readings and then of files; once more where a file is gone meanwhile.
+    def _seen(self, look: Callable[[duckdb.DuckDBPyConnection], T], span: Span) -> T:
+        """What `look` sees of open readings and then of files; again where files or cuts were changed meanwhile.
 
         In this order no lock is needed: what is put into a file in between is seen twice and counts once.
+        Who finds them changed each time looks once while nobody can.
         """
-        try:
-            with self._database.connected() as connection:
-                return look(connection)
-        except Unavailable as error:
-            if not isinstance(error.__cause__, duckdb.IOException):
-                raise
-            self._state.forget_gone()  # replaced by another, or moved away by hand
-        with self._database.connected() as connection:
+        for _ in range(LOOKS_MAX - 1):
+            kept, changes = self._state.kept, self._state.changes
+            try:
+                with self._database.connected() as connection:
+                    found = self._blaming(look, connection, span)
+            except Unavailable as error:
+                if not isinstance(error.__cause__, duckdb.IOException):
+                    raise
+                self._forget_gone()  # replaced by another, or moved away by hand
+                if self._state.changes == changes:
+                    raise
+            else:
+                if self._state.kept == kept:
+                    return found
+        with self._database.connected() as connection, self._state.swapping:
+            self._state.forget_gone()
             return look(connection)
+
+    def _blaming(
+        self,
+        look: Callable[[duckdb.DuckDBPyConnection], T],
+        connection: duckdb.DuckDBPyConnection,
+        span: Span,
+    ) -> T:
+        with ExitStack() as stack:
+            for shelf in self._state.shelves:
+                stack.enter_context(blaming(shelf, files_within(shelf, [span])))
+            return look(connection)
+
+    def _forget_gone(self) -> None:
+        with self._database.connected():
+            self._state.forget_gone()
 
     def _rolled(
         self,
@@ -260,7 +298,7 @@ class DuckDbStore:
         return rolled, rest
 
     def count(self) -> int:
-        return self._seen(self._count)
+        return self._seen(self._count, (0, 2**62))
 
     def _count(self, connection: duckdb.DuckDBPyConnection) -> int:
         """Open rows and files of one moment: what the transaction sees was fixed by its first query."""

@@ -7,7 +7,8 @@ holds all of it, so a kill between writing a file and removing those that it rep
 import os
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -57,6 +58,15 @@ class Piece:
         return self.of()[-1][1]
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What of a file newer ones hold, and these; `is_all`: it holds nothing any more."""
+
+    hidden: Piece
+    newer: list[Piece]
+    is_all: bool
+
+
 def hour_of(time: int) -> int:
     """Start of the hour that holds a time; both UTC ms."""
     return time // HOUR_MS * HOUR_MS
@@ -67,10 +77,14 @@ def moment(time: int) -> str:
     return str(np.datetime64(time, "ms").astype("datetime64[m]")).replace("T", " ") + " UTC"
 
 
+class Broken(OSError):
+    """Reading this file does more harm than that it cannot be read."""
+
+
 class Shelf:
     """The files of one kind in `folder`, and which hours each of them holds.
 
-    Read from any thread; files are put, taken and dropped by one at a time.
+    Read from any thread; files are put, taken and dropped by one at a time. `changes` counts what was.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,7 +93,9 @@ class Shelf:
         self._changing = threading.RLock()
         self._holder: dict[int, StoreFile] = {}
         self._held: dict[StoreFile, int] = {}
-        self._older: list[StoreFile] = []
+        self._unsettled: set[StoreFile] = set()
+        self._broken: dict[StoreFile, tuple[int, int]] = {}
+        self.changes = 0
         for part in folder.glob("*.part"):
             part.unlink()
         self.look_again()
@@ -94,14 +110,14 @@ class Shelf:
         Raises:
             OSError: the folder itself is gone.
         """
-        there = set(_files_in(self._folder))
         with self._changing:
+            there = set(_files_in(self._folder))
             for file in [file for file in self._held if file not in there]:
                 self._forget(file)
-            self._older.clear()
-            new = sorted(there - self._held.keys(), key=lambda file: file.generation, reverse=True)
-            for file in new:
-                self._take(file)
+            self._unsettled &= there
+            for file in sorted(there - self._held.keys(), key=_newest_first):
+                self._unsettled |= (beside := self._take(file))
+                self._remove_empty(beside)
 
     def forget_gone(self) -> None:
         """Forget files that were moved away. Where the folder is gone too, so is the disk: they may come back."""
@@ -111,30 +127,38 @@ class Shelf:
             for file in [file for file in self._held if not file.path.exists()]:
                 self._forget(file)
 
-    def settle(self, rows: Callable[[StoreFile], Collection[int] | None]) -> None:
-        """Of files all of whose hours newer ones hold: what a kill left goes, a copy of what these lack is taken.
-
-        `rows` gives the hours of which a file has a row, None where it cannot be read. What newer files
-        have in part, or cannot tell, stays where it is and is not read.
-        """
+    def unsettled(self) -> list[StoreFile]:
+        """Files found here of whose hours newer ones hold some: what a kill left, or copies that were put back."""
         with self._changing:
-            for file in self._older:
-                own = rows(file)
-                newer = [rows(self._holder[hour]) for hour in file.each_hour()]
-                there = {hour for some in newer for hour in some or file.each_hour()}
-                if own is not None and there.issuperset(own):
-                    file.path.unlink(missing_ok=True)
-                elif own is not None and there.isdisjoint(own):
-                    self._take(self._raised(file))
-            self._older.clear()
+            return sorted(self._unsettled, key=_newest_first)
 
-    def _raised(self, file: StoreFile) -> StoreFile:
-        """The file as the newest of its hours."""
-        number = self._next(file.each_hour())
-        newest = self._named(file.start, file.hours, number)
-        file.path.replace(newest.path)
-        sync(self._folder)
-        return newest
+    def beside(self, file: StoreFile) -> Beside:
+        """What newer files hold of the hours of one."""
+        with self._changing:
+            hidden = [h for h in file.each_hour() if self._holder.get(h, file) is not file]
+            spans = joined_hours(hidden)
+            is_all = len(hidden) == file.hours
+            return Beside(Piece(file, tuple(spans)), self.all_pieces(spans), is_all=is_all)
+
+    def settle(self, beside: Beside) -> bool:
+        """All that is hidden of a file is in newer ones: it goes where that is all of it. Whether it went."""
+        file = beside.hidden.file
+        with self._changing:
+            if self.beside(file) != beside or not all(p.file.path.exists() for p in beside.newer):
+                return False
+            self._unsettled.discard(file)
+            if beside.is_all:
+                file.path.unlink(missing_ok=True)
+            return beside.is_all
+
+    def make_newest(self, file: StoreFile) -> None:
+        """Give a file all of its hours; newer ones have nothing there."""
+        newest = self._named(file.start, file.hours, self._next(file.each_hour()))
+        with self._changing:
+            file.path.replace(newest.path)
+            sync(self._folder)
+            self._unsettled.discard(file)
+            self._remove_empty(self._take(newest))
 
     def _next(self, hours: Iterable[int]) -> int:
         return 1 + max(self._generation(hour) for hour in hours)
@@ -163,31 +187,35 @@ class Shelf:
         part.replace(file.path)
         sync(self._folder)
         with self._changing:
-            self._take(file)
+            self._remove_empty(self._take(file))
         return file
 
-    def _take(self, file: StoreFile) -> None:
-        """Give a file its hours, but for those that a newer one holds."""
-        mine = [hour for hour in file.each_hour() if self._generation(hour) <= file.generation]
-        if not mine:
-            self._older.append(file)
-            return
-        self._held[file] = len(mine)
+    def _take(self, file: StoreFile) -> set[StoreFile]:
+        """Give a file its hours, but for those that a newer one holds; returns whose hours others hold now."""
+        self.changes += 1
+        mine = [hour for hour in file.each_hour() if self._generation(hour) < file.generation]
+        beside = {file} if len(mine) < file.hours else set()
+        if mine:
+            self._held[file] = len(mine)
         for hour in mine:
             before = self._holder.get(hour)
             self._holder[hour] = file
             if before is not None:
                 self._held[before] -= 1
-                self._remove_empty(before)
+                beside.add(before)
+        return beside
 
     def _generation(self, hour: int) -> int:
         holder = self._holder.get(hour)
         return holder.generation if holder else -1
 
-    def _remove_empty(self, file: StoreFile) -> None:
-        if self._held[file] == 0:
-            del self._held[file]
-            file.path.unlink(missing_ok=True)
+    def _remove_empty(self, files: Iterable[StoreFile]) -> None:
+        """Those whose hours are all taken; what is hidden of an unsettled one is perhaps nowhere else."""
+        for file in files:
+            if self._held.get(file) == 0:
+                del self._held[file]
+                if file not in self._unsettled:
+                    file.path.unlink(missing_ok=True)
 
     def before(self, time: int) -> list[StoreFile]:
         """The files that hold nothing from `time` on."""
@@ -195,18 +223,38 @@ class Shelf:
 
     def drop_before(self, time: int) -> None:
         """Remove these."""
-        for file in self.before(time):
-            with self._changing:
+        with self._changing:
+            for file in self.before(time):
                 self._forget(file)
-            file.path.unlink(missing_ok=True)
+                file.path.unlink(missing_ok=True)
 
     def _forget(self, file: StoreFile) -> None:
         for hour in self.hours_of(file):
-            del self._holder[hour]
-        del self._held[file]
+            self._holder.pop(hour, None)
+        self.changes += 1
+        self._held.pop(file, None)
+
+    def set_aside(self, file: StoreFile) -> None:
+        """Not to be read until another is in its place."""
+        with suppress(FileNotFoundError):
+            self._broken[file] = _state_of(file)
+
+    def check(self, file: StoreFile) -> None:
+        """Raises `Broken` for one that was set aside."""
+        if file in self._broken:
+            with suppress(FileNotFoundError):
+                if self._broken[file] == _state_of(file):
+                    raise Broken(f"{file.path} is damaged")
 
     def pieces(self, spans: Sequence[Span]) -> list[Piece]:
-        """What holds the given spans, which are in order and apart."""
+        """What holds the given spans, which are in order and apart. Raises `Broken`."""
+        pieces = self.all_pieces(spans)
+        for piece in pieces:
+            self.check(piece.file)
+        return pieces
+
+    def all_pieces(self, spans: Sequence[Span]) -> list[Piece]:
+        """These, also of files that are not to be read."""
         with self._changing:
             return [piece for file in self if (piece := self._piece(file, spans))]
 
@@ -274,6 +322,16 @@ def file_of(path: Path) -> StoreFile | None:
     """What the name of a file says that it holds, None where it is none of ours."""
     name = NAME.fullmatch(path.stem)
     return StoreFile(int(name[1]), int(name[2]), int(name[3] or 1), path) if name else None
+
+
+def _newest_first(file: StoreFile) -> tuple[int, int, int]:
+    """Of one generation the shorter file is the later one: a merge has the number of what it was made of, and one."""
+    return -file.generation, file.hours, file.start
+
+
+def _state_of(file: StoreFile) -> tuple[int, int]:
+    found = file.path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _files_in(folder: Path) -> Iterator[StoreFile]:

@@ -233,23 +233,6 @@ def test_a_copy_that_is_put_back_after_its_day_was_merged_is_taken(
     store.close()
 
 
-def test_a_copy_that_newer_files_have_in_part_is_left_where_it_is(tmp_path: Path) -> None:
-    store = closed(tmp_path, 3)
-    store.close_hours(T0 + 24 * HOUR)
-    (day,) = (tmp_path / "hours").iterdir()
-    copy = day.read_bytes()
-    day.unlink()
-    store.write([batch([T0 + HOUR])], 2)
-    store.close_hours(T0 + 24 * HOUR)
-    (hour,) = (tmp_path / "hours").iterdir()
-    merged = hour.with_name(f"{T0}-{10**6}-24.parquet")
-    hour.rename(merged)
-    day.write_bytes(copy)
-    store.close_hours(T0 + 24 * HOUR)
-    assert (sorted(names(tmp_path)), store.count()) == (sorted([day.name, merged.name]), 1)
-    store.close()
-
-
 def test_a_disk_that_is_away_for_a_while_is_no_store_without_files(tmp_path: Path) -> None:
     store = closed(tmp_path, 3)
     (tmp_path / "hours").rename(tmp_path / "away")

@@ -32,6 +32,11 @@ def test_a_retention_that_does_not_fit_is_refused(days: tuple[int, int, int], wh
         read_settings(told(days))
 
 
+def test_a_retention_that_nobody_set_is_not_said_to_have_been() -> None:
+    with pytest.raises(SettingsError, match=r"KEEP_MINUTE_DAYS is where it is not set \(730; 0 is"):
+        read_settings({"STEWARD_KEEP_HOUR_DAYS": "365"})
+
+
 ALONE = [
     ({}, (90, 730, 0)),
     ({"RAW": "0"}, (0, 0, 0)),

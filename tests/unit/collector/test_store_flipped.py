@@ -1,0 +1,67 @@
+"""One flipped bit in a file of the DuckDB store: the file is named, and all else goes on."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from collector.adapters.duckdb_reading import is_damaged
+from collector.adapters.duckdb_sql import all_of
+from collector.ports import Unavailable
+from tests.unit.collector.test_store_accidents import closed, counts
+from tests.unit.collector.test_store_duckdb import HOUR, KEY, SAME_DAY, T0, batch
+
+BEYOND_THE_END, INTERNAL = 23, 231
+"""Where, counted from its end, a bit of a closed hour makes DuckDB say so."""
+
+
+def flipped(folder: Path, place: int, kind: str = "hours") -> Path:
+    """The first hour's file, one bit of which is not what was written."""
+    file = next((folder / kind).glob(f"{T0}-*"))
+    whole = bytearray(file.read_bytes())
+    whole[-place] ^= 1
+    file.write_bytes(whole)
+    return file
+
+
+def test_what_a_file_says_to_lie_beyond_its_end_is_damage_and_no_sick_disk(tmp_path: Path) -> None:
+    store = closed(tmp_path, 3)
+    file = flipped(tmp_path, BEYOND_THE_END)
+    with duckdb.connect() as alone, pytest.raises(duckdb.IOException, match="enough bytes"):
+        alone.execute(all_of(file))
+    assert is_damaged(file)
+    with pytest.raises(Unavailable, match=f"{file.name}.*put back a copy of this file"):
+        store.raw(KEY.site, KEY.point, T0, T0 + HOUR)
+    store.close()
+
+
+def test_a_file_that_ends_its_reader_is_named_and_ends_no_other(tmp_path: Path) -> None:
+    store = closed(tmp_path, 3)
+    file = next((tmp_path / "hours").glob(f"{T0}-*"))
+    sound = file.read_bytes()
+    flipped(tmp_path, INTERNAL)
+    with duckdb.connect() as alone, pytest.raises(duckdb.InternalException):
+        alone.execute(all_of(file))
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=f"{file.name}.*put back a copy of this file"):
+            store.raw(KEY.site, KEY.point, T0, T0 + HOUR)
+        assert store.cursor() == 1
+    assert len(store.raw(KEY.site, KEY.point, T0 + HOUR, T0 + 3 * HOUR).time) == 120
+    file.write_bytes(sound)
+    assert len(store.raw(KEY.site, KEY.point, T0, T0 + HOUR).time) == 60
+    store.close()
+
+
+def test_housekeeping_goes_on_beside_a_file_that_ended_it(tmp_path: Path) -> None:
+    store = closed(tmp_path, 3)
+    file = flipped(tmp_path, INTERNAL)
+    store.write([batch([T0 + 1, T0 + HOUR + 1])], 2)
+    with pytest.raises(Unavailable, match=file.name):
+        store.close_hours(SAME_DAY)
+    assert store.close_hours(SAME_DAY) == 1
+    (trouble,) = store.troubles
+    assert file.name in trouble
+    store.delete_before(T0 + HOUR)
+    assert (file.exists(), store.count()) == (False, 121)
+    assert counts(store)[1:] == [61, 60]
+    store.close()
