@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 
 from api import history
+from api.problems import Problem
 from collector.adapters.export_file import ExportFile
 from collector.adapters.memory_store import MemoryStore
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.ports import SeriesKey, StoreBatch, Unavailable
+from collector.ports import ReadingStore, SeriesKey, StoreBatch, Unavailable
 from commands import export, main
+from commands.asking import Refused, ServerAway
 from commands.export import FromServer, FromStore, Source, offsets_min, write
 from config.load import load_plant
 from config.settings import Settings
@@ -36,6 +39,30 @@ def batch(point: str, times: list[int], values: list[float], quality: int = 0) -
     key = SeriesKey(PLANT.site, point, "", "measurement")
     codes = np.full(len(times), quality, np.uint8)
     return StoreBatch([key], none, np.array(times), np.array(values), codes)
+
+
+def answering(store: ReadingStore, cuts: Sequence[int] = ()) -> Callable[[Settings, str], Any]:
+    """A server's answers out of a store; before each of `cuts` retention runs, after one delivery report each."""
+    left = list(cuts)
+
+    def ask(_: Settings, path: str) -> Any:
+        if path == "delivery":
+            kept = store.kept_from()
+            if left:
+                store.delete_before(left.pop(0))
+            return {"kept_from": kept}
+        where = urlsplit(path)
+        assert where.path == f"sites/{PLANT.site}/history"
+        told = {name: words[0] for name, words in parse_qs(where.query).items()}
+        span = (int(told["start"]), int(told["end"]))
+        try:
+            found, width = history.read(store, PLANT.site, told["point"], span, told["resolution"])
+        except Problem as problem:
+            raise Refused(str(problem), problem.kind) from problem
+        answer = history.shown(found, told["point"], "", complete_until=0, resolution=width)
+        return json.loads(json.dumps(answer).replace("NaN", "null"))
+
+    return ask
 
 
 @pytest.fixture
@@ -104,6 +131,8 @@ WRONG = {
     "no folder": (["nowhere/x.csv", ONE.id, "2026-03-15"], "is no folder"),
     "no point": (["x.csv", "nobody/*", "2026-03-15"], "has no point 'nobody/*'"),
     "no time": (["x.csv", ONE.id, "yesterday"], "'yesterday' is neither a day"),
+    "a day without dashes": (["x.csv", ONE.id, "20260301"], "'20260301' is neither a day"),
+    "a week": (["x.csv", ONE.id, "2026-W10-1"], "'2026-W10-1' is neither a day"),
     "no offset": (["x.csv", ONE.id, "2026-03-15T00:00"], "is neither a day"),
     "the future": (["x.csv", ONE.id, "2098-03-15"], "--from must lie before --to"),
 }
@@ -150,24 +179,60 @@ def test_of_a_running_server_the_same_readings_come_in_parts(
     cut = int(times[3000]) + 1
     store.delete_before(cut)
 
-    def ask(_: Settings, path: str) -> Any:
-        where = urlsplit(path)
-        assert where.path == f"sites/{PLANT.site}/history"
-        told = {name: words[0] for name, words in parse_qs(where.query).items()}
-        span = (int(told["start"]), int(told["end"]))
-        found, width = history.read(store, PLANT.site, told["point"], span, "auto")
-        answer = history.shown(found, told["point"], "", complete_until=0, resolution=width)
-        return json.loads(json.dumps(answer).replace("NaN", "null"))
-
-    monkeypatch.setattr(export, "ask", ask)
+    monkeypatch.setattr(export, "ask", answering(store))
     outs = [tmp_path / name for name in ("server.parquet", "store.parquet")]
-    server = FromServer(Settings(), PLANT.site, store.kept_from())
+    server = FromServer(Settings(), PLANT.site)
     sources: list[Source] = [server, FromStore(store, PLANT.site, "files")]
     span = (T0, int(times[-1]) + 1)
     for source, out in zip(sources, outs, strict=True):
         assert write(source, out, [ONE], span, BERLIN, "en") == 9000 - 3001
     one, other = (duckdb.read_parquet(str(out)).fetchall() for out in outs)
     assert [str(row) for row in one] == [str(row) for row in other]
+
+
+@pytest.mark.parametrize("step", [1000, 60_000, 900_000])
+def test_what_retention_leaves_meanwhile_comes_whole(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    times = range(T0, T0 + 5000 * step, step)
+    store.write([batch(ONE.id, list(times), [1.0] * len(times))], 1)
+    store.delete_before(T0 + HOUR // 2)
+    monkeypatch.setattr(export, "ask", answering(store, [T0 + HOUR]))
+    server = FromServer(Settings(), PLANT.site)
+    found = [piece.time for piece in server.pieces(ONE.id, T0, times[-1] + 1)]
+    assert np.concatenate(found).tolist() == [time for time in times if time >= T0 + HOUR]
+    assert server.taken() == (T0 + HOUR // 2, T0 + HOUR)
+
+
+def test_a_server_that_never_gives_readings_ends_the_export(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ask(_: Settings, path: str) -> Any:
+        if path == "delivery":
+            return {"kept_from": 0}
+        raise Refused("too many", "too-many-readings")
+
+    monkeypatch.setattr(export, "ask", ask)
+    with pytest.raises(Unavailable, match="too many readings at 2026-03-15T00:00:00"):
+        list(FromServer(Settings(), PLANT.site).pieces(ONE.id, T0, T0 + HOUR))
+
+
+def test_a_server_that_is_only_busy_is_not_to_be_stopped(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def busy(_: Settings, path: str) -> Any:
+        raise ServerAway("answers 503: the store is busy")
+
+    def owned(_: Settings) -> None:
+        raise Unavailable("open in another process: stop that one")
+
+    monkeypatch.setattr(export, "ask", busy)
+    monkeypatch.setattr(export, "open_store", owned)
+    assert main.main(asked(data, "--out", str(data / "x.csv"))) == main.UNAVAILABLE
+    said = capsys.readouterr().err
+    assert "answers 503: the store is busy" in said
+    assert "stop that one" not in said
 
 
 def test_local_time_is_that_of_the_zone_at_the_instant() -> None:
