@@ -57,12 +57,12 @@ def ask(
         with open_local(request, 30) as answer:
             return json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
-        body = error.read()
-        said = _reason(body)
+        answered = error.read()
+        said = _reason(answered)
         if error.code in (401, 403) or error.code >= 500:
             away = said if error.code == UNAVAILABLE else ""
             raise ServerAway(f"{base}/{path} answers {error.code}: {said}", away) from error
-        raise Refused(said, _kind(body)) from error
+        raise Refused(said, _kind(answered)) from error
     except (OSError, ValueError) as error:
         raise ServerAway(f"no server answers at {base} ({error}). Start it, or set STEWARD_HTTP_PORT and STEWARD_DATA as it was started with") from error  # fmt: skip
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from api.history import width_for
 from api.times import parse, text_of
 from collector.adapters.export_file import SELECT, ExportFile
 from collector.domain.days import midnight
@@ -23,6 +24,7 @@ from collector.ports import Raw, ReadingStore, Unavailable
 from commands.asking import Refused, ServerAway, ask
 from commands.server import open_store
 from commands.serving import plant_of
+from commands.whole_file import harmless, whole
 from config.plant import Plant, Point
 from config.settings import Settings, read_settings
 from edge.readings import QUALITY_NAMES, Ints
@@ -60,9 +62,19 @@ class FromStore:
     name: str
 
     def pieces(self, point: str, start: int, end: int) -> Iterator[Raw]:
-        """A few days at once."""
-        for first in range(max(start, self.store.kept_from()), end, AT_ONCE_MS):
+        """A few days at once, where there are some."""
+        start = max(start, self.store.kept_from())
+        if end - start > AT_ONCE_MS:
+            start, end = self._held(point, start, end)
+        for first in range(start, end, AT_ONCE_MS):
             yield self.store.raw(self.site, point, first, min(first + AT_ONCE_MS, end))
+
+    def _held(self, point: str, start: int, end: int) -> tuple[int, int]:
+        """The part of a span within which all its readings lie: who says 1970 need not wait for 55 years."""
+        found = self.store.buckets(self.site, point, start, end, width_for(end - start))
+        if not len(found.time):
+            return start, start
+        return max(start, int(found.time[0])), min(end, int(found.time[-1]) + found.width_ms)
 
 
 @dataclass(slots=True)
@@ -144,7 +156,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("points", nargs="+", metavar="POINT", help="asset/point, or a pattern: 'booster/*'")  # fmt: skip
     parser.add_argument("--from", dest="start", required=True, metavar="TIME", help="a day of the site, or an RFC 3339 time with offset")  # fmt: skip
     parser.add_argument("--to", dest="end", default="", metavar="TIME", help="the same, not included; now unless told")  # fmt: skip
-    parser.add_argument("--out", required=True, metavar="FILE", help="ends in .parquet or .csv")
+    parser.add_argument("--out", required=True, metavar="FILE", help="ends in .parquet or .csv; a CSV begins with a byte order mark, for Excel")  # fmt: skip
     parser.add_argument("--language", default="en", help="of the points' names, where the plant has them in it")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     parser.add_argument("--json", action="store_true", help="print what was written as one JSON object")  # fmt: skip
@@ -168,10 +180,11 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = _source(settings, plant.site, stack)
         try:
-            count = write(source, out, points, (start, end), zone, arguments.language)
-        except ServerAway as error:
+            with whole(out, force=arguments.force) as part:
+                count = write(source, part, points, (start, end), zone, arguments.language)
+        except (ServerAway, FileExistsError) as error:
             print(f"steward export: {error}", file=sys.stderr)
-            return 3
+            return 3 if isinstance(error, ServerAway) else 2
         _say_taken(source)
     _say(arguments, out, source, len(points), count)
     return 0
@@ -179,7 +192,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def write(
     source: Source,
-    out: Path,
+    part: Path,
     points: Sequence[Point],
     span: tuple[int, int],
     zone: ZoneInfo,
@@ -187,9 +200,10 @@ def write(
 ) -> int:
     """Write the file; returns how many readings it holds."""
     count = 0
-    with ExportFile(out, QUALITY_NAMES) as file:
+    with ExportFile(part, QUALITY_NAMES) as file:
         for n, point in enumerate(points):
-            file.begin(point.id, point.name.get(language, point.name["en"]), point.unit)
+            texts = (point.id, point.name.get(language, point.name["en"]), point.unit)
+            file.begin(*(map(harmless, texts) if part.suffix == ".csv" else texts))
             for raw in source.pieces(point.id, *span):
                 file.add(raw, offsets_min(raw.time, zone))
                 count += len(raw.time)

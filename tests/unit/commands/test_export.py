@@ -18,8 +18,8 @@ from api.problems import Problem
 from collector.adapters.export_file import ExportFile
 from collector.adapters.memory_store import MemoryStore
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.ports import ReadingStore, SeriesKey, StoreBatch, Unavailable
-from commands import export, main
+from collector.ports import Raw, ReadingStore, SeriesKey, StoreBatch, Unavailable
+from commands import export, main, whole_file
 from commands.asking import Refused, ServerAway
 from commands.export import FromServer, FromStore, Source, offsets_min, write
 from config.load import load_plant
@@ -89,7 +89,8 @@ def test_a_csv_file_has_names_both_times_values_and_qualities(
     assert main.main(asked(data, "--out", str(out), "--json")) == main.DONE
     said = json.loads(capsys.readouterr().out)
     assert (said["readings"], said["points"]) == (4, 2)
-    with out.open(encoding="utf-8", newline="") as stream:
+    assert out.read_bytes().startswith(b"\xef\xbb\xbfpoint,")  # Excel knows UTF-8 by it
+    with out.open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["time_utc"] for row in rows] == [
         f"2026-03-15T00:00:00.{ms:03d}Z" for ms in (0, 5, 7, 1)
@@ -123,7 +124,8 @@ def test_a_file_that_is_there_is_replaced_when_told_only(
     assert out.read_text() == "mine"
     assert "--force replaces it" in capsys.readouterr().err
     assert main.main(asked(data, "--out", str(out), "--force")) == main.DONE
-    assert out.read_text().startswith("point,name,unit,")
+    assert out.read_text(encoding="utf-8-sig").startswith("point,name,unit,")
+    assert {path.name for path in data.iterdir()} == {"store", "readings.csv"}
 
 
 WRONG = {
@@ -256,3 +258,76 @@ def test_no_text_is_taken_for_a_formula(tmp_path: Path) -> None:
         (found,) = csv.DictReader(stream)
     assert (found["name"], found["unit"], found["value"]) == ("'=1+1", "'-bar", "-1.5")
     assert (found["quality"], found["time_local"][-6:]) == ("99", "-03:30")
+
+
+FORMULAS = ["＝1+1", "＋1", "－1", "＠a", "\n=1+1", " =1+1", "\tx", "-", "\u3000=1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_blanks_and_wide_signs_hide_no_formula(text: str) -> None:
+    assert whole_file.harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["水泵 压力", "m³/h", " a=1", "", "°C"])
+def test_a_text_that_is_no_formula_stays(text: str) -> None:
+    assert whole_file.harmless(text) == text
+
+
+def test_a_file_that_came_meanwhile_stays(tmp_path: Path) -> None:
+    out = tmp_path / "x.csv"
+
+    def both() -> None:
+        with whole_file.whole(out, force=False) as part:
+            part.write_text("mine")
+            out.write_text("theirs")
+
+    with pytest.raises(FileExistsError, match="has come meanwhile"):
+        both()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x.csv", "theirs")]
+
+
+def test_two_exports_to_one_file_do_not_share_what_is_not_whole(tmp_path: Path) -> None:
+    out = tmp_path / "x.parquet"
+    with whole_file.whole(out, force=True) as one, whole_file.whole(out, force=True) as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "one")]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), duckdb.IOException("No space")])
+def test_a_disk_that_takes_no_more_is_said_with_the_file(
+    data: Path,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ExportFile, "add", full)
+    assert main.main(asked(data, "--out", str(data / "x.csv"))) == main.UNAVAILABLE
+    said = capsys.readouterr().err
+    assert "x.csv cannot be written: check room and rights" in said
+    assert "No space" in said
+    assert {path.name for path in data.iterdir()} == {"store"}
+
+
+class Counted(MemoryStore):
+    """Counts how often it is asked for readings."""
+
+    asked = 0
+
+    def raw(self, site: str, point: str, start: int, end: int) -> Raw:
+        self.asked += 1
+        return super().raw(site, point, start, end)
+
+
+def test_years_before_the_first_reading_are_not_asked_for() -> None:
+    store = Counted()
+    times = [T0, T0 + 30 * 24 * HOUR]
+    store.write([batch(ONE.id, times, [1.0, 2.0])], 1)
+    source = FromStore(store, PLANT.site, "files")
+    found = np.concatenate([raw.time for raw in source.pieces(ONE.id, 0, T0 + 4000 * 24 * HOUR)])
+    assert found.tolist() == times
+    assert store.asked < 20  # 2 453 spans of ten days since 1970
+    assert list(source.pieces(OTHER.id, 0, T0)) == []
