@@ -26,7 +26,14 @@ class ServerAway(Exception):
 
 
 class Refused(Exception):
-    """The server answers and does not do what was asked; the message is its reason."""
+    """The server answers and does not do what was asked; the message is its reason.
+
+    `kind` is the problem's name as the API has it, empty where the answer has none.
+    """
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 def ask(
@@ -50,11 +57,12 @@ def ask(
         with open_local(request, 30) as answer:
             return json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
-        said = _reason(error.read())
+        answered = error.read()
+        said = _reason(answered)
         if error.code in (401, 403) or error.code >= 500:
             away = said if error.code == UNAVAILABLE else ""
             raise ServerAway(f"{base}/{path} answers {error.code}: {said}", away) from error
-        raise Refused(said) from error
+        raise Refused(said, _kind(answered)) from error
     except (OSError, ValueError) as error:
         raise ServerAway(f"no server answers at {base} ({error}). Start it, or set STEWARD_HTTP_PORT and STEWARD_DATA as it was started with") from error  # fmt: skip
 
@@ -67,3 +75,11 @@ def _reason(body: bytes) -> str:
     except (ValueError, AttributeError):
         words = []
     return ": ".join(words) or body[:SHOWN_BYTES].decode(errors="replace")
+
+
+def _kind(body: bytes) -> str:
+    """A problem's name: `too-many-readings`."""
+    try:
+        return str(json.loads(body)["type"]).removeprefix("/problems/")
+    except (ValueError, TypeError, KeyError):
+        return ""

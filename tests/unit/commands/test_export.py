@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 
 from api import history
+from api.problems import Problem
 from collector.adapters.export_file import ExportFile
 from collector.adapters.memory_store import MemoryStore
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.ports import SeriesKey, StoreBatch, Unavailable
-from commands import export, main
+from collector.ports import Raw, ReadingStore, SeriesKey, StoreBatch, Unavailable
+from commands import export, main, whole_file
+from commands.asking import Refused, ServerAway
 from commands.export import FromServer, FromStore, Source, offsets_min, write
 from config.load import load_plant
 from config.settings import Settings
@@ -36,6 +39,34 @@ def batch(point: str, times: list[int], values: list[float], quality: int = 0) -
     key = SeriesKey(PLANT.site, point, "", "measurement")
     codes = np.full(len(times), quality, np.uint8)
     return StoreBatch([key], none, np.array(times), np.array(values), codes)
+
+
+def answering(store: ReadingStore, cuts: Sequence[int] = ()) -> Callable[[Settings, str], Any]:
+    """A server's answers out of a store; after each delivery report retention cuts at the next of `cuts`."""
+    left = list(cuts)
+
+    def ask(_: Settings, path: str) -> Any:
+        if path == "delivery":
+            kept = store.kept_from()
+            if left:
+                cut = left.pop(0)
+                store.delete_before(cut)
+                store.delete_before(
+                    cut, "minute"
+                )  # an hour before holds more than is given at once
+            return {"kept_from": kept}
+        where = urlsplit(path)
+        assert where.path == f"sites/{PLANT.site}/history"
+        told = {name: words[0] for name, words in parse_qs(where.query).items()}
+        span = (int(told["start"]), int(told["end"]))
+        try:
+            found, width = history.read(store, PLANT.site, told["point"], span, told["resolution"])
+        except Problem as problem:
+            raise Refused(str(problem), problem.kind) from problem
+        answer = history.shown(found, told["point"], "", complete_until=0, resolution=width)
+        return json.loads(json.dumps(answer).replace("NaN", "null"))
+
+    return ask
 
 
 @pytest.fixture
@@ -62,7 +93,8 @@ def test_a_csv_file_has_names_both_times_values_and_qualities(
     assert main.main(asked(data, "--out", str(out), "--json")) == main.DONE
     said = json.loads(capsys.readouterr().out)
     assert (said["readings"], said["points"]) == (4, 2)
-    with out.open(encoding="utf-8", newline="") as stream:
+    assert out.read_bytes().startswith(b"\xef\xbb\xbfpoint,")  # Excel knows UTF-8 by it
+    with out.open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["time_utc"] for row in rows] == [
         f"2026-03-15T00:00:00.{ms:03d}Z" for ms in (0, 5, 7, 1)
@@ -96,7 +128,8 @@ def test_a_file_that_is_there_is_replaced_when_told_only(
     assert out.read_text() == "mine"
     assert "--force replaces it" in capsys.readouterr().err
     assert main.main(asked(data, "--out", str(out), "--force")) == main.DONE
-    assert out.read_text().startswith("point,name,unit,")
+    assert out.read_text(encoding="utf-8-sig").startswith("point,name,unit,")
+    assert {path.name for path in data.iterdir()} == {"store", "readings.csv"}
 
 
 WRONG = {
@@ -104,6 +137,8 @@ WRONG = {
     "no folder": (["nowhere/x.csv", ONE.id, "2026-03-15"], "is no folder"),
     "no point": (["x.csv", "nobody/*", "2026-03-15"], "has no point 'nobody/*'"),
     "no time": (["x.csv", ONE.id, "yesterday"], "'yesterday' is neither a day"),
+    "a day without dashes": (["x.csv", ONE.id, "20260301"], "'20260301' is neither a day"),
+    "a week": (["x.csv", ONE.id, "2026-W10-1"], "'2026-W10-1' is neither a day"),
     "no offset": (["x.csv", ONE.id, "2026-03-15T00:00"], "is neither a day"),
     "the future": (["x.csv", ONE.id, "2098-03-15"], "--from must lie before --to"),
 }
@@ -150,24 +185,60 @@ def test_of_a_running_server_the_same_readings_come_in_parts(
     cut = int(times[3000]) + 1
     store.delete_before(cut)
 
-    def ask(_: Settings, path: str) -> Any:
-        where = urlsplit(path)
-        assert where.path == f"sites/{PLANT.site}/history"
-        told = {name: words[0] for name, words in parse_qs(where.query).items()}
-        span = (int(told["start"]), int(told["end"]))
-        found, width = history.read(store, PLANT.site, told["point"], span, "auto")
-        answer = history.shown(found, told["point"], "", complete_until=0, resolution=width)
-        return json.loads(json.dumps(answer).replace("NaN", "null"))
-
-    monkeypatch.setattr(export, "ask", ask)
+    monkeypatch.setattr(export, "ask", answering(store))
     outs = [tmp_path / name for name in ("server.parquet", "store.parquet")]
-    server = FromServer(Settings(), PLANT.site, store.kept_from())
+    server = FromServer(Settings(), PLANT.site)
     sources: list[Source] = [server, FromStore(store, PLANT.site, "files")]
     span = (T0, int(times[-1]) + 1)
     for source, out in zip(sources, outs, strict=True):
         assert write(source, out, [ONE], span, BERLIN, "en") == 9000 - 3001
     one, other = (duckdb.read_parquet(str(out)).fetchall() for out in outs)
     assert [str(row) for row in one] == [str(row) for row in other]
+
+
+@pytest.mark.parametrize("step", [1000, 60_000, 900_000])
+def test_what_retention_leaves_meanwhile_comes_whole(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    times = range(T0, T0 + 5000 * step, step)
+    store.write([batch(ONE.id, list(times), [1.0] * len(times))], 1)
+    store.delete_before(T0 + HOUR // 2)
+    monkeypatch.setattr(export, "ask", answering(store, [T0 + HOUR]))
+    server = FromServer(Settings(), PLANT.site)
+    found = [piece.time for piece in server.pieces(ONE.id, T0, times[-1] + 1)]
+    assert np.concatenate(found).tolist() == [time for time in times if time >= T0 + HOUR]
+    assert server.taken() == (T0 + HOUR // 2, T0 + HOUR)
+
+
+def test_a_server_that_never_gives_readings_ends_the_export(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ask(_: Settings, path: str) -> Any:
+        if path == "delivery":
+            return {"kept_from": 0}
+        raise Refused("too many", "too-many-readings")
+
+    monkeypatch.setattr(export, "ask", ask)
+    with pytest.raises(Unavailable, match="too many readings at 2026-03-15T00:00:00"):
+        list(FromServer(Settings(), PLANT.site).pieces(ONE.id, T0, T0 + HOUR))
+
+
+def test_a_server_that_is_only_busy_is_not_to_be_stopped(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def busy(_: Settings, path: str) -> Any:
+        raise ServerAway("answers 503: the store is busy")
+
+    def owned(_: Settings) -> None:
+        raise Unavailable("open in another process: stop that one")
+
+    monkeypatch.setattr(export, "ask", busy)
+    monkeypatch.setattr(export, "open_store", owned)
+    assert main.main(asked(data, "--out", str(data / "x.csv"))) == main.UNAVAILABLE
+    said = capsys.readouterr().err
+    assert "answers 503: the store is busy" in said
+    assert "stop that one" not in said
 
 
 def test_local_time_is_that_of_the_zone_at_the_instant() -> None:
@@ -191,3 +262,76 @@ def test_no_text_is_taken_for_a_formula(tmp_path: Path) -> None:
         (found,) = csv.DictReader(stream)
     assert (found["name"], found["unit"], found["value"]) == ("'=1+1", "'-bar", "-1.5")
     assert (found["quality"], found["time_local"][-6:]) == ("99", "-03:30")
+
+
+FORMULAS = ["＝1+1", "＋1", "－1", "＠a", "\n=1+1", " =1+1", "\tx", "-", "\u3000=1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_blanks_and_wide_signs_hide_no_formula(text: str) -> None:
+    assert whole_file.harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["水泵 压力", "m³/h", " a=1", "", "°C"])
+def test_a_text_that_is_no_formula_stays(text: str) -> None:
+    assert whole_file.harmless(text) == text
+
+
+def test_a_file_that_came_meanwhile_stays(tmp_path: Path) -> None:
+    out = tmp_path / "x.csv"
+
+    def both() -> None:
+        with whole_file.whole(out, force=False) as part:
+            part.write_text("mine")
+            out.write_text("theirs")
+
+    with pytest.raises(FileExistsError, match="has come meanwhile"):
+        both()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x.csv", "theirs")]
+
+
+def test_two_exports_to_one_file_do_not_share_what_is_not_whole(tmp_path: Path) -> None:
+    out = tmp_path / "x.parquet"
+    with whole_file.whole(out, force=True) as one, whole_file.whole(out, force=True) as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "one")]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), duckdb.IOException("No space")])
+def test_a_disk_that_takes_no_more_is_said_with_the_file(
+    data: Path,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ExportFile, "add", full)
+    assert main.main(asked(data, "--out", str(data / "x.csv"))) == main.UNAVAILABLE
+    said = capsys.readouterr().err
+    assert "x.csv cannot be written: check room and rights" in said
+    assert "No space" in said
+    assert {path.name for path in data.iterdir()} == {"store"}
+
+
+class Counted(MemoryStore):
+    """Counts how often it is asked for readings."""
+
+    asked = 0
+
+    def raw(self, site: str, point: str, start: int, end: int) -> Raw:
+        self.asked += 1
+        return super().raw(site, point, start, end)
+
+
+def test_years_before_the_first_reading_are_not_asked_for() -> None:
+    store = Counted()
+    times = [T0, T0 + 30 * 24 * HOUR]
+    store.write([batch(ONE.id, times, [1.0, 2.0])], 1)
+    source = FromStore(store, PLANT.site, "files")
+    found = np.concatenate([raw.time for raw in source.pieces(ONE.id, 0, T0 + 4000 * 24 * HOUR)])
+    assert found.tolist() == times
+    assert store.asked < 20  # 2 453 spans of ten days since 1970
+    assert list(source.pieces(OTHER.id, 0, T0)) == []
