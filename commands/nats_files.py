@@ -5,11 +5,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from commands.access import SERVER
 from commands.broker_topics import Rights
 
 FOLDER: Final = Path(__file__).parents[1] / "deploy" / "nats"
 MQTT_RECEIVE: Final = ("$MQTT.sub.>", "$MQTT.deliver.pubrel.>")
 """What every MQTT user of NATS must be able to receive so that it can subscribe at QoS 1."""
+KEEPER: Final = {
+    "publish": ("$JS.API.>", "$JS.ACK.>", "$KV.>", "steward.journal.>"),
+    "receive": ("_INBOX.>",),
+}
+"""What the collector may do beside its topics, in NATS's form: keep journals and leases in JetStream."""
 _SUBJECT: Final = str.maketrans({"/": ".", ".": "//", "+": "*", "#": ">"})
 
 
@@ -28,8 +34,9 @@ def users_file(words: Mapping[str, str], rights: Rights) -> str:
 
 
 def _user(name: str, word: str, verbs: Mapping[str, Sequence[str]]) -> str:
-    publish = [subject(pattern) for pattern in verbs.get("publish", ())]
-    receive = [subject(pattern) for pattern in verbs.get("receive", ())]
+    more = KEEPER if name == SERVER else {}
+    publish = [*map(subject, verbs.get("publish", ())), *more.get("publish", ())]
+    receive = [*map(subject, verbs.get("receive", ())), *more.get("receive", ())]
     may = {
         "publish": {"allow": publish} if publish else {"deny": [">"]},
         "subscribe": {"allow": [*receive, *MQTT_RECEIVE]},
