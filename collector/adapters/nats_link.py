@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -163,15 +164,26 @@ class NatsThread:
         with unavailable(what):
             return self._run(work(self._js))
 
+    def begin(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Start this in the thread."""
+        return asyncio.run_coroutine_threadsafe(work(self._js), self._loop)
+
     def close(self) -> None:
         """End connection and thread; may be called twice."""
         if self._loop.is_closed():
             return
-        if self._client is not None:
-            self._run(close(self._client))
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end(self) -> None:
+        begun = asyncio.all_tasks() - {asyncio.current_task()}
+        if self._client is not None:
+            await close(self._client)
+        for task in begun:
+            task.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
