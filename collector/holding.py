@@ -32,6 +32,18 @@ async def _ended(work: Work, lost: Work) -> bool:
             doing.result()
         return doing.done()
     finally:
-        for task in (doing, losing):
-            task.cancel()
-        await asyncio.gather(doing, losing, return_exceptions=True)
+        await _let_go(doing, losing)
+
+
+async def _let_go(*tasks: "asyncio.Task[None]") -> None:
+    """Cancel them and wait for their end, once: who is cancelled meanwhile does not disturb their tidying."""
+    cancelled: asyncio.CancelledError | None = None
+    for task in tasks:
+        task.cancel()
+    while not all(task.done() for task in tasks):
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError as asked:
+            cancelled = asked
+    if cancelled is not None:
+        raise cancelled

@@ -1,4 +1,4 @@
-"""The journal in NATS JetStream: one piece per group of entries, with one writer (docs/decisions/102-nats.md)."""
+"""The journal in NATS JetStream: one piece per group of entries, with one writer (docs/decisions/120-nats.md)."""
 
 import logging
 import threading

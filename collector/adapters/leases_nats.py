@@ -17,7 +17,7 @@ log = logging.getLogger("steward.lease")
 
 BUCKET: Final = "steward-leases"
 LASTS_S: Final = 6.0
-"""With a look every quarter of it, another collector begins within 7.5 s of the end of one that had a site."""
+"""With a look every quarter of it, another collector has a site 7.5 s after the end of one that had it, at most."""
 PART: Final = 4
 """A lease is renewed, and looked for, so many times while it lasts."""
 

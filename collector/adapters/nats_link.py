@@ -165,7 +165,9 @@ class NatsThread:
             return self._run(work(self._js))
 
     def begin(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> Future[T]:
-        """Start this in the thread."""
+        """Start this in the thread. Raises `Unavailable` once closed."""
+        if self._loop.is_closed():
+            raise Unavailable("the connection to NATS was closed")
         return asyncio.run_coroutine_threadsafe(work(self._js), self._loop)
 
     def close(self) -> None:

@@ -122,3 +122,27 @@ async def test_work_ends_when_nobody_can_be_asked_for_as_long_as_a_lease_lasts()
     await asyncio.wait_for(ended.wait(), 5)
     holding.cancel()
     await asyncio.gather(holding, return_exceptions=True)
+
+
+async def test_work_is_tidied_up_though_its_end_is_asked_for_twice() -> None:
+    began, ending, end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    tidied: list[bool] = []
+
+    async def work() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await end.wait()
+            tidied.append(True)
+
+    holding = asyncio.create_task(hold(MemoryLeases(Board(), "a", LASTS_S), SITE, work))
+    await asyncio.wait_for(began.wait(), 5)
+    holding.cancel()
+    await asyncio.wait_for(ending.wait(), 5)
+    holding.cancel()
+    await asyncio.wait([holding], timeout=0)
+    end.set()
+    await asyncio.gather(holding, return_exceptions=True)
+    assert tidied == [True]
