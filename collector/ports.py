@@ -1,4 +1,4 @@
-"""What the collector needs from outside, and what it shows to those above: five small ports."""
+"""What the collector needs from outside, and what it shows to those above: small ports."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -114,6 +114,35 @@ class Journal(Protocol):
 
     def close(self) -> None:
         """Release the files; may be called twice."""
+        ...
+
+
+# --- sharing -----------------------------------------------------------------------------------
+
+
+class Leases(Protocol):
+    """Which of several collectors has a site: each at most one at a time, as far as clocks can say.
+
+    A lease is kept from when it is taken, also while the loop that took it is busy; without its keeper
+    it ends by itself after `lasts_s`, real seconds. What must never be done twice does not rely on it.
+    """
+
+    lasts_s: float
+
+    async def taken(self, site: str) -> None:
+        """Return when the site's lease is ours, however long that takes."""
+        ...
+
+    async def lost(self, site: str) -> None:
+        """Return when it is no longer ours, or nobody could be asked for as long as it lasts."""
+        ...
+
+    async def give_back(self, site: str) -> None:
+        """Let another have it at once; nothing if it is not ours."""
+        ...
+
+    async def close(self) -> None:
+        """End without giving anything back; may be called twice."""
         ...
 
 

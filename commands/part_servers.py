@@ -1,4 +1,4 @@
-"""Starts real servers (Mosquitto, InfluxDB, PostgreSQL) for tests, measurements and the demo, and ends them."""
+"""Starts real servers (Mosquitto, NATS, InfluxDB, PostgreSQL) for tests, measurements and the demo, and ends them."""
 
 import http.client
 import json
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from commands import mosquitto_files
+from commands import mosquitto_files, nats_files
+from commands.broker_topics import Rights
 from commands.mosquitto_files import ACL
 
 HOST: Final = "127.0.0.1"
@@ -61,6 +62,22 @@ class MosquittoServer:
     folder: Path
     host: str
     port: int
+    users: Mapping[str, str]
+
+    def stop(self) -> None:
+        """End it; may be called twice."""
+        self.running.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class NatsServer:
+    """NATS with JetStream on 127.0.0.1: `port` speaks MQTT, `url` NATS. `users` as of Mosquitto."""
+
+    running: Running
+    folder: Path
+    host: str
+    port: int
+    url: str
     users: Mapping[str, str]
 
     def stop(self) -> None:
@@ -168,6 +185,43 @@ def mosquitto_command(program: Path, folder: Path, port: int) -> list[str]:
     (folder / "conf.d").mkdir(parents=True, exist_ok=True)
     (folder / "conf.d" / "local.conf").write_text(local, encoding="utf-8")
     return [str(program), "-c", str(mosquitto_files.FOLDER / "mosquitto.conf")]
+
+
+# --- NATS ------------------------------------------------------------------------------------------
+
+
+def start_nats(
+    program: Path,
+    folder: Path,
+    *,
+    users: Mapping[str, str],
+    rights: Rights,
+    ports: tuple[int, int] | None = None,
+) -> NatsServer:
+    """Start the broker with `deploy/nats/nats.conf`; users, rights, ports (NATS, MQTT) and folder are included.
+
+    What an earlier server kept in `folder` is there again.
+
+    Raises:
+        PartFailed: it did not listen within 30 s.
+    """
+    port, mqtt = ports or free_ports(2)
+    local = (nats_files.FOLDER / "local.conf").read_text(encoding="utf-8")
+    for shipped, ours in (
+        ("0.0.0.0:4222", f"{HOST}:{port}"),
+        ("0.0.0.0:1883", f"{HOST}:{mqtt}"),
+        ('"/data"', json.dumps(str(folder / "data"))),
+    ):
+        local = local.replace(shipped, ours)
+    main = (nats_files.FOLDER / "nats.conf").read_text(encoding="utf-8")
+    texts = {"nats.conf": main, "local.conf": local, "users.conf": nats_files.users_file(users, rights)}  # fmt: skip
+    for name, text in texts.items():
+        path = folder / name
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
+    running = _start("nats-server", [str(program), "-c", str(folder / "nats.conf")], folder)
+    _until_ready(running, lambda: _listens(port) and _listens(mqtt))
+    return NatsServer(running, folder, HOST, mqtt, f"nats://{HOST}:{port}", dict(users))
 
 
 # --- InfluxDB --------------------------------------------------------------------------------------

@@ -76,6 +76,13 @@ TELEGRAF: Final = GoBuild(
     "serializers.influx,outputs.influxdb_v2,outputs.discard,outputs.file",
     minutes="about a minute",
 )
+NATS: Final = GoBuild(
+    module="github.com/nats-io/nats-server/v2",
+    version="v2.15.3",
+    package="github.com/nats-io/nats-server/v2",
+    tags="netgo,osusergo",
+    minutes="about half a minute",
+)
 PARTS: Final[Mapping[str, Part]] = {
     part.name: part
     for part in (
@@ -90,10 +97,11 @@ PARTS: Final[Mapping[str, Part]] = {
         ),
         Part("postgres", "ledger", ("postgres",), packages=("postgresql",)),
         Part("influxd", "store", ("influxd",), build=INFLUXD),
+        Part("nats", "broker and journal of several machines", ("nats-server",), build=NATS),
         Part("telegraf", "peer in benchmarks", ("telegraf",), build=TELEGRAF),
     )
 }  # fmt: skip
-TESTED: Final = ("mosquitto", "mbpoll", "chromium", "postgres", "influxd")
+TESTED: Final = ("mosquitto", "mbpoll", "chromium", "postgres", "influxd", "nats")
 """What the system tests need; the others are references of benchmarks."""
 
 

@@ -1,6 +1,6 @@
 """Real parts for tests: started once, ended by us, and named at the end of the run when they were not there.
 
-A test that needs a part takes its fixture (`mosquitto`, `influxd`, `postgres`, `mbpoll`, `chromium`).
+A test that needs a part takes its fixture (`mosquitto`, `nats`, `influxd`, `postgres`, `mbpoll`, `chromium`).
 Where `CI` is set a part that is missing fails the test; elsewhere it is left out and named.
 """
 
@@ -10,13 +10,16 @@ from typing import Any, TypeVar
 
 import pytest
 
+from commands.broker_topics import DOWN, UP
 from commands.part_servers import (
     InfluxServer,
     MosquittoServer,
+    NatsServer,
     PartFailed,
     PostgresServer,
     start_influxd,
     start_mosquitto,
+    start_nats,
     start_postgres,
 )
 from commands.parts import NotHere, ensure
@@ -110,6 +113,32 @@ def mosquitto(
     server = _started(lambda: start_mosquitto(program_file, folder, users=users), "mosquitto")
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def nats(
+    part_programs: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NatsServer]:
+    """NATS with the shipped configuration, and the users of `mosquitto` with the rights that they have there."""
+    agents = [f"riverside/agent-{n}" for n in range(1, 10)]
+    rights = {f"{agent}": _of_agent(agent) for agent in agents}
+    rights["collector"] = {
+        "publish": [f"steward/v1/+/+/{what}" for what in DOWN],
+        "receive": [f"steward/v1/+/+/{what}" for what in UP],
+    }
+    words = {name: f"{name.split('/')[-1]}-word" for name in rights}
+    program_file = part_programs("nats")
+    folder = tmp_path_factory.mktemp("nats")
+    server = _started(lambda: start_nats(program_file, folder, users=words, rights=rights), "nats")
+    yield server
+    server.stop()
+
+
+def _of_agent(name: str) -> dict[str, list[str]]:
+    return {
+        "publish": [f"steward/v1/{name}/{what}" for what in UP],
+        "receive": [f"steward/v1/{name}/{what}" for what in DOWN],
+    }
 
 
 @pytest.fixture(scope="session")

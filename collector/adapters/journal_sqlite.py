@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from collector.adapters.packed_entries import pack, unpack
 from collector.counting import HOUR_MS, CountKey, Counts, Tally, merged
 from collector.ports import Entry, MarkKey, Unavailable
 
@@ -45,26 +46,6 @@ class _Carry(msgspec.Struct):
 
 _encoder = msgspec.msgpack.Encoder()
 _carries = msgspec.msgpack.Decoder(_Carry)
-_rows = msgspec.msgpack.Decoder(
-    list[tuple[int, str, str, str, str, str, int, int, bytes, int, str, int]]
-)
-
-
-def _pack(entries: Sequence[Entry]) -> bytes:
-    return _encoder.encode(
-        [
-            (e.received, e.kind, e.site, e.agent, e.lane, e.epoch, e.seq, e.until,
-             e.payload, e.clock_error, e.reason, e.readings)
-            for e in entries
-        ]
-    )  # fmt: skip
-
-
-def _unpack(blob: bytes) -> list[Entry]:
-    try:
-        return [Entry(*row) for row in _rows.decode(blob)]  # type: ignore[arg-type]  # kind and lane are what we wrote
-    except msgspec.MsgspecError as error:
-        raise sqlite3.DatabaseError(f"malformed group: {error}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -106,13 +87,13 @@ class _File:
             'SELECT last, entries FROM "group" WHERE last > ? ORDER BY last', (position,)
         )
         for last, blob in cursor:
-            yield last, _unpack(blob)
+            yield last, unpack(blob)
 
     def births(self, position: int) -> list[Entry]:
         rows = self.open().execute(
             'SELECT entries FROM "group" WHERE births > 0 AND last <= ? ORDER BY last', (position,)
         )
-        return [e for (blob,) in rows for e in _unpack(blob) if e.kind == "birth"]
+        return [e for (blob,) in rows for e in unpack(blob) if e.kind == "birth"]
 
     def carried(self) -> Tally:
         """Marks and births as they stood when this file was begun."""
@@ -363,7 +344,7 @@ class SqliteJournal:
     def _append(self, entries: Sequence[Entry]) -> int:
         file = self._current(entries[-1].received)
         last = file.last + len(entries)
-        blob = _pack(entries)
+        blob = pack(entries)
         births = sum(1 for e in entries if e.kind == "birth")
         db = file.open()
         db.execute('INSERT INTO "group" VALUES (?, ?, ?, ?)', (last, file.last + 1, births, blob))

@@ -34,13 +34,14 @@ REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker is and as whom we speak to it."""
+    """Where the broker is, as whom we speak to it, and which site's agents we hear (`+`: all)."""
 
     host: str
     port: int
     user: str = ""
     password: str = ""
     client: str = "collector"
+    site: str = "+"
 
 
 @dataclass(slots=True)
@@ -213,7 +214,7 @@ class MqttSource:
 
     async def batches(self) -> AsyncIterator[list[Message]]:
         for name, whats in (("event", ("event",)), ("bulk", BULK)):
-            filters = [f"steward/v1/+/+/{what}" for what in whats]
+            filters = [f"steward/v1/{self._broker.site}/+/{what}" for what in whats]
             self._tasks.append(asyncio.create_task(self._stay(name, filters)))
         while not self._closed:
             self._news.clear()

@@ -18,7 +18,7 @@ from collector.adapters import mqtt_frames as frames
 from collector.adapters.memory_bus import MemoryBus
 from collector.adapters.mqtt import Broker, MqttSource
 from collector.ports import BatchSource, Message
-from commands.part_servers import MosquittoServer, free_port
+from commands.part_servers import MosquittoServer, NatsServer, free_port
 from config.clock import ScaledClock
 from edge.ports import LinkLost
 from edge.readings import topic
@@ -164,7 +164,7 @@ async def over(side: BrokerSide) -> AsyncIterator[Side]:
     await side.stop()
 
 
-def over_mosquitto(server: MosquittoServer) -> BrokerSide:
+def over_mqtt(server: MosquittoServer | NatsServer) -> BrokerSide:
     user = f"{SITE}/{AGENT}"
     ours = ("collector", server.users["collector"])
     return BrokerSide(server.host, server.port, ours, (user, server.users[user]))
@@ -209,13 +209,15 @@ def listens(port: int) -> bool:
         "twin",
         pytest.param("amqtt", marks=pytest.mark.system),
         pytest.param("mosquitto", marks=pytest.mark.system),
+        pytest.param("nats", marks=pytest.mark.system),
     ]
 )
 async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Side]:
     kinds: dict[str, Callable[[], Any]] = {
         "twin": twin,
         "amqtt": lambda: over_amqtt(tmp_path),
-        "mosquitto": lambda: over(over_mosquitto(request.getfixturevalue("mosquitto"))),
+        "mosquitto": lambda: over(over_mqtt(request.getfixturevalue("mosquitto"))),
+        "nats": lambda: over(over_mqtt(request.getfixturevalue("nats"))),
     }
     async with kinds[request.param]() as made:
         yield made

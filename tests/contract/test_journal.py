@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from collector.adapters.journal_nats import NatsJournal
 from collector.adapters.journal_sqlite import JUMP, SqliteJournal
 from collector.adapters.memory_journal import MemoryJournal
+from collector.adapters.nats_link import NatsAt
 from collector.ports import Entry, Unavailable
+from commands.part_servers import NatsServer
 
 HOUR = 3_600_000
 T0 = 490_000 * HOUR
@@ -26,18 +29,27 @@ def birth(epoch: str = "e1", *, payload: bytes = b"born", received: int = T0) ->
 Opened = Callable[[], Any]
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+def nats_journal(server: NatsServer, name: str, **more: int) -> NatsJournal:
+    at = NatsAt(server.url, "collector", server.users["collector"])
+    return NatsJournal(at, name, **{"cap_bytes": 1 << 24, **more})
+
+
+@pytest.fixture(params=["sqlite", "memory", pytest.param("nats", marks=pytest.mark.system)])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     """Opens the same journal again, as after a restart (the twin lives on)."""
     memory = MemoryJournal()
-    held: list[SqliteJournal] = []
+    held: list[SqliteJournal | NatsJournal] = []
+    open_one: dict[str, Callable[[], SqliteJournal | NatsJournal]] = {
+        "sqlite": lambda: SqliteJournal(tmp_path / "journal"),
+        "nats": lambda: nats_journal(request.getfixturevalue("nats"), tmp_path.name),
+    }
 
     def again() -> Any:
         if request.param == "memory":
             return memory
         for journal in held:
             journal.close()
-        held.append(SqliteJournal(tmp_path / "journal"))
+        held.append(open_one[request.param]())
         return held[-1]
 
     yield again
@@ -286,6 +298,99 @@ def test_a_full_disk_is_unavailable_and_keeps_nothing(folder: Path) -> None:
     db.execute("PRAGMA max_page_count=1000000")
     assert journal.append([batch(2, payload=b"x" * 200_000)]) == 2
     journal.close()
+
+
+# --- the one in JetStream ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_nats(nats: NatsServer, tmp_path: Path) -> Iterator[Callable[..., NatsJournal]]:
+    """Opens one more owner of the same journal, or of another `name`; all are closed at the end."""
+    held: list[NatsJournal] = []
+
+    def another(name: str = tmp_path.name, **more: int) -> NatsJournal:
+        held.append(nats_journal(nats, name, **more))
+        return held[-1]
+
+    yield another
+    for journal in held:
+        journal.close()
+
+
+NatsOpened = Callable[..., NatsJournal]
+
+
+@pytest.mark.system
+def test_whoever_opens_it_last_has_it_and_an_earlier_owner_is_refused_for_good(
+    in_nats: NatsOpened,
+) -> None:
+    first = in_nats()
+    first.append([batch(1)])
+    second = in_nats()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="taken this journal over"):
+            first.append([batch(2)])
+    assert second.append([batch(2)]) == 2
+    with pytest.raises(Unavailable, match="taken this journal over"):
+        first.append([batch(3)])
+    assert [e.seq for _, e in in_nats().read_from(0, 9)] == [1, 2]
+
+
+@pytest.mark.system
+def test_a_group_whose_answer_was_lost_is_kept_once(in_nats: NatsOpened) -> None:
+    journal = in_nats()
+    journal.append([batch(1)])
+    journal._log.last -= 1  # as if nobody had told us
+    journal._last = 0
+    with pytest.raises(Unavailable, match="kept after all"):
+        journal.append([batch(2)])
+    assert journal.append([batch(1)]) == 1
+    assert journal.append([batch(2)]) == 2
+    assert [e.seq for _, e in in_nats().read_from(0, 9)] == [1, 2]
+
+
+@pytest.mark.system
+def test_what_an_earlier_owner_cuts_late_takes_nothing_from_the_next(in_nats: NatsOpened) -> None:
+    first = in_nats()
+    first.append([birth(), batch(1)])
+    first.append([batch(2, received=T0 + HOUR)])
+    second = in_nats()
+    second.append([batch(3, received=T0 + 2 * HOUR)])
+    first.trim(2)
+    second.trim(3)
+    third = in_nats()
+    first.trim(3)
+    assert third.marks()["riverside", "a1", "e1", "data"] == 3
+    assert [e.payload for e in third.births(3)] == [b"born"]
+    assert third.append([batch(4, received=T0 + 3 * HOUR)]) == 5
+    third.trim(4)
+    again = in_nats()
+    assert [p for p, _ in again.read_from(0, 9)] == [5]
+    assert again.counts()["riverside", "a1", "data", T0 + 2 * HOUR].batches == 1
+    assert again.counts()["riverside", "a1", "data", T0].batches == 1
+
+
+@pytest.mark.system
+def test_a_journal_that_is_full_takes_nothing_until_it_is_cut(in_nats: NatsOpened) -> None:
+    journal = in_nats(cap_bytes=50_000, file_bytes=1000)
+    journal.append([batch(1, payload=b"x" * 40_000)])
+    assert journal.fill > 0.8
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="maximum bytes"):
+            journal.append([batch(2, payload=b"x" * 40_000)])
+    journal.trim(1)
+    assert journal.append([batch(2, payload=b"x" * 40_000)]) == 2
+
+
+@pytest.mark.system
+def test_a_group_above_what_the_server_takes_is_named(in_nats: NatsOpened) -> None:
+    with pytest.raises(Unavailable, match="max_payload"):
+        in_nats().append([batch(1, payload=b"x" * (9 << 20))])
+
+
+@pytest.mark.system
+def test_its_streams_wait_for_the_disk_with_each_message(nats: NatsServer) -> None:
+    assert "sync_interval: always" in (nats.folder / "local.conf").read_text()
 
 
 def test_the_twin_can_have_a_full_disk_and_be_an_older_copy() -> None:

@@ -1,0 +1,257 @@
+"""The journal in NATS JetStream: one piece per group of entries, with one writer (docs/decisions/120-nats.md)."""
+
+import logging
+import threading
+import zlib
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from collector.adapters.nats_link import NatsAt
+from collector.adapters.nats_log import NatsLog, Piece
+from collector.adapters.packed_entries import pack, unpack
+from collector.counting import HOUR_MS, CountKey, Counts, Tally, merged
+from collector.ports import Entry, MarkKey, Unavailable
+
+log = logging.getLogger("steward.journal")
+
+MB: Final = 1 << 20
+LOADS_MAX: Final = 5
+ZLIB_LEVEL: Final = 6
+
+
+class _Carry(msgspec.Struct):
+    """What stands for the pieces that were cut off, as of piece `seq` and position `last`.
+
+    `before` are the births as they stood behind the last piece that was cut.
+    """
+
+    seq: int = 0
+    last: int = 0
+    marks: list[tuple[str, str, str, str, int]] = []
+    births: bytes = pack([])
+    before: bytes = pack([])
+    counts: list[tuple[str, str, str, int, int, int, int, int, int]] = []
+
+
+_encoder = msgspec.msgpack.Encoder()
+_carries = msgspec.msgpack.Decoder(_Carry)
+
+
+@dataclass(slots=True)
+class _Index:
+    """What is known of each piece that is there, in order: number, position it reaches, hour, births."""
+
+    seqs: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    hours: list[int] = field(default_factory=list)
+    births: list[tuple[int, Entry]] = field(default_factory=list)
+
+    def add(self, seq: int, last: int, entries: Sequence[Entry]) -> None:
+        self.seqs.append(seq)
+        self.ends.append(last)
+        self.hours.append(entries[-1].received // HOUR_MS)
+        self.births += [(last, entry) for entry in entries if entry.kind == "birth"]
+
+    def drop(self, count: int) -> list[Entry]:
+        """Forget the first pieces; returns the births that they held."""
+        last = self.ends[count - 1]
+        gone = [entry for at, entry in self.births if at <= last]
+        del self.seqs[:count], self.ends[:count], self.hours[:count]
+        self.births = self.births[len(gone) :]
+        return gone
+
+
+class NatsJournal:
+    """Keeps the entries of one site, or of any `name`, in a stream of its own. Calls block.
+
+    Whoever opens it last owns it: an earlier owner's `append` raises `Unavailable` from then on. Durable
+    means what the server means by it: `sync_interval: always`, or copies on several servers. `trim` cuts
+    off whole hours, and everything above `file_bytes`. At `cap_bytes` nothing more is taken, so that
+    nothing is lost: agents keep it. `fill` (0..1) says beforehand how near that is. The server sets so
+    much of its disk apart at once.
+
+    Raises:
+        Unavailable: NATS cannot be used.
+    """
+
+    def __init__(
+        self, at: NatsAt, name: str, *, file_bytes: int = 256 * MB, cap_bytes: int = 1024 * MB
+    ) -> None:
+        self._file_bytes = file_bytes
+        self._cap_bytes = cap_bytes
+        self._lock = threading.RLock()
+        self._index = _Index()
+        self._before, self._tally = Tally(), Tally()
+        self._last = self._floor = self._cut_at = self._bytes = 0
+        self._log = NatsLog(at, name, cap_bytes)
+        try:
+            self._load()
+        except BaseException:
+            self._log.close()
+            raise
+
+    # --- the port ------------------------------------------------------------------------------
+
+    def append(self, entries: Sequence[Entry]) -> int:
+        with self._lock:
+            if not entries:
+                return self.last()
+            last = self.last() + len(entries)
+            data = pack(entries)
+            self._log.append(data, last)
+            self._bytes += len(data)
+            self._take(Piece(self._log.last, "", last, data), entries)
+            return last
+
+    def read_from(self, position: int, limit: int) -> list[tuple[int, Entry]]:
+        found: list[tuple[int, Entry]] = []
+        for last, entries in self.groups_from(position, limit):
+            numbered = enumerate(entries, last - len(entries) + 1)
+            found += [(at, entry) for at, entry in numbered if at > position]
+        if 0 < len(found) < limit:
+            found += self.read_from(found[-1][0], limit - len(found))
+        return found[:limit]
+
+    def groups_from(self, position: int, limit: int) -> list[tuple[int, list[Entry]]]:
+        found: list[tuple[int, list[Entry]]] = []
+        with self._lock:
+            begin = bisect_right(self._index.ends, position)
+            held, end = 0, begin
+            reached = self._index.ends[begin - 1] if begin else self._cut_at
+            while held < limit and end < len(self._index.ends):
+                held += self._index.ends[end] - reached
+                reached = self._index.ends[end]
+                end += 1
+            for piece in self._log.read(self._index.seqs[begin:end]):
+                entries = _entries(piece)
+                if entries:
+                    found.append((piece.last, entries))
+        return found
+
+    def last(self) -> int:
+        return max(self._last, self._floor)
+
+    def rise(self, position: int) -> None:
+        with self._lock:
+            self._floor = max(self._floor, position)
+
+    def births(self, position: int | None = None) -> list[Entry]:
+        with self._lock:
+            if position is None:
+                return self._tally.all_births()
+            tally = Tally()
+            tally.add(self._before.all_births())
+            tally.add(entry for at, entry in self._index.births if at <= position)
+            return tally.all_births()
+
+    def marks(self) -> Mapping[MarkKey, int]:
+        with self._lock:
+            return dict(self._tally.marks)
+
+    def trim(self, position: int) -> None:
+        with self._lock:
+            count = self._may_go(position)
+            if not count:
+                return
+            number = self._index.seqs[count - 1]
+            before = Tally()
+            before.add(self._before.all_births())
+            self._cut_at = self._index.ends[count - 1]
+            before.add(self._index.drop(count))
+            self._before = before
+            try:
+                self._log.keep(self._packed_carry())
+                self._log.cut(number)
+                self._bytes = self._log.state()[2]
+            except Unavailable as error:
+                log.warning("the journal is cut the next time: %s", error)
+
+    def close(self) -> None:
+        with self._lock:
+            self._log.close()
+
+    # --- what metrics and the delivery report read ---------------------------------------------
+
+    def counts(self) -> Mapping[CountKey, Counts]:
+        """Everything ever journalled, per agent, lane and hour."""
+        with self._lock:
+            return merged([self._tally.counts])
+
+    @property
+    def fill(self) -> float:
+        """The part of the cap that is used, 0..1."""
+        return self._bytes / self._cap_bytes
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Learn what is there. Whoever had it before may cut while we read: then begin again."""
+        for _ in range(LOADS_MAX):
+            carry = _unpacked_carry(self._log.carry())
+            first, _, self._bytes = self._log.state()
+            numbers = range(max(1, first), self._log.fence)
+            pieces = self._log.read(numbers)
+            there = {piece.seq for piece in pieces}
+            if there.issuperset(range(carry.seq + 1, self._log.fence)):
+                self._begin(carry, pieces)
+                return
+        raise Unavailable("the journal is being cut by somebody else: try again")
+
+    def _begin(self, carry: _Carry, pieces: Sequence[Piece]) -> None:
+        self._before.add(unpack(carry.before))
+        self._tally.add(unpack(carry.births))
+        self._tally.marks.update({(s, a, e, lane): n for s, a, e, lane, n in carry.marks})
+        self._tally.counts.update({row[:4]: Counts(*row[4:]) for row in carry.counts})
+        self._last = carry.last
+        for piece in pieces:
+            entries = _entries(piece)
+            if not entries:
+                continue
+            if not self._index.ends:
+                self._cut_at = piece.last - len(entries)
+            if piece.seq > carry.seq:
+                self._take(piece, entries)
+            else:
+                self._index.add(piece.seq, piece.last, entries)
+
+    def _take(self, piece: Piece, entries: Sequence[Entry]) -> None:
+        self._index.add(piece.seq, piece.last, entries)
+        self._tally.add(entries)
+        self._last = piece.last
+
+    def _may_go(self, position: int) -> int:
+        """How many pieces up to this position are to be cut off now."""
+        count = bisect_right(self._index.ends, position)
+        if self._bytes <= self._file_bytes and self._index.hours:
+            newest = self._index.hours[-1]
+            while count and self._index.hours[count - 1] >= newest:
+                count -= 1
+        return count
+
+    def _packed_carry(self) -> bytes:
+        tally = self._tally
+        counts = [
+            (*key, c.batches, c.readings, c.missing, c.aside, c.aside_batches)
+            for key, c in tally.counts.items()
+        ]
+        marks = [(*key, number) for key, number in tally.marks.items()]
+        births, before = pack(tally.all_births()), pack(self._before.all_births())
+        carry = _Carry(self._log.last, self._last, marks, births, before, counts)
+        return zlib.compress(_encoder.encode(carry), ZLIB_LEVEL)
+
+
+def _unpacked_carry(packed: bytes) -> _Carry:
+    return _carries.decode(zlib.decompress(packed)) if packed else _Carry()
+
+
+def _entries(piece: Piece) -> list[Entry]:
+    """The group of a piece, empty for a fence; one that cannot be read is named and left out."""
+    try:
+        return unpack(piece.data)
+    except msgspec.MsgspecError as error:
+        log.error("piece %d of the journal is malformed (%s): left out", piece.seq, error)
+        return []

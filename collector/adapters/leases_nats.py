@@ -1,0 +1,126 @@
+"""Leases in a key-value bucket of NATS: a key lives as long as a lease, and only its last writer renews it."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from nats.errors import Error as NatsError
+from nats.js.api import KeyValueConfig, StorageType
+from nats.js.client import JetStreamContext
+from nats.js.errors import KeyWrongLastSequenceError
+
+from collector.adapters.nats_link import NatsAt, NatsThread, have_bucket
+
+log = logging.getLogger("steward.lease")
+
+BUCKET: Final = "steward-leases"
+LASTS_S: Final = 6.0
+"""With a look every quarter of it, another collector has a site 7.5 s after the end of one that had it, at most."""
+PART: Final = 4
+"""A lease is renewed, and looked for, so many times while it lasts."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """A lease of ours: the number of our last renewal, and the task that renews it."""
+
+    revision: int
+    keeping: "asyncio.Task[None]"
+
+
+class NatsLeases:
+    """One collector's leases, renewed by a thread: a loop that is busy for long does not lose them.
+
+    `owner` is only for those who look. All collectors of a bucket give the same `lasts_s`.
+
+    Raises:
+        Unavailable: NATS cannot be used.
+    """
+
+    def __init__(self, at: NatsAt, owner: str, lasts_s: float = LASTS_S) -> None:
+        self.lasts_s = lasts_s
+        self._owner = owner.encode()
+        self._held: dict[str, _Held] = {}
+        self._link = NatsThread(at)
+        wanted = KeyValueConfig(
+            BUCKET, ttl=lasts_s, replicas=at.replicas, storage=StorageType.MEMORY
+        )
+        try:
+            self._bucket = self._link.ask(
+                "leases cannot be kept", lambda js: have_bucket(js, wanted)
+            )
+        except BaseException:
+            self._link.close()
+            raise
+
+    # --- the port, in the caller's loop
+
+    async def taken(self, site: str) -> None:
+        await asyncio.wrap_future(self._link.begin(partial(self._taken, site)))
+
+    async def lost(self, site: str) -> None:
+        await asyncio.wrap_future(self._link.begin(partial(self._lost, site)))
+
+    async def give_back(self, site: str) -> None:
+        if site in self._held:
+            await asyncio.wrap_future(self._link.begin(partial(self._give_back, site)))
+
+    async def close(self) -> None:
+        self._held.clear()
+        await asyncio.to_thread(self._link.close)
+
+    # --- in the thread
+
+    async def _taken(self, site: str, _: JetStreamContext) -> None:
+        loop, said = asyncio.get_running_loop(), False
+        while True:
+            asked = loop.time()
+            try:
+                async with asyncio.timeout(self.lasts_s / PART):
+                    revision = await self._bucket.create(site, self._owner)
+            except KeyWrongLastSequenceError:
+                if not said:
+                    log.info("another collector has %s; this one waits", site)
+                    said = True
+            except (NatsError, OSError, TimeoutError) as error:
+                log.debug("the lease of %s cannot be asked for: %s", site, error)
+            else:
+                keeping = asyncio.create_task(self._keep(site, asked + self.lasts_s))
+                self._held[site] = _Held(revision, keeping)
+                return
+            await asyncio.sleep(self.lasts_s / PART)
+
+    async def _keep(self, site: str, until: float) -> None:
+        """Renew until it is not ours any more; a renewal counts from when it was asked for."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < until:
+            await asyncio.sleep(min(self.lasts_s / PART, max(0.0, until - loop.time())))
+            asked = loop.time()
+            try:
+                async with asyncio.timeout(self.lasts_s / PART):
+                    held = self._held[site]
+                    held.revision = await self._bucket.update(site, self._owner, held.revision)
+                until = asked + self.lasts_s
+            except KeyWrongLastSequenceError:
+                break
+            except (NatsError, OSError, TimeoutError) as error:
+                log.debug("the lease of %s cannot be renewed: %s", site, error)
+        log.warning("the lease of %s is lost", site)
+
+    async def _lost(self, site: str, _: JetStreamContext) -> None:
+        if site in self._held:
+            await asyncio.wait([self._held[site].keeping])
+
+    async def _give_back(self, site: str, _: JetStreamContext) -> None:
+        held = self._held.pop(site, None)
+        if held is None or held.keeping.done():
+            return
+        held.keeping.cancel()
+        await asyncio.gather(held.keeping, return_exceptions=True)
+        try:
+            async with asyncio.timeout(self.lasts_s / PART):
+                await self._bucket.delete(site, held.revision)
+        except (NatsError, OSError, TimeoutError) as error:
+            log.debug("the lease of %s ends by itself: %s", site, error)

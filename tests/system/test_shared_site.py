@@ -1,0 +1,169 @@
+"""Two collectors share a site over a real NATS: one works, the other takes over, and nothing is lost or doubled."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collector.adapters.journal_nats import NatsJournal
+from collector.adapters.leases_nats import NatsLeases
+from collector.adapters.mqtt import Broker, MqttSource
+from collector.adapters.nats_link import NatsAt
+from collector.holding import hold
+from collector.ingest import Ingest
+from collector.live import LiveTable
+from commands.part_servers import NatsServer
+from config.clock import ScaledClock
+from edge.agent import Agent
+from edge.mqtt_publisher import paho_connect
+from edge.outbox import Outbox
+from edge.ports import PointReading
+from edge.readings import Birth, decode, decode_batch
+from tests.unit.collector.feeding import SITE, plant
+from tests.waiting import until
+
+pytestmark = pytest.mark.system
+
+LASTS_S = 0.6
+AGENT, POINT = "agent-1", "pump/flow"
+PLANT = plant({AGENT: (POINT,)})
+
+
+class Member:
+    """One collector: it stands by for the site, and takes batches while it has it."""
+
+    def __init__(self, server: NatsServer, name: str, journal: Path) -> None:
+        self._server, self._name, self._journal = server, name, journal.name
+        self._at = NatsAt(server.url, "collector", server.users["collector"])
+        self._leases = NatsLeases(self._at, name, LASTS_S)
+        self.ingest: Ingest | None = None
+        self.source: MqttSource | None = None
+        self.holding = asyncio.create_task(hold(self._leases, SITE, self.work))
+
+    async def work(self) -> None:
+        clock = ScaledClock()
+        journal = await asyncio.to_thread(NatsJournal, self._at, self._journal, cap_bytes=1 << 24)
+        broker = Broker(self._server.host, self._server.port, "collector", self._at.password, f"collector-{self._name}", SITE)  # fmt: skip
+        source = MqttSource(broker, clock)
+        ingest = Ingest(source, journal, LiveTable([PLANT]), [], [PLANT], clock, offload=asyncio.to_thread)  # fmt: skip
+        ingest.restore()
+        self.ingest, self.source = ingest, source
+        try:
+            await ingest.run()
+        finally:
+            await source.close()
+            await asyncio.to_thread(journal.close)
+
+    @property
+    def hears(self) -> bool:
+        """Whether it is connected. NATS retains a moment later than it acknowledges: an agent that is born
+        in that moment is heard at its next birth, 10 s later."""
+        return self.source is not None and self.source.connected
+
+    @property
+    def refused(self) -> str:
+        """Why its journal takes nothing."""
+        return self.ingest.stats.detail if self.ingest else ""
+
+    @property
+    def taken(self) -> int:
+        """Readings that it journalled."""
+        return self.ingest.stats.readings if self.ingest else 0
+
+    async def falls(self) -> None:
+        """It is gone without giving anything back."""
+        await self._leases.close()
+        await self.leaves()
+
+    async def leaves(self) -> None:
+        self.holding.cancel()
+        await asyncio.gather(self.holding, return_exceptions=True)
+        await self._leases.close()
+
+
+@asynccontextmanager
+async def speaking(server: NatsServer) -> AsyncIterator[list[float]]:
+    """A real agent that reads another value every few milliseconds; yields the values that it kept."""
+    clock, rng, made = ScaledClock(), np.random.default_rng(1), list[float]()
+    user = f"{SITE}/{AGENT}"
+    connect = paho_connect(server.host, server.port, user, server.users[user], SITE, AGENT)
+    outbox = Outbox(":memory:", now=clock.now(), rng=rng)
+    agent = Agent(PLANT, AGENT, {}, outbox, connect, clock, rng)
+
+    async def read() -> None:
+        for value in count(1.0):
+            agent.take([PointReading(POINT, value, 0, clock.now())])
+            made.append(value)
+            await asyncio.sleep(0.005)
+
+    tasks = [asyncio.create_task(agent.run()), asyncio.create_task(read())]
+    yield made
+    tasks[1].cancel()
+    agent.flush()
+    await until(lambda: not outbox.batches, 10)
+    tasks[0].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    outbox.close()
+
+
+def numbers_and_values(journal: NatsJournal) -> tuple[list[int], list[float]]:
+    """The numbers of the agent's batches and the values of its point, in the order of the journal."""
+    entries = [entry for _, entry in journal.read_from(0, 100_000)]
+    assert {entry.kind for entry in entries} == {"birth", "batch"}
+    rows = decode(journal.births()[-1].payload, Birth).points
+    index = next(row.index for row in rows if row.point == POINT)
+    batches = [decode_batch(e.payload) for e in entries if e.kind == "batch" and e.lane == "data"]
+    read = [v for b in batches for i, v in zip(b.i, b.v, strict=True) if i == index]
+    return [b.s for b in batches], [v for v in read if v is not None]
+
+
+async def test_collectors_take_a_site_over_from_each_other_and_every_reading_is_kept_once(
+    nats: NatsServer, tmp_path: Path
+) -> None:
+    first = Member(nats, "a", tmp_path)
+    await until(lambda: first.hears, 10)
+    async with speaking(nats) as made:
+        await until(lambda: first.taken > 20, 10)
+        second = Member(nats, "b", tmp_path)
+        await first.falls()
+        await until(lambda: second.taken > 20, 10)
+        third = Member(nats, "c", tmp_path)
+        await second.leaves()
+        await until(lambda: third.taken > 20, 10)
+    await third.leaves()
+    journal = await asyncio.to_thread(kept, nats, tmp_path)
+    numbers, values = numbers_and_values(journal)
+    await asyncio.to_thread(journal.close)
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert values == made
+
+
+async def test_who_does_not_know_that_it_lost_a_site_journals_and_commits_nothing_more(
+    nats: NatsServer, tmp_path: Path
+) -> None:
+    stray = Member(nats, "stray", tmp_path)
+    await until(lambda: stray.hears, 10)
+    async with speaking(nats) as made:
+        await until(lambda: stray.taken > 20, 10)
+        other = Member(nats, "heir", tmp_path)
+        heir = asyncio.create_task(other.work())  # as if its clock had let the lease end
+        await until(lambda: other.taken > 20 and stray.refused, 10)
+        assert "taken this journal over" in stray.refused
+    heir.cancel()
+    await asyncio.gather(heir, return_exceptions=True)
+    for member in (other, stray):
+        await member.leaves()
+    journal = await asyncio.to_thread(kept, nats, tmp_path)
+    numbers, values = numbers_and_values(journal)
+    await asyncio.to_thread(journal.close)
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert values == made
+
+
+def kept(server: NatsServer, journal: Path) -> NatsJournal:
+    at = NatsAt(server.url, "collector", server.users["collector"])
+    return NatsJournal(at, journal.name, cap_bytes=1 << 24)
