@@ -1,10 +1,11 @@
 """What alarming has decided and not yet written: events, rows, cursors and outcomes, kept together."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from collector.domain.alarms import Alarm, Event, RuleState, Step, alarm_of, row_data
 from collector.domain.conditions import ConditionState

@@ -4,10 +4,10 @@ import heapq
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from collector.alarm_ledger import AlarmLedger, KeptRule, enduring
 from collector.domain.alarms import (

@@ -2,26 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from collector.decoding import Decoded, Decoder
 from collector.groups import Group
 from collector.live import LiveTable
 from collector.ports import Entry, SeriesKey
 from edge.readings import (
     BAD,
     QUALITIES,
-    Batch,
     Birth,
     Codes,
     Floats,
     Ints,
     Malformed,
     decode,
-    decode_batch,
 )
 
 SUSPECT: Final = QUALITIES["clock_suspect"]
@@ -84,7 +82,7 @@ class Joined:
 class _Pile:
     """What of each batch is needed once per batch."""
 
-    batches: list[Batch] = field(default_factory=list)
+    batches: list[Decoded] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
 
@@ -99,6 +97,7 @@ class Columns:
 
     def __init__(self, live: LiveTable, births: Iterable[Entry] = ()) -> None:
         self._live = live
+        self._decoder = Decoder()
         self._tables: dict[tuple[str, str, str], Table] = {}
         self._agents: dict[str, int] = {}
         self._names: tuple[str, ...] = ()
@@ -153,18 +152,21 @@ class Columns:
             retired[point.index] = point.retired
         return rows, numbers, retired
 
-    def join(self, entries: Sequence[Entry], batches: Sequence[Batch] | None = None) -> Joined:
+    def join(self, entries: Sequence[Entry], batches: Sequence[Decoded] | None = None) -> Joined:
         """Columns of all batches among the entries, in order of arrival.
 
-        `batches` are those of the entries of kind `batch`, in order, if they are decoded already.
+        `batches` are those of the entries of kind `batch`, in order, if they are decoded already. Raises
+        `Malformed` for one that is not, and should not be in a journal.
         """
-        known = iter(batches) if batches is not None else None
+        if batches is None:
+            batches = self._decoded([e.payload for e in entries if e.kind == "batch"])
+        known = iter(batches)
         pile = _Pile()
         for entry in entries:
             if entry.kind == "birth":
                 self.born(entry)
             elif entry.kind == "batch":
-                batch = next(known) if known is not None else decode_batch(entry.payload)
+                batch = next(known)
                 table = self._tables.get((entry.site, entry.agent, entry.epoch))
                 if table is not None:
                     pile.batches.append(batch)
@@ -172,21 +174,26 @@ class Columns:
                     pile.tables.append(table)
         return self._joined(pile)
 
+    def _decoded(self, payloads: Sequence[bytes]) -> list[Decoded]:
+        decoded = []
+        for batch in self._decoder.decode(payloads):
+            if isinstance(batch, Malformed):
+                raise batch
+            decoded.append(batch)
+        return decoded
+
     def _joined(self, pile: _Pile) -> Joined:
-        lengths = np.fromiter((len(b.i) for b in pile.batches), np.int64, len(pile.batches))
-        total = int(lengths.sum())
+        lengths = np.fromiter((b.size for b in pile.batches), np.int64, len(pile.batches))
 
         def spread(numbers: Iterable[int]) -> Ints:
             each = np.fromiter(numbers, np.int64, len(lengths))
             return np.repeat(each, lengths)
 
-        def column(lists: Iterable[list[int]]) -> Ints:
-            return np.fromiter(chain.from_iterable(lists), np.int64, total)
-
-        index = column(b.i for b in pile.batches)
-        time = spread(b.t for b in pile.batches) + column(b.d for b in pile.batches)
-        value = _values(pile.batches, total)
-        quality = np.frombuffer(b"".join([bytes(b.q) for b in pile.batches]), np.uint8).copy()
+        index = _column(b.index for b in pile.batches)
+        total = len(index)
+        time = spread(b.t for b in pile.batches) + _column(b.offset for b in pile.batches)
+        value = _column(b.value for b in pile.batches).view(np.float64)
+        quality = _column(b.quality for b in pile.batches).astype(np.uint8)
         unknown = (index < 0) | (index >= spread(t.size for t in pile.tables))
         if unknown.any():
             index[unknown] = 0
@@ -225,12 +232,9 @@ class Columns:
         return offset
 
 
-def _values(batches: Sequence[Batch], total: int) -> Floats:
-    """The values of all batches, NaN where there is none."""
-    try:
-        return np.fromiter(chain.from_iterable(b.v for b in batches), np.float64, total)
-    except TypeError:  # a None, which only the slower way can read
-        return np.array(list(chain.from_iterable(b.v for b in batches)), np.float64)
+def _column(parts: Iterable[bytes]) -> Ints:
+    """Columns behind each other, one's own to change."""
+    return np.frombuffer(bytearray().join(parts), np.int64)
 
 
 def _correct(pile: _Pile, lengths: Ints, time: Ints, quality: Codes) -> int:

@@ -4,14 +4,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from collector.domain.alarms import Condition
 from edge.readings import Codes, Floats, Ints, Lane
 
 # --- broker ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One message as it arrived. `received` is the collector's clock, UTC ms."""
 
     topic: str
@@ -44,8 +45,7 @@ class BatchSource(Protocol):
 EntryKind = Literal["batch", "birth", "missing", "aside"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One journalled thing.
 
     `batch` and `birth` keep their payload as received; `missing` says that the numbers `seq` to

@@ -1,26 +1,25 @@
 """Decides what becomes of each message that agents send: kept, had already, a gap, or set aside; sends nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from collector.agents import Agent, Agents, AgentSeen, Epoch, LaneOf
+from collector.decoding import Decoded, Decoder
 from collector.domain.delivery import ARRIVALS_TO_BELIEVE, PointTable, Step, accept
 from collector.ports import Entry, Journal, Message
 from config.clock import Clock
 from config.plant import Plant
 from edge.readings import (
     LANES,
-    Batch,
     Lane,
     Malformed,
     Reply,
     Request,
     State,
     decode,
-    decode_batch,
     encode,
     parse_topic,
     topic,
@@ -51,7 +50,7 @@ class AcceptedBatch:
     agent: str
     lane: Lane
     table: PointTable
-    batch: Batch
+    batch: Decoded
     clock_error: int
     received: int
 
@@ -87,6 +86,7 @@ class Receiving:
         self._plants = plants
         self._clock = clock
         self._requests = 0
+        self._decoder = Decoder()
         self.counts: dict[str, int] = {}
         """How many messages came to what: state, repeat, gap, aside, unknown_epoch, …"""
         self._begin()
@@ -105,12 +105,13 @@ class Receiving:
     def take(self, messages: Sequence[Message]) -> Taken:
         """Decide about messages in order of their arrival; never raises for what they contain."""
         taken = self._taken = Taken()
+        decoded = self._decoded(messages)
         for message in messages:
             lane = self._lanes.get(message.topic)
             if lane is None:
                 self._other(message)
             else:
-                self._numbered(lane, message)
+                self._numbered(lane, message, next(decoded))
         now = self._clock.now()
         for agent in self._touched.values():
             self._answer(agent, now)
@@ -140,9 +141,8 @@ class Receiving:
         epoch = agent and agent.epochs.get(entry.epoch)
         if not epoch:
             return None
-        try:
-            batch = decode_batch(entry.payload)
-        except Malformed:
+        (batch,) = self._decoder.decode([entry.payload])
+        if isinstance(batch, Malformed):
             return None
         return AcceptedBatch(
             entry.site,
@@ -170,13 +170,17 @@ class Receiving:
 
     # --- lanes
 
-    def _numbered(self, lane: LaneOf, message: Message) -> None:
-        try:
-            if len(message.payload) > PAYLOAD_BYTES_MAX:
-                raise Malformed(f"{len(message.payload)} bytes are more than {PAYLOAD_BYTES_MAX}")
-            batch = decode_batch(message.payload)
-        except Malformed as error:
-            self._broken(lane, message, str(error))
+    def _decoded(self, messages: Sequence[Message]) -> Iterator[Decoded | Malformed]:
+        """The batches of those that stand in a lane."""
+        payloads = [message.payload for message in messages if message.topic in self._lanes]
+        fit = self._decoder.decode([p for p in payloads if len(p) <= PAYLOAD_BYTES_MAX])
+        known = iter(fit)
+        for payload in payloads:
+            yield next(known) if len(payload) <= PAYLOAD_BYTES_MAX else _too_long(payload)
+
+    def _numbered(self, lane: LaneOf, message: Message, batch: Decoded | Malformed) -> None:
+        if isinstance(batch, Malformed):
+            self._broken(lane, message, str(batch))
             return
         agent = lane.agent
         agent.clock.sample(batch.n, message.received)
@@ -184,7 +188,7 @@ class Receiving:
         if epoch is None:
             self._count("unknown_epoch")
             self._ask_rebirth(agent, message.received)
-        elif batch.i and max(batch.i) >= epoch.size:
+        elif batch.highest >= epoch.size:
             self._unknown_index(lane, epoch, batch, message)
         elif self._next(lane, epoch, (batch.s, batch.o), message.received):
             self._keep(lane, epoch, batch, message)
@@ -223,14 +227,14 @@ class Receiving:
             )
         )  # fmt: skip
 
-    def _keep(self, lane: LaneOf, epoch: Epoch, batch: Batch, message: Message) -> None:
+    def _keep(self, lane: LaneOf, epoch: Epoch, batch: Decoded, message: Message) -> None:
         agent = lane.agent
         error = agent.clock.ms
         received = message.received
         self._taken.entries.append(
             Entry(
                 received, "batch", agent.site, agent.id, lane.lane, batch.e, batch.s, 0,
-                message.payload, error, "", len(batch.i),
+                message.payload, error, "", batch.size,
             )
         )  # fmt: skip
         self._taken.batches.append(
@@ -255,7 +259,7 @@ class Receiving:
         elif self._next(lane, epoch, (number, 0), message.received):
             self._aside_numbered(lane, name, number, message, reason)
 
-    def _unknown_index(self, lane: LaneOf, epoch: Epoch, batch: Batch, message: Message) -> None:
+    def _unknown_index(self, lane: LaneOf, epoch: Epoch, batch: Decoded, message: Message) -> None:
         """Wait for a birth that explains it; after several births did not, set the batch aside."""
         agent = lane.agent
         self._count("unknown_index")
@@ -265,7 +269,7 @@ class Receiving:
         if lane.unknown_indexes <= ARRIVALS_TO_BELIEVE:
             self._ask_rebirth(agent, message.received)
         elif self._next(lane, epoch, (batch.s, batch.o), message.received):
-            reason = f"index {max(batch.i)} is not among the {epoch.size} of its epoch"
+            reason = f"index {batch.highest} is not among the {epoch.size} of its epoch"
             self._aside_numbered(lane, batch.e, batch.s, message, reason)
 
     # --- everything else
@@ -286,7 +290,7 @@ class Receiving:
 
     def _from_agent(self, agent: Agent, what: str, message: Message) -> None:
         if len(message.payload) > PAYLOAD_BYTES_MAX:
-            raise Malformed(f"{len(message.payload)} bytes are more than {PAYLOAD_BYTES_MAX}")
+            raise _too_long(message.payload)
         if what == "birth":
             self._born(agent, message)
         elif what == "state":
@@ -365,6 +369,10 @@ class Receiving:
 
     def _count(self, what: str, by: int = 1) -> None:
         self.counts[what] = self.counts.get(what, 0) + by
+
+
+def _too_long(payload: bytes) -> Malformed:
+    return Malformed(f"{len(payload)} bytes are more than {PAYLOAD_BYTES_MAX}")
 
 
 def _header(payload: bytes) -> _Header | None:

@@ -25,6 +25,8 @@ ADD_SERIES: Final = (
 ALL_SERIES: Final = "select site, point, unit, kind from series order by number"
 OPEN_HOURS: Final = """
 select distinct time // 3600000 * 3600000 from open where time >= $since and time < $before order by 1"""
+OPEN_BY_HOUR: Final = """
+select time // 3600000 * 3600000 as hour, count(*) from open where time >= $since group by hour order by hour"""
 DROP_BEHIND: Final = "delete from open where time < ?"
 OF_SPAN: Final = "time >= $start and time < $end"
 DROP_OPEN: Final = f"delete from open where {OF_SPAN} and arrival <= $arrival"
@@ -183,9 +185,14 @@ def how_many(pieces: Sequence[Piece], what: str) -> str:
     return f"select {what} from ({held(pieces, '*')})"
 
 
-def count_of(touched: Sequence[Piece], alone: Sequence[Piece]) -> str:
-    """Readings kept from `$since` on: distinct where hours are open too, by the files' own counts where not."""
-    again = f" union {held(touched, 'series, time')}" if touched else ""
-    whole = f" + (select count(*) from ({held(alone, 'time')}))" if alone else ""
-    of_open = f"select series, time from open where time >= $since{again}"
-    return f"select (select count(*) from (select distinct * from ({of_open}))){whole}"
+def count_of(touched: Sequence[Piece], alone: Sequence[Piece]) -> tuple[str, str]:
+    """Readings with `$start` <= time < `$end`, distinct where hours are open too; and those of files alone."""
+    again = held(touched, "series, time", OF_SPAN) if touched else ""
+    of_open = (
+        f"select series, time from open where {OF_SPAN}{' union all ' if again else ''}{again}"
+    )
+    whole = held(alone, "time") if alone else "select 0 where false"
+    return (
+        f"select count(*) from (select series, time from ({of_open}) group by all)",
+        f"select count(*) from ({whole})",
+    )

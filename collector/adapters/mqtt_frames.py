@@ -1,8 +1,9 @@
 """MQTT 3.1.1 as bytes: the few packets that a subscriber and a publisher need, without any I/O."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 8, 9
 PINGREQ: Final = b"\xc0\x00"
@@ -16,16 +17,14 @@ class Unframed(Exception):
     """The bytes are not MQTT: this connection is of no more use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """One packet other than PUBLISH: its kind and its body after the fixed header."""
 
     kind: int
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True):
     """One PUBLISH as it came; `id` is 0 at QoS 0."""
 
     topic: str

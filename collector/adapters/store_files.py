@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -284,6 +285,20 @@ def joined_hours(hours: Iterable[int]) -> list[Span]:
         else:
             spans.append((hour, hour + HOUR_MS))
     return spans
+
+
+def in_parts(hours: Sequence[tuple[int, int]], since: int, rows: int) -> list[Span]:
+    """All time from `since` on in spans of about so many rows; `hours` are (start, rows), in order."""
+    bounds, held = [since], 0
+    for hour, count in hours:
+        parts = -(-count // rows)
+        if held + count > rows:
+            step = HOUR_MS // parts
+            bounds += [hour + step * n for n in range(parts) if hour + step * n > bounds[-1]]
+            held = count // parts
+        else:
+            held += count
+    return list(pairwise([*bounds, 2**62]))
 
 
 def overlap(these: Sequence[Span], those: Sequence[Span]) -> list[Span]:

@@ -4,10 +4,11 @@ Numbers in brackets are rules of `rules-alarms.md`. Times are instants in UTC ms
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from collector.domain.conditions import (
     Change,
@@ -49,8 +50,7 @@ class Suppression:
     until: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Alarm:
+class Alarm(msgspec.Struct, frozen=True):
     """One occurrence of a rule being abnormal, from its raising to its closing.
 
     `held` is the last known condition, `heard` the rank announced in this abnormal stretch (-1: none
@@ -116,8 +116,7 @@ class Alarm:
         return "D" if told and not self.acknowledged else "A"
 
 
-@dataclass(frozen=True, slots=True)
-class RuleState:
+class RuleState(msgspec.Struct, frozen=True):
     """All that is remembered of one rule. `raised` is when it was last raised (natural keys differ)."""
 
     condition: ConditionState
@@ -142,8 +141,7 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What a person asks of an alarm, applied behind journal position `position`."""
 
     id: str

@@ -6,9 +6,12 @@ arrival (rules-alarms 7). Numbers in brackets are rules of `rules-alarms.md`.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, assert_never
+
+import msgspec
+from msgspec.structs import replace
 
 from config.rules import PRIORITIES, Level, Priority, Rule
 from edge.readings import BAD, QUALITIES
@@ -27,8 +30,7 @@ class Condition(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """One reading as a rule sees it. `value` is NaN where there is none."""
 
     time: int
@@ -63,8 +65,7 @@ class Watch:
         return self.rule.kind == "silent"
 
 
-@dataclass(frozen=True, slots=True)
-class LevelState:
+class LevelState(msgspec.Struct, frozen=True):
     """How one level stands: its delayed condition and the change in progress, if any.
 
     `since` is where that change began; `was` what `since` was before the reading of `was_at`, so that
@@ -80,8 +81,7 @@ class LevelState:
     uncertain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Late:
+class Late(msgspec.Struct, frozen=True):
     """A stretch of late readings that are abnormal (16)."""
 
     start: int
@@ -92,8 +92,7 @@ class Late:
     shown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionState:
+class ConditionState(msgspec.Struct, frozen=True):
     """How a rule stands. `last` is the time of the last reading judged, None if there was none.
 
     `since` is when the condition shown began; `watched` when the rule was first watched; `read` whether
@@ -129,8 +128,7 @@ What = Literal[
 """`first` is the first usable reading ever; `tested` the end of a test; `late_…` see `Late`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One thing that became so at the instant `at`.
 
     `rank` is that of the most severe active level. `start` is where the stretch began, before its delay;

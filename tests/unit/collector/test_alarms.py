@@ -1,11 +1,11 @@
 """Occurrences: what people may do, what each letter means, what a row keeps."""
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collector.domain.alarms import (
     Event,

@@ -1,0 +1,54 @@
+"""The DuckDB store counts each reading once, however its open rows are divided for it."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import example, given
+
+from collector.adapters import store_duckdb
+from collector.adapters.store_files import in_parts
+from collector.buckets import HOUR_MS
+from tests.unit.collector.test_store_accidents import closed
+from tests.unit.collector.test_store_duckdb import HOUR, KEY, T0, batch
+
+HOURS = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 50)), max_size=8, unique_by=lambda h: h[0])  # fmt: skip
+
+
+@given(HOURS, st.integers(0, 100 * HOUR_MS), st.integers(1, 30))
+@example([(1, 60)], HOUR_MS + 5, 7)
+def test_parts_cover_all_time_once_and_hold_about_so_many_rows(
+    found: Sequence[tuple[int, int]], since: int, rows: int
+) -> None:
+    hours = sorted((hour * HOUR_MS, count) for hour, count in found if (hour + 1) * HOUR_MS > since)
+    parts = in_parts(hours, since, rows)
+    assert (parts[0][0], parts[-1][1]) == (since, 2**62)
+    assert all(start < end == after for (start, end), (after, _) in pairwise(parts))
+    for start, end in parts:  # if the rows of an hour were spread evenly over it
+        held = sum(
+            count * max(0, min(end, hour + HOUR_MS) - max(start, hour)) / HOUR_MS
+            for hour, count in hours
+        )
+        assert held <= 2 * rows + 1
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 7, 1_000_000])
+def test_repeats_are_counted_once_open_and_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(store_duckdb, "COUNTED_AT_ONCE", at_once)
+    store = closed(tmp_path, 3)
+    assert store.count() == 180
+    minutes = [T0 + n * 60_000 for n in range(30)]
+    store.write([batch(minutes)], 2)  # again what a file holds
+    store.write([batch([T0 + 1, T0 + HOUR + 1, T0 + HOUR + 1])], 3)
+    store.write([batch([T0 + 9 * HOUR + n for n in range(20)])], 4)
+    store.write([batch([T0 + 9 * HOUR + n for n in range(10, 30)])], 5)
+    assert store.count() == 180 + 2 + 30
+    store.delete_before(T0 + HOUR)
+    assert store.count() == 120 + 1 + 30
+    store.close_hours(T0 + 20 * HOUR)
+    assert store.count() == len(store.raw(KEY.site, KEY.point, 0, 2**62).time) == 151
+    store.close()
