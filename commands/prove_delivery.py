@@ -1,4 +1,4 @@
-"""The rules of delivery, run over seeds: real outbox, agent and receiving, with everything else breaking."""
+"""The rules of delivery, run over seeds: real outbox, agent, ingest and projecting, with everything else breaking."""
 
 import asyncio
 from collections import Counter
@@ -8,8 +8,16 @@ from typing import Final
 import numpy as np
 
 from collector.adapters.memory_bus import Faults, MemoryBus
-from commands.proving.delivery_history import Key, Made, compare, forget, read_journal
-from commands.proving.delivery_parts import AGENT, SITE, Collector, Machine, ended
+from commands.proving.delivery_history import (
+    SITE,
+    Key,
+    Made,
+    compare,
+    forget,
+    of_store,
+    read_journal,
+)
+from commands.proving.delivery_parts import AGENT, Collector, Machine, ended
 from config.clock import VirtualClock, VirtualLoop, run_virtual
 from edge.outbox import OutboxLimits
 from edge.ports import LinkLost
@@ -65,8 +73,9 @@ class _Model:
         self.machine = self._machine(OutboxLimits(mb_max=0.006 if tight else 1.0))
         self.double: Machine | None = None
         """Another machine that believes to be the same agent, with a disk of its own."""
-        self.collector = Collector(self.bus, clock)
-        self.other = Collector(self.bus, clock)
+        disk_s = float(self.rng.choice([0.005, 0.2, 2.0]))
+        self.collector = Collector(self.bus, clock, disk_s=disk_s)
+        self.other = Collector(self.bus, clock, disk_s=disk_s)
         """Runs beside the collector for a while now and then, and journals for itself."""
 
     def _machine(self, limits: OutboxLimits) -> Machine:
@@ -90,6 +99,10 @@ class _Model:
         await ended(accidents)
         await self._quiet()
         await self.collector.kill()
+        for collector in (self.collector, self.other):
+            collector.start()
+            await self._stored(collector)
+            await collector.kill()
 
     async def _quiet(self) -> None:
         """Everybody is there once and nothing breaks; one machine after the other sends what it has."""
@@ -104,6 +117,7 @@ class _Model:
                 await self.double.kill()
             if machine is not None:
                 await machine.kill()
+                await self._sleep(0.1)  # no process starts in the very millisecond in which one ended
                 machine.start()
                 await self._drained(machine)
                 await machine.kill()
@@ -116,6 +130,13 @@ class _Model:
                 return
         held = machine.outbox.backlog()[0]
         self.problems.append(f"stuck: {held} batches after {QUIET_S} s of quiet")
+
+    async def _stored(self, collector: Collector) -> None:
+        end = self.clock.monotonic() + QUIET_S
+        while collector.behind and self.clock.monotonic() < end:
+            await self._sleep(0.1)
+        if collector.behind:
+            self.problems.append(f"the store is stuck at {collector.store.cursor()}")
 
     def _make(self) -> None:
         """Both machines read, at instants of their own, so that every reading is known by its time."""
@@ -254,8 +275,11 @@ class _Model:
             self.history, [self.collector.journal, self.other.journal], thinned=thinned,
             rolled_back=bool(self.accidents["rolled_back"]),
         )  # fmt: skip
+        restored = bool(self.accidents["journal_restored"])
+        collectors = (self.collector, self.other)
+        problems = [p for c in collectors for p in of_store(c.journal, c.store, restored=restored)]
         return Verdict(
             seed=self.seed, made=len(self.history.made), journalled=found.journalled,
             lost=found.lost, thinned=thinned, missing=found.missing, absorbed=found.absorbed,
-            accidents=dict(self.accidents), problems=(*self.problems, *found.problems),
+            accidents=dict(self.accidents), problems=(*self.problems, *found.problems, *problems),
         )  # fmt: skip

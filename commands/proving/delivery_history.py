@@ -1,16 +1,35 @@
-"""What a run of the delivery model left behind: made, journalled by whom, forgotten, and what is wrong with it."""
+"""What a run of the delivery model left behind: made, journalled by whom, stored, forgotten, and what is wrong with it."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from collector.adapters.memory_journal import MemoryJournal
+from collector.adapters.memory_store import MemoryStore
+from collector.ports import StoreBatch
 from edge.readings import Batch, Birth, PointRow, decode, decode_batch
+
+SITE: Final = "proof"
 
 Key = tuple[str, int]
 """Point and source time: what a reading is known by."""
 Number = tuple[str, str, int]
 """Epoch, lane, sequence: what a batch is known by."""
+
+
+class WitnessedStore(MemoryStore):
+    """A store that remembers how often each reading was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: Counter[Key] = Counter()
+
+    def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
+        super().write(batches, cursor)
+        for batch in batches:
+            points = [batch.keys[key].point for key in batch.key.tolist()]
+            self.writes.update(zip(points, batch.time.tolist(), strict=True))
 
 
 @dataclass(slots=True)
@@ -101,6 +120,24 @@ def compare(
     if absorbed and not rolled_back:
         problems.append(f"{absorbed} journalled twice")
     return Compared(len(known), len(lost), len(missing), absorbed, tuple(problems))
+
+
+def of_store(journal: MemoryJournal, store: WitnessedStore, *, restored: bool) -> list[str]:
+    """What is wrong with the store behind a journal; one that was `restored` had written readings that it forgot."""
+    read = read_journal(journal)
+    wrong = [key for key, value in read.values.items() if _stored(store, key) != [value]]
+    lost = [key for key in read.readings if store.writes[key] < read.readings[key]]
+    again = [key for key, count in store.writes.items() if count > read.readings[key]]
+    return [
+        *_some(wrong, "not stored with the value that was journalled"),
+        *_some(lost, "journalled and not stored as often"),
+        *_some([] if restored else again, "written to the store more often than journalled"),
+    ]
+
+
+def _stored(store: WitnessedStore, key: Key) -> list[float]:
+    values: list[float] = store.raw(SITE, key[0], key[1], key[1] + 1).value.tolist()
+    return values
 
 
 def _some(found: Iterable[Key] | Iterable[Number], what: str) -> Iterator[str]:

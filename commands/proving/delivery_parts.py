@@ -1,17 +1,20 @@
-"""The parts of the delivery model: real outbox, agent and receiving over twins, each of which can be killed."""
+"""The parts of the delivery model: real outbox, agent, ingest and projecting over twins, each of which can be killed."""
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
 from collector.adapters.memory_bus import MemoryBus, MemorySource
 from collector.adapters.memory_journal import MemoryJournal
-from collector.receiving import Receiving
-from commands.proving.delivery_history import Made
+from collector.ingest import Ingest
+from collector.live import LiveTable
+from collector.projecting import Projecting
+from commands.proving.delivery_history import SITE, Made, WitnessedStore
 from config.clock import Clock
 from config.plant import Device, Line, Plant, Point, PointSpec
 from config.profile import JsonPath
@@ -19,11 +22,11 @@ from edge.agent import Agent
 from edge.outbox import Outbox, OutboxLimits
 from edge.ports import PointReading
 
-SITE: Final = "proof"
+T = TypeVar("T")
+
 AGENT: Final = "edge-a"
 ASSET: Final = "pump"
 POINTS: Final = ("flow", "pressure", "trip")
-APPEND_S: Final = 0.005
 
 
 class WitnessedOutbox(Outbox):
@@ -94,12 +97,17 @@ class Machine:
 
 @dataclass(slots=True)
 class Collector:
-    """A collector's process over its own journal, which outlives it."""
+    """A collector's process over its own journal and store, which outlive it.
+
+    `disk_s` is what the disk takes before something is on it, and again before that is known: a kill may fall into either.
+    """
 
     bus: MemoryBus
     clock: Clock
     journal: MemoryJournal = field(default_factory=MemoryJournal)
+    store: WitnessedStore = field(default_factory=WitnessedStore)
     site: Plant = field(default_factory=lambda: plant())
+    disk_s: float = 0.005
     source: MemorySource | None = field(init=False, default=None)
     _task: asyncio.Task[None] | None = field(init=False, default=None)
 
@@ -117,16 +125,28 @@ class Collector:
         if task is not None:
             await ended(task)
 
+    @property
+    def behind(self) -> bool:
+        """Whether the journal holds what the store does not."""
+        return self.store.cursor() < self.journal.last()
+
     async def _run(self, source: MemorySource) -> None:
-        receiving = Receiving([self.site], self.clock)
-        receiving.restore(self.journal)
-        async for messages in source.batches():
-            taken = receiving.take(messages)
-            await self._sleep(APPEND_S)
-            self.journal.append(taken.entries)
-            await self._sleep(APPEND_S)
-            for reply in taken.replies:
-                await source.commit(reply[0], reply[1], retain=reply[2])
+        live = LiveTable([self.site], life=0)
+        projecting = Projecting(self.journal, self.store, live, self._on_disk, self.clock)
+        ingest = Ingest(
+            source, self.journal, live, [], [self.site], self.clock, projecting, self._on_disk,
+            save_every_s=math.inf,
+        )  # fmt: skip
+        ingest.restore()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(ingest.run())
+            both.create_task(projecting.run())
+
+    async def _on_disk(self, work: Callable[[], T]) -> T:
+        await self._sleep(self.disk_s)
+        done = work()
+        await self._sleep(self.disk_s)
+        return done
 
     async def _sleep(self, seconds: float) -> None:
         await self.clock.sleep_until(self.clock.monotonic() + seconds)

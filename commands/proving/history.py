@@ -1,9 +1,12 @@
 """The history checker: what was made, journalled and stored, compared reading by reading."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+
+from collector.domain.conditions import rank_of
+from config.rules import Priority
 
 Key = tuple[str, str, int]
 """site, point, source time (UTC ms)"""
@@ -30,8 +33,10 @@ class History:
     journalled: Mapping[Key, list[float | None]]
     """Key to its values in order of arrival; more than one value is a replaced reading."""
     stored: Mapping[Key, list[float | None]]
-    annunciated: Sequence[tuple[str, int]] = ()
-    """(alarm, instant) of each annunciation."""
+    """As the store shows them. Ours show a key once however often it was written: what is sent or journalled twice
+    is found by the numbers of the lanes."""
+    told: Sequence[tuple[str, str, int, Priority]] = ()
+    """(alarm, kind of event, instant, the alarm's priority then), in the order in which they were decided."""
     occurrences: Sequence[tuple[str, int, int | None]] = ()
     """(rule, raised, returned) of each alarm."""
     order_causes: Sequence[str] = ()
@@ -88,8 +93,7 @@ def _bits(value: float | None) -> str:
 
 
 def _of_decisions(history: History) -> Iterable[str]:
-    twice = [alarm for alarm, count in Counter(history.annunciated).items() if count > 1]
-    if twice:
+    if twice := list(_told_again(history.told)):
         yield f"{len(twice)} annunciations were made twice, first {twice[0]}"
     orders = [cause for cause, count in Counter(history.order_causes).items() if count > 1]
     if orders:
@@ -98,6 +102,18 @@ def _of_decisions(history: History) -> Iterable[str]:
         yield f"{rule}: raised again at {at} before it had returned"
     for fault, at in _overlapping(history.faults):
         yield f"{fault}: a second work order at {at} while the first was open"
+
+
+def _told_again(told: Iterable[tuple[str, str, int, Priority]]) -> Iterator[tuple[str, int]]:
+    """Annunciations of what people knew: neither returned or reset since the last one, nor more urgent (rules-alarms 17)."""
+    known: dict[str, int] = {}
+    for alarm, kind, at, priority in told:
+        if kind in ("returned", "reset"):
+            known.pop(alarm, None)
+        elif kind == "annunciated":
+            if rank_of(priority) <= known.get(alarm, -1):
+                yield alarm, at
+            known[alarm] = rank_of(priority)
 
 
 def _overlapping(rows: Iterable[tuple[str, int, int | None]]) -> Iterable[tuple[str, int]]:

@@ -103,10 +103,13 @@ def _kill(
     victims = [name for name in site.by_name if name != "devices"]
     killed = dict.fromkeys(victims, 0)
     times = np.sort(rng.uniform(0, seconds, kills + int(kills * 0.1)))
+    names = [
+        *rng.permutation(victims),
+        *rng.choice(victims, len(times)),
+    ]  # each of them at least once
     begun = time.monotonic()
-    for at in times.tolist():
+    for at, name in zip(times.tolist(), names, strict=False):
         time.sleep(max(0.0, begun + at - time.monotonic()))
-        name = victims[int(rng.integers(len(victims)))]
         site.by_name[name].restart()
         keep_journal(site.data)
         killed[name] += 1
@@ -252,7 +255,7 @@ def _with_decisions(site: Installation, where: str, history: History) -> History
     try:
         events = [e for e in decisions.since(0, 1_000_000) if e.stream == "alarm"]
         alarms = decisions.rows("alarm", where)
-        history.annunciated = [(e.subject, e.at) for e in events if e.kind == "annunciated"]
+        history.told = [(e.subject, e.kind, e.at, e.data.get("priority", "low")) for e in events]
         history.occurrences = [
             (row.data["rule"], row.data["raised_at"], row.data["returned_at"]) for row in alarms
         ]

@@ -3,6 +3,16 @@ from dataclasses import replace
 import pytest
 
 from commands.proving.history import AgentHistory, History, problems
+from config.rules import Priority
+
+ONCE: list[tuple[str, str, int, Priority]] = [
+    ("alarm", "raised", 5, "high"),
+    ("alarm", "annunciated", 5, "high"),
+]
+MORE: list[tuple[str, str, int, Priority]] = [
+    *ONCE, ("alarm", "annunciated", 6, "critical"), ("alarm", "returned", 7, "critical"), ("alarm", "abnormal_again", 8, "high"),
+    ("alarm", "annunciated", 8, "high"), ("alarm", "reset", 9, "high"), ("alarm", "annunciated", 10, "high"), ("other", "annunciated", 5, "low"),
+]  # fmt: skip
 
 KEYS = [("s", "a/p", 1_000 * n) for n in range(1, 6)]
 
@@ -15,7 +25,7 @@ def sound() -> History:
     )
     return History(
         {"e": agent}, dict(values), {key: list(rows) for key, rows in values.items()},
-        [("alarm", 5), ("alarm", 9)], [("rule", 5, 7), ("rule", 9, None)], ["alarm:1", "alarm:2"],
+        MORE, [("rule", 5, 7), ("rule", 9, None)], ["alarm:1", "alarm:2"],
     )  # fmt: skip
 
 
@@ -50,7 +60,9 @@ PLANTED = [
     ("another value in the store", with_value([2_000.0000000000005]), "another value"),
     ("no value where there was one", with_value([None]), "another value"),
     ("a reading stored twice", with_value([2_000.0, 2_000.0]), "stored more than once"),
-    ("an alarm said twice", replace(sound(), annunciated=[("alarm", 5), ("alarm", 5)]), "made twice"),
+    ("an alarm said twice", replace(sound(), told=[*ONCE, *ONCE]), "made twice"),
+    ("an alarm said again after a restart", replace(sound(), told=[*ONCE, ("alarm", "annunciated", 905, "high")]), "made twice"),
+    ("an alarm said again as less", replace(sound(), told=[*ONCE, ("alarm", "annunciated", 6, "medium")]), "made twice"),
     ("a second order", replace(sound(), order_causes=["alarm:1", "alarm:1"]), "more than one order"),
     ("a second order for a fault that has one", replace(sound(), faults=[("pump trip", 5, 9), ("pump trip", 8, None)]), "a second work order at 8"),
     ("an alarm raised while it stands", replace(sound(), occurrences=[("rule", 5, 7), ("rule", 6, None)]), "raised again at 6"),
