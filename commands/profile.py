@@ -116,6 +116,9 @@ def _registers(source: Path, id: str, mistakes: Mistakes) -> RegisterMap | None:
         if len(data) > BYTES_MAX:
             mistakes.add(source.name, "", f"is larger than {BYTES_MAX // 1024 // 1024} MiB")
             return None
+        if data.startswith(b"PK"):
+            mistakes.add(source.name, "", "is a workbook: save its sheet as CSV UTF-8")
+            return None
         text = data.decode("utf-8-sig")
     except OSError as error:
         mistakes.add(str(source), "", f"cannot be read: {error.strerror}")

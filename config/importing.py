@@ -174,7 +174,7 @@ def _names(rows: Sequence[Row], draft: Draft) -> list[str]:
         base = slug(given, "_") or f"{row.fields['table']}_{row.fields['address']}"
         names.append(free(base, taken))
         taken.add(names[-1])
-        if names[-1] != given:
+        if names[-1] != given.lower().replace(" ", "_"):
             draft.note(names[-1], f"is {given!r} in the list")
     return names
 

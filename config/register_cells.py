@@ -189,7 +189,9 @@ def _range(given: Given) -> dict[str, Any]:
 
 
 def _sentinels(given: Given) -> dict[str, Any]:
-    words = re.split(r"[\s;,|]+", given["sentinels"]) if "sentinels" in given else []
+    if "sentinels" not in given:
+        return {}
+    words = re.split(r"[\s;,|]+", given["sentinels"])
     if (type := _type(given)["type"]) in FLOATS:
         # NaN is no value anyway
         return {"sentinels": [_bits_of(word, type) for word in words if word.lower() not in ("", "nan")]}  # fmt: skip

@@ -72,7 +72,7 @@ def _columns(titles: Sequence[str], shown: str, mistakes: Mistakes) -> list[str]
     missing = [] if {"id", "name"} & set(fields) else ["id"]
     missing += [] if "address" in fields else ["address"]
     for field in missing:
-        mistakes.add(shown, "row 1", f"has no column {field}; it may be called {', '.join(COLUMNS[field])}")  # fmt: skip
+        mistakes.add(shown, "row 1", f"has no column {field} (this line is to name the columns); it may be called {', '.join(COLUMNS[field])}")  # fmt: skip
     return None if missing else fields
 
 

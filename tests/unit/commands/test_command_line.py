@@ -43,6 +43,18 @@ def test_every_command_explains_itself_with_an_example(
     assert "example: ./steward " in said(capsys)
 
 
+def test_points_are_listed_by_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["tags", str(RIVERSIDE), "water", "tank"]) == main.DONE
+    shown = said(capsys)
+    assert "a-booster/tank_level  Water_Level_Sensor  domestic water tank level sensor" in shown
+    assert "riverside: 2 points; " in shown
+    assert main.main(["tags", str(RIVERSIDE), "Water_Level_Sensor", "tank", "--json"]) == main.DONE
+    rows = json.loads(said(capsys))
+    assert [row["point"] for row in rows] == ["riverside/a-booster/tank_level", "riverside/b-booster/tank_level"]  # fmt: skip
+    assert rows[0]["haystack"][-1] == "point"
+    assert main.main(["tags", str(RIVERSIDE), "steam"]) == main.NO
+
+
 def test_a_sound_plant_shows_its_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

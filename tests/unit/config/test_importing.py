@@ -362,6 +362,17 @@ def test_what_a_list_does_not_say_is_noted(text: str, said: str) -> None:
     assert any(said in note.message for note in notes)
 
 
+def test_a_name_in_capitals_and_with_blanks_is_no_news() -> None:
+    draft = drafted(of_csv("name,address,type,scale\nVoltage L1,40001,i16,1\n"))
+    assert (list(draft.profile["points"]), draft.notes) == (["voltage_l1"], [])
+
+
+def test_a_type_that_is_none_is_said_once() -> None:
+    with pytest.raises(ConfigErrors) as found:
+        of_csv("id,address,type\nx,40001,u12\n")
+    assert len(found.value.mistakes) == 1
+
+
 def test_a_list_that_says_all_is_not_doubted() -> None:
     assert drafted(of_csv("id,address,fc,type,scale\nx,0,3,i16,1\ny,1,3,i16,1\n")).notes == []
 
@@ -612,7 +623,7 @@ def test_delimiters_byte_order_marks_and_decimal_commas(delimiter: str, tmp_path
 WRONG_CSV = [
     ("", "has 0 rows below a line"),
     ("id,address\n", "has 0 rows"),
-    ("id;type\nx;u16\n", "row 1: has no column address"),
+    ("id;type\nx;u16\n", "row 1: has no column address (this line is to name the columns)"),
     ("address\n40001\n", "row 1: has no column id"),
     ("id,tag,address\nx,y,40001\n", "columns 'id', 'tag' are all the id"),
     ("id,address\nx,40001\ny,here\n", "row 3.address: 'here' says no table"),
