@@ -167,7 +167,7 @@ def _said(
         return f"unknown key; allowed: {', '.join(allowed)}"
     shown = _shown(location, error["input"])
     if kind == "string_pattern_mismatch":
-        return f"{shown} is not of the form {SAID[context['pattern']]}"
+        return f"{shown} is not of the form {SAID.get(context['pattern'], context['pattern'])}"
     if kind in SENTENCES:
         return SENTENCES[kind].format_map({"given": shown, **context})
     return f"{shown} is not {error['msg'].removeprefix('Input should be ')}"

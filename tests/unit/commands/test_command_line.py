@@ -129,7 +129,9 @@ def test_without_a_server_commands_say_what_to_do(
 ) -> None:
     monkeypatch.setenv("STEWARD_DATA", str(tmp_path / "none"))
     assert main.main(command.split()) == main.UNAVAILABLE
-    assert "Start the server once" in said(capsys)
+    shown = said(capsys)
+    assert "no server has run on the data folder" in shown
+    assert "start one (./steward up PLANT" in shown
 
 
 def test_a_ledger_is_migrated_or_said_to_be_away(
