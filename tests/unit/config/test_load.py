@@ -174,6 +174,8 @@ SPOILED = [
     ("no unit", PLANT, "unit = 3", "", "booster-a.unit: is missing: the Modbus unit, a whole number in 1..247"),
     ("unknown key of a line", PLANT, 'tcp = "127.0.0.1:15020"', 'tcp = "127.0.0.1:15020"\nspeed = 9600', "speed: unknown key; allowed: agent, backoff_max, round_trip, tcp, timeout"),
     ("unknown key of a point named float", BOOSTER, "[points.flow]", '[points.float]\nname = { en = "F" }\nat = "holding:60"\nscal = 1\n\n[points.flow]', "points.float.scal: unknown key; allowed: at, bit_width,"),
+    ("unknown key of a coil", ALARMS, 'at = "discrete:0"', 'at = "discrete:0"\ncolour = 1', "colour: unknown key; allowed: at, class, deadband, deadband_percent, decimals, expected, haystack, kind,"),
+    ("unknown key of a profile", BOOSTER, "version = 1", "version = 1\nmaker = 1", "maker: unknown key; allowed: class, derived, modbus, name, parts, points, profile, protocol, rules, version, watch"),
     ("a part's point without quotes", BOOSTER, '[points."pump.current"]', "[points.pump.current]", 'points.pump.current: unknown key; a point of a part stands in quotes: [points."pump.current"]'),
     ("an exponent of a state", BOOSTER, 'at = "holding:5"', 'at = "holding:5"\nscale_from = "flow"', "mode.scale_from: scales a number, and this is of kind state: leave it out"),
     ("an exponent of a bit", BOOSTER, 'at = "holding:2"', 'at = "holding:2.3"\nscale_from = "tank_level"', "flow.scale_from: scales a number, and this is a single bit"),
