@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(found)
         print(f"{plant.site}: {len(found)} points; {len(tagged)} of {len(plant.points)} have tags")
+    known = {tag for point in tagged for tag in (point.spec.tags.brick, *point.spec.tags.haystack) if tag}  # fmt: skip
+    for tag in arguments.tag:
+        if tag not in known:
+            print(f"steward tags: no point has {tag!r}; there are {', '.join(sorted(known)) or 'none'}", file=sys.stderr)  # fmt: skip
     return 0 if found else 1
 
 

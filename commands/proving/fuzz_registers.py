@@ -19,7 +19,8 @@ ORDERS: Final = {
 }
 SCALED: Final = ("u16", "i16", "u32", "i32", "f32")
 """Types of which mostly any words are a value."""
-POWERS: Final = range(-8, 9)
+POWERS: Final = (*range(-8, 9), 300, -32768)
+"""The last two scale nothing."""
 MOVES_MAX: Final = 8
 NUMBERS: Final = tuple(t for t in get_args(WordType) if t not in ("bit", "string"))
 
@@ -44,8 +45,7 @@ class Power:
         place = 2 * (self.address - address)
         if not 0 <= place <= len(data) - 2:
             return data
-        power = POWERS[self.at] if self.rng.random() < 0.98 else self.rng.randint(-32768, 32767)
-        return data[:place] + power.to_bytes(2, "big", signed=True) + data[place + 2 :]
+        return data[:place] + POWERS[self.at].to_bytes(2, "big", signed=True) + data[place + 2 :]
 
 
 def devices(rng: random.Random) -> list[tuple[Device, list[Point]]]:

@@ -53,6 +53,7 @@ def test_points_are_listed_by_what_they_are(capsys: pytest.CaptureFixture[str]) 
     assert [row["point"] for row in rows] == ["riverside/a-booster/tank_level", "riverside/b-booster/tank_level"]  # fmt: skip
     assert rows[0]["haystack"][-1] == "point"
     assert main.main(["tags", str(RIVERSIDE), "steam"]) == main.NO
+    assert "no point has 'steam'; there are Alarm, Availability_Status" in said(capsys)
 
 
 def test_a_sound_plant_shows_its_reads(
