@@ -1,6 +1,7 @@
 """Devices for the fuzzer of Modbus: points of every type, order and table, drawn by lot."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, get_args
 
@@ -19,7 +20,7 @@ ORDERS: Final = {
 }
 SCALED: Final = ("u16", "i16", "u32", "i32", "f32")
 """Types of which mostly any words are a value."""
-POWERS: Final = (*range(-8, 9), 300, -32768)
+POWERS: Final[Sequence[int]] = (*range(-8, 9), 300, -32768)
 """The last two scale nothing."""
 MOVES_MAX: Final = 8
 NUMBERS: Final = tuple(t for t in get_args(WordType) if t not in ("bit", "string"))
