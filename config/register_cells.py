@@ -5,7 +5,16 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from config.register_words import BY_DIGIT, FUNCTIONS, ORDERS, TABLES, TYPES, WRITES, plain
+from config.register_words import (
+    BY_DIGIT,
+    FUNCTIONS,
+    ORDERS,
+    TABLES,
+    TYPES,
+    WRITES,
+    plain,
+    plain_type,
+)
 
 
 class Unclear(Exception):
@@ -113,7 +122,7 @@ def _table(given: Given) -> str | None:
 
 
 def _type(given: Given) -> dict[str, Any]:
-    said = re.sub(r"[\s_\-()]", "", given.get("type", "").lower())
+    said = plain_type(given.get("type", ""))
     if not said:
         return {"type": "bit" if _is_bits(given) else "u16"}
     known = next((type for type, names in TYPES.items() if said in names), None)

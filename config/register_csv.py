@@ -8,7 +8,7 @@ from typing import Any, Final
 from config.mistakes import Mistakes
 from config.register_cells import CELLS, Unclear
 from config.register_maps import POINTS_MAX, RegisterMap, Row, check_row
-from config.register_words import COLUMNS, DECIMALS, DOUBTFUL, EMPTY, plain
+from config.register_words import COLUMNS, DECIMALS, DOUBTFUL, EMPTY, SIZELESS, plain, plain_type
 
 NUMBERS: Final = ("scale", "divisor", "offset", "min", "max")
 TEXTS: Final = ("id", "name", "zh", "note")
@@ -40,7 +40,17 @@ def read_csv(text: str, name: str, shown: str, mistakes: Mistakes) -> RegisterMa
     rows = [_row(number, columns, cells, delimiter, (shown, mistakes)) for number, cells in table[1:]]  # fmt: skip
     sound = [row for row in rows if row]
     unused = [f"column {title!r}" for title, field in zip(table[0][1], columns, strict=True) if not field and title.strip()]  # fmt: skip
-    return RegisterMap(name, {}, sound, {}, unused, _assumed(columns, sound, unused))
+    sizeless = _sizeless(columns, [cells for _, cells in table[1:]])
+    return RegisterMap(name, {}, sound, {}, unused, sizeless + _assumed(columns, sound, unused))
+
+
+def _sizeless(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Types that do not say how long they are, where nothing else does."""
+    if "type" not in columns or "words" in columns:
+        return []
+    place = columns.index("type")
+    said = sorted({cells[place].strip() for cells in rows if place < len(cells) and plain_type(cells[place]) in SIZELESS})  # fmt: skip
+    return [f"type {' and '.join(said)} says no size: 16 bits are taken; write uint32 or int32 where it has two registers"] if said else []  # fmt: skip
 
 
 def _assumed(columns: Sequence[str], rows: Sequence[Row], unused: Sequence[str]) -> list[str]:

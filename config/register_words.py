@@ -65,6 +65,8 @@ TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "bit": ("bit", "bool", "boolean", "binary", "digital"),
 }  # fmt: skip
 """Type to how makers write it, in small letters without blanks, _ and -."""
+SIZELESS: Final = frozenset({"int", "uint", "signed", "unsigned", "signedint", "unsignedint"})
+"""Types of 16 bits in most lists, and of 32 in some."""
 ORDERS: Final[Mapping[str, str]] = {
     "big": "ABCD", "big endian": "ABCD", "be": "ABCD", "high word first": "ABCD", "msw first": "ABCD", "none": "ABCD",
     "little": "DCBA", "little endian": "DCBA", "le": "DCBA",
@@ -80,6 +82,11 @@ BY_DIGIT: Final[Mapping[str, str]] = {"0": "coil", "1": "discrete", "3": "input"
 def plain(text: str) -> str:
     """A title as the tables above have it: small letters, single blanks for _ - / . and brackets."""
     return " ".join(re.sub(r"[\s_\-/.()]+", " ", text.lower()).split())
+
+
+def plain_type(text: str) -> str:
+    """A type as `TYPES` has it."""
+    return re.sub(r"[\s_\-()]", "", text.lower())
 
 
 def says_scale(title: str) -> bool:

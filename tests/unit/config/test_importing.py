@@ -352,6 +352,7 @@ def test_a_key_of_a_map_that_would_scale_is_refused(key: str) -> None:
 ASSUMED = [
     ("id,address,type,Mult (x)\nx,40001,i16,10", "for the scale: every number is as it stands in its register, unless column 'Mult (x)' says otherwise"),
     ("id,address,scale,Kind of number\nx,40001,1,signed", "for the type: every register is read as u16"),
+    ("id,address,type\nx,40001,UInt\ny,40002,uint16", "type UInt says no size: 16 bits are taken"),
     ("id,address,fc\nx,1,3\ny,2,3", "the lowest address is 1: where the list counts from 1"),
 ]  # fmt: skip
 
