@@ -307,6 +307,12 @@ def test_a_scale_is_understood_as_makers_write_it(cells: str, value: float, tmp_
     assert draft.notes == []
 
 
+def test_an_exponent_of_0_scales_no_exponent(tmp_path: Path) -> None:
+    draft = drafted(of_csv("id,address,type,sf\nv,40001,u16,v_sf\nv_sf,40002,i16,0\n"))
+    assert register(loaded(draft, tmp_path).points[0]).scale_from == "v_sf"
+    assert draft.notes == []
+
+
 def test_the_unit_beside_a_scale_is_the_unit_of_the_row(tmp_path: Path) -> None:
     (point,) = loaded(drafted(of_csv("id,address,scale\nx,40001,0.1 kWh\n")), tmp_path).points
     assert point.unit == "kWh"
