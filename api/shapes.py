@@ -37,7 +37,7 @@ AssetRow = TypedDict(
 
 
 class PointRow(TypedDict):
-    """One point with all that is needed to show it."""
+    """One point with all that is needed to show it; `brick` is its Brick class or "", `haystack` its markers but `point`."""
 
     id: str
     asset: str
@@ -52,6 +52,8 @@ class PointRow(TypedDict):
     period_s: float
     lane: str
     derived: bool
+    brick: str
+    haystack: list[str]
 
 
 class LevelRow(TypedDict):

@@ -46,6 +46,11 @@ def site_detail(plant: Plant) -> SiteDetail:
     }
 
 
+def tagged(plant: Plant, tags: Sequence[str]) -> list[PointRow]:
+    """The points that have each of these Brick classes and Haystack markers."""
+    return [_point(point) for point in plant.points.values() if point.spec.tags.has(tags)]
+
+
 def _asset(asset: Asset) -> AssetRow:
     return {
         "id": asset.id,
@@ -73,6 +78,8 @@ def _point(point: Point) -> PointRow:
         "period_s": point.period_s,
         "lane": point.lane,
         "derived": point.spec.derived,
+        "brick": point.spec.tags.brick,
+        "haystack": list(point.spec.tags.haystack),
     }
 
 

@@ -49,7 +49,10 @@ def ask(
     try:
         token = token_of("owner", settings)
     except SettingsError as error:
-        raise ServerAway(f"{error}. Start the server once, or set STEWARD_DATA to its data folder") from error  # fmt: skip
+        raise ServerAway(
+            f"no server has run on the data folder {settings.data}: start one (./steward up PLANT, or ./steward demo), or set "
+            "STEWARD_DATA to the folder of the one that runs; who may ask it is known by its secret token-owner"
+        ) from error
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(f"{base}/{path}", data, headers, method=method or None)  # noqa: S310  # our own server
@@ -64,7 +67,9 @@ def ask(
             raise ServerAway(f"{base}/{path} answers {error.code}: {said}", away) from error
         raise Refused(said, _kind(answered)) from error
     except (OSError, ValueError) as error:
-        raise ServerAway(f"no server answers at {base} ({error}). Start it, or set STEWARD_HTTP_PORT and STEWARD_DATA as it was started with") from error  # fmt: skip
+        reason = getattr(error, "reason", error)
+        why = getattr(reason, "strerror", None) or reason
+        raise ServerAway(f"no server answers at {base} ({why}): start one (./steward up PLANT), or set STEWARD_HTTP_PORT and STEWARD_DATA as it was started with") from error  # fmt: skip
 
 
 def _reason(body: bytes) -> str:

@@ -18,7 +18,7 @@ from commands.installation import READY_S_MAX, ROOT, Installation, Stop, port_or
 from commands.part_servers import free_ports
 from commands.reconciling import proven, whole_report
 from commands.settling import NotSettled, settle
-from config.files import duration_s
+from config.forms import duration_s
 from config.load import load_plant
 
 PLANT = ROOT / "config" / "plants" / "riverside"

@@ -20,6 +20,7 @@ COMMANDS = {
     "agent": "have an edge agent read its files anew, or say how it is",
     "broker": "the embedded MQTT broker",
     "check": "validate profiles, plant, rules and standards; show the read plan",
+    "tags": "points of a plant by Brick class and Haystack markers",
     "profile": "your own equipment: make a profile from a register list, and test it",
     "test": "run all tests (what the checks call)",
     "lint": "format, lint, types, import rules, console (what the checks call)",

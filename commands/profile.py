@@ -11,15 +11,17 @@ from pathlib import Path
 
 from commands.profile_trial import TIMEOUT_S, Result, is_away, try_device, try_simulated
 from config.files import UnitsFile
-from config.imported_points import Draft, slug
+from config.imported_fields import slug
+from config.imported_points import Draft
 from config.importing import draft_profile
 from config.load import LIBRARY, load_profile, units_of
 from config.mistakes import ConfigErrors, Mistakes
 from config.profile import Profile
 from config.profile_text import profile_text
 from config.reading import BYTES_MAX, read_file
-from config.register_csv import COLUMNS, ORDERS, TYPES, read_csv
+from config.register_csv import read_csv
 from config.register_maps import RegisterMap, read_map
+from config.register_words import COLUMNS, ORDERS, TYPES
 
 EXAMPLE = "profile import registers.csv --id acme-meter --class energy-meter"
 CSV_EXAMPLE = """\
@@ -63,14 +65,16 @@ def _columns() -> str:
         "Columns of a CSV, in any order, and what each may be called (capitals, blanks, _ and - do not matter):\n\n"
         f"{rows}\n\n"
         "Needed: id (or name) and address. Without table and function the address is of the style 40001, 30001,\n"
-        "10001, 00001 (one-based, six digits too); with either it is the address on the wire, from 0, also 0x1A.\n"
+        "10001, 00001, 4x0001 (one-based, six digits too); with either it is the address on the wire, from 0, also 0x1A or\n"
+        "1Ah. 40001-40002 is a value of two registers. A cell of - or n/a is empty.\n"
         f"type:  {', '.join(TYPES)} or as makers write them (uint16, float, dword …); empty is u16.\n"
         f"order: ABCD, CDAB, BADC, DCBA (A = most significant byte), or {', '.join(ORDERS)}.\n"
-        "scale: 0.1 or 1/10; value = raw x scale + offset. min and max: what the VALUE can physically be, in its unit, after\n"
+        "scale: 0.1, 1/10, /10, 10^-1 or 0.1V; value = raw x scale + offset. divisor: value = raw / divisor. scale_from: id of\n"
+        "the row that holds the decimal exponent, or that exponent itself, -10..10: value = raw x 10^exponent. min and max: what the VALUE can physically be, in its unit, after\n"
         "scale: any other reading is bad and dropped (alarm limits belong in alarms.toml). sentinels: raw numbers that mean\n"
         "no data, 65535 or 0xFFFF; of a float the number itself, or its bits in hex.\n"
-        "enum and bits: 0=Off; 1=On. byte: high or low. access: R, RW or W. scale_from: id of the point that holds\n"
-        "the decimal exponent.\n\nexample:\n\n" + CSV_EXAMPLE
+        "enum and bits: 0=Off; 1=On. byte: high or low. access: R, RW or W.\n\nexample:\n\n"
+        + CSV_EXAMPLE
     ).replace("%", "%%")
 
 
@@ -111,6 +115,9 @@ def _registers(source: Path, id: str, mistakes: Mistakes) -> RegisterMap | None:
         data = source.read_bytes()
         if len(data) > BYTES_MAX:
             mistakes.add(source.name, "", f"is larger than {BYTES_MAX // 1024 // 1024} MiB")
+            return None
+        if data.startswith(b"PK"):
+            mistakes.add(source.name, "", "is a workbook: save its sheet as CSV UTF-8")
             return None
         text = data.decode("utf-8-sig")
     except OSError as error:
@@ -180,7 +187,7 @@ def _say_next(target: Path, draft: Draft, points: int) -> None:
     if ranged:
         print(f"{ranged} of them have a range (min, max): a reading outside it is bad and its value dropped")  # fmt: skip
     print("Next:")
-    print("  1. Look through it: units, ranges, kind = \"counter\" of meters, poll = \"fast\" of what matters.")  # fmt: skip
+    print("  1. Look through it: units, ranges, kind = \"counter\" of meters, poll = \"fast\" of what matters; class (Brick) and haystack if others ask.")  # fmt: skip
     print(f"  2. ./steward profile test {target}")
     print(f"  3. ./steward profile test {target} --against HOST:502 --unit 1   (the device itself, only read)")  # fmt: skip
     print(f"  4. Put it into PLANT/profiles/{id}.toml, name it in PLANT/plant.toml, ./steward check PLANT")  # fmt: skip

@@ -28,6 +28,15 @@ UNUSED: Mapping[str, Set[str]] = {
     "coil": {"rung", "values", "order", "words", "bit_width", "scale", "offset", "scale_from", "bits", "no_data", *MQTT_KEYS},
 }  # fmt: skip
 """Protocol, or `coil` for a table of bits, to the keys of a point that mean nothing there."""
+NOT_OF_KIND: Mapping[str, Set[str]] = {
+    "measurement": {"bits"},
+    "counter": {"bits", "frozen_after"},
+    "state": {"bits", "frozen_after", "rate_max", "scale_from"},
+    "flag": {"bits", "frozen_after", "rate_max", "scale_from"},
+    "flags": {"frozen_after", "rate_max", "scale_from"},
+}
+"""Kind of a point to the keys that mean nothing for it."""
+PROTOCOL_TABLES: Set[str] = {"modbus", "mqtt", "gb26875", "camera"}
 UNUSED_BY_OTHERS: Set[str] = UNUSED["camera"] - {"at"} | {"rung"}
 """The same for readers that packages bring: they tell values in the unit of the profile."""
 BIT_TABLES = ("coil", "discrete")
@@ -105,6 +114,7 @@ def check_text(context: Context, key: str, text: PointText) -> None:
         context.wrong(f"{key}.scale", "is 0: every value would be the offset; allowed: all others")
     _check_heartbeat(context, key, text)
     _check_kind(context, key, text)
+    _check_exponent(context, key, text)
     _check_movement(context, key, text)
     _check_used(context, key, text)
 
@@ -119,6 +129,16 @@ def _check_kind(context: Context, key: str, text: PointText) -> None:
     for number in text.names:
         if not is_whole(number):
             context.wrong(f"{key}.names", f"{number!r} is not a whole number")
+
+
+def _check_exponent(context: Context, key: str, text: PointText) -> None:
+    """Only a number is multiplied by a power of ten."""
+    if text.scale_from is None or "scale_from" in _unused(context.file.protocol, text.at or ""):
+        return
+    single = text.type == "bit" or ("." in (text.at or "") and text.bit_width == 1)
+    what = "a text" if text.type == "string" else "a single bit" if single else f"of kind {text.kind}"  # fmt: skip
+    if text.type == "string" or single or text.kind not in ("measurement", "counter"):
+        context.wrong(f"{key}.scale_from", f"scales a number, and this is {what}: leave it out")
 
 
 def _check_movement(context: Context, key: str, text: PointText) -> None:
@@ -140,15 +160,42 @@ def _check_heartbeat(context: Context, key: str, text: PointText) -> None:
 
 def _check_used(context: Context, key: str, text: PointText) -> None:
     """Every key that is given is looked at, by the protocol or the table."""
-    of_bits = context.file.protocol == "modbus" and (text.at or "").startswith(BIT_TABLES)
-    where = "coil" if of_bits else context.file.protocol
-    unused = UNUSED.get(where, UNUSED_BY_OTHERS) | (
-        {"type"} if of_bits and text.type != "bit" else set()
-    )
-    allowed = ", ".join(sorted(set(PointText.model_fields) - unused)).replace("class_", "class")
+    protocol, at = context.file.protocol, text.at or ""
+    of_bits = _of_bits(protocol, at)
+    unused = _unused(protocol, at) | ({"type"} if of_bits and text.type != "bit" else set())
+    hidden = unused_keys(protocol, at, text.kind)
+    names = {field.alias or name for name, field in PointText.model_fields.items()}
+    allowed = ", ".join(sorted(names - hidden))
     for name in sorted(text.model_fields_set & unused):
-        whose = "a single bit" if of_bits else f"a point of protocol {where}"
+        whose = "a single bit" if of_bits else f"a point of protocol {protocol}"
         context.wrong(f"{key}.{name}", f"is not used by {whose}; allowed: {allowed}")
+
+
+def _of_bits(protocol: str, at: str) -> bool:
+    return protocol == "modbus" and at.startswith(BIT_TABLES)
+
+
+def _unused(protocol: str, at: str) -> Set[str]:
+    return UNUSED.get("coil" if _of_bits(protocol, at) else protocol, UNUSED_BY_OTHERS)
+
+
+def unused_keys(protocol: str, at: str, kind: str) -> Set[str]:
+    """Keys that a point of that protocol, place and kind cannot have."""
+    said_by_table = {"type"} if _of_bits(protocol, at) else set()
+    return _unused(protocol, at) | NOT_OF_KIND.get(kind, set()) | said_by_table
+
+
+def refused_keys(file: Mapping[str, object], location: Sequence[int | str]) -> Set[str]:
+    """Keys that would be refused at a place of a profile as it is written: not to be offered there."""
+    protocol = str(file.get("protocol", ""))
+    if not location:
+        return PROTOCOL_TABLES - {protocol}
+    points = file.get("points")
+    if location[0] != "points" or len(location) != 2 or not isinstance(points, dict):
+        return set()
+    point = points.get(location[1])
+    told = point if isinstance(point, dict) else {}
+    return unused_keys(protocol, str(told.get("at", "")), str(told.get("kind", "measurement")))
 
 
 def is_small(number: str) -> bool:
@@ -173,7 +220,7 @@ def check_file(context: Context) -> None:
     if protocol not in PROTOCOLS and protocol not in (readers := installed_readers()):
         allowed = [*PROTOCOLS, *readers]
         context.mistakes.unknown(context.shown, "protocol", protocol, allowed)
-    for name in sorted(context.file.model_fields_set & ({"modbus", "mqtt", "gb26875", "camera"} - {context.file.protocol})):  # fmt: skip
+    for name in sorted(context.file.model_fields_set & (PROTOCOL_TABLES - {protocol})):
         context.mistakes.add(
             context.shown, name, f"is not used by protocol {context.file.protocol}; leave it out"
         )

@@ -1,88 +1,33 @@
 """The files people write, as strict models: what may stand where, before any of it is put together."""
 
-import re
-from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
+from config.forms import (
+    AssetId,
+    BrickClass,
+    Day,
+    Duration,
+    Endpoint,
+    HttpPath,
+    Id,
+    Marker,
+    Months,
+    Number,
+    Order,
+    PointId,
+    PointKey,
+    Printable,
+    Ranges,
+    Season,
+    SerialPort,
+    Source,
+    Target,
+    Text,
+    TimeOfDay,
+)
 from config.profile import CameraStep, DerivedKind
-
-DURATION_S = {
-    "ms": 0.001,
-    "s": 1,
-    "sec": 1,
-    "min": 60,
-    "minute": 60,
-    "minutes": 60,
-    "h": 3600,
-    "hour": 3600,
-    "hours": 3600,
-    "d": 86400,
-    "day": 86400,
-    "days": 86400,
-    "week": 604800,
-    "weeks": 604800,
-}
-"""Unit as people write it to seconds."""
-DURATION_S_MAX = 36_525 * 86_400
-YEARS = range(1900, 2200)
-"""Dates outside are a slip of the pen, and would take the calendar's arithmetic past its end."""
-
-
-def duration_s(value: object) -> float:
-    """Seconds of a duration such as "250ms", "10s", "20 min", "30 days".
-
-    Raises:
-        ValueError: not a text of that form.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]+)", value) if isinstance(value, str) else None
-    if found is None or found[2] not in DURATION_S:
-        raise ValueError('is not a duration such as "250ms", "10s", "20min", "12h" or "30 days"')
-    seconds = float(found[1]) * DURATION_S[found[2]]
-    if seconds > DURATION_S_MAX:
-        raise ValueError("is longer than 100 years")
-    return seconds
-
-
-def local_date(value: object) -> str:
-    """A calendar date as YYYY-MM-DD.
-
-    Raises:
-        ValueError: not a date.
-    """
-    day = date.fromisoformat(value) if isinstance(value, str) else value
-    if type(day) is not date:
-        raise ValueError("is not a date such as 2026-01-31")
-    if day.year not in YEARS:
-        raise ValueError(f"is not in the years {YEARS.start} to {YEARS.stop - 1}")
-    return day.isoformat()
-
-
-Duration = Annotated[float, BeforeValidator(duration_s)]
-Day = Annotated[str, BeforeValidator(local_date)]
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
-AssetId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(/[a-z0-9-]+)*$")]
-PointId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
-PointKey = Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)?[a-z0-9_]+$")]
-TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-Words = Annotated[str, StringConstraints(pattern=r"\S")]
-At = Annotated[
-    str, StringConstraints(pattern=r"^(holding|input|coil|discrete):\d{1,5}(\.\d{1,2})?$")
-]
-Ranges = Annotated[
-    str, StringConstraints(pattern=r"^(holding|input|coil|discrete):\d{1,5}(-\d{1,5})?$")
-]
-Endpoint = Annotated[
-    str, StringConstraints(pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$")
-]
-HttpPath = Annotated[str, StringConstraints(pattern=r"^(/[!-~]*)?$", max_length=400)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-_DAY_OF_YEAR = r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-Season = Annotated[str, StringConstraints(pattern=rf"^{_DAY_OF_YEAR}\.\.{_DAY_OF_YEAR}$")]
-Months = Annotated[
-    str, StringConstraints(pattern=r"^[1-9][0-9]{0,2} (day|week|month|quarter|year)s?$")
-]
 
 
 class Strict(BaseModel):
@@ -94,7 +39,7 @@ class Strict(BaseModel):
 class Names(Strict):
     """One name in each language; `en` is required."""
 
-    en: Annotated[str, StringConstraints(min_length=1)]
+    en: Text
     zh: str | None = None
 
     def table(self) -> dict[str, str]:
@@ -109,12 +54,14 @@ class StateText(Names):
 
 
 class BitText(Strict):
-    """One named bit of a fault word."""
+    """One named bit of a fault word; Brick class and Haystack markers are those of the word unless it has its own."""
 
     id: PointId
     en: str | None = None
     zh: str | None = None
     lane: Literal["data", "event"] = "data"
+    class_: BrickClass | None = Field(None, alias="class")
+    haystack: list[Marker] | None = None
 
 
 class LevelText(Strict):
@@ -169,7 +116,7 @@ class TrendText(Strict):
 
 
 class PointText(Strict):
-    """One point of a profile."""
+    """One point of a profile. `class` is its Brick class, `haystack` its Haystack markers."""
 
     name: Names
     kind: Literal["measurement", "counter", "state", "flag", "flags"] = "measurement"
@@ -181,7 +128,7 @@ class PointText(Strict):
     text: bool = False
     rung: CameraStep | None = None
     type: Literal["u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bcd16", "bcd32", "string", "bit"] = "u16"  # fmt: skip
-    order: Annotated[str, StringConstraints(pattern=r"^[A-H]{2,8}$")] | None = None
+    order: Order | None = None
     words: Annotated[int, Field(ge=1, le=125)] | None = None
     bit_width: Annotated[int, Field(ge=1, le=64)] = 1
     scale: Number = 1.0
@@ -204,13 +151,14 @@ class PointText(Strict):
     longest_silence: Duration | None = None
     lane: Literal["data", "event"] = "data"
     trend: TrendText | None = None
-    class_: str = Field("", alias="class")
+    class_: BrickClass | None = Field(None, alias="class")
+    haystack: list[Marker] = []
 
 
 class ModbusText(Strict):
     """What a Modbus device allows."""
 
-    order: Annotated[str, StringConstraints(pattern=r"^[A-H]{2,8}$")] = "ABCD"
+    order: Order = "ABCD"
     max_words: Annotated[int, Field(ge=1, le=125)] = 125
     max_bits: Annotated[int, Field(ge=1, le=2000)] = 2000
     pause: Duration = 0.0
@@ -336,13 +284,13 @@ class LineText(Strict):
     agent: Id
     tcp: Endpoint | None = None
     tls: Endpoint | None = None
-    rtu: Annotated[str, StringConstraints(pattern=r"^/[^\s]+$")] | None = None
+    rtu: SerialPort | None = None
     rtu_over_tcp: Endpoint | None = None
     mqtt: Endpoint | None = None
     rtsp: Endpoint | None = None
     fire: Endpoint | None = None
     reader: Id | None = None
-    at: Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=400)] | None = None
+    at: Printable | None = None
     round_trip: Annotated[Duration, Field(gt=0, le=60)] | None = None
     baud: Annotated[int, Field(ge=300, le=4_000_000)] | None = None
     parity: Literal["even", "odd", "none"] | None = None
@@ -446,9 +394,9 @@ class DutyText(Strict):
     """One duty of a standard."""
 
     name: Names
-    on: Annotated[str, StringConstraints(pattern=r"^(class|system|asset):[a-z0-9/-]+$")]
+    on: Target
     every: EveryText
-    source: Annotated[list[Annotated[str, StringConstraints(pattern=r"^M\d{3}$")]], Field(min_length=1)]  # fmt: skip
+    source: Annotated[list[Source], Field(min_length=1)]  # fmt: skip
     evidence: EvidenceText | None = None
     closes: Literal["by_person", "by_readings"] = "by_person"
     statutory: bool = False

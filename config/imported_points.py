@@ -1,12 +1,12 @@
 """One row of a register list as a point of a profile, and by name what that point cannot say."""
 
-import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from config.profile import WORDS
-from config.register_maps import FIELDS, whole
+from config.imported_fields import field_of, free, is_bit, size_of, slug, titled
+from config.imported_scale import Exponent
+from config.register_maps import FIELDS
 
 UNITS: Final[Mapping[str, str]] = {
     "pct": "%", "percent": "%", "c": "°C", "degc": "°C", "deg c": "°C", "℃": "°C", "celsius": "°C",
@@ -21,7 +21,6 @@ UNITS: Final[Mapping[str, str]] = {
 """How makers write a unit, in small letters, to its name in config/units.toml; same size, no factor."""
 NAMELESS: Final = ("string", "f32", "f64")
 """Types whose values nobody names."""
-BYTES: Final = {"low": 0, "high": 8}
 REMARKS: Final = ("note", "packed", "type_note")
 FLAG_TYPE: Final = {"i16": "u16", "i32": "u32", "i64": "u64"}
 BESIDE: Final[Mapping[str, str]] = {
@@ -55,57 +54,6 @@ class Draft:
         self.notes.append(Note(point, message, lost))
 
 
-def slug(text: str, joint: str) -> str:
-    """The text in small letters and digits, joined by `joint`; "" if it has none."""
-    return joint.join(re.findall(r"[a-z0-9]+", text.lower()))
-
-
-def titled(id: str) -> str:
-    """An id as a name: `l1_voltage` to "L1 voltage"."""
-    words = id.replace("_", " ").replace("-", " ").strip() or id
-    return words[:1].upper() + words[1:]
-
-
-def free(name: str, taken: Set[str]) -> str:
-    """The name, numbered if it is taken."""
-    number = 2
-    free = name
-    while free in taken:
-        free, number = f"{name}_{number}", number + 1
-    return free
-
-
-def size_of(fields: Mapping[str, Any]) -> int:
-    """Registers that a value of the row's type takes; of a text 1."""
-    return WORDS.get(fields["type"], 1)
-
-
-def field_of(fields: Mapping[str, Any]) -> tuple[int | None, int]:
-    """Lowest bit and width of the part of a word that the row means; None for the whole."""
-    byte = fields["type"] in ("u8", "i8") or bool(fields.get("byte"))
-    bit, width = whole(fields.get("bit")), fields.get("bit_width")
-    if bit is None and byte:
-        return BYTES[fields.get("byte") or "low"], width or 8
-    if bit is None:
-        return (0, width) if width else (None, 1)
-    return bit, width or (8 if byte and bit in (0, 8) else 1)
-
-
-def _is_bit(fields: Mapping[str, Any]) -> bool:
-    """Whether the row is a single bit, in a table of bits or of a word."""
-    bit, width = field_of(fields)
-    if fields["table"] in ("coil", "discrete"):
-        return True
-    return width == 1 and (bit is not None or fields["type"] == "bit")
-
-
-def may_be_exponent(fields: Mapping[str, Any]) -> bool:
-    """Whether the row is a whole number by itself, as another's decimal exponent must be."""
-    scaled = [fields.get("scale_from"), (fields.get("scale") or 1) % 1, (fields.get("offset") or 0) % 1]  # fmt: skip
-    named = fields.get("bits")
-    return not (_is_bit(fields) or named or any(scaled) or fields["type"] in ("f32", "f64", "string"))  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True)
 class RowPoint:
     """The point `key` of the fields of a row that can be one."""
@@ -117,19 +65,24 @@ class RowPoint:
     def note(self, message: str) -> None:
         self.draft.note(self.key, message)
 
-    def made(self, units: Set[str], by_name: Mapping[str, str], taken: set[str]) -> dict[str, Any]:
-        """The point as `PointText` has it; what it says beside goes to the notes and remarks."""
-        fields = self.fields
+    def made(self, units: Set[str], exponent: Exponent, taken: set[str]) -> dict[str, Any] | None:
+        """The point as `PointText` has it; what it says beside goes to the notes and remarks.
+
+        None, with the reason as a note, for a number whose scale nobody can tell.
+        """
+        fields, kind = self.fields, self._kind()
+        if exponent.why and kind in ("measurement", "counter") and fields["type"] != "string":
+            self.draft.note(self.key, f"{exponent.why}; unscaled it would look like a value", lost=True)  # fmt: skip
+            return None
         name = {"en": fields.get("name") or titled(self.key)}
         point: dict[str, Any] = {"name": name | ({"zh": fields["zh"]} if fields.get("zh") else {})}
-        kind = self._kind()
         if kind != "measurement":
             point["kind"] = kind
         point |= self._place(kind)
         if kind in ("flags", "flag") or fields["type"] == "string":
             self._say_no_number(("scale", "offset", "scale_from", "unit"))
         else:
-            point |= self._value(kind, units, by_name)
+            point |= self._value(kind, units, exponent)
         point |= self._meanings(kind, taken)
         if fields["table"] in ("holding", "input"):
             point |= self._no_data(kind)
@@ -142,7 +95,7 @@ class RowPoint:
         fields = self.fields
         if self._named_bits():
             return "flags"
-        single = _is_bit(fields)
+        single = is_bit(fields)
         if fields.get("enum") and fields["type"] not in NAMELESS:
             return "state"
         if single and fields.get("kind") not in (None, "flag"):
@@ -203,14 +156,14 @@ class RowPoint:
             return {}
         return {"order": "BA" if size == 1 and self.fields["type"] != "string" else str(pattern)}
 
-    def _value(self, kind: str, units: Set[str], by_name: Mapping[str, str]) -> dict[str, Any]:
+    def _value(self, kind: str, units: Set[str], exponent: Exponent) -> dict[str, Any]:
         fields = self.fields
         made: dict[str, Any] = {}
         if kind == "state":
             self._say_no_number(("scale", "offset", "scale_from"))
         else:
             made |= {k: fields[k] for k, usual in (("scale", 1), ("offset", 0)) if (fields.get(k) or usual) != usual}  # fmt: skip
-            made |= self._exponent(by_name)
+            made |= self._exponent(exponent)
         made |= self._unit(units)
         if fields.get("range"):
             made["range"] = fields["range"]
@@ -220,7 +173,7 @@ class RowPoint:
     def _say_what_is_doubtful(self, made: Mapping[str, Any]) -> None:
         """A range of raw numbers instead of values, and a scale that divides instead of multiplying."""
         scale, bits = made.get("scale", 1), 16 * size_of(self.fields)
-        if scale in (10, 100, 1000):
+        if self.fields.get("scale") in (10, 100, 1000):
             self.note(f"scale {scale:g} multiplies: 5 is read as {5 * scale:g}; some lists mean division by {scale:g}, then write 1/{scale:g}")  # fmt: skip
         if "range" not in made or scale == 1 or "scale_from" in made or self.fields["type"] in NAMELESS:  # fmt: skip
             return
@@ -235,14 +188,12 @@ class RowPoint:
         if given:
             self.note(f"is a text, a bit or one of named values: its {', '.join(given)} is left out")  # fmt: skip
 
-    def _exponent(self, by_name: Mapping[str, str]) -> dict[str, Any]:
-        named = self.fields.get("scale_from")
-        if not named:
-            return {}
-        if named not in by_name:
-            self.note(f"takes its scale from {named!r}, which is no whole number here: left out; THE VALUE IS UNSCALED")  # fmt: skip
-            return {}
-        return {"scale_from": by_name[named], "decimals": 2}
+    def _exponent(self, exponent: Exponent) -> dict[str, Any]:
+        if exponent.note:
+            self.note(exponent.note)
+        if exponent.key:
+            return {"scale_from": exponent.key, "decimals": 2}
+        return {"scale": float(f"1e{exponent.power}")} if exponent.power else {}
 
     def _unit(self, units: Set[str]) -> dict[str, str]:
         given = (self.fields.get("unit") or "").strip()
@@ -274,7 +225,7 @@ class RowPoint:
     def _no_data(self, kind: str) -> dict[str, Any]:
         given, type = self.fields.get("sentinels") or [], self.fields["type"]
         bit, width = field_of(self.fields)
-        if given and (kind == "flags" or type == "string" or _is_bit(self.fields)):
+        if given and (kind == "flags" or type == "string" or is_bit(self.fields)):
             self.note(f"no data = {_listed(given)}: a {'text' if type == 'string' else 'single bit'} cannot say so, left out")  # fmt: skip
             return {}
         bits = width if bit is not None else 16 * size_of(self.fields)

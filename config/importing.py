@@ -5,16 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from config.checking import Span, grown, table_of
-from config.imported_points import (
-    Draft,
-    RowPoint,
-    field_of,
-    free,
-    may_be_exponent,
-    size_of,
-    slug,
-    titled,
-)
+from config.imported_fields import field_of, free, size_of, slug, titled
+from config.imported_points import Draft, RowPoint
+from config.imported_scale import Exponents
 from config.register_maps import RegisterMap, Row, whole
 
 PAUSES_S: Final[Mapping[str, float]] = {
@@ -54,6 +47,8 @@ def draft_profile(
     writable = sum(bool(row.fields.get("writable")) for row in registers.rows)
     if writable:
         draft.note("", f"{writable} registers can be written too; Steward only reads them")
+    for said in registers.assumed:
+        draft.note("", said)
     for key in registers.unused:
         draft.note("", f"{key} is not carried over")
     return draft
@@ -129,7 +124,7 @@ def _spans(key: str, about: Mapping[str, Any], draft: Draft) -> list[Span]:
         if span:
             spans.append(span)
         elif key == "must_be_same_request":
-            draft.note("", f"{key} names no addresses ({one}); a point and its scale_from are read in one request")  # fmt: skip
+            draft.note("", f"{key} names no addresses ({one}); a point and its scale_from come in one request where one can hold both, else the exponent is read before and after and must be the same")  # fmt: skip
         else:
             draft.note("", f"{key} names no addresses: {one}")
     return spans
@@ -156,14 +151,16 @@ def _points(
     rows: Sequence[Row], units: Set[str], allowed: _Allowed, draft: Draft
 ) -> dict[str, Any]:
     names = _names(rows, draft)
-    kept = {id(row): key for row, key in zip(rows, names, strict=True) if not _left_out(row, key, allowed, draft)}  # fmt: skip
-    by_name = {str(row.fields["id"]): kept[id(row)] for row in rows if id(row) in kept and may_be_exponent(row.fields)}  # fmt: skip
-    taken = set(kept.values())
+    kept = {
+        place: key
+        for place, (row, key) in enumerate(zip(rows, names, strict=True))
+        if not _left_out(row, key, allowed, draft)
+    }
+    exponents, taken = Exponents(rows, kept), set(kept.values())
     points: dict[str, Any] = {}
-    for row in rows:
-        if id(row) in kept:
-            key = kept[id(row)]
-            made = RowPoint(key, row.fields, draft).made(units, by_name, taken)
+    for place, key in kept.items():
+        made = RowPoint(key, rows[place].fields, draft).made(units, exponents.of(place), taken)
+        if made is not None:
             points[key] = made
     return points
 
@@ -177,7 +174,7 @@ def _names(rows: Sequence[Row], draft: Draft) -> list[str]:
         base = slug(given, "_") or f"{row.fields['table']}_{row.fields['address']}"
         names.append(free(base, taken))
         taken.add(names[-1])
-        if names[-1] != given:
+        if names[-1] != given.lower().replace(" ", "_"):
             draft.note(names[-1], f"is {given!r} in the list")
     return names
 

@@ -1,6 +1,6 @@
 """A line as written, checked: exactly one way to reach it, and nothing said that this way does not know."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final, cast, get_args
 
@@ -23,6 +23,21 @@ ONLY_FOR: Final[Mapping[str, frozenset[str]]] = {
     "at": frozenset({"reader"}),
 }  # fmt: skip
 """Member to the kinds of line that know it; the others are known to all."""
+
+
+def refused_of_line(file: Mapping[str, object], location: Sequence[int | str]) -> Set[str]:
+    """Keys that would be refused of a line of a plant as it is written: not to be offered there."""
+    lines = file.get("lines")
+    if location[:1] != ("lines",) or len(location) != 2 or not isinstance(lines, dict):
+        return frozenset()
+    line = lines.get(location[1])
+    given = [kind for kind in KINDS if isinstance(line, dict) and kind in line]
+    if not given:
+        return frozenset()
+    others = {kind for kind in KINDS if kind not in given}
+    return others | {key for key, kinds in ONLY_FOR.items() if kinds.isdisjoint(given)}
+
+
 NOWHERE: Final = "127.0.0.1:502"
 
 

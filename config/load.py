@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from config.cameras import check_camera, make_recorder
-from config.checking import silence_mistake, silence_s
+from config.checking import refused_keys, silence_mistake, silence_s
 from config.deriving import derived_points
 from config.duties import make_plans
 from config.files import (
@@ -24,7 +24,7 @@ from config.files import (
     UnitsFile,
 )
 from config.json_paths import at_site
-from config.lines import make_line
+from config.lines import make_line, refused_of_line
 from config.links import ROWS, SERVER_ROWS, link_assets, link_points
 from config.mistakes import ConfigErrors, Mistake, Mistakes
 from config.plant import (
@@ -116,7 +116,7 @@ class _Files:
         path = self.find("profiles", name)
         if path is None:
             return None
-        text = read_file(path, ProfileFile, self.shown(path), self.mistakes)
+        text = read_file(path, ProfileFile, self.shown(path), self.mistakes, refused_keys)
         if text is None:
             return None
         if text.profile != name:
@@ -136,7 +136,7 @@ def load_profile(path: Path) -> Profile:
     mistakes = Mistakes()
     files = _Files(path.parent.parent, LIBRARY, mistakes)
     files.read_common()
-    text = read_file(path, ProfileFile, path.name, mistakes)
+    text = read_file(path, ProfileFile, path.name, mistakes, refused_keys)
     profile = make_profile(text, path.name, files.units, mistakes) if text else None
     mistakes.raise_if_any()
     if profile is None:
@@ -159,7 +159,7 @@ def load_plant(
     files = _Files(folder, library, mistakes)
     files.read_common()
     path = folder / "plant.toml"
-    text = read_file(path, PlantFile, files.shown(path), mistakes)
+    text = read_file(path, PlantFile, files.shown(path), mistakes, refused_of_line)
     if text is None:
         mistakes.raise_if_any()
         raise AssertionError("a missing plant file is a mistake")
@@ -337,7 +337,9 @@ class _Builder:
     def _check_unit(self, key: str, text: DeviceText, line: Line) -> None:
         unit = text.unit
         if line.kind in MODBUS_LINES and unit not in units_of(line.kind):
-            self.wrong(f"devices.{key}.unit", f"{unit!r} is not in 1..247{UNITS_TOO.get(line.kind, '')}")  # fmt: skip
+            allowed = f"in 1..247{UNITS_TOO.get(line.kind, '')}"
+            of_text = f"{unit!r} is a text in quotes, not a whole number {allowed}" if unit else f"is missing: the Modbus unit, a whole number {allowed}"  # fmt: skip
+            self.wrong(f"devices.{key}.unit", of_text if isinstance(unit, str) else f"{unit} is not {allowed}")  # fmt: skip
         if line.kind == "mqtt" and not re.fullmatch(r"[A-Za-z0-9_.:-]+", str(unit)):
             self.wrong(f"devices.{key}.unit", f"{unit!r} is not a name for a topic")
         if line.kind == "fire" and not (isinstance(unit, int) and 0 <= unit <= FIRE_UNIT_MAX):
@@ -413,7 +415,7 @@ class _Builder:
             rate_max=row.rate_max, frozen_after_s=row.frozen_after_s, poll=row.poll,
             period_s=period_s, deadband=row.deadband,
             deadband_percent=row.deadband_percent, longest_silence_s=silence_s(row, period_s),
-            lane=row.lane, brick_class=row.brick_class, trend=row.trend,
+            lane=row.lane, tags=row.tags, trend=row.trend,
         )  # fmt: skip
 
     def _period_s(self, profile: str, row: ProfilePoint) -> float:

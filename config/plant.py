@@ -7,6 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from config.profile import (
+    NO_TAGS,
     Derivation,
     Kind,
     Lane,
@@ -16,6 +17,7 @@ from config.profile import (
     Register,
     Source,
     StateName,
+    Tags,
     TrendSpec,
 )
 from config.rules import Rule
@@ -179,7 +181,7 @@ class PointSpec:
     deadband_percent: float = 0.0
     longest_silence_s: float = 60.0
     lane: Lane = "data"
-    brick_class: str = ""
+    tags: Tags = NO_TAGS
     trend: TrendSpec | None = None
     derived: bool = False
     """Made of readings by the collector: no device tells it."""

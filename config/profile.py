@@ -1,6 +1,6 @@
 """What one model of equipment says and how: rows of points, without saying where it stands."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -190,6 +190,21 @@ Source = Register | JsonPath | Rung | FireValue | Foreign
 
 
 @dataclass(frozen=True, slots=True)
+class Tags:
+    """What a point is to other systems: its Brick class ("" for none) and its Haystack markers but `point`, which every point has."""
+
+    brick: str = ""
+    haystack: tuple[str, ...] = ()
+
+    def has(self, wanted: Iterable[str]) -> bool:
+        """Whether each of these is its Brick class or one of its markers."""
+        return set(wanted) <= {self.brick, *self.haystack}
+
+
+NO_TAGS: Final = Tags()
+
+
+@dataclass(frozen=True, slots=True)
 class StateName:
     """One value of an enumeration."""
 
@@ -262,7 +277,7 @@ class ProfilePoint:
     deadband_percent: float = 0.0
     longest_silence_s: float | None = None
     lane: Lane = "data"
-    brick_class: str = ""
+    tags: Tags = NO_TAGS
     trend: TrendSpec | None = None
 
 

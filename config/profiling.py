@@ -35,8 +35,10 @@ from config.profile import (
     Source,
     StateName,
     Table,
+    Tags,
 )
 from config.scaling import with_exponents
+from config.tags import contradictions
 from config.watching import trend_of, watch_of
 
 ORDERS: Mapping[int, tuple[str, ...]] = {
@@ -85,7 +87,7 @@ def _silence_s(file: ProfileFile) -> float:
 
 
 def _points(context: Context, key: str, text: PointText) -> Iterator[ProfilePoint]:
-    part_name, dot, own = key.rpartition(".")
+    part_name, dot, _ = key.rpartition(".")
     part = context.file.parts.get(part_name)
     if dot and part is None:
         context.mistakes.unknown(
@@ -102,7 +104,7 @@ def _points(context: Context, key: str, text: PointText) -> Iterator[ProfilePoin
         if text.kind == "flags":
             yield from _bits(context, key, text, where, source)
         else:
-            yield replace(_point(context, text, own, where, source), trend=trend)
+            yield replace(_point(context, key, text, where, source), trend=trend)
 
 
 def _source(
@@ -146,7 +148,7 @@ def _place(context: Context, key: str, text: PointText) -> tuple[Table, int, str
     table, _, place = (text.at or "").partition(":")
     address, _, bit = place.partition(".")
     if table not in ("holding", "input", "coil", "discrete") or not is_small(address) or (bit and not is_small(bit)):  # fmt: skip
-        context.wrong(f"{key}.at", f"{text.at!r} is not of the form table:address[.bit]; tables: holding, input, coil, discrete")  # fmt: skip
+        context.wrong(f"{key}.at", f"{text.at!r} is not of the form table:address[.bit] such as holding:0; tables: holding, input, coil, discrete; addresses are decimal and from 0, so 40001 is holding:0")  # fmt: skip
         return None
     check_bits(context, key, text, bit)
     return table_of(table), int(address), bit
@@ -166,7 +168,18 @@ def _fits(context: Context, key: str, text: PointText, bit: str, words: int, fir
     return False
 
 
-def _point(context: Context, text: PointText, own: str, part: str, source: Source) -> ProfilePoint:
+def _tags(context: Context, key: str, text: PointText, bit: BitText | None = None) -> Tags:
+    """The Brick class and Haystack markers of a point or of one of its bits; what contradicts them is a mistake."""
+    brick = (bit.class_ if bit else None) or text.class_ or ""
+    markers = text.haystack if bit is None or bit.haystack is None else bit.haystack
+    tags, kind = Tags(brick, tuple(markers)), "flag" if text.kind == "flags" else text.kind
+    for what, said in contradictions(tags, kind, text.unit, context.units):
+        context.wrong(f"{key}.{what}", said)
+    return tags
+
+
+def _point(context: Context, key: str, text: PointText, part: str, source: Source) -> ProfilePoint:
+    own = key.rpartition(".")[2]
     states = {
         int(number): StateName(state.id, state.table())
         for number, state in text.names.items()
@@ -182,7 +195,7 @@ def _point(context: Context, text: PointText, own: str, part: str, source: Sourc
         rate_max=text.rate_max, frozen_after_s=text.frozen_after, poll=text.poll, deadband=text.deadband,
         deadband_percent=text.deadband_percent,
         longest_silence_s=_longest_silence_s(context, text),
-        lane=text.lane, brick_class=text.class_,
+        lane=text.lane, tags=_tags(context, key, text),
     )  # fmt: skip
 
 
@@ -211,11 +224,12 @@ def _bits(
         if own is None:
             context.wrong(f"{key}.bits.{number}", f"is not a bit in {_bits_of(source)}")
             continue
-        bit = named if isinstance(named, BitText) else BitText(id=named)
+        bit = named if isinstance(named, BitText) else BitText.model_validate({"id": named})
         yield ProfilePoint(
             id=bit.id, part=part, name=_bit_names(bit), kind="flag", unit="", source=own,
             decimals=0, poll=text.poll, longest_silence_s=_longest_silence_s(context, text),
             lane="event" if "event" in (bit.lane, text.lane) else "data",
+            tags=_tags(context, f"{key}.bits.{number}", text, bit),
         )  # fmt: skip
 
 

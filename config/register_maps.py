@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from config.mistakes import Mistakes
+from config.register_words import says_scale
 
 TABLES: Final = ("holding", "input", "coil", "discrete")
 TYPES: Final = (
@@ -27,13 +28,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RegisterMap:
-    """A whole list. `device` and `about` are free facts, `unused` names what the file says beside."""
+    """A whole list. `device` and `about` are free facts, `unused` names what the file says beside, `assumed` what it does not say."""
 
     id: str
     device: Mapping[str, str]
     rows: Sequence[Row]
     about: Mapping[str, Any] = field(default_factory=dict)
     unused: Sequence[str] = ()
+    assumed: Sequence[str] = ()
 
 
 Check = Callable[[Any], str]
@@ -56,9 +58,16 @@ def _number(value: Any) -> str:
 def _whole(first: int, last: int) -> Check:
     def check(value: Any) -> str:
         sound = type(value) is int and first <= value <= last
+        if isinstance(value, str):
+            return f"{_short(value)} is a text; allowed: a whole number in {first}..{last}, decimal, addresses from 0"  # fmt: skip
         return "" if sound else f"{_short(value)} is not in {first}..{last}"
 
     return check
+
+
+def _exponent(value: Any) -> str:
+    """The id of a row that holds a power of ten, or that power itself."""
+    return "" if isinstance(value, str) or type(value) is int else f"{_short(value)} is not the id of a row or a whole number"  # fmt: skip
 
 
 def _one_of(*allowed: str) -> Check:
@@ -100,7 +109,7 @@ def _bits(value: Any) -> str:
 FIELDS: Final[Mapping[str, Check]] = {
     "id": _text, "name": _text, "zh": _text, "kind": _one_of(*KINDS), "table": _one_of(*TABLES),
     "address": _whole(0, 65535), "words": _whole(1, 125), "type": _one_of(*TYPES), "order": _order,
-    "scale": _number, "offset": _number, "scale_from": _text, "unit": _text,
+    "scale": _number, "offset": _number, "scale_from": _exponent, "unit": _text,
     "sentinels": _sentinels, "range": _range, "bit": _whole(0, 63), "bit_width": _whole(1, 64),
     "byte": _one_of("high", "low"), "enum": _numbered, "bits": _bits, "count": _whole(1, 2000),
     "writable": _flag, "write_only": _flag, "needs_write": _text, "write_address": _whole(0, 65535),
@@ -117,8 +126,11 @@ def check_row(row: Row, shown: str, mistakes: Mistakes) -> None:
         if row.fields.get(key) in (None, ""):
             mistakes.add(shown, f"{row.where}.{key}", "is missing")
     for key, value in row.fields.items():
-        said = FIELDS[key](value) if key in FIELDS and value not in (None, "") else ""
-        if said:
+        if value in (None, ""):
+            continue
+        if key not in FIELDS and says_scale(key):
+            mistakes.add(shown, f"{row.where}.{key}", "is not taken: values are scaled by scale, offset and scale_from")  # fmt: skip
+        elif key in FIELDS and (said := FIELDS[key](value)):
             mistakes.add(shown, f"{row.where}.{key}", said)
     if row.fields.get("scale") == 0:
         mistakes.add(shown, f"{row.where}.scale", "is 0: every value would be the offset")

@@ -62,18 +62,29 @@ def _say_missing(context: Context, point: ProfilePoint, name: str) -> None:
         context.wrong(_path(point), f"{name!r} names single bits: allowed is a whole number of its own")  # fmt: skip
 
 
-def _no_exponent(point: ProfilePoint) -> str:
-    """Why a point cannot be another's exponent; "" if it can."""
-    source = point.source
-    if not isinstance(source, Register) or source.table in BIT_TABLES:
+def why_no_exponent(
+    *, single_bit: bool, type: str, scale_from: str | None, scale: float, offset: float
+) -> str:
+    """Why a value cannot be another's decimal exponent: it must be a whole number by itself; "" if it can."""
+    if single_bit:
         return "is a single bit"
-    if source.type in ("f32", "f64", "string"):
-        return f"is a {source.type}"
-    if source.scale_from is not None:
-        return f"is scaled by {source.scale_from!r} itself"
-    if not (source.scale.is_integer() and source.offset.is_integer()):
+    if type in ("f32", "f64", "string"):
+        return f"is a {type}"
+    if scale_from:
+        return f"is scaled by {scale_from!r} itself"
+    if scale % 1 or offset % 1:
         return "has a scale or an offset that is no whole number"
     return ""
+
+
+def _no_exponent(point: ProfilePoint) -> str:
+    source = point.source
+    if not isinstance(source, Register):
+        raise TypeError(point.id)
+    return why_no_exponent(
+        single_bit=source.table in BIT_TABLES or point.kind == "flag", type=source.type,
+        scale_from=source.scale_from, scale=source.scale, offset=source.offset,
+    )  # fmt: skip
 
 
 def _part_name(point: ProfilePoint) -> str:

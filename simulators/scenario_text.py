@@ -2,7 +2,8 @@
 
 from typing import Literal, get_args
 
-from config.files import AssetId, Duration, Id, PointId, Strict, Words
+from config.files import Strict
+from config.forms import AssetId, Duration, Id, PointId, Words
 
 START = "2026-03-02T08:00:00"
 """Local time at which a scenario begins unless it says otherwise."""

@@ -10,14 +10,15 @@ from api import history as histories
 from api.problems import Problem
 from api.routes.access import ID, Anyone, Given, Site, json, known_caller
 from api.services import Services
-from api.shapes import BucketHistory, Live, Overview, RawHistory, SiteDetail, SiteRow
-from api.site_views import live_columns, overview, site_detail, site_row
+from api.shapes import BucketHistory, Live, Overview, PointRow, RawHistory, SiteDetail, SiteRow
+from api.site_views import live_columns, overview, site_detail, site_row, tagged
 from api.times import parse
 
 router = APIRouter()
 site_router = APIRouter(prefix="/sites/{site}")
 HOUR_MS = 3_600_000
 FRAMES_PER_CHECK = 60
+Tags = Annotated[list[Annotated[str, Query(max_length=100)]] | None, Query(max_length=20)]
 Instant = Annotated[str, Query(max_length=40)]
 
 
@@ -38,6 +39,12 @@ async def site_as_loaded(
             status_code=304, headers={"etag": tag, "cache-control": "private, no-cache"}
         )
     return json(site_detail(plant), headers={"etag": tag, "cache-control": "private, no-cache"})
+
+
+@site_router.get("/points", response_model=list[PointRow])
+async def points(plant: Site, tag: Tags = None) -> Response:
+    """Points that have each of these tags: a Brick class such as Water_Level_Sensor, Haystack markers such as water."""
+    return json(tagged(plant, tag or ()))
 
 
 @site_router.get("/overview", response_model=Overview)

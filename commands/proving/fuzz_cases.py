@@ -25,6 +25,8 @@ class Tally:
 
     frames: Counter[str] = field(default_factory=Counter)
     values: int = 0
+    scaled: int = 0
+    """Of those, by an exponent that was read too."""
     without_value: int = 0
 
     @property

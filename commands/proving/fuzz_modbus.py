@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from commands.proving.fuzz_cases import (
@@ -16,19 +16,12 @@ from commands.proving.fuzz_cases import (
     noise,
     pieces,
 )
-from commands.proving.fuzz_modbus_oracle import (
-    Asked,
-    asked_of,
-    crc,
-    fitting,
-    meaning,
-    text,
-    words_of,
-)
-from commands.proving.fuzz_registers import DEVICES, devices
+from commands.proving.fuzz_modbus_oracle import Asked, asked_of, crc
+from commands.proving.fuzz_modbus_witness import Heard, Witness, register_of
+from commands.proving.fuzz_registers import DEVICES, Power, devices
 from config.clock import VirtualClock, VirtualLoop
 from config.plant import Device, Line, LineKind, Point, Serial
-from config.profile import ModbusLimits, Register
+from config.profile import ModbusLimits
 from edge.modbus_reader import ModbusReader
 from edge.modbus_transport import ModbusTransport, PymodbusTransport
 from edge.ports import PointReading, ReadResult
@@ -42,7 +35,9 @@ AT_ONCE_S: Final = 1e-6
 REST_S: Final = 1.0
 POINTS_AT_ONCE: Final = 6
 GROUPS: Final = 12
-FITTING_MAX: Final = 16
+CALM: Final = 0.3
+SCALED_EVERY: Final = 3
+"""Of so many groups, one has values with an exponent for sure."""
 Piece = tuple[float, bytes]
 
 
@@ -127,18 +122,6 @@ class _Wire(asyncio.Transport):
 
 
 # --- what comes instead of an answer ---------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Heard:
-    """One request and what came while its answer was waited for."""
-
-    asked: Asked
-    data: bytes
-    """Of its honest answer."""
-    honest: bool = False
-    """Whether that came, alone."""
-    stream: bytearray = field(default_factory=bytearray)
 
 
 @dataclass(slots=True)
@@ -259,7 +242,11 @@ class _WireEnd:
     def __init__(
         self, rng: random.Random, loop: _MemoryLoop, tally: Tally, *, numbered: bool
     ) -> None:
-        self.heard: list[_Heard] = []
+        self.heard: list[Heard] = []
+        self.powers: dict[int, Power] = {}
+        """Of each unit, the exponent of its values."""
+        self.calm = False
+        """Whether every answer is the right one: a value and its exponent take several requests, which seldom all come through."""
         self._rng = rng
         self._loop = loop
         self._tally = tally
@@ -272,10 +259,10 @@ class _WireEnd:
         asked = asked_of(written, numbered=self._numbered)
         if asked is None:
             raise Wrong("a request that is no read", written)
-        heard = _Heard(asked, self._data(asked))
+        heard = Heard(asked, self._data(asked))
         self.heard.append(heard)
         writer = _Writer(self._rng, asked, heard.data, self._before)
-        kind = self._rng.choice(KINDS)
+        kind = HONEST if self.calm else self._rng.choice(KINDS)
         self._tally.frames[kind] += 1
         heard.honest = kind == HONEST
         self._before = writer.right()
@@ -288,11 +275,13 @@ class _WireEnd:
     def _data(self, asked: Asked) -> bytes:
         """New data each time: what is old shows."""
         if asked.function > 2:
-            return self._rng.randbytes(asked.size)
+            data = self._rng.randbytes(asked.size)
+            power = self.powers.get(asked.unit)
+            return power.put(data, asked.address) if power and asked.function == 3 else data
         bits = self._rng.getrandbits(asked.count)
         return bits.to_bytes(asked.size, "little")
 
-    def _deliver(self, wire: _Wire, heard: _Heard, piece: bytes) -> None:
+    def _deliver(self, wire: _Wire, heard: Heard, piece: bytes) -> None:
         """Bytes count for the request that waits for its answer now; on a serial line late ones for none."""
         if not wire.deliver(piece) or not self.heard:
             return
@@ -323,10 +312,14 @@ class _Fuzzed:
 
     def _make_groups(self) -> list[tuple[Device, list[Point]]]:
         rows = devices(self._rng)
+        self._end.powers = {int(device.unit): Power(self._rng, register_of(points[0]).address) for device, points in rows}  # fmt: skip
         found = []
-        for _ in range(GROUPS):
+        for n in range(GROUPS):
             device, points = rows[self._rng.randrange(DEVICES)]
             some = self._rng.sample(points, self._rng.randint(1, POINTS_AT_ONCE))
+            if n % SCALED_EVERY == 0:
+                scaled = [point for point in points if point.exponent and point not in some]
+                some += self._rng.sample(scaled, min(2, len(scaled)))
             found.append((device, _with_exponents(some, points)))
         return found
 
@@ -335,6 +328,9 @@ class _Fuzzed:
         while self._tally.count - begun < frames:
             device, points = self._rng.choice(self._groups)
             self._end.heard.clear()
+            self._end.calm = any(p.exponent for p in points) and self._rng.random() < CALM
+            for power in self._end.powers.values():
+                power.moves = 0
             result = await self._reader.read(device, points)
             self._judge(device, points, result)
             await self._clock.sleep_until(self._clock.monotonic() + self._rng.choice((0.0, 0.05, 1.2, 3.0)))  # fmt: skip
@@ -346,74 +342,47 @@ class _Fuzzed:
         if self._loop.crash:
             raise Wrong(f"crashed: {self._loop.crash}", last)
         wanted = {point.id: point for point in points}
-        read = {reading.point for reading in result.readings}
-        if read != {point.id for point in points if _type_of(point) != "string"}:
+        read = {reading.point: reading for reading in result.readings}
+        if len(read) < len(result.readings) or read.keys() != {p.id for p in points if register_of(p).type != "string"}:  # fmt: skip
             raise Wrong("not one reading of each point", last)
         for heard in self._end.heard:
             if heard.asked.unit != int(device.unit):
                 raise Wrong(f"unit {heard.asked.unit} was asked instead of {device.unit}", last)
-        for reading in result.readings:
-            self._judge_reading(wanted[reading.point], points, reading, last)
+        witness = Witness(self._end.heard, points)
+        for name in read:
+            self._judge_reading(wanted[name], witness, read, last)
         for name, told in result.facts.items():
-            if told not in self._texts(wanted[name]):
+            if told not in witness.texts(wanted[name]):
                 raise Wrong(f"{name} is said to be {told!r}", last)
 
     def _judge_reading(
-        self, point: Point, points: Sequence[Point], reading: PointReading, last: bytes
+        self, point: Point, witness: Witness, read: Mapping[str, PointReading], last: bytes
     ) -> None:
+        reading = read[point.id]
         self._tally.values += reading.value is not None
+        self._tally.scaled += reading.value is not None and point.exponent is not None
         self._tally.without_value += reading.value is None
         if (reading.value is None) is not (reading.quality >= 64):
             raise Wrong(f"{point.id}: value {reading.value} with quality {reading.quality}", last)
         if self._end.heard and all(heard.honest for heard in self._end.heard):
-            self._judge_honest(point, points, reading, last)
-        elif reading.value is not None and not any(near(reading.value, v) for v in self._values(point, points)):  # fmt: skip
+            self._judge_honest(point, witness, read, last)
+        elif reading.value is not None and not any(near(reading.value, v) for v in witness.values(point)):  # fmt: skip
             raise Wrong(f"{point.id} = {reading.value}, which no fitting answer says", last)
 
     def _judge_honest(
-        self, point: Point, points: Sequence[Point], reading: PointReading, last: bytes
+        self, point: Point, witness: Witness, read: Mapping[str, PointReading], last: bytes
     ) -> None:
         """Nothing but right answers came: what they cover is read, whatever came before.
 
-        Where several hold a point's words, by any of them; without a value if its exponent changed meanwhile.
+        Where several hold a point's words, by any of them; without a value if its exponent has none, or
+        changed in this read: between which answers, the reader need not find out.
         """
-        says = self._meanings(point, points)
+        says, reading = witness.meanings(point), read[point.id]
         if not says:
             return  # no request covered it
-        unsure = reading.value is None and len(set(self._exponents(point, points))) > 1
+        unsure = reading.value is None and witness.unsure(point, read)
         if not unsure and not any(_same(reading.value, said) for said in says):
             raise Wrong(f"{point.id} = {reading.value} ({reading.quality}) of honest answers that say {says}", last)  # fmt: skip
-
-    def _values(self, point: Point, points: Sequence[Point]) -> list[float]:
-        """Values that the fitting answers say of a point."""
-        return [value for value in self._meanings(point, points) if value is not None]
-
-    def _meanings(self, point: Point, points: Sequence[Point]) -> list[float | None]:
-        """What the fitting answers say of a point, in order; None where one says that there is no value."""
-        exponents = self._exponents(point, points)
-        return [
-            meaning(point, words, int(exponent)) if exponent is not None else None
-            for words in self._words(_register(point))
-            for exponent in exponents
-        ]
-
-    def _exponents(self, point: Point, points: Sequence[Point]) -> list[float | None]:
-        """What the fitting answers say of its exponent; 0 of a point that has none."""
-        if point.exponent is None:
-            return [0.0]
-        return self._meanings(next(p for p in points if p.id == point.exponent), points)
-
-    def _texts(self, point: Point) -> list[str | None]:
-        return [text(_register(point), words) for words in self._words(_register(point))]
-
-    def _words(self, register: Register) -> list[list[int]]:
-        found = [
-            words_of(heard.asked, data, register)
-            for heard in self._end.heard
-            if _function(register) == heard.asked.function
-            for data in fitting(heard.asked, bytes(heard.stream))[:FITTING_MAX]
-        ]
-        return [words for words in found if words is not None]
 
 
 def _line(kind: LineKind) -> Line:
@@ -423,20 +392,6 @@ def _line(kind: LineKind) -> Line:
 
 def _same(one: float | None, other: float | None) -> bool:
     return one is other if one is None or other is None else near(one, other)
-
-
-def _function(register: Register) -> int:
-    return {"coil": 1, "discrete": 2, "holding": 3, "input": 4}[register.table]
-
-
-def _register(point: Point) -> Register:
-    if not isinstance(point.source, Register):
-        raise TypeError(point.id)
-    return point.source
-
-
-def _type_of(point: Point) -> str:
-    return _register(point).type
 
 
 def _with_exponents(some: Sequence[Point], points: Sequence[Point]) -> list[Point]:

@@ -1,7 +1,8 @@
 """Devices for the fuzzer of Modbus: points of every type, order and table, drawn by lot."""
 
 import random
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final, get_args
 
 from config.plant import Device, Point, PointSpec
@@ -17,7 +18,35 @@ ORDERS: Final = {
     2: ("ABCD", "CDAB", "BADC", "DCBA"),
     4: ("ABCD", "CDAB", "BADC", "DCBA", "ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"),
 }
+SCALED: Final = ("u16", "i16", "u32", "i32", "f32")
+"""Types of which mostly any words are a value."""
+POWERS: Final[Sequence[int]] = (*range(-8, 9), 300, -32768)
+"""The last two scale nothing."""
+MOVES_MAX: Final = 8
 NUMBERS: Final = tuple(t for t in get_args(WordType) if t not in ("bit", "string"))
+
+
+@dataclass(slots=True)
+class Power:
+    """The exponent that a device holds, at a holding register: now and then it moves on, in a ring.
+
+    Never so far in one read that it is what it was before: that, no reader can see.
+    """
+
+    rng: random.Random
+    address: int
+    at: int = 0
+    moves: int = 0
+    """In this read."""
+
+    def put(self, data: bytes, address: int) -> bytes:
+        """The data of holding registers from that address on, the exponent as it is now in its place."""
+        if self.moves < MOVES_MAX and self.rng.random() < 0.1:
+            self.at, self.moves = (self.at + 1) % len(POWERS), self.moves + 1
+        place = 2 * (self.address - address)
+        if not 0 <= place <= len(data) - 2:
+            return data
+        return data[:place] + POWERS[self.at].to_bytes(2, "big", signed=True) + data[place + 2 :]
 
 
 def devices(rng: random.Random) -> list[tuple[Device, list[Point]]]:
@@ -55,4 +84,5 @@ def _any(rng: random.Random) -> Register:
     if type_[0] in "ui" and rng.random() < 0.2:
         width = rng.randint(1, min(12, 16 * words))
         return replace(register, bit=rng.randint(0, 16 * words - width), bit_width=width)
-    return replace(register, scale_from="power") if rng.random() < 0.15 else register
+    scaled = type_ in SCALED and rng.random() < 0.3
+    return replace(register, scale_from="power") if scaled else register

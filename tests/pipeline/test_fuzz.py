@@ -13,7 +13,8 @@ from commands.proving.fuzz_cases import Life, Tally, Wrong, seeded
 from commands.proving.fuzz_modbus import life as modbus_life
 from config.plant import Line, LineKind
 from config.profile import Table
-from edge import fire_centre, gb26875, mqtt_reader, payloads, wills
+from edge import fire_centre, gb26875, modbus_plans, mqtt_reader, payloads, wills
+from edge.modbus_outcome import Outcome
 from edge.modbus_transport import NoAnswer, PymodbusTransport
 
 SAMPLE = 2_000
@@ -110,6 +111,34 @@ class Turned(PymodbusTransport):
 @pytest.mark.parametrize("kind", ["tcp", "rtu_over_tcp"])
 def test_words_in_the_wrong_order_are_found_out(kind: LineKind) -> None:
     assert "says" in found(modbus_life(kind, Turned))
+
+
+def last_told(self: Outcome, again: Outcome) -> None:
+    """Asks for exponents once more, and does not look at what comes."""
+
+
+MIXING: list[tuple[object, str, object]] = [
+    (Outcome, "confirm", last_told),
+    (modbus_plans, "unconfirmed", lambda requests, points: ((), ())),
+]
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize("kind", ["tcp", "rtu_over_tcp"])
+@pytest.mark.parametrize(("where", "name", "mixing"), MIXING, ids=[row[1] for row in MIXING])
+def test_a_value_with_the_exponent_of_another_time_is_found_out(
+    where: object, name: str, mixing: object, kind: LineKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(where, name, mixing)
+    assert "answer" in found(modbus_life(kind), 20_000)
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize("kind", ["tcp", "rtu_over_tcp"])
+def test_values_with_exponents_are_read(kind: LineKind) -> None:
+    tally = Tally()
+    modbus_life(kind)(seeded(11), SAMPLE, tally, lambda: None)
+    assert tally.scaled > SAMPLE / 200
 
 
 @pytest.mark.usefixtures("unmeasured")

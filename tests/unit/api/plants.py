@@ -1,7 +1,7 @@
 """A small plant by hand: one booster with a pressure point, a pump flag, two rules and one plan."""
 
 from config.plant import Asset, Device, Line, Plant, Point, PointSpec, System
-from config.profile import Register, StateName
+from config.profile import Register, StateName, Tags
 from config.rules import Level, Rule, WorkOrderPolicy
 from config.standards import Duty, PerPeriod, Plan
 
@@ -14,6 +14,7 @@ def point(id: str, unit: str = "bar") -> Point:
     spec = PointSpec(
         {"en": "Pressure", "zh": "压力"}, "measurement", unit, Register("holding", 0, "u16"),
         states={1: StateName("on", {"en": "On", "zh": "开"})},
+        tags=Tags("Pressure_Sensor", ("water", "pressure", "sensor")) if unit == "bar" else Tags(),
     )  # fmt: skip
     return Point(id, id.rpartition("/")[0], "booster", spec)
 

@@ -118,10 +118,39 @@ async def test_sites_and_the_plant_as_loaded(web: Web, admin: httpx.AsyncClient)
     assert (await admin.get(BASE, headers={"if-none-match": '"other"'})).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("tags", "found"),
+    [
+        ([], [PRESSURE, PUMP]),
+        (["water"], [PRESSURE]),
+        (["Pressure_Sensor", "water", "sensor"], [PRESSURE]),
+        (["water", "level"], []),
+        (["Water"], []),
+    ],
+)
+async def test_points_are_found_by_brick_class_and_haystack_markers(
+    admin: httpx.AsyncClient, tags: list[str], found: list[str]
+) -> None:
+    rows = (await admin.get(f"{BASE}/points", params={"tag": tags})).json()
+    assert [row["id"] for row in rows] == found
+    assert [(row["brick"], row["haystack"]) for row in rows if row["id"] == PRESSURE] == [
+        ("Pressure_Sensor", ["water", "pressure", "sensor"])
+    ] * len([id for id in found if id == PRESSURE])
+
+
 async def test_a_site_outside_ones_scope_is_not_there(web: Web) -> None:
     async with web.as_role("viewer", sites=("hillside",)) as client:
         assert [s["id"] for s in (await client.get("/api/v1/sites")).json()] == ["hillside"]
-        for path in ("", "/overview", "/live", "/alarms", "/orders", "/due", "/live/stream"):
+        for path in (
+            "",
+            "/points",
+            "/overview",
+            "/live",
+            "/alarms",
+            "/orders",
+            "/due",
+            "/live/stream",
+        ):
             assert (await client.get(BASE + path)).status_code == 404
 
 

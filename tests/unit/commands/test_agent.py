@@ -137,6 +137,25 @@ def test_one_agent_or_all_of_them(server: Server, steward: Steward, words: list[
     assert "name one agent, or --all" in err
 
 
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (False, "steward agent: no server has run on the data folder {data}: start one (./steward up PLANT, or ./steward demo)"),
+        (True, "steward agent: no server answers at http://127.0.0.1:1/api/v1 (Connection refused): start one (./steward up PLANT)"),
+    ],
+    ids=["on this data folder", "now"],
+)  # fmt: skip
+def test_where_no_server_ran_or_runs_it_is_said_how_to_start_one(
+    token: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("STEWARD_DATA", str(tmp_path))
+    monkeypatch.setenv("STEWARD_HTTP_PORT", "1")
+    if token:
+        write_secret(tmp_path / "secrets" / "token-owner", "known")
+    assert main.main(["agent", "diagnose", "edge-a"]) == main.UNAVAILABLE
+    assert capsys.readouterr().err.startswith(said.format(data=tmp_path))
+
+
 def test_a_server_that_fails_is_away(server: Server, steward: Steward) -> None:
     server[0]["hillside/edge-c"] = 500, {"title": "Something went wrong here; it has been logged"}
     code, out, err = steward("reload", "edge-c")

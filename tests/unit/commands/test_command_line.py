@@ -43,6 +43,19 @@ def test_every_command_explains_itself_with_an_example(
     assert "example: ./steward " in said(capsys)
 
 
+def test_points_are_listed_by_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["tags", str(RIVERSIDE), "water", "tank"]) == main.DONE
+    shown = said(capsys)
+    assert "a-booster/tank_level  Water_Level_Sensor  domestic water tank level sensor" in shown
+    assert "riverside: 2 points; " in shown
+    assert main.main(["tags", str(RIVERSIDE), "Water_Level_Sensor", "tank", "--json"]) == main.DONE
+    rows = json.loads(said(capsys))
+    assert [row["point"] for row in rows] == ["riverside/a-booster/tank_level", "riverside/b-booster/tank_level"]  # fmt: skip
+    assert rows[0]["haystack"][-1] == "point"
+    assert main.main(["tags", str(RIVERSIDE), "steam"]) == main.NO
+    assert "no point has 'steam'; there are Alarm, Availability_Status" in said(capsys)
+
+
 def test_a_sound_plant_shows_its_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,7 +130,9 @@ def test_without_a_server_commands_say_what_to_do(
 ) -> None:
     monkeypatch.setenv("STEWARD_DATA", str(tmp_path / "none"))
     assert main.main(command.split()) == main.UNAVAILABLE
-    assert "Start the server once" in said(capsys)
+    shown = said(capsys)
+    assert "no server has run on the data folder" in shown
+    assert "start one (./steward up PLANT" in shown
 
 
 def test_a_ledger_is_migrated_or_said_to_be_away(

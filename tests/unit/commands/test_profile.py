@@ -75,6 +75,7 @@ def test_a_file_that_is_there_is_not_overwritten_unasked(
         ("l.csv", b"id,address\n\xff\xfe,1\n", "l.csv: is not UTF-8: byte 11"),
         ("l.csv", b"id,address\nx\0,40001", "l.csv: holds a zero byte"),
         ("l.csv", b"x" * (4 * 1024 * 1024 + 1), "l.csv: is larger than 4 MiB"),
+        ("l.xlsx", b"PK\x03\x04\x14", "l.xlsx: is a workbook: save its sheet as CSV UTF-8"),
         ("l.json", b"{", "l.json: is not JSON"),
         ("l.json", b'{"points": [{"id": 3}]}', "l.json: points[0].id: 3 is not a text"),
         ("l.json", b'{"points": 1e999}', "l.json: points"),

@@ -18,8 +18,9 @@ from config.mistakes import ConfigErrors, Mistakes
 from config.plant import Point, PointSpec
 from config.profile import Profile, Register
 from config.profile_text import profile_text, value_text
-from config.register_csv import COLUMNS, ORDERS, TABLES, TYPES, read_csv
+from config.register_csv import read_csv
 from config.register_maps import RegisterMap, read_map
+from config.register_words import COLUMNS, DOUBTFUL, ORDERS, TABLES, TYPES
 from edge.decoding import decode
 
 FOLDER = Path(__file__).parents[2] / "data" / "register_maps"
@@ -120,7 +121,7 @@ def test_what_a_device_allows_is_carried_over(tmp_path: Path) -> None:
     assert made.forbidden == (("holding", 100, 109), ("holding", 200, 200))
     assert made.together == (("holding", 0, 3),)
     said = "\n".join(note.message for note in draft.notes)
-    for words in ("timeout belongs to the line", "limits.note", "with its exponent", "layout is not"):  # fmt: skip
+    for words in ("timeout belongs to the line", "limits.note", "with its exponent", "read before and after", "layout is not"):  # fmt: skip
         assert words in said
 
 
@@ -176,7 +177,6 @@ NOTED = [
     ({"scale": 10}, "write 1/10"),
     ({"unit": "furlong"}, "'furlong' is not in config/units.toml"),
     ({"unit": "KWH"}, "is taken as kWh"),
-    ({"scale_from": "sf"}, "UNSCALED"),
     ({"bits": {"0": "a"}, "sentinels": [65535]}, "a single bit cannot say so"),
     ({"bits": {"0": "a", "16": "b"}}, "names bit 16 of 16"),
     ({"sentinels": [65536, 1]}, "65536 never stands in 16 bits"),
@@ -235,18 +235,153 @@ def test_states_flags_exponents_and_sentinels_of_64_bits_are_carried_over(tmp_pa
 
 @pytest.mark.parametrize(
     "exponent",
-    [{"type": "f32"}, {"type": "bit", "bit": 3}, {"scale": 0.1}, {"scale_from": "p"}, {"table": "coil"}],
-    ids=["a fraction", "a bit", "scaled", "scaled by another", "a coil"],
+    [{"type": "f32"}, {"type": "bit", "bit": 3}, {"scale": 0.1}, {"scale_from": "q"}, {"table": "coil"}, {"write_only": True}],
+    ids=["a fraction", "a bit", "scaled", "scaled by another", "a coil", "left out itself"],
 )  # fmt: skip
 def test_what_is_no_exponent_is_left_out_by_name(exponent: dict[str, Any], tmp_path: Path) -> None:
     base: dict[str, Any] = {"table": "holding", "type": "u16"}
     rows = [
         base | {"id": "p", "address": 0, "scale_from": "sf"},
         base | {"id": "sf", "address": 1} | exponent,
+        base | {"id": "q", "address": 2},
     ]
     draft = drafted(of_json({"id": "m", "points": rows}))
-    assert all(register(point).scale_from is None for point in loaded(draft, tmp_path).points)
-    assert any("THE VALUE IS UNSCALED" in note.message for note in draft.notes)
+    assert "p" not in {point.id for point in loaded(draft, tmp_path).points}
+    (note,) = [note for note in draft.notes if note.point == "p"]
+    assert note.lost
+    assert "takes its scale from 'sf', which" in note.message
+
+
+BLOCKS: list[tuple[str, list[str], dict[str, str]]] = [
+    ("block behind block", ["v>sf", "sf", "v>sf", "sf"], {"v": "sf", "v_2": "sf_2"}),
+    # the nearest exponent of the second value is that of the first
+    ("exponents last", ["v>sf", "q", "q", "sf", "v>sf", "q", "q", "q", "sf"], {"v": "sf", "v_2": "sf_2"}),
+    ("written otherwise", ["v>S F", "s_f", "v>S F", "s_f"], {"v": "s_f", "v_2": "s_f_2"}),
+]  # fmt: skip
+
+
+def of_names(names: list[str]) -> Draft:
+    """Rows by name; `v>sf` takes its scale from `sf`."""
+    rows: list[dict[str, Any]] = []
+    for address, name in enumerate(names):
+        id, _, scale_from = name.partition(">")
+        row = {"id": id, "table": "holding", "address": address, "type": "i16"}
+        rows.append(row | ({"scale_from": scale_from} if scale_from else {}))
+    return drafted(of_json({"id": "m", "points": rows}))
+
+
+@pytest.mark.parametrize(("names", "wanted"), [row[1:] for row in BLOCKS], ids=[b[0] for b in BLOCKS])  # fmt: skip
+def test_of_two_exponents_of_one_name_that_of_the_same_block_is_taken_and_said(
+    names: list[str], wanted: dict[str, str], tmp_path: Path
+) -> None:
+    draft = of_names(names)
+    points = {point.id: register(point) for point in loaded(draft, tmp_path).points}
+    assert {id: one.scale_from for id, one in points.items() if one.scale_from} == wanted
+    for id, exponent in wanted.items():
+        (said,) = [n.message for n in draft.notes if n.point == id and "takes its scale" in n.message]  # fmt: skip
+        assert "2 rows are called so" in said
+        assert f"at holding:{points[exponent].address}; check it" in said
+
+
+def test_which_of_two_exponents_is_meant_is_never_guessed(tmp_path: Path) -> None:
+    draft = of_names(["power_1>sf", "sf", "power_2>sf", "sf"])
+    assert [point.id for point in loaded(draft, tmp_path).points] == ["sf", "sf_2"]
+    lost = {note.point: note.message for note in draft.notes if note.lost}
+    assert list(lost) == ["power_1", "power_2"]
+    assert "points[1] and points[3] are all called so" in lost["power_1"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "value"),
+    [
+        ("sf\n-2", 1.23), ("exponent\n2", 12300.0), ("sf\n0", 123.0), ("sf\n+1", 1230.0), ("scale,sf\n1,-2", 1.23),
+        ("scale,sf\n0.1,0", 12.3), ("sf\n-", 123.0), ("divisor\n100", 1.23), ("scale\n/100", 1.23), ("scale\n÷10", 12.3),
+        ("scale\nx0.1", 12.3), ("scale\n× 0.1", 12.3), ("scale\n10^-2", 1.23), ("scale\n10**-1", 12.3), ("scale\n1E-1", 12.3),
+        ("scale\n0.1V", 12.3), ("scale\n0.1 kWh", 12.3), ("scale,unit\n0.1 V,v", 12.3), ("scale\n1/10A", 12.3), ("系数\n0.1", 12.3),
+    ],
+)  # fmt: skip
+def test_a_scale_is_understood_as_makers_write_it(cells: str, value: float, tmp_path: Path) -> None:
+    titles, _, row = cells.partition("\n")
+    draft = drafted(of_csv(f"id,address,{titles}\nx,40001,{row}\n"))
+    assert decoded(loaded(draft, tmp_path).points[0], [123]) == pytest.approx(value)
+    assert draft.notes == []
+
+
+def test_an_exponent_of_0_scales_no_exponent(tmp_path: Path) -> None:
+    draft = drafted(of_csv("id,address,type,sf\nv,40001,u16,v_sf\nv_sf,40002,i16,0\n"))
+    assert register(loaded(draft, tmp_path).points[0]).scale_from == "v_sf"
+    assert draft.notes == []
+
+
+def test_the_unit_beside_a_scale_is_the_unit_of_the_row(tmp_path: Path) -> None:
+    (point,) = loaded(drafted(of_csv("id,address,scale\nx,40001,0.1 kWh\n")), tmp_path).points
+    assert point.unit == "kWh"
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ("sf\nA_SF", "takes its scale from 'A_SF', which no row is called"),
+        ("sf\n0.1", "takes its scale from '0.1', which no row is called"),
+        ("sf\n40083", "no exponent in -10..10"),
+        ("scale,sf\n0.01,-2", "says a scale of 0.01 and an exponent of -2: say one of them"),
+    ],
+)
+def test_a_value_whose_scale_cannot_be_told_is_left_out_and_said(cells: str, said: str) -> None:
+    titles, _, row = cells.partition("\n")
+    draft = drafted(of_csv(f"id,address,{titles}\nx,40001,{row}\n"))
+    assert draft.profile["points"] == {}
+    assert [(note.point, note.lost, said in note.message) for note in draft.notes] == [("x", True, True)]  # fmt: skip
+
+
+@pytest.mark.parametrize("title", [*DOUBTFUL, "Scale Factor", "Decimal_Places"])
+def test_a_column_that_scales_in_one_way_or_another_is_refused(title: str) -> None:
+    with pytest.raises(ConfigErrors) as found:
+        of_csv(f"id,address,{title}\nx,40001,10\n")
+    assert f"l.csv: row 1: column {title!r}" in str(found.value)
+
+
+def test_digits_that_are_shown_say_nothing_beside_a_scale() -> None:
+    registers = of_csv("id,address,scale,decimals\nx,40001,0.1,1\n")
+    assert (registers.rows[0].fields["scale"], registers.unused) == (0.1, ["column 'decimals'"])
+
+
+@pytest.mark.parametrize("key", ["sf", "gain", "Divisor", "decimals", "scale_factor"])
+def test_a_key_of_a_map_that_would_scale_is_refused(key: str) -> None:
+    row = {"id": "p", "table": "holding", "address": 1, "type": "u16", key: -2}
+    with pytest.raises(
+        ConfigErrors, match=rf"points\[0\].{key}: is not taken: values are scaled by"
+    ):
+        of_json({"points": [row]})
+
+
+ASSUMED = [
+    ("id,address,type,Mult (x)\nx,40001,i16,10", "for the scale: every number is as it stands in its register, unless column 'Mult (x)' says otherwise"),
+    ("id,address,scale,Kind of number\nx,40001,1,signed", "for the type: every register is read as u16"),
+    ("id,address,type\nx,40001,UInt\ny,40002,uint16", "type UInt says no size: 16 bits are taken"),
+    ("id,address,fc\nx,1,3\ny,2,3", "the lowest address is 1: where the list counts from 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), ASSUMED, ids=[said[:30] for _, said in ASSUMED])
+def test_what_a_list_does_not_say_is_noted(text: str, said: str) -> None:
+    notes = [note for note in drafted(of_csv(text)).notes if note.point == ""]
+    assert any(said in note.message for note in notes)
+
+
+def test_a_name_in_capitals_and_with_blanks_is_no_news() -> None:
+    draft = drafted(of_csv("name,address,type,scale\nVoltage L1,40001,i16,1\n"))
+    assert (list(draft.profile["points"]), draft.notes) == (["voltage_l1"], [])
+
+
+def test_a_type_that_is_none_is_said_once() -> None:
+    with pytest.raises(ConfigErrors) as found:
+        of_csv("id,address,type\nx,40001,u12\n")
+    assert len(found.value.mistakes) == 1
+
+
+def test_a_list_that_says_all_is_not_doubted() -> None:
+    assert drafted(of_csv("id,address,fc,type,scale\nx,0,3,i16,1\ny,1,3,i16,1\n")).notes == []
 
 
 def test_an_id_that_is_there_twice_is_numbered(tmp_path: Path) -> None:
@@ -268,7 +403,7 @@ NAMED = st.dictionaries(st.integers(-3, 70).map(str), TEXT, min_size=1, max_size
 SPAN = st.lists(NUMBER, min_size=2, max_size=2, unique=True).map(sorted)
 ROWS = st.fixed_dictionaries(
     {
-        "id": TEXT.filter(bool),
+        "id": TEXT.filter(bool) | st.sampled_from(["sf", "v"]),
         "table": st.sampled_from(register_maps.TABLES),
         "address": st.integers(0, 65535),
         "type": st.sampled_from(register_maps.TYPES),
@@ -276,7 +411,7 @@ ROWS = st.fixed_dictionaries(
     optional={
         "name": TEXT, "zh": TEXT, "kind": st.sampled_from(register_maps.KINDS), "unit": st.sampled_from(["", "V", "kPa", "m^3"]) | TEXT,
         "words": st.integers(1, 8), "order": st.sampled_from(["AB", "BA", "ABCD", "CDAB", "DCBA", "GHEFCDAB", "HA"]),
-        "scale": NUMBER, "offset": NUMBER, "scale_from": TEXT, "sentinels": st.lists(WHOLE | st.integers(-1, 300), max_size=3),
+        "scale": NUMBER, "offset": NUMBER, "scale_from": TEXT | st.sampled_from(["sf", "v", "-2", "11"]) | st.integers(-11, 11), "sentinels": st.lists(WHOLE | st.integers(-1, 300), max_size=3),
         "range": SPAN, "bit": st.integers(0, 63), "bit_width": st.integers(1, 64), "byte": st.sampled_from(["high", "low"]),
         "enum": NAMED, "bits": NAMED | st.just(1), "note": TEXT, "config": st.booleans(), "write_only": st.just(False),
     },
@@ -330,6 +465,7 @@ WRONG_JSON = [
     ('{"device": {"name": 3}, "points": [{}]}', "device: is not a table of texts"),
     ('{"points": [{"id": "p", "table": "store", "address": 1, "type": "u16"}]}', "points[0].table: 'store'"),
     ('{"points": [{"id": "p", "table": "input", "address": 70000, "type": "u16"}]}', "not in 0..65535"),
+    ('{"points": [{"id": "p", "table": "input", "address": "40001", "type": "u16"}]}', "'40001' is a text; allowed: a whole number in 0..65535"),
     ('{"points": [{"id": "p", "table": "input", "address": true, "type": "u16"}]}', "not in 0..65535"),
     ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u17"}]}', "points[0].type: 'u17'"),
     ('{"points": [{"id": "p", "table": "input", "address": 1, "type": "u16", "scale": NaN}]}', "finite"),
@@ -407,8 +543,8 @@ def test_cells_with_several_words_are_taken_apart(
         assert cells(f'id,address,{title}\nx,40001,"{written}"\n')[key] == wanted
 
 
-@pytest.mark.parametrize("title", ["low", "high", "lower limit", "upper limit", "gain"])
-def test_alarm_limits_and_gains_are_not_taken_as_something_else(title: str) -> None:
+@pytest.mark.parametrize("title", ["low", "high", "lower limit", "upper limit"])
+def test_alarm_limits_are_not_taken_as_something_else(title: str) -> None:
     registers = of_csv(f"id,address,{title}\nx,40001,10\n")
     assert registers.unused == [f"column {title!r}"]
     assert not {"range", "scale"} & registers.rows[0].fields.keys()
@@ -460,7 +596,11 @@ PLACES = [
     ("00012", "", "coil", 11), ("465536", "", "holding", 65535), ("4x0005", "", "holding", 4),
     ("5", "3", "holding", 5), ("5", "04", "input", 5), ("5", "0x01", "coil", 5), ("5", "FC2", "discrete", 5),
     ("5", "3/6", "holding", 5), ("40001", "3", "holding", 40001), ("4x0005", "3", "holding", 4),
+    ("3x0002", "", "input", 1), ("0x1A", "3", "holding", 26), ("1Ah", "3", "holding", 26), ("001AH", "4", "input", 26),
+    ("0009", "3", "holding", 9), ("0010", "3", "holding", 10), ("40001", "4", "input", 40001), ("0x0010", "1", "coil", 16),
 ]  # fmt: skip
+DOUBTED = {("40001", "3"), ("40001", "4"), ("0010", "3"), ("0x0010", "1")}
+"""What may mean another address in another list."""
 
 
 @pytest.mark.parametrize(("written", "function", "table", "address"), PLACES)
@@ -469,7 +609,13 @@ def test_an_address_says_its_table_or_has_it_said(
 ) -> None:
     fields = cells(f"id,address,fc\nx,{written},{function}\n")
     assert (fields["table"], fields["address"]) == (table, address)
-    assert ("as_written" in fields) == (written == "40001" and function == "3")
+    assert ("as_written" in fields) == ((written, function) in DOUBTED)
+
+
+@pytest.mark.parametrize("written", ["40001-40002", "40001~40002", "40001 to 40002", "4x0001–4x0002"])  # fmt: skip
+def test_a_span_of_addresses_is_where_a_value_begins_and_how_long_it_is(written: str) -> None:
+    fields = cells(f"id,address,type\nx,{written},u32\n")
+    assert (fields["table"], fields["address"], fields["words"]) == ("holding", 0, 2)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -484,13 +630,25 @@ def test_delimiters_byte_order_marks_and_decimal_commas(delimiter: str, tmp_path
 WRONG_CSV = [
     ("", "has 0 rows below a line"),
     ("id,address\n", "has 0 rows"),
-    ("id;type\nx;u16\n", "row 1: has no column address"),
+    ("id;type\nx;u16\n", "row 1: has no column address (this line is to name the columns)"),
     ("address\n40001\n", "row 1: has no column id"),
     ("id,tag,address\nx,y,40001\n", "columns 'id', 'tag' are all the id"),
     ("id,address\nx,40001\ny,here\n", "row 3.address: 'here' says no table"),
     ("id,address\nx,12\n", "row 2.address: '12' says no table"),
     ("id,address\nx,40000\n", "row 2.address: '40000' is not in 40001"),
     ("id,address\nx,\n", "row 2.address: is missing"),
+    ("id,address,fc\nx,D100,3\n", "'D100' is no address; allowed: 40001 or 4x0001"),
+    ("id,address,fc\nx,100.3,3\n", "'100.3' has a point: write the address alone, and a bit in a column bit"),
+    ("id,address,fc\nx,4x0001,4\n", "'4x0001' is of table holding, and the row says input"),
+    ("id,address\nx,40002-40001\n", "'40002-40001' is no span of registers"),
+    ("id,address\nx,00001-00002\n", "'00001-00002' is no span of registers"),
+    ("id,address,words\nx,40001-40002,4\n", "are 2 registers, and words says 4"),
+    ("id,address,scale,divisor\nx,40001,0.1,10\n", "row 2.divisor: is said by a scale too"),
+    ("id,address,divisor\nx,40001,0\n", "row 2.divisor: is 0"),
+    ("id,address,scale,unit\nx,40001,0.1kWh,Wh\n", "'0.1kWh' is in kWh, and unit says Wh"),
+    ("id,address,scale\nx,40001,0.1 or 1\n", "row 2.scale: '0.1 or 1' is not a number"),
+    ("id,address,scale\nx,40001,1:10\n", "row 2.scale: '1:10' is not a number"),
+    ('id,address,scale\nx,40001,"0,1"\n', "row 2.scale: '0,1' is not a number"),
     ("id,address\n,40001\n", "row 2.id: is missing"),
     ("id,address,table\nx,1,shelf\n", "table 'shelf' is not one of"),
     ("id,address,fc\nx,1,7\n", "function '7' is not one of 1, 2, 3, 4"),
@@ -503,7 +661,7 @@ WRONG_CSV = [
     ("id,address,scale\nx,40001,0\n", "row 2.scale: is 0"),
     ("id,address,min\nx,40001,1\n", "row 2.range: has one end only"),
     ("id,address,min,max\nx,40001,2,1\n", "row 2.range: [2.0, 1.0] does not go"),
-    ("id,address,bit\nx,40001,b\n", "row 2.words: 'b' is not a whole number"),
+    ("id,address,bit\nx,40001,b\n", "row 2.bit: 'b' is not a whole number"),
     ("id,address,byte\nx,40001,middle\n", "row 2.byte: 'middle' is not one of"),
     ("id,address,enum\nx,40001,0=Off; 0=On\n", "names 0 twice"),
     ("id,address,enum\nx,40001,0=Off; A1=On\n", "cannot be taken apart at 'Off; A1=On'"),
@@ -526,7 +684,7 @@ def test_a_list_that_cannot_be_is_said_with_its_row(text: str, said: str) -> Non
 
 
 def test_columns_that_nothing_uses_and_registers_to_write_are_noted() -> None:
-    draft = drafted(of_csv("id,address,fc,Colour\nx,1,6,red\ny,2,3,blue\n"))
+    draft = drafted(of_csv("id,address,fc,type,scale,Colour\nx,5,6,,,red\ny,6,3,u16,1,blue\n"))
     assert list(draft.profile["points"]) == ["y"]
     assert [(n.point, n.message) for n in draft.notes] == [
         ("x", "can only be written; Steward only reads"),

@@ -75,6 +75,7 @@ WRONG = [
      "points.v.scale_from: 'phase.sf' is of phase-1 to phase-3, and nothing says which"),
     ("single bits", ['v: scale_from = "sf"', 'sf: kind = "flags"; bits = { 0 = "on" }'], "'sf' names single bits"),
     ("a coil", ['v: scale_from = "sf"', 'sf: kind = "flag"; at = "coil:1"; type = "bit"'], "'sf' is a single bit"),
+    ("a bit of a word", ['v: scale_from = "sf"', 'sf: kind = "flag"; at = "holding:1.3"'], "'sf' is a single bit"),
     ("a number with a fraction", ['v: scale_from = "sf"', 'sf: type = "f32"'], "'sf' is a f32"),
     ("a text", ['v: scale_from = "sf"', 'sf: type = "string"; words = 2'], "'sf' is a string"),
     ("scaled in parts", ['v: scale_from = "sf"', "sf: scale = 0.1"], "has a scale or an offset that is no whole number"),

@@ -72,7 +72,7 @@ def test_units_that_tcp_devices_have_are_sound(unit: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("line", "unit", "said"),
     [("tcp = 'h:1'", "248", "248 is not in 1..247, 0 or 255"), (SERIAL, "0", "0 is not in 1..247"),
-     (SERIAL, "255", "255 is not in 1..247"), (SERIAL, "'1'", "'1' is not in 1..247")],
+     (SERIAL, "255", "255 is not in 1..247"), (SERIAL, "'1'", "'1' is a text in quotes, not a whole number in 1..247")],
 )  # fmt: skip
 def test_units_that_nobody_answers_as_are_refused(
     line: str, unit: str, said: str, tmp_path: Path

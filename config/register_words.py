@@ -1,0 +1,95 @@
+"""How makers write the columns, tables, types and orders of a register list."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "id": ("id", "point", "point id", "tag", "key", "variable", "variable name", "symbol"),
+    "name": ("name", "en", "english", "english name", "name en", "parameter", "label", "signal"),
+    "zh": ("zh", "zh name", "name zh", "chinese", "chinese name", "中文", "中文名", "中文名称", "名称"),
+    "table": ("table", "register type", "reg type", "area", "register table", "object type", "space"),
+    "function": ("function", "function code", "fc", "func", "read function", "modbus function", "功能码"),
+    "address": ("address", "addr", "register", "reg", "register address", "modbus address", "register number", "地址"),
+    "type": ("type", "data type", "datatype", "format", "data format", "类型"),
+    "order": ("order", "byte order", "word order", "endianness", "endian", "swap"),
+    "words": ("words", "registers", "length", "quantity", "word count", "size"),
+    "scale": ("scale", "factor", "multiplier", "resolution", "coefficient", "scaling", "倍率", "系数", "分辨率"),
+    "divisor": ("divisor", "divide by", "divider", "denominator"),
+    "offset": ("offset", "bias"),
+    "scale_from": ("scale from", "exponent", "power of ten", "scale register", "scale factor register", "sf"),
+    "unit": ("unit", "units", "engineering unit", "eu", "单位"),
+    "sentinels": ("sentinels", "sentinel", "no data", "nodata", "invalid", "invalid value", "invalid values", "not available"),
+    "min": ("min", "minimum", "range min"),
+    "max": ("max", "maximum", "range max"),
+    "bit": ("bit", "bit number", "bit position", "bit index"),
+    "bit_width": ("bit width", "bit count", "bit length", "width"),
+    "byte": ("byte", "byte half"),
+    "enum": ("enum", "enumeration", "values", "states", "value map", "options", "meaning"),
+    "bits": ("bits", "bit names", "flags", "bit meaning", "bitmap"),
+    "kind": ("kind",),
+    "access": ("access", "rw", "r w", "read write", "permission"),
+    "note": ("comment", "comments", "note", "notes", "remark", "remarks", "description", "说明", "备注"),
+}  # fmt: skip
+"""What a column may be called, in small letters, with blanks for _ - / and dots."""
+DECIMALS: Final = ("decimals", "decimal", "decimal places", "decimal point", "dp", "digits", "precision", "小数位", "小数位数", "精度")  # fmt: skip
+DOUBTFUL: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("gain", "增益"), "multiplies in some lists and divides in others: call it scale (value = raw x scale) or divisor"),
+    **dict.fromkeys(("scale factor", "scaling factor", "ratio", "比例", "变比"), "is a factor in some lists, in others a power of ten or the name of a register: call it scale, divisor or exponent"),
+    **dict.fromkeys(("formula", "conversion", "calculation", "equation", "公式", "换算", "换算公式", "计算公式"), "says in words how values are scaled: say it in a column scale (and offset)"),
+    **dict.fromkeys(DECIMALS, "says where the point stands in some lists, in others only what is shown: say it in a column scale, 0.1 for one digit"),
+}  # fmt: skip
+"""What a column is called that scales values, but not in one way."""
+EMPTY: Final = frozenset({"-", "--", "–", "—", "/", "n/a", "n.a.", "na"})
+"""What stands in a cell that holds nothing, in small letters."""
+TABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "holding": ("holding", "holding register", "holding registers", "hr", "4x", "4xxxx", "4"),
+    "input": ("input", "input register", "input registers", "ir", "3x", "3xxxx", "3"),
+    "coil": ("coil", "coils", "coil status", "do", "digital output", "0x", "0xxxx", "0"),
+    "discrete": ("discrete", "discrete input", "discrete inputs", "input status", "di", "digital input", "1x", "1xxxx", "1"),
+}  # fmt: skip
+TYPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "u8": ("u8", "uint8", "byte", "unsigned8", "uchar"),
+    "i8": ("i8", "int8", "s8", "sint8", "sbyte", "signed8"),
+    "u16": ("u16", "uint16", "word", "ushort", "uint", "unsigned", "unsigned16", "unsignedint16", "unsignedint", "16bitunsigned", "int16u"),
+    "i16": ("i16", "int16", "s16", "short", "int", "signed", "signed16", "signedint16", "signedint", "sint16", "16bitsigned", "int16s"),
+    "u32": ("u32", "uint32", "dword", "udint", "ulong", "unsigned32", "unsignedint32", "32bitunsigned", "int32u"),
+    "i32": ("i32", "int32", "s32", "dint", "long", "signed32", "signedint32", "sint32", "32bitsigned", "int32s"),
+    "u64": ("u64", "uint64", "qword", "ulint", "unsigned64", "64bitunsigned", "int64u"),
+    "i64": ("i64", "int64", "s64", "lint", "signed64", "64bitsigned", "int64s"),
+    "f32": ("f32", "float", "float32", "real", "single", "ieee754", "floatingpoint", "32bitfloat"),
+    "f64": ("f64", "float64", "double", "lreal", "64bitfloat"),
+    "bcd16": ("bcd16", "bcd"),
+    "bcd32": ("bcd32",),
+    "string": ("string", "str", "ascii", "char", "text"),
+    "bit": ("bit", "bool", "boolean", "binary", "digital"),
+}  # fmt: skip
+"""Type to how makers write it, in small letters without blanks, _ and -."""
+SIZELESS: Final = frozenset({"int", "uint", "signed", "unsigned", "signedint", "unsignedint"})
+"""Types of 16 bits in most lists, and of 32 in some."""
+ORDERS: Final[Mapping[str, str]] = {
+    "big": "ABCD", "big endian": "ABCD", "be": "ABCD", "high word first": "ABCD", "msw first": "ABCD", "none": "ABCD",
+    "little": "DCBA", "little endian": "DCBA", "le": "DCBA",
+    "low word first": "CDAB", "lsw first": "CDAB", "word swap": "CDAB", "swapped words": "CDAB", "big endian word swap": "CDAB",
+    "byte swap": "BADC", "big endian byte swap": "BADC", "swapped bytes": "BADC", "little endian word swap": "BADC",
+}  # fmt: skip
+FUNCTIONS: Final[Mapping[int, str]] = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
+WRITES: Final = frozenset({5, 6, 15, 16, 22, 23})
+BY_DIGIT: Final[Mapping[str, str]] = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
+"""First digit of a 40001-style number to its table."""
+
+
+def plain(text: str) -> str:
+    """A title as the tables above have it: small letters, single blanks for _ - / . and brackets."""
+    return " ".join(re.sub(r"[\s_\-/.()]+", " ", text.lower()).split())
+
+
+def plain_type(text: str) -> str:
+    """A type as `TYPES` has it."""
+    return re.sub(r"[\s_\-()]", "", text.lower())
+
+
+def says_scale(title: str) -> bool:
+    """Whether a column or key of that name says how values are scaled, in whatever way."""
+    scaling = ("scale", "divisor", "offset", "scale_from")
+    return plain(title) in DOUBTFUL or any(plain(title) in COLUMNS[field] for field in scaling)
