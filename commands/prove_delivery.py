@@ -117,7 +117,9 @@ class _Model:
                 await self.double.kill()
             if machine is not None:
                 await machine.kill()
-                await self._sleep(0.1)  # no process starts in the very millisecond in which one ended
+                await self._sleep(
+                    0.1
+                )  # no process starts in the very millisecond in which one ended
                 machine.start()
                 await self._drained(machine)
                 await machine.kill()

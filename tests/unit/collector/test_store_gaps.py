@@ -322,7 +322,7 @@ def test_counting_holds_up_neither_writes_nor_closing(
     store.write([batch([T0 + 1])], 2)
     meanwhile, real = Meanwhile(store), duckdb_sql.count_of
 
-    def slow(*arguments: list[Piece]) -> str:
+    def slow(*arguments: list[Piece]) -> tuple[str, str]:
         meanwhile()
         return real(*arguments)
 
