@@ -318,6 +318,14 @@ async def test_what_stood_still_or_was_not_read_was_not_learnt_and_nothing_is_ca
     assert pipe.scores()
 
 
+async def test_a_row_without_any_value_is_not_learnt_from() -> None:
+    pipe = await begun(Pipe())
+    nothing: list[Row] = [(None, None)] * 60
+    await pipe.feed([*nothing, *rows(LEARN + 20)])
+    seconds = [second for second, _, _ in await stored(pipe.journal)]
+    assert seconds == list(range(60 + LEARN + 1, 60 + LEARN + 20))
+
+
 async def test_only_points_that_were_learnt_count_as_there() -> None:
     """The pressure was not read while all was learnt: half is enough to begin, and nothing is left without the flow."""
     pipe = await begun(Pipe())
