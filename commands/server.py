@@ -239,7 +239,7 @@ def _tell(server: Server) -> None:
         server.journal, server.store, lambda: server.projecting.position
     )
     services.delivery_since = lambda position: delivery_since(server.journal, position)
-    services.complete_until = lambda: _complete_until(server)
+    services.complete_until = server.deriving.complete_until = lambda: _complete_until(server)
     services.ask_agent = _requesting(server).ask
 
 
