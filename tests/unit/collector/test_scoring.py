@@ -269,6 +269,16 @@ async def test_a_detector_that_stumbles_stops_no_reading_and_says_so(caplog: pyt
     assert f"{SITE}/{SCORED}" in caplog.text
 
 
+async def test_a_fault_of_no_asset_ends_all_scores_and_no_reading(caplog: pytest.LogCaptureFixture) -> None:  # fmt: skip
+    pipe = await begun(Pipe())
+    await pipe.feed(rows(130))
+    pipe.ingest.scoring._speakers.clear()
+    before = pipe.ingest.stats.readings
+    await pipe.feed(rows(20), first=130)
+    assert pipe.ingest.stats.readings == before + 40
+    assert (pipe.ingest.scoring.faults, len(caplog.records)) == (1, 1)
+
+
 async def test_the_other_assets_are_watched_on_and_a_restart_learns_the_fallen_one_anew(
     tmp_path: Path,
 ) -> None:
