@@ -1,7 +1,7 @@
 """Points that are made once a day of others: each closed local day anew from its readings, as long as late ones may come."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Final
@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from collector.domain.days import clock_time, local_date, midnight
-from collector.domain.derived import NO_DAY, Course, Derived, derived
+from collector.domain.derived import NO_DAY, Course, Derived, derived, usual_day
+from collector.domain.meters import MeterReading
 from collector.ports import Journal, MarkKey, Message, ReadingStore, Unavailable
 from collector.projecting import Offload
 from collector.speaking import Said, Speaker
@@ -26,6 +27,10 @@ LATE_DAYS: Final = 8
 """Days back that are looked at again: an outbox holds seven."""
 BEFORE_MS: Final = 86_400_000
 """How far back a reading of before the day is looked for: a counter goes on from it."""
+USUAL_MS: Final = 60 * BEFORE_MS
+"""So much of a counter's days shows what is usual."""
+HOLE_MS: Final = 400 * BEFORE_MS
+"""A counter's last reading before a hole is looked for so far back, among roll-ups."""
 DAYS_MAX: Final = 4_000
 ONE_DAY: Final = timedelta(days=1)
 SAID_MAX: Final = 5_000
@@ -62,6 +67,8 @@ class Deriving:
         self._offload = offload
         self._sites = {plant.site: _site(plant) for plant in plants if _points(plant)}
         self.put: Callable[[Message], None] = lambda message: None
+        self.complete_until: Callable[[], int] = clock.now
+        """Until when the store holds all that was received, UTC ms; it may block."""
 
     async def run(self) -> None:
         """For ever: look, and say what is new."""
@@ -70,10 +77,14 @@ class Deriving:
             await self._clock.sleep_until(self._clock.monotonic() + LOOK_S)
 
     async def look(self, now: int) -> None:
-        """Make the days that may have changed, and say what waits. `now` in UTC ms."""
+        """Make the days that may have changed, and say what waits. `now` in UTC ms.
+
+        A store that is behind yesterday's end has half of it at most: all days wait until it is not.
+        """
+        complete = await self._offload(self.complete_until)
         for site in self._sites.values():
-            if now >= site.look_at:
-                today = local_date(now - SETTLED_MS, site.zone)
+            today = local_date(now - SETTLED_MS, site.zone)
+            if now >= site.look_at and midnight(today, site.zone) <= complete:
                 await self._make(site, today - LATE_DAYS * ONE_DAY, today)
                 tomorrow = midnight(today + ONE_DAY, site.zone) + SETTLED_MS
                 site.look_at = min(tomorrow, now + AGAIN_MS)
@@ -88,7 +99,8 @@ class Deriving:
         if site is None:
             return 0
         kept = local_date(max(self._store.kept_from(), 0), site.zone) + 2 * ONE_DAY
-        today = local_date(self._clock.now() - SETTLED_MS, site.zone)
+        settled = min(self._clock.now() - SETTLED_MS, await self._offload(self.complete_until))
+        today = local_date(settled, site.zone)
         first = max(since, kept, today - DAYS_MAX * ONE_DAY)
         before = len(site.waiting)
         await self._make(site, first, today, must=True)
@@ -129,9 +141,24 @@ class Deriving:
             return None
         course = Course(
             raw.time, raw.value, raw.quality, start, end, _silence_ms(source),
-            _window(what, day, site.zone), source.rolls_over_at, source.decimals,
+            _window(what, day, site.zone), source.rolls_over_at, source.rate_max,
         )  # fmt: skip
-        return derived(what, course)
+        return derived(what, self._with_history(site, source, course) if what.kind == "growth" else course)  # fmt: skip
+
+    def _with_history(self, site: _Site, source: Point, course: Course) -> Course:
+        """A counter's course with what its roll-ups tell: what is usual, and what it showed before a hole."""
+        begins = bool((course.known() & (course.time < course.start)).any())
+        if begins and source.rate_max is not None:
+            return course
+        back = USUAL_MS if begins else HOLE_MS
+        days = self._store.buckets(site.plant.site, source.id, course.start - back, course.start, BEFORE_MS)  # fmt: skip
+        there = np.isfinite(days.last)
+        earlier = [MeterReading(*one) for one in zip(days.time[there].tolist(), days.last[there].tolist(), strict=True)][-1:]  # fmt: skip
+        return replace(
+            course,
+            usual_day=usual_day(days.time, days.last),
+            earlier=earlier[0] if earlier else None,
+        )
 
     def _is_stored(self, site: str, point: str, at: int, made: Derived) -> bool:
         raw = self._store.raw(site, point, at, at + 1)

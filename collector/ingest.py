@@ -104,6 +104,7 @@ class Ingest:
     _columns: Columns = field(init=False)
     _position: int = field(init=False, default=0)
     _saved_position: int = field(init=False, default=0)
+    _saved_scores: int = field(init=False, default=0)
     _save_at: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
@@ -120,7 +121,7 @@ class Ingest:
         """
         shown = self.live.restore(load(self.live_file)) if self.live_file else 0
         scored = self._restore_scores(shown)
-        self._saved_position = min(shown, scored)
+        self._saved_position, self._saved_scores = min(shown, scored), scored
         self.journal.rise(max([shown, scored, self._stored(), *(j.position for j in self.judges)]))
         start = min([shown, scored, *(j.position for j in self.judges)])
         self._columns = Columns(self.live, self.journal.births(start))
@@ -157,7 +158,7 @@ class Ingest:
                 if position > shown:
                     self.live.apply(group)
                 if position > scored:
-                    self.scoring.replayed(group)
+                    self.scoring.replayed(group, urgent=_are_urgent(entries))
                 for judge in self.judges:
                     if position > judged[id(judge)]:
                         judge.judge(group)
@@ -196,12 +197,13 @@ class Ingest:
         self._save_at = self.clock.monotonic() + self.save_every_s
         if self.live_file is not None:
             content, position = self.live.dump(), self.live.position
-            scores = self.scoring.dump()
+            scores, scored = self.scoring.dump(), self.scoring.position
             try:
                 await self.offload(partial(save, self.live_file, content))
-                if len(self.scoring):
+                if len(self.scoring) and scores is not None:
                     await self.offload(partial(save, _scores_beside(self.live_file), scores))
-                self._saved_position = position
+                    self._saved_scores = scored
+                self._saved_position = min(position, self._saved_scores) if len(self.scoring) else position  # fmt: skip
             except OSError as error:
                 log.warning("the live table cannot be saved, a start will take longer: %s", error)
         await self.offload(partial(self.journal.trim, self._read_by_all()))
@@ -210,7 +212,8 @@ class Ingest:
 
     def _with_scores(self, joined: Joined, entries: list[Entry]) -> tuple[Joined, list[Entry]]:
         """The group with the scores that its readings make: journalled with them, and stored and judged as they are."""
-        made = self.scoring.take(joined.group(self._position, entries[-1].received))
+        group = joined.group(self._position, entries[-1].received)
+        made = self.scoring.take(group, urgent=_are_urgent(entries))
         if not made:
             return joined, entries
         return joined.with_more(self._columns.join(made)), [*entries, *made]
@@ -268,6 +271,11 @@ class Ingest:
         if self.live_file is not None:
             readers.append(self._saved_position)
         return min(readers, default=0)
+
+
+def _are_urgent(entries: Sequence[Entry]) -> bool:
+    """Whether they are a list of events: it says the same of what was journalled, which has no score beside them then."""
+    return all(entry.lane == "event" for entry in entries if entry.kind == "batch")
 
 
 def _scores_beside(live_file: Path) -> Path:

@@ -2,84 +2,37 @@
 
 Where a profile asks for it. The score stands in the journal beside the readings it was made of, so whoever reads
 the journal again finds it and makes none. What the detector has learnt is kept in a file, as the live
-table is: the journal forgets what it was learnt from.
+table is: the journal forgets what it was learnt from. Whatever the detector stumbles over, readings go on.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
 
-from collector.domain.detector import Normal, Watch, began, judged, skipped
 from collector.groups import Group
 from collector.live import LiveTable
 from collector.ports import Entry, Journal
+from collector.scored import NO_VALUE, Heard, SavedAsset, Score, Scored, saved, take_up
 from config.plant import SCORE, STEWARD, Device, Plant
-from edge.readings import (
-    BAD,
-    CONTRACT,
-    QUALITIES,
-    Birth,
-    Floats,
-    PointRow,
-    Readings,
-    encode,
-    encode_batch,
-)
+from edge.readings import BAD, CONTRACT, Birth, PointRow, Readings, encode, encode_batch
 
-FILL_MAX: Final = 60
-"""So many rows on end are made of values that still hold; behind a longer hole the detector is told of the hole."""
-NO_VALUE: Final = QUALITIES["no_answer"]
-FEW_VALUES: Final = QUALITIES["stale_source"]
+T = TypeVar("T")
+log = logging.getLogger("steward.scoring")
 
-
-class _Learnt(msgspec.Struct):
-    """A watch as a file: columns are little-endian float64."""
-
-    noise: bytes
-    mean_noise: bytes
-    wander: bytes
-    level: bytes
-    doubt: bytes
-    recent: bytes
-    above: int
-    alarmed: bool
-
-
-class _SavedAsset(msgspec.Struct):
-    """One asset's state; `asked` is what it was asked to watch, and how."""
-
-    asked: str
-    slot: int | None
-    value: bytes
-    time: bytes
-    rows: list[bytes]
-    learnt: _Learnt | None
+ROWS_AT_ONCE: Final = 200
+"""Rows that one pass judges, or `WAITING_SHARE` of those that wait if that is more: behind a hole every asset has a minute of them."""
+WAITING_SHARE: Final = 8
 
 
 class _Saved(msgspec.Struct):
     position: int
-    assets: dict[str, _SavedAsset]
-
-
-@dataclass(slots=True)
-class _Asset:
-    """One asset under watch. `value` and `time` (UTC ms) are the last of each point; `slot` numbers the row that is open."""
-
-    site: str
-    point: str
-    asked: str
-    every_ms: int
-    learn_rows: int
-    silence_ms: Floats
-    value: Floats
-    time: Floats
-    slot: int | None = None
-    rows: list[Floats] = field(default_factory=list)
-    watch: Watch | None = None
+    assets: dict[str, SavedAsset]
 
 
 @dataclass(slots=True)
@@ -92,22 +45,25 @@ class _Speaker:
     seq: int = 0
 
 
-Score = tuple[str, int, float, int]
-"""Point, UTC ms, value in σ (NaN: none), quality."""
-
-
 class Scoring:
-    """The detectors of all assets that ask for one. `restore` first; then groups in the order of the journal."""
+    """The detectors of all assets that ask for one. `restore` first; then groups in the order of the journal.
+
+    `faults` counts what detectors stumbled over, `aside` says of which assets since the start, and why.
+    """
 
     def __init__(self, plants: Iterable[Plant], live: LiveTable) -> None:
-        self._assets: list[_Asset] = []
-        self._column: dict[int, tuple[_Asset, int]] = {}
+        self._assets: list[Scored] = []
+        self._column: dict[int, tuple[int, int]] = {}
         for plant in plants:
             for device in plant.devices.values():
                 self._add(plant, device, live)
         self._rows = np.array(sorted(self._column), np.int64)
         self._speakers = {site: _speaker(self._assets, site) for site in {a.site for a in self._assets}}  # fmt: skip
+        self._last_words: list[tuple[Scored, Score]] = []
+        self._is_ahead = False
         self.position = 0
+        self.faults = 0
+        self.aside: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._assets)
@@ -120,14 +76,14 @@ class Scoring:
         points = [plant.points[f"{device.asset}/{own}"] for own in spec.points]
         asked = repr((spec, device.learnt, [point.unit for point in points]))
         nothing = np.full(len(points), np.nan)
-        asset = _Asset(
+        asset = Scored(
             plant.site, f"{device.asset}/{SCORE}", hashlib.sha256(asked.encode()).hexdigest()[:16],
             round(spec.every_s * 1000), spec.learn_rows,
             np.array([point.longest_silence_s * 1000 for point in points]), nothing, nothing.copy(),
         )  # fmt: skip
-        self._assets.append(asset)
         for column, point in enumerate(points):
-            self._column[live.row(plant.site, point.id)] = (asset, column)
+            self._column[live.row(plant.site, point.id)] = (len(self._assets), column)
+        self._assets.append(asset)
 
     # --- start ---------------------------------------------------------------------------------
 
@@ -146,101 +102,119 @@ class Scoring:
         except msgspec.MsgspecError:
             return 0
         for asset in self._assets:
-            kept = file.assets.get(f"{asset.site}/{asset.point}")
+            kept = file.assets.get(asset.name)
             if kept is not None and kept.asked == asset.asked:
-                _take_up(asset, kept)
+                take_up(asset, kept)
         self.position = file.position
         return file.position
 
-    def dump(self) -> bytes:
-        """All that was learnt, with its journal position, for `restore`."""
-        assets = {f"{asset.site}/{asset.point}": _saved(asset) for asset in self._assets}
+    def dump(self) -> bytes | None:
+        """All that was learnt, with its journal position, for `restore`; None while it knows what the journal does not have yet."""
+        if self._is_ahead:
+            return None
+        assets = {asset.name: saved(asset) for asset in self._assets if not asset.is_aside}
         return msgspec.msgpack.encode(_Saved(self.position, assets))
 
     # --- readings ------------------------------------------------------------------------------
 
-    def take(self, group: Group) -> list[Entry]:
-        """What is to be journalled with the group: its scores, and who says them where that is new.
+    def take(self, group: Group, *, urgent: bool = False) -> list[Entry]:
+        """What is to be journalled with the group: scores, and who says them where that is new.
 
-        The group has no position yet: `at` tells it, once it is durable.
+        The group has no position yet: `at` tells it, once it is durable. With an `urgent` one nothing is
+        judged: nobody waits for it but those who must know of an alarm. Never raises.
         """
-        scores: dict[str, list[Score]] = {}
-        for asset, score in self._scores(group):
-            scores.setdefault(asset.site, []).append(score)
-        return [
-            entry
-            for site, found in scores.items()
-            for entry in _entries(site, self._speakers[site], found, group.received)
-        ]
+        self._is_ahead = True
+        try:
+            scores: dict[str, list[Score]] = {}
+            for asset, score in self._scores(group, urgent=urgent):
+                scores.setdefault(asset.site, []).append(score)
+            return [
+                entry
+                for site, found in scores.items()
+                for entry in _entries(site, self._speakers[site], found, group.received)
+            ]
+        except Exception as error:  # noqa: BLE001  # a reading is worth more than any score
+            self._end(error)
+            return []
 
     def at(self, position: int) -> None:
         """What was taken last stands in the journal up to there."""
+        self._is_ahead = False
         self.position = max(self.position, position)
 
-    def replayed(self, group: Group) -> None:
-        """A group that is in the journal, with its scores: they are made again, and not said again."""
-        for _ in self._scores(group):
-            pass
+    def replayed(self, group: Group, *, urgent: bool = False) -> None:
+        """A group that is in the journal, with its scores: they are made again, and not said again. Never raises."""
+        try:
+            for _ in self._scores(group, urgent=urgent):
+                pass
+        except Exception as error:  # noqa: BLE001  # the server must start
+            self._end(error)
         self.at(group.position)
 
-    def _scores(self, group: Group) -> Iterator[tuple[_Asset, Score]]:
-        """Of the live readings of watched points in order of time; what comes behind its row's end is too late."""
-        if not len(self._rows):
+    def _scores(self, group: Group, *, urgent: bool) -> Iterator[tuple[Scored, Score]]:
+        """Of the live readings of watched points: rows that they close wait, and so many that wait are judged."""
+        for number, readings in self._heard(group).items():
+            asset = self._assets[number]
+            self._tried(asset, partial(asset.hear, readings), group.received)
+        if urgent:
             return
+        waiting = [asset for asset in self._assets if asset.waiting]
+        left = max(ROWS_AT_ONCE, sum(len(asset.waiting) for asset in waiting) // WAITING_SHARE)
+        for asset in sorted(waiting, key=lambda asset: asset.waiting[0].end):
+            had = len(asset.waiting)
+            for score in self._tried(asset, partial(asset.judge, left), group.received) or ():
+                yield asset, score
+            left -= had - len(asset.waiting)
+            if left <= 0:
+                break
+        yield from self._last_words
+        self._last_words.clear()
+
+    def _heard(self, group: Group) -> dict[int, list[Heard]]:
+        """By asset, in order of time."""
+        found: dict[int, list[Heard]] = {}
+        if not len(self._rows):
+            return found
         time = np.minimum(group.time, group.received)
         index = np.flatnonzero(np.isin(group.row, self._rows) & group.live)
         index = index[np.argsort(time[index], kind="stable")]
-        usable = group.quality[index] < BAD
-        values = np.where(usable, group.value[index], np.nan)
+        values = np.where(group.quality[index] < BAD, group.value[index], np.nan)
         rows = zip(group.row[index].tolist(), time[index].tolist(), values.tolist(), strict=True)
         for row, at, value in rows:
-            asset, column = self._column[row]
-            yield from ((asset, score) for score in _heard(asset, at))
-            if asset.slot is not None and at // asset.every_ms >= asset.slot:
-                asset.value[column], asset.time[column] = value, at
+            number, column = self._column[row]
+            if not self._assets[number].is_aside:
+                found.setdefault(number, []).append((at, column, value))
+        return found
 
+    # --- faults --------------------------------------------------------------------------------
 
-def _heard(asset: _Asset, at: int) -> Iterator[Score]:
-    """The scores of the rows that end before the one in which `at` lies."""
-    slot = at // asset.every_ms
-    if asset.slot is None:
-        asset.slot = slot
-    if slot <= asset.slot:
-        return
-    over, asset.slot = asset.slot, slot
-    filled = over + 1 if slot - over > FILL_MAX else slot
-    for one in range(over, filled):
-        score = _judged(asset, (one + 1) * asset.every_ms)
-        if score is not None:
-            yield score
-    if slot > filled and asset.watch is not None:
-        asset.watch = skipped(asset.watch, slot - filled)
+    def _tried(self, asset: Scored, work: Callable[[], T], at: int) -> T | None:
+        """What comes of it; None where it raised: then the asset's last word is that it has no score."""
+        try:
+            return work()
+        except Exception as error:  # one asset's detector stops no reading and no other asset
+            log.exception("%s is not watched until the next start", asset.name)
+            self._set_aside(asset, error)
+            self._last_words.append((asset, (asset.point, at, np.nan, NO_VALUE)))
+            return None
 
+    def _end(self, error: Exception) -> None:
+        """What belongs to no asset went wrong: nothing is scored any more."""
+        log.error("no asset is watched until the next start", exc_info=error)
+        for asset in self._assets:
+            self._set_aside(asset, error)
+        self._rows = self._rows[:0]
 
-def _judged(asset: _Asset, end: int) -> Score | None:
-    """The score of the row that ends at `end` (UTC ms), of values that still hold; None while it is learnt."""
-    row = np.where(end - asset.time <= asset.silence_ms + asset.every_ms, asset.value, np.nan)
-    if asset.watch is None:
-        _learn(asset, row)
-        return None
-    asset.watch, verdicts = judged(asset.watch, row[None, :])
-    there = int(np.isfinite(row).sum())
-    if not there:
-        return asset.point, end, np.nan, NO_VALUE
-    quality = 0 if 2 * there >= len(row) else FEW_VALUES
-    return asset.point, end, float(verdicts.score[0]), quality
-
-
-def _learn(asset: _Asset, row: Floats) -> None:
-    asset.rows.append(row)
-    if len(asset.rows) >= asset.learn_rows:
-        asset.watch, asset.rows = began(np.array(asset.rows)), []
+    def _set_aside(self, asset: Scored, error: Exception) -> None:
+        self.faults += not asset.is_aside
+        asset.is_aside, asset.waiting = True, []
+        self.aside[asset.name] = f"{type(error).__name__}: {error}"
 
 
 # --- the agent `steward` -----------------------------------------------------------------------
 
 
-def _speaker(assets: Sequence[_Asset], site: str) -> _Speaker:
+def _speaker(assets: Sequence[Scored], site: str) -> _Speaker:
     """Another set of points is another epoch, as for every agent."""
     points = sorted(asset.point for asset in assets if asset.site == site)
     return _Speaker(points, hashlib.sha256("\n".join(points).encode()).hexdigest()[:16])
@@ -271,38 +245,3 @@ def _birth(speaker: _Speaker) -> bytes:
         for index, point in enumerate(speaker.points)
     ]
     return encode(Birth(CONTRACT, 1, speaker.epoch, "", "", rows))
-
-
-# --- the file ----------------------------------------------------------------------------------
-
-_NORMAL: Final = ("noise", "mean_noise", "wander")
-_OWN: Final = ("level", "doubt", "recent")
-
-
-def _saved(asset: _Asset) -> _SavedAsset:
-    watch = asset.watch
-    learnt = None
-    if watch is not None:
-        columns = {name: getattr(watch.normal, name).tobytes() for name in _NORMAL}
-        columns |= {name: getattr(watch, name).tobytes() for name in _OWN}
-        learnt = _Learnt(**columns, above=watch.above, alarmed=watch.alarmed)
-    rows = [row.tobytes() for row in asset.rows]
-    return _SavedAsset(asset.asked, asset.slot, asset.value.tobytes(), asset.time.tobytes(), rows, learnt)  # fmt: skip
-
-
-def _take_up(asset: _Asset, kept: _SavedAsset) -> None:
-    asset.slot = kept.slot
-    asset.value, asset.time = _floats(kept.value), _floats(kept.time)
-    asset.rows = [_floats(row) for row in kept.rows]
-    if kept.learnt is not None:
-        asset.watch = _watch_of(kept.learnt, len(asset.value))
-
-
-def _watch_of(learnt: _Learnt, points: int) -> Watch:
-    normal = Normal(*(_floats(getattr(learnt, name)) for name in _NORMAL))
-    level, doubt, recent = (_floats(getattr(learnt, name)) for name in _OWN)
-    return Watch(normal, level, doubt, recent.reshape(-1, points), learnt.above, learnt.alarmed)
-
-
-def _floats(column: bytes) -> Floats:
-    return np.frombuffer(column, np.float64).copy()

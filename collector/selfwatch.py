@@ -27,18 +27,27 @@ AgentKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Synthetic:
-    """One agent's newest heartbeat as the live table has it and as the store gives it back: UTC ms, 0: none."""
+    """One agent's newest heartbeat at its last read-back (`looked`), in the live table and in the store: UTC ms, 0: none.
+
+    Of more agents than are read back at one look each speaks of its own turn: what came since is no reproach.
+    """
 
     seen: int = 0
     stored: int = 0
+    looked: int = 0
 
 
-def unproven_ms(synthetic: Sequence[Synthetic], since: int, now: int) -> int:
-    """How long the store has not given back what the live table has; 0 where it gives all of it.
+def unproven_ms(synthetic: Sequence[Synthetic], since: int) -> int:
+    """How long the store had not given back what the live table had; 0 where it gave all of it.
 
-    Agents that are not heard prove nothing and accuse nobody. `since` is when looking began.
+    Agents that are not heard prove nothing and accuse nobody: what is older than was asked for is missed by none.
+    `since` is when looking began.
     """
-    waits = (now - max(one.stored, since) for one in synthetic if one.seen > one.stored)
+    waits = (
+        one.looked - max(one.stored, since)
+        for one in synthetic
+        if one.seen > one.stored and one.looked - one.seen <= READ_BACK_MS
+    )
     return max(waits, default=0)
 
 
@@ -66,9 +75,10 @@ class SelfWatch:
             Speaker(plant, points) for plant in plants if (points := plant.points_of(STEWARD))
         ]
         self._agents = [(plant.site, agent) for plant in plants for agent in plant.agents if f"{agent}/{HEARTBEAT}" in plant.points]  # fmt: skip
-        self._stored: dict[AgentKey, int] = {}
+        self._found: dict[AgentKey, Synthetic] = {}
         self._turn = 0
-        self._since = clock.now()
+        self._since = self._answered = clock.now()
+        self._is_refused = False
         self.says: Callable[[], Mapping[str, float]] = dict
         self.put: Callable[[Message], None] = lambda message: None
 
@@ -82,15 +92,19 @@ class SelfWatch:
         """Read back what is due, then say everything of every site."""
         now = self._clock.now()
         await self._offload(partial(self._read_back, now))
-        unproven_s = unproven_ms(self.synthetic(), self._since, now) / 1000
-        said = {**await self._offload(self.says), "synthetic_age": unproven_s}
+        said = {**await self._offload(self.says), "synthetic_age": self.unproven_ms(now) / 1000}
         marks = self._journal.marks()
         for speaker in self._speakers:
             self._say(speaker, said, marks, now)
 
     def synthetic(self) -> list[Synthetic]:
-        """How the heartbeats of all agents stand now."""
-        return [Synthetic(self._seen(name), self._stored.get(name, 0)) for name in self._agents]
+        """How the heartbeats of all agents stood when they were read back."""
+        return [self._found.get(name, Synthetic()) for name in self._agents]
+
+    def unproven_ms(self, now: int) -> int:
+        """How long the store has not given back what it was given, or not answered at all."""
+        silent = now - self._answered if self._is_refused else 0
+        return max(silent, unproven_ms(self.synthetic(), self._since))
 
     def age_ms(self) -> int | None:
         """Since the newest synthetic reading that came all the way was made; None: none did yet."""
@@ -112,12 +126,16 @@ class SelfWatch:
         turn = [self._agents[(self._turn + n) % len(self._agents)] for n in range(count)]
         self._turn += count
         for site, agent in turn:
+            seen = self._seen((site, agent))
             try:
                 raw = self._store.raw(site, f"{agent}/{HEARTBEAT}", now - READ_BACK_MS, now + LEEWAY_MS)  # fmt: skip
             except Unavailable:
+                self._is_refused = True
                 return
-            if len(raw.time):
-                self._stored[site, agent] = int(raw.time[-1])
+            self._answered, self._is_refused = now, False
+            before = self._found.get((site, agent), Synthetic()).stored
+            stored = int(raw.time[-1]) if len(raw.time) else before
+            self._found[site, agent] = Synthetic(seen, stored, now)
 
     def _say(self, speaker: Speaker, said: Mapping[str, float], marks: Mapping[MarkKey, int], now: int) -> None:  # fmt: skip
         """What is known now; a point that nobody gives is not said."""

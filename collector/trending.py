@@ -26,7 +26,7 @@ from collector.ports import (
 from config.clock import Clock
 from config.plant import Plant, Point
 from config.rules import Level
-from edge.readings import Floats, Ints
+from edge.readings import QUALITIES, Floats, Ints
 
 T = TypeVar("T")
 log = logging.getLogger("steward.trending")
@@ -35,6 +35,7 @@ EVERY_S: Final = 3600.0
 RETRY_S: Final = 60.0
 BACK_MS: Final = 90 * DAY_MS
 """What is older is not read: readings at a first start, or behind an outage."""
+NOT_ITS_OWN: Final = (QUALITIES["in_test"], QUALITIES["frozen"])
 CURSOR: Final = "trending-asks"
 
 
@@ -184,13 +185,13 @@ class Trending:
         site, point = watched.plant.site, watched.point
         first = -(-start // SPACING_MS) * SPACING_MS
         found = self._store.buckets(site, point.id, first, end, SPACING_MS)
-        by = watched.plant.state_of(point)
+        rows, by = _plain(found), watched.plant.state_of(point)
         if by is None:
-            return {ANY: _plain(found)}
+            return {ANY: rows}
         states = self._store.buckets(site, by.id, first, end, SPACING_MS)
-        of = state_at(states, found.time, round(by.longest_silence_s * 1000))
+        of = state_at(states, rows[0], round(by.longest_silence_s * 1000))
         names = {number: str(int(number)) for number in np.unique(of[np.isfinite(of)])}
-        return {name: _part(_plain(found), of == number) for number, name in names.items()}
+        return {name: _part(rows, of == number) for number, name in names.items()}
 
 
 def state_at(states: Buckets, time: Ints, silence_ms: int) -> Floats:
@@ -211,7 +212,9 @@ def state_at(states: Buckets, time: Ints, silence_ms: int) -> Floats:
 
 
 def _plain(found: Buckets) -> Rows:
-    return found.time, found.mean, np.zeros(len(found.time), np.uint8)
+    """The buckets with the worst quality in each, without those in which the value was not the equipment's own."""
+    own = ~np.isin(found.worst, NOT_ITS_OWN)
+    return found.time[own], found.mean[own], found.worst[own]
 
 
 def _part(rows: Rows, which: Any) -> Rows:

@@ -12,6 +12,7 @@ from collector.ports import ReadingStore
 from collector.projecting import Projecting
 from collector.selfwatch import SelfWatch
 from commands.deadman import Deadman
+from commands.side_loops import SideLoops
 from config.clock import Clock
 
 
@@ -27,6 +28,7 @@ class Gauges:
     watch: SelfWatch
     deadman: Deadman
     clock: Clock
+    side: SideLoops
 
     def lag_s(self) -> float:
         """How long the oldest journal entry that the store does not hold has waited."""
@@ -102,6 +104,8 @@ class Gauges:
         age = self.watch.age_ms()
         if age is not None:
             yield Figure("steward_synthetic_age_seconds", age / 1000, "since the newest synthetic reading that came through everything was made", counter=False)  # fmt: skip
+        yield Figure("steward_scoring_faults_total", self.ingest.scoring.faults, "assets whose detector stumbled and that are not watched any more")  # fmt: skip
+        yield from _by("loop", "steward_loop_restarts_total", self.side.restarts, "loops that stumbled and began again")  # fmt: skip
         pings = {"sent": self.deadman.sent, "failed": self.deadman.failed, "withheld": self.deadman.withheld}  # fmt: skip
         yield from _by("outcome", "steward_deadman_pings_total", pings, "pings of the dead man's switch")  # fmt: skip
 

@@ -46,6 +46,7 @@ from commands.figures import Gauges
 from commands.housekeeping import Housekeeping, bucket_retention_s, kept_days, warn_of_retention
 from commands.migrate import migrate
 from commands.serving import RUN_HEADER, parent, plant_of, run_id, run_until_asked, start_logging
+from commands.side_loops import SideLoops
 from config.clock import Clock
 from config.plant import Plant
 from config.settings import Settings, SettingsError, read_settings
@@ -148,14 +149,16 @@ class Server:
     watch: SelfWatch
     deriving: Deriving
     deadman: Deadman = field(init=False)
+    side: SideLoops = field(init=False)
 
     def __post_init__(self) -> None:
+        self.side = SideLoops(self.clock)
         self.deadman = Deadman(
             self.settings.deadman_url, lambda: _not_well(self), self.clock, off_the_loop
         )
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
-        """What runs for as long as the process."""
+        """What runs for as long as the process. One that ends ends the server, but for those on the side."""
         by_site = {plant.site: plant for plant in self.plants}
         following = Following(
             by_site, self.decisions, self.live, self.desk, self.clock,
@@ -163,9 +166,10 @@ class Server:
         )  # fmt: skip
         return [
             self.ingest.run(), self.alarming.run(self.clock), self.projecting.run(),
-            self.planning.run(self.clock), self.trending.run(self.clock),
-            following.run(off_the_loop), self._keep_house(),
-            self.watch.run(), self._ping(), self.deriving.run(),
+            self.planning.run(self.clock), following.run(off_the_loop), self._keep_house(),
+            self._ping(),
+            self.side.run("trends", lambda: self.trending.run(self.clock)),
+            self.side.run("self-watch", self.watch.run), self.side.run("deriving", self.deriving.run),
         ]  # fmt: skip
 
     async def _ping(self) -> None:
@@ -224,7 +228,7 @@ def _tell(server: Server) -> None:
     services.health = lambda: _health(server)
     gauges = Gauges(
         server.source, server.ingest, server.journal, server.projecting, server.store,
-        server.watch, server.deadman, server.clock,
+        server.watch, server.deadman, server.clock, server.side,
     )  # fmt: skip
     services.figures = gauges.figures
     server.watch.says, server.watch.put = gauges.said, server.source.put
@@ -235,7 +239,7 @@ def _tell(server: Server) -> None:
         server.journal, server.store, lambda: server.projecting.position
     )
     services.delivery_since = lambda position: delivery_since(server.journal, position)
-    services.complete_until = lambda: _complete_until(server)
+    services.complete_until = server.deriving.complete_until = lambda: _complete_until(server)
     services.ask_agent = _requesting(server).ask
 
 
@@ -261,9 +265,15 @@ def _health(server: Server) -> Mapping[str, Health]:
         "store": Health(projecting.stats.ok, projecting.stats.detail or f"{projecting.lag} entries behind"),
         "housekeeping": Health(not server.housekeeping.troubles, server.housekeeping.said()),
         "agents": Health(not silent, "not heard: " + ", ".join(f"{site}/{agent}" for site, agent in silent) if silent else ""),
+        "scoring": Health(not server.ingest.scoring.aside, _listed(server.ingest.scoring.aside), needed=False),
+        "side_loops": Health(not server.side.troubles(), _listed(server.side.troubles()), needed=False),
         "end_to_end": Health(server.watch.is_proven(PROVEN_MS), _through(server), needed=False),
         **_ping_health(server.deadman),
     }  # fmt: skip
+
+
+def _listed(troubles: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {said}" for name, said in troubles.items())
 
 
 def _through(server: Server) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from collector.domain.meters import running_meter, usable
+from collector.domain.meters import MeterReading, running_meter, usable
 from config.profile import Derivation, DerivedKind
 from edge.readings import BAD, QUALITIES, Codes, Floats, Ints
 
@@ -19,6 +20,11 @@ GOOD: Final = QUALITIES["good"]
 UNSURE: Final = QUALITIES["stale_source"]
 REPLACED: Final = QUALITIES["rate_implausible"]
 NOTHING: Final = QUALITIES["no_answer"]
+DAY_MS: Final = 24 * HOUR_MS
+USUAL_DAYS_MIN: Final = 7
+"""Of fewer days that it grew on nobody knows what is usual."""
+LEAP_DAYS: Final = 20.0
+"""A counter that grows by more than so many usual days in one step is another meter; each day of silence allows as much."""
 Flags = npt.NDArray[np.bool_]
 
 
@@ -27,7 +33,9 @@ class Course:
     """Readings of one point by time (UTC ms), from some time before `start` on and before `end`.
 
     Each says how it is until the next one, at most `silence_ms` long: then nobody knows.
-    `window` is the part of the night (UTC ms) that a least flow is looked for in.
+    `window` is the part of the night (UTC ms) that a least flow is looked for in. Of a counter: `earlier`
+    is its last reading before all of these, for where none of them is from before `start`; it cannot grow faster than
+    `rate_max` (unit per second), and grows by `usual_day` on a usual day. None: nobody knows.
     """
 
     time: Ints
@@ -38,11 +46,18 @@ class Course:
     silence_ms: int
     window: tuple[int, int]
     rolls_over_at: float | None = None
-    decimals: int = 2
+    rate_max: float | None = None
+    usual_day: float | None = None
+    earlier: MeterReading | None = None
 
     def known(self) -> Flags:
         """Which readings have a value."""
         return (self.quality < BAD) & np.isfinite(self.value)
+
+    def is_known_at(self, instant: int) -> bool:
+        """Whether a reading of before (UTC ms) still says how it is then."""
+        time = self.time[self.known()]
+        return bool(((time < instant) & (time >= instant - self.silence_ms)).any())
 
     def lasts(self, start: int, end: int) -> Ints:
         """How long each reading holds within start ≤ t < end, ms; 0 for those without a value."""
@@ -97,20 +112,46 @@ def _starts(what: Derivation, course: Course) -> Derived:
 def _growth(_what: Derivation, course: Course) -> Derived:
     """How much a counter grew from its last reading of before to its last of the day, over rollovers.
 
-    What a replacement took away is left out, and makes the day uncertain; so does a day without a
-    reading of before.
+    What a replacement took away or added is left out, and makes the day `rate_implausible`. A day is uncertain
+    that begins or ends in silence: nobody knows what of the growth belongs to the next one.
     """
     readings = usable(course.time, course.value, course.quality)
     within = [reading for reading in readings if reading.at >= course.start]
     before = [reading for reading in readings if reading.at < course.start][-1:]
+    if not before and course.earlier is not None:
+        before = [course.earlier]
     if not within:
         return NO_DAY
     path = running_meter(
-        before + within, rolls_over_at=course.rolls_over_at, hours=False,
-        step=10.0**-course.decimals,
-    )  # fmt: skip
+        before + within,
+        rolls_over_at=course.rolls_over_at,
+        hours=False,
+        most=partial(_most, course),
+    )
     grown = path.steps[-1].value - path.steps[0].value
-    return Derived(grown, REPLACED if path.flagged else GOOD if before else UNSURE)
+    sure = course.is_known_at(course.start) and course.is_known_at(course.end)
+    return Derived(grown, REPLACED if path.flagged else GOOD if sure else UNSURE)
+
+
+def _most(course: Course, elapsed_ms: int) -> float | None:
+    """How much the counter can have grown; a device may show an hour's growth at once, and a day's work may be one step."""
+    if course.rate_max is not None:
+        return course.rate_max * max(elapsed_ms, HOUR_MS) / 1000
+    if course.usual_day is not None:
+        return LEAP_DAYS * course.usual_day * max(1.0, elapsed_ms / DAY_MS)
+    return None
+
+
+def usual_day(time: Ints, last: Floats) -> float | None:
+    """By how much a counter grows on the median of the days it grows on, from its last values of whole days (begins, UTC ms).
+
+    None where it grew on too few.
+    """
+    there = np.isfinite(last)
+    next_day = np.diff(time[there]) == DAY_MS
+    grown = np.diff(last[there])[next_day]
+    grown = grown[grown > 0]
+    return float(np.median(grown)) if len(grown) >= USUAL_DAYS_MIN else None
 
 
 def _night_minimum(what: Derivation, course: Course) -> Derived:

@@ -98,6 +98,11 @@ def began(rows: Floats) -> Watch:
     return Watch(Normal(noise, mean_noise, wander), level, doubt, rows[1 - MEAN_ROWS :].copy())
 
 
+def learnt_points(watch: Watch) -> Flags:
+    """Of which points anything can be said: they had values while it was learnt, and moved."""
+    return np.isfinite(watch.normal.noise)
+
+
 def skipped(watch: Watch, rows: int) -> Watch:
     """After so many rows that are not known at all: levels may have wandered, and no mean reaches over the gap."""
     doubt = watch.doubt + rows * watch.normal.wander
@@ -128,34 +133,46 @@ def _sliding(values: Floats, count: int) -> Floats:
 
 
 def judged(watch: Watch, rows: Floats) -> tuple[Watch, Verdicts]:
-    """The next rows (row, point), one at a time, each from what was known by then; NaN: no value."""
+    """The next rows (row, point), one at a time, each from what was known by then; NaN: no value.
+
+    What does not depend on the row before is reckoned for all of them at once: many rows cost less than one by one.
+    """
     score, alarmed = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.bool_)
     leading = np.zeros(len(rows), dtype=np.int64)
-    said = int(np.isfinite(watch.normal.noise).sum())
-    chance = _by_chance(max(POINTS, said)) - _by_chance(POINTS)
+    chance = _by_chance(max(POINTS, int(learnt_points(watch).sum()))) - _by_chance(POINTS)
+    last = np.concatenate([watch.recent, rows])
+    mean, spread = _means(last, len(rows), watch.normal.mean_noise)
+    follows = FOLLOW * np.maximum(watch.normal.noise, MEAN_ROWS * watch.normal.mean_noise)
     for at, row in enumerate(rows):
-        window = np.vstack([watch.recent, row])
         doubt = watch.doubt + watch.normal.wander
-        far = _far(watch, window, doubt)
+        far = np.minimum(np.abs(mean[at] - watch.level) / np.sqrt(doubt + spread[at]), FAR_MAX)
         score[at], leading[at] = max(0.0, _length(far) - chance), far.argmax()
-        watch = _next(watch, window, doubt, float(score[at]))
+        watch = _next(watch, row, doubt, follows, float(score[at]))
         alarmed[at] = watch.alarmed
-    return watch, Verdicts(score, alarmed, leading)
+    return replace(watch, recent=last[len(rows) :].copy()), Verdicts(score, alarmed, leading)
 
 
-def _far(watch: Watch, window: Floats, doubt: Floats) -> Floats:
-    """How far each point's mean is from its level, in σ of both together; 0 where there is no value."""
-    there = np.isfinite(window)
-    count = there.sum(0)
-    mean = np.where(there, window, 0.0).sum(0) / np.maximum(count, 1)
-    sigma = np.sqrt(doubt + watch.normal.mean_noise * MEAN_ROWS / np.maximum(count, 1))
-    far = np.minimum(np.abs(mean - watch.level) / sigma, FAR_MAX)
-    return np.where(count > 0, far, 0.0)
+def _means(last: Floats, rows: int, mean_noise: Floats) -> tuple[Floats, Floats]:
+    """Of each of so many rows: the mean of its window, and that mean's variance, which is infinite where it has no value.
+
+    `last` begins with the rows before. They are added in their order, whatever the portion: the same bits come out.
+    """
+    there = np.isfinite(last)
+    filled = np.where(there, last, 0.0)
+    until = np.add.accumulate(there, axis=0, dtype=np.int64)
+    count = until[MEAN_ROWS - 1 :] - until[:rows] + there[:rows]
+    if rows == 1:
+        total = np.add.accumulate(filled, axis=0)[-1:]
+    else:
+        total = filled[:rows].copy()
+        for k in range(1, MEAN_ROWS):
+            total += filled[k : k + rows]
+    some = np.maximum(count, 1)
+    return total / some, np.where(count > 0, mean_noise * MEAN_ROWS / some, np.inf)
 
 
 def _length(far: Floats) -> float:
-    largest = np.sort(far)[-TOGETHER:]
-    return math.sqrt(float((largest**2).sum()))
+    return math.hypot(*np.sort(far)[-TOGETHER:].tolist())
 
 
 @cache
@@ -165,21 +182,20 @@ def _by_chance(points: int) -> float:
     return math.sqrt(sum(NormalDist().inv_cdf(1 - place / 2) ** 2 for place in places))
 
 
-def _next(watch: Watch, window: Floats, doubt: Floats, score: float) -> Watch:
+def _next(watch: Watch, row: Floats, doubt: Floats, follows: Floats, score: float) -> Watch:
     """An alarm begins after `HOLD_ROWS` rows and ends below `CLEAR`; levels follow only while none begins."""
     above = watch.above + 1 if score > ALARM else 0
     alarmed = score > CLEAR if watch.alarmed else above >= HOLD_ROWS
     level = watch.level
     if not alarmed and not above:
-        level, doubt = _followed(watch, window[-1], doubt)
-    return Watch(watch.normal, level, doubt, window[1:], above, alarmed)
+        level, doubt = _followed(watch, row, doubt, follows)
+    return Watch(watch.normal, level, doubt, watch.recent, above, alarmed)
 
 
-def _followed(watch: Watch, row: Floats, doubt: Floats) -> tuple[Floats, Floats]:
+def _followed(watch: Watch, row: Floats, doubt: Floats, noise: Floats) -> tuple[Floats, Floats]:
     """The level and its doubt after a row: Kalman's gain for noise that is not independent from row to row."""
-    noise = FOLLOW * np.maximum(watch.normal.noise, MEAN_ROWS * watch.normal.mean_noise)
     there = np.isfinite(row)
     gain = np.where(there, doubt / (doubt + noise), 0.0)
     bound = PULL_MAX * np.sqrt(watch.normal.noise + doubt)
-    off = np.clip(np.where(there, row - watch.level, 0.0), -bound, bound)
+    off = np.minimum(np.maximum(np.where(there, row - watch.level, 0.0), -bound), bound)
     return watch.level + gain * off, (1 - gain) * doubt

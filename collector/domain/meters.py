@@ -1,7 +1,7 @@
 """Meters: readings to a running meter, and the marks it passes (rules-due-dates 21)."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -62,11 +62,13 @@ def running_meter(
     hours: bool,
     step: float = HOUR_STEP,
     before: MeterPath = NO_PATH,
+    most: Callable[[int], float | None] = lambda elapsed_ms: None,
 ) -> MeterPath:
     """Start at the first reading (or go on from `before`) and grow by differences (rule 21).
 
     A rollover adds the range. `hours`: the meter counts hours of elapsed time, so it cannot grow
-    faster than the clock by more than the smallest `step` it shows.
+    faster than the clock by more than the smallest `step` it shows. Of others `most` says how much
+    they can have grown in so many ms, None where nobody knows: a leap beyond it is another meter's.
     """
     steps, flagged, last = list(before.steps), list(before.flagged), before.last
     for reading in readings:
@@ -74,8 +76,10 @@ def running_meter(
             steps.append(reading)
             last = reading
             continue
-        limit = (reading.at - last.at) / HOUR_MS + max(step, HOUR_STEP) if hours else None
-        growth = _growth(reading.value - last.value, limit, rolls_over_at)
+        elapsed = reading.at - last.at
+        limit = elapsed / HOUR_MS + max(step, HOUR_STEP) if hours else most(elapsed)
+        half = None if hours or rolls_over_at is None else rolls_over_at / 2
+        growth = _growth(reading.value - last.value, limit, rolls_over_at, half)
         last = reading
         if growth is None:
             flagged.append(reading.at)
@@ -84,14 +88,17 @@ def running_meter(
     return MeterPath(tuple(steps), tuple(flagged), last)
 
 
-def _growth(difference: float, limit: float | None, rolls_over_at: float | None) -> float | None:
-    """How much the meter grew, at most `limit`; None for a drop or a leap that cannot be."""
-    if difference >= 0:
-        return difference if limit is None or difference <= limit else None
-    if rolls_over_at is None:
-        return None
-    grown = difference + rolls_over_at
-    return grown if 0 <= grown <= (rolls_over_at / 2 if limit is None else limit) else None
+def _growth(
+    difference: float, limit: float | None, rolls_over_at: float | None, half: float | None
+) -> float | None:
+    """How much the meter grew, at most `limit`, over a rollover at most `half` too; None for a drop or a leap that cannot be."""
+    grown, bounds = difference, [limit]
+    if difference < 0:
+        if rolls_over_at is None:
+            return None
+        grown, bounds = difference + rolls_over_at, [limit, half]
+    possible = grown >= 0 and all(grown <= bound for bound in bounds if bound is not None)
+    return grown if possible else None
 
 
 def thinned(

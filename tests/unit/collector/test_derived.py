@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import get_args
+from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
-from collector.domain.derived import Course, Derived, derived
+from collector.domain.derived import Course, Derived, derived, usual_day
+from collector.domain.meters import MeterReading
 from config.profile import Derivation, DerivedKind
 
 T0 = 1_763_683_200_000  # a midnight in UTC
@@ -78,6 +80,62 @@ def test_a_counter_grows_over_rollovers_and_replacements(
     rows: list[Row], rolls_over_at: float | None, wanted: Derived
 ) -> None:
     assert day("growth", rows, rolls_over_at=rolls_over_at) == wanted
+
+
+SILENT = [
+    ([(-0.5, 100), (6, 110), (23.5, 125)], Derived(25, GOOD)),
+    ([(-0.5, 100), (6, 110), (12, 125)], Derived(25, UNSURE)),  # the store has half of it, or the agent is away
+    ([(-5, 100), (6, 110), (23.5, 125)], Derived(25, UNSURE)),  # some of it is yesterday's
+    ([(-5, 100), (-0.5, 100), (6, 100), (12, 110), (23.5, 110)], Derived(10, GOOD)),  # it stood still, and was heard
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "wanted"), SILENT)
+def test_growth_is_sure_where_the_counter_was_heard_at_both_ends_of_the_day(rows: list[Row], wanted: Derived) -> None:  # fmt: skip
+    assert day("growth", rows, silence_h=1) == wanted
+
+
+def grown(rows: list[Row], **known: Any) -> Derived:
+    return derived(Derivation("growth", "x"), replace(course(rows), **known))
+
+
+LEAPS = [
+    ([(-2, 100), (6, 104), (8, 50_104), (20, 50_110)], {"rate_max": 1 / 3600}, Derived(10, REPLACED)),
+    ([(-2, 100), (6, 104), (8, 50_104), (20, 50_110)], {"usual_day": 20.0}, Derived(10, REPLACED)),
+    ([(-2, 100), (6, 104), (8, 50_104), (20, 50_110)], {}, Derived(50_010, GOOD)),  # nobody knows better
+    ([(-2, 100), (6, 104), (8, 1e6), (10, 106), (20, 110)], {"usual_day": 20.0}, Derived(8, REPLACED)),  # one wild reading
+    ([(-2, 100), (0.1, 102.0), (20, 110)], {"rate_max": 1 / 3600}, Derived(10, GOOD)),
+    ([(-2, 100), (6, 100), (6.01, 101), (20, 101)], {"rate_max": 1 / 3600}, Derived(1, GOOD)),  # an hour's at once
+    ([(-2, 100), (6, 110), (7, 490), (20, 500)], {"usual_day": 20.0}, Derived(400, GOOD)),  # a day of much work
+    ([(-2, 995), (6, 5)], {"rolls_over_at": 1000, "usual_day": 20.0}, Derived(10, GOOD)),
+    ([(-2, 500), (6, 520), (8, 0), (20, 7)], {"rolls_over_at": 1000, "usual_day": 900.0}, Derived(507, GOOD)),
+    ([(-2, 500), (6, 520), (8, 0), (20, 7)], {"rolls_over_at": 1000, "usual_day": 10.0}, Derived(27, REPLACED)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "known", "wanted"), LEAPS)
+def test_a_meter_that_shows_more_than_it_can_have_counted_is_another_one(
+    rows: list[Row], known: dict[str, float], wanted: Derived
+) -> None:
+    found = grown(rows, **known)
+    assert found.value == pytest.approx(wanted.value)
+    assert found.quality == wanted.quality
+
+
+def test_behind_a_hole_a_counter_goes_on_from_what_it_showed_before() -> None:
+    earlier = MeterReading(T0 - 5 * DAY, 100.0)
+    assert grown([(6, 150), (20, 155)], earlier=earlier) == Derived(55, UNSURE)
+    assert grown([(-2, 148), (6, 150), (20, 155)], earlier=earlier) == Derived(7, GOOD)
+    assert grown([(6, 350), (20, 355)], earlier=earlier, usual_day=3.0) == Derived(255, UNSURE)
+    assert grown([(6, 450), (20, 455)], earlier=earlier, usual_day=3.0) == Derived(5, REPLACED)
+
+
+def test_a_usual_day_is_the_median_of_those_on_which_the_counter_grew() -> None:
+    days = np.arange(12, dtype=np.int64) * DAY
+    last = np.cumsum([0.0, 5, 0, 6, 7, 0, 8, 9, 400, 4, np.nan, 1])
+    assert usual_day(days, last) == 7.0
+    assert usual_day(days[:8], last[:8]) is None
+    assert usual_day(2 * days, last) is None  # what grew in two days is no day's
 
 
 def test_growth_of_days_adds_up_to_the_whole() -> None:

@@ -17,7 +17,7 @@ from collector.projecting import Projecting, inline
 from config.clock import SteppedClock
 from config.plant import Plant, Point, PointSpec
 from config.profile import Derivation, JsonPath
-from edge.readings import decode_batch
+from edge.readings import QUALITY_NAMES, decode_batch
 from tests.unit.collector.feeding import NAMES, SITE, Recorder, Source, plant
 
 HOUR = 3_600_000
@@ -28,19 +28,28 @@ RUN = "pump/run"
 RUN_DAY = "pump/run_day"
 
 
-def derived_plant() -> Plant:
+ENERGY = "pump/energy"
+ENERGY_DAY = "pump/energy_day"
+
+
+def derived_plant(rate_max: float | None = None) -> Plant:
+    counter = PointSpec(NAMES, "counter", "kWh", JsonPath("", ()), longest_silence_s=3600, rate_max=rate_max)  # fmt: skip
+    growth = PointSpec(NAMES, "measurement", "kWh", JsonPath("", ()), derive=Derivation("growth", ENERGY))  # fmt: skip
     flag = PointSpec(NAMES, "flag", "", JsonPath("", ()), longest_silence_s=90_000)
     made = PointSpec(NAMES, "measurement", "h", JsonPath("", ()), derive=Derivation("time_in", RUN, frozenset({1})))  # fmt: skip
     small = replace(plant({"a1": (RUN,)}), time_zone=ZONE)
-    points = {RUN: Point(RUN, "pump", "a1", flag), RUN_DAY: Point(RUN_DAY, "pump", "", made)}
+    points = {
+        RUN: Point(RUN, "pump", "a1", flag), RUN_DAY: Point(RUN_DAY, "pump", "", made),
+        ENERGY: Point(ENERGY, "pump", "a1", counter), ENERGY_DAY: Point(ENERGY_DAY, "pump", "", growth),
+    }  # fmt: skip
     return replace(small, points=points)
 
 
 class Days:
     """A server over twins that derives; `ran` puts readings of the flag into the store."""
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
-        its, self.clock, journal = derived_plant(), SteppedClock(MIDNIGHT + HOUR), MemoryJournal()
+    def __init__(self, store: MemoryStore | None = None, rate_max: float | None = None) -> None:
+        its, self.clock, journal = derived_plant(rate_max), SteppedClock(MIDNIGHT + HOUR), MemoryJournal()  # fmt: skip
         self.live, self.store = LiveTable([its]), store or MemoryStore()
         self.projecting = Projecting(journal, self.store, self.live, inline, self.clock)
         self.ingest = Ingest(
@@ -53,7 +62,14 @@ class Days:
 
     def ran(self, *rows: tuple[float, float]) -> None:
         """Hours since the midnight that ends yesterday, and whether it ran."""
-        key, none = SeriesKey(SITE, RUN, "", "flag"), np.zeros(len(rows), np.int64)
+        self._write(SeriesKey(SITE, RUN, "", "flag"), rows)
+
+    def counted(self, *rows: tuple[float, float]) -> None:
+        """Hours since then, and what the meter showed."""
+        self._write(SeriesKey(SITE, ENERGY, "kWh", "counter"), rows)
+
+    def _write(self, key: SeriesKey, rows: Sequence[tuple[float, float]]) -> None:
+        none = np.zeros(len(rows), np.int64)
         times = np.array([MIDNIGHT + round(h * HOUR) for h, _ in rows])
         values = np.array([value for _, value in rows])
         self.store.write([StoreBatch([key], none, times, values, none.astype(np.uint8))], self.store.cursor())  # fmt: skip
@@ -72,6 +88,12 @@ class Days:
     def stored(self) -> Sequence[tuple[int, float]]:
         raw = self.store.raw(SITE, RUN_DAY, 0, 1 << 62)
         return list(zip(raw.time.tolist(), raw.value.tolist(), strict=True))
+
+    def energy(self) -> Sequence[tuple[int, float, str]]:
+        """Days back, kWh, quality of each day's energy."""
+        raw = self.store.raw(SITE, ENERGY_DAY, 0, 1 << 62)
+        rows = zip(raw.time.tolist(), raw.value.tolist(), raw.quality.tolist(), strict=True)
+        return [((MIDNIGHT - time) // DAY, value, QUALITY_NAMES[quality]) for time, value, quality in rows]  # fmt: skip
 
 
 async def test_a_closed_day_becomes_one_reading_at_its_end_and_is_said_once() -> None:
@@ -124,3 +146,48 @@ async def test_a_day_is_as_long_as_it_is_there() -> None:
     deriving.put = said.append
     await deriving.look(clock.now())
     assert decode_batch(said[1].payload).v == [25.0]  # of the day before too little is known
+
+
+def hourly(first: int, last: int, shows: float = 0.0) -> list[tuple[float, float]]:
+    """A meter that counts one each hour, `shows` more than hours since the midnight."""
+    return [(float(hour), hour + 1000 + shows) for hour in range(first, last)]
+
+
+async def test_days_add_up_to_the_counter_over_a_hole_of_three() -> None:
+    one = Days()
+    one.counted(*hourly(-7 * 24, -5 * 24 + 12), *hourly(-2 * 24 + 10, 1))
+    await one.look()
+    found = one.energy()
+    assert [day for day, *_ in found] == [6, 5, 4, 1, 0]
+    assert sum(value for _, value, _ in found if np.isfinite(value)) == 7 * 24 - 1
+    assert [quality for *_, quality in found] == ["stale_source", "good", "stale_source", "stale_source", "good"]  # fmt: skip
+
+
+async def test_a_meter_replaced_by_one_that_shows_more_is_left_out_by_what_was_usual() -> None:
+    one = Days()
+    one.counted(*hourly(-30 * 24, -12), *hourly(-12, 1, shows=50_000))
+    await one.look()
+    assert one.energy()[-1] == (0, 23.0, "rate_implausible")
+    assert one.energy()[-2] == (1, 24.0, "good")
+
+
+async def test_a_profile_that_says_how_fast_a_counter_may_be_knows_it_on_the_first_day() -> None:
+    one = Days(rate_max=2 / 3600)
+    one.counted(*hourly(-25, -12), *hourly(-12, 1, shows=50))
+    await one.look()
+    assert one.energy()[-1] == (0, 23.0, "rate_implausible")
+
+
+async def test_a_day_waits_until_the_store_is_behind_its_end() -> None:
+    one = Days()
+    one.counted(*hourly(-48, -12))
+    one.deriving.complete_until = lambda: MIDNIGHT - 12 * HOUR
+    await one.look()
+    assert one.energy() == []
+    assert await one.deriving.again(SITE, date(2025, 11, 10)) == 1  # the day before yesterday
+    await one.look(1)
+    assert [day for day, *_ in one.energy()] == [1]
+    one.counted(*hourly(-12, 1))
+    one.deriving.complete_until = lambda: MIDNIGHT
+    await one.look(1)
+    assert one.energy()[-1] == (0, 24.0, "good")

@@ -14,7 +14,8 @@ from collector.ingest import Ingest
 from collector.live import LiveTable
 from collector.ports import Message
 from collector.projecting import Projecting, inline
-from collector.scoring import FILL_MAX
+from collector.scored import FILL_MAX
+from collector.scoring import ROWS_AT_ONCE
 from config.clock import SteppedClock
 from config.plant import SCORE, STEWARD, Plant
 from config.profile import Profile, WatchSpec
@@ -30,17 +31,18 @@ FIRST = T0 - T0 % S
 Row = Sequence[float | None]
 
 
-def watched(learnt: int = 1) -> Plant:
-    """The pump's flow and pressure are judged together, a row a second."""
-    plain = plant({"a1": ("pump/flow", "pump/pressure")})
+def watched(learnt: int = 1, pumps: Sequence[str] = ("pump",)) -> Plant:
+    """Each pump's flow and pressure are judged together, a row a second."""
+    names = [f"{pump}/{own}" for pump in pumps for own in ("flow", "pressure")]
+    plain = plant({"a1": names})
     spec = WatchSpec(("flow", "pressure"), 1.0, LEARN)
-    device = replace(plain.devices["a1"], learnt=learnt)
-    score = score_point(device, spec)
+    devices = {pump: replace(plain.devices["a1"], id=pump, asset=pump, learnt=learnt) for pump in pumps}  # fmt: skip
+    scores = [score_point(device, spec) for device in devices.values()]
     return replace(
         plain,
-        devices={"a1": device},
+        devices=devices,
         profiles={"x": Profile("x", 1, {"en": "x"}, "mqtt", "pump", (), watch=spec)},
-        points={**plain.points, score.id: score},
+        points={**plain.points, **{score.id: score for score in scores}},
     )
 
 
@@ -91,8 +93,14 @@ class Pipe:
             (round((time - FIRST) / S), value, quality) for time, value, quality in self.stored()
         ]
 
-    def stored(self) -> list[tuple[int, float, int]]:
-        return [(t, v, q) for point, t, v, q in self.store.rows if point == SCORED]
+    def stored(self, of: str = SCORED) -> list[tuple[int, float, int]]:
+        return [(t, v, q) for point, t, v, q in self.store.rows if point == of]
+
+    def spoil(self) -> None:
+        """The first asset's detector cannot be reckoned with any more."""
+        asset = self.ingest.scoring._assets[0]
+        assert asset.watch is not None
+        asset.watch = replace(asset.watch, level=np.zeros(5))
 
 
 async def stored(journal: MemoryJournal, its: Plant | None = None) -> list[tuple[int, float, int]]:
@@ -243,3 +251,175 @@ async def test_without_a_watch_nothing_is_said() -> None:
     await pipe.feed(rows(200))
     assert {e.agent for _, e in pipe.journal.read_from(0, 999)} == {"a1"}
     assert len(pipe.ingest.scoring) == 0
+
+
+async def test_a_detector_that_stumbles_stops_no_reading_and_says_so(caplog: pytest.LogCaptureFixture) -> None:  # fmt: skip
+    pipe = await begun(Pipe())
+    await pipe.feed(rows(130))
+    pipe.spoil()
+    before = pipe.ingest.stats.readings
+    await pipe.feed(rows(20), first=130)
+    await pipe.projecting.drain()
+    assert pipe.ingest.stats.readings == before + 40 + 1
+    _, score, quality = pipe.scores()[-1]
+    assert (np.isnan(score), quality) == (True, QUALITIES["no_answer"])
+    assert pipe.ingest.scoring.faults == 1
+    assert list(pipe.ingest.scoring.aside) == [f"{SITE}/{SCORED}"]
+    assert [record.name for record in caplog.records] == ["steward.scoring"]
+    assert f"{SITE}/{SCORED}" in caplog.text
+
+
+async def test_a_fault_of_no_asset_ends_all_scores_and_no_reading(caplog: pytest.LogCaptureFixture) -> None:  # fmt: skip
+    pipe = await begun(Pipe())
+    await pipe.feed(rows(130))
+    pipe.ingest.scoring._speakers.clear()
+    before = pipe.ingest.stats.readings
+    await pipe.feed(rows(20), first=130)
+    assert pipe.ingest.stats.readings == before + 40
+    assert (pipe.ingest.scoring.faults, len(caplog.records)) == (1, 1)
+
+
+async def test_the_other_assets_are_watched_on_and_a_restart_learns_the_fallen_one_anew(
+    tmp_path: Path,
+) -> None:
+    its, file = watched(pumps=("pump", "spare")), tmp_path / "live.bin"
+    pipe = Pipe(its=its, file=file)
+    await pipe.take(birth("pump/flow", "pump/pressure", "spare/flow", "spare/pressure", at=FIRST))
+    both: list[Row] = [(*row, *row) for row in rows(200)]
+    await pipe.feed(both[:150])
+    pipe.spoil()
+    await pipe.feed(both[150:], first=150)
+    await pipe.projecting.drain()
+    assert len(pipe.stored(f"spare/{SCORE}")) == 200 - LEARN - 1
+    await pipe.ingest.save()
+    pipe.journal.trim(pipe.journal.last())
+    again = Pipe(pipe.journal, its=its, file=file)
+    await again.feed(both[:130], first=200)
+    await again.projecting.drain()
+    assert not again.ingest.scoring.aside
+    assert len(again.stored(f"spare/{SCORE}")) == 130
+    assert len(again.stored(SCORED)) == 130 - LEARN - 1  # the last row is open
+
+
+async def test_a_fault_that_is_in_the_journal_does_not_keep_the_server_from_starting(
+    tmp_path: Path,
+) -> None:
+    pipe = await begun(Pipe(file=tmp_path / "live.bin"))
+    await pipe.feed(rows(130))
+    pipe.spoil()
+    await pipe.ingest.save()
+    await pipe.feed(rows(20), first=130)
+    again = Pipe(pipe.journal, file=tmp_path / "live.bin")
+    assert again.ingest.scoring.faults == 1
+
+
+@pytest.mark.parametrize("learnt", [(0.0, 0.0), (None, None)], ids=["stood still", "not read"])
+async def test_what_stood_still_or_was_not_read_was_not_learnt_and_nothing_is_called_good(
+    learnt: Row,
+) -> None:
+    pipe = await begun(Pipe())
+    await pipe.feed([learnt] * 150)
+    wild = np.random.default_rng(5).normal(0, 500, (40, 2)).tolist()
+    await pipe.feed([tuple(row) for row in wild], first=150)
+    await pipe.projecting.drain()
+    assert pipe.scores() == []
+    await pipe.feed(rows(2 * LEARN), first=190)
+    await pipe.projecting.drain()
+    assert pipe.scores()
+
+
+async def test_a_row_without_any_value_is_not_learnt_from() -> None:
+    pipe = await begun(Pipe())
+    nothing: list[Row] = [(None, None)] * 60
+    await pipe.feed([*nothing, *rows(LEARN + 20)])
+    seconds = [second for second, _, _ in await stored(pipe.journal)]
+    assert seconds == list(range(60 + LEARN + 1, 60 + LEARN + 20))
+
+
+async def test_only_points_that_were_learnt_count_as_there() -> None:
+    """The pressure was not read while all was learnt: half is enough to begin, and nothing is left without the flow."""
+    pipe = await begun(Pipe())
+    await pipe.feed([(flow, None) for flow, _ in rows(130)])
+    await pipe.feed([(None, pressure) for _, pressure in rows(10)], first=130)
+    await pipe.projecting.drain()
+    scores = pipe.scores()
+    assert {quality for second, _, quality in scores if second < 130} == {0}
+    _, score, quality = scores[-1]
+    assert (np.isnan(score), quality) == (True, QUALITIES["no_answer"])
+
+
+async def test_a_watch_of_an_older_version_that_sees_nothing_is_learnt_anew(tmp_path: Path) -> None:
+    pipe = await begun(Pipe(file=tmp_path / "live.bin"))
+    await pipe.feed(rows(150))
+    asset = pipe.ingest.scoring._assets[0]
+    assert asset.watch is not None
+    blind = replace(asset.watch.normal, noise=np.full(2, np.inf), mean_noise=np.full(2, np.inf))
+    asset.watch = replace(asset.watch, normal=blind)
+    await pipe.ingest.save()
+    pipe.journal.trim(pipe.journal.last())
+    again = Pipe(pipe.journal, file=tmp_path / "live.bin")
+    await again.feed(rows(LEARN), first=150)
+    await again.projecting.drain()
+    assert again.scores() == []
+
+
+async def test_a_stop_while_the_journal_refuses_loses_no_score(tmp_path: Path) -> None:
+    """The row was judged and is not durable: the file must not know of it."""
+    pipe = await begun(Pipe(file=tmp_path / "live.bin"))
+    await pipe.feed(rows(150))
+    await pipe.ingest.save()
+    pipe.journal.fail_appends = 1 << 30
+    feeding = asyncio.create_task(pipe.feed(rows(160)[150:], first=150))
+    await until(lambda: pipe.ingest.stats.journal_refused == 1)
+    feeding.cancel()
+    await asyncio.gather(feeding, return_exceptions=True)
+    await pipe.ingest.save()
+    pipe.journal.fail_appends = 0
+    again = Pipe(pipe.journal, file=tmp_path / "live.bin")
+    await again.feed(rows(170)[150:], first=150)
+    seconds = [second for second, _, _ in await stored(again.journal)]
+    assert seconds == list(range(LEARN + 1, 170))
+
+
+MANY = tuple(f"pump-{n:02}" for n in range(12))
+
+
+async def behind_a_hole() -> Pipe:
+    """Twelve pumps are learnt, then nothing comes for a minute."""
+    pipe = Pipe(its=watched(pumps=MANY))
+    points = [f"{pump}/{own}" for pump in MANY for own in ("flow", "pressure")]
+    await pipe.take(birth(*points, at=FIRST))
+    await pipe.feed([row * len(MANY) for row in map(tuple, rows(130))])
+    return pipe
+
+
+async def test_behind_a_hole_a_pass_judges_so_many_rows_and_the_next_ones_the_others() -> None:
+    pipe = await behind_a_hole()
+    made = []
+    for n in range(4):
+        before = pipe.ingest.stats.readings
+        whole = [(index, 10.0) for index in range(2 * len(MANY))]
+        await pipe.take(batch(14 + n, *whole, at=FIRST + (129 + FILL_MAX + n) * S))
+        made.append(pipe.ingest.stats.readings - before - len(whole))
+    assert made[:3] == [ROWS_AT_ONCE] * 3
+    assert sum(made) == len(MANY) * (FILL_MAX + 3)
+    again = Pipe(pipe.journal, its=pipe.plant)
+    assert again.ingest.scoring.dump() == pipe.ingest.scoring.dump()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_nothing_is_judged_with_an_event_and_rows_that_wait_outlast_a_restart(
+    restarted: bool, tmp_path: Path
+) -> None:
+    pipe = await begun(Pipe(file=tmp_path / "live.bin"))
+    await pipe.feed(rows(130))
+    later = FIRST + 150 * S
+    before = pipe.ingest.stats.readings
+    await pipe.take(batch(1, (0, 10.0), lane="event", at=later))
+    assert pipe.ingest.stats.readings == before + 1
+    if restarted:
+        await pipe.ingest.save()
+        pipe = Pipe(pipe.journal, file=tmp_path / "live.bin")
+    await pipe.take(batch(14, (0, 10.0), at=later + S))
+    seconds = [second for second, _, _ in await stored(pipe.journal)]
+    assert seconds == list(range(LEARN + 1, 152))

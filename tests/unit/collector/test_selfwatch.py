@@ -10,6 +10,7 @@ from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.memory_store import MemoryStore
 from collector.adapters.mqtt import Broker, MqttSource
+from collector.groups import Group
 from collector.ingest import Ingest
 from collector.live import LiveTable
 from collector.ports import Entry, Message, SeriesKey, StoreBatch
@@ -111,22 +112,72 @@ async def test_a_heartbeat_that_is_shown_and_not_given_back_by_the_store_is_told
     assert not one.watch.is_proven(2 * MINUTE - 1)
 
 
+LOOKED = T0 + 2 * MINUTE
 CASES = [
     ((), 0, 0),
     ((Synthetic(),), 0, 0),  # never heard
-    ((Synthetic(T0, T0), Synthetic(T0 - MINUTE, T0 - MINUTE)), 0, T0),  # one is silent
-    ((Synthetic(T0, T0 - MINUTE),), 3 * MINUTE, T0 - MINUTE),
-    ((Synthetic(T0, 0),), 12 * MINUTE, 0),  # none since looking began
-    ((Synthetic(T0 - MINUTE, T0),), 0, T0 - MINUTE),  # a live table of before
-]
+    ((Synthetic(T0, T0, LOOKED), Synthetic(T0 - MINUTE, T0 - MINUTE, LOOKED)), 0, T0),  # one is silent
+    ((Synthetic(T0, T0 - MINUTE, LOOKED),), 3 * MINUTE, T0 - MINUTE),
+    ((Synthetic(T0, 0, LOOKED),), 12 * MINUTE, 0),  # none since looking began
+    ((Synthetic(T0 - MINUTE, T0, LOOKED),), 0, T0 - MINUTE),  # a live table of before
+    ((Synthetic(T0, T0 - MINUTE, T0 + MINUTE), Synthetic(T0, T0, LOOKED)), 2 * MINUTE, T0),  # at its own turn
+    ((Synthetic(T0 - 9 * MINUTE, 0, LOOKED),), 0, 0),  # silent for so long that it is not asked for
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("synthetic", "unproven", "through"), CASES)
 def test_only_what_was_heard_is_missed_in_the_store(
     synthetic: tuple[Synthetic, ...], unproven: int, through: int
 ) -> None:
-    assert unproven_ms(synthetic, T0 - 10 * MINUTE, T0 + 2 * MINUTE) == unproven
+    assert unproven_ms(synthetic, T0 - 10 * MINUTE) == unproven
     assert through_at(synthetic) == through
+
+
+class Many:
+    """A watch over a hundred agents, which say their heartbeat every minute; the store is always one behind."""
+
+    def __init__(self) -> None:
+        self.agents = [f"a{n}" for n in range(100)]
+        its = plant({agent: (f"{agent}/heartbeat",) for agent in self.agents})
+        self.clock, self.live, self.store = SteppedClock(T0), LiveTable([its]), MemoryStore()
+        self.watch = SelfWatch([its], self.live, MemoryJournal(), self.store, self.clock, inline)
+
+    async def minute(self, *, stored: bool = True) -> float:
+        """Everybody says a heartbeat, then a look; how long the store accuses itself, s."""
+        keys = [SeriesKey(SITE, f"{agent}/heartbeat", "", "counter") for agent in self.agents]
+        before, zeros = self.clock.now(), np.zeros(100, np.uint8)
+        each, values = np.arange(100), np.arange(1.0, 101.0)
+        if stored:
+            self.store.write([StoreBatch(keys, each, np.full(100, before), values, zeros)], self.store.cursor())  # fmt: skip
+        await self.clock.advance(60)
+        now = self.clock.now()
+        rows = np.array([self.live.row(SITE, f"{agent}/heartbeat") for agent in self.agents])
+        self.live.apply(Group(1, now, rows, np.full(100, now), values, zeros, np.ones(100, np.bool_), each * 0, ("x",)))  # fmt: skip
+        await self.watch.look()
+        return self.watch.unproven_ms(now) / 1000
+
+
+async def test_a_hundred_healthy_agents_accuse_nobody_however_seldom_each_has_its_turn() -> None:
+    many = Many()
+    assert max([await many.minute() for _ in range(30)]) <= 60
+
+
+async def test_a_store_that_keeps_nothing_any_more_is_told_as_soon_as_of_one_agent() -> None:
+    many = Many()
+    for _ in range(15):
+        await many.minute()
+    ages = [await many.minute(stored=False) for _ in range(6)]
+    assert ages == [60.0 * (n + 2) for n in range(6)]
+
+
+async def test_a_store_that_does_not_answer_is_told_since_it_did() -> None:
+    many = Many()
+    for _ in range(15):
+        await many.minute()
+    many.store.unavailable = "away"
+    assert [await many.minute(stored=False) for _ in range(3)] == [60, 120, 180]
+    many.store.unavailable = ""
+    assert await many.minute() <= 60
 
 
 async def test_what_is_put_comes_in_the_lists_of_a_source_that_reaches_no_broker() -> None:

@@ -17,7 +17,7 @@ from collector.trending import RETRY_S, Trending, state_at
 from config.clock import SteppedClock
 from config.plant import Plant, Point
 from config.profile import TrendSpec
-from edge.readings import Floats, Ints
+from edge.readings import QUALITIES, Floats, Ints
 from tests.unit.api.plants import PRESSURE, PUMP, SITE, plant
 
 START = 20_000 * DAY_MS
@@ -51,13 +51,12 @@ class World:
     def another(self) -> Trending:
         return Trending([self.plant], self.decisions, self.asks, self.store, inline)
 
-    def write(self, point: str, time: Ints, value: Floats) -> None:
+    def write(self, point: str, time: Ints, value: Floats, quality: str = "good") -> None:
         self._position += 1
         keys = [SeriesKey(SITE, point, "", "measurement")]
         zeros = np.zeros(len(time), np.int64)
-        self.store.write(
-            [StoreBatch(keys, zeros, time, value, zeros.astype(np.uint8))], self._position
-        )
+        codes = np.full(len(time), QUALITIES[quality], np.uint8)
+        self.store.write([StoreBatch(keys, zeros, time, value, codes)], self._position)
 
     def creep(self, first: int, last: int, per_day: float, seed: int = 1) -> None:
         """Days `first` to `last` of a pressure that begins at 2 bar on day 0 and rises."""
@@ -185,6 +184,31 @@ async def test_each_state_of_the_pump_is_said_by_itself() -> None:
     assert row is not None
     means = {one["state"]: one["baseline"]["mean"] for one in row.data["states"]}
     assert means == pytest.approx({"0": 1, "1": 5}, abs=0.05)
+
+
+@pytest.mark.parametrize("quality", ["in_test", "frozen", "no_answer", "sensor_fault"])
+async def test_what_is_not_the_equipments_own_says_nothing_of_it(quality: str) -> None:
+    """Two hours a day somebody tries something; beside a reading that has no value the others are no mean of ten minutes."""
+    whole, tried = World(watched()), World(watched())
+    for world in (whole, tried):
+        world.creep(0, 30, 0.1)
+    time = np.arange(START, START + 30 * DAY_MS, SPACING_MS, dtype=np.int64)
+    tests = time[time % DAY_MS < 7_200_000]
+    tried.write(PRESSURE, tests, np.full(len(tests), 40.0))
+    tried.write(PRESSURE, tests + 1, np.full(len(tests), 40.0), quality)
+    left = World(watched())
+    rest = np.setdiff1d(time, tests)
+    raw = whole.store.raw(SITE, PRESSURE, START, START + 30 * DAY_MS)
+    left.write(PRESSURE, rest, raw.value[np.isin(raw.time, rest)])
+    assert await tried.said(30) == await left.said(30)
+
+
+async def test_what_is_only_doubted_says_what_it_says() -> None:
+    whole, doubted = World(watched()), World(watched())
+    whole.creep(0, 30, 0.1)
+    raw = whole.store.raw(SITE, PRESSURE, START, START + 30 * DAY_MS)
+    doubted.write(PRESSURE, raw.time, raw.value, "clock_suspect")
+    assert await doubted.said(30) == await whole.said(30)
 
 
 async def test_a_store_that_is_away_is_told_and_costs_nothing() -> None:
