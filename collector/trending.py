@@ -26,7 +26,7 @@ from collector.ports import (
 from config.clock import Clock
 from config.plant import Plant, Point
 from config.rules import Level
-from edge.readings import QUALITIES, Floats, Ints
+from edge.readings import BAD, QUALITIES, Floats, Ints
 
 T = TypeVar("T")
 log = logging.getLogger("steward.trending")
@@ -212,9 +212,13 @@ def state_at(states: Buckets, time: Ints, silence_ms: int) -> Floats:
 
 
 def _plain(found: Buckets) -> Rows:
-    """The buckets with the worst quality in each, without those in which the value was not the equipment's own."""
+    """The buckets with the worst quality in each, without those in which the value was not the equipment's own.
+
+    A reading that was lost takes nothing from the mean of the others.
+    """
     own = ~np.isin(found.worst, NOT_ITS_OWN)
-    return found.time[own], found.mean[own], found.worst[own]
+    quality = np.where(found.worst < BAD, found.worst, 0).astype(np.uint8)
+    return found.time[own], found.mean[own], quality[own]
 
 
 def _part(rows: Rows, which: Any) -> Rows:
