@@ -1,5 +1,6 @@
 """One loop, one pass: what arrived is decided, journalled, shown, judged, and only then committed."""
 
+import asyncio
 import gc
 import logging
 from collections import deque
@@ -223,7 +224,12 @@ class Ingest:
         backoff_s = BACKOFF_S_MIN
         while True:
             try:
-                position: int = await self.offload(partial(self.journal.append, entries))
+                appending = asyncio.ensure_future(
+                    self.offload(partial(self.journal.append, entries))
+                )
+                await asyncio.sleep(0)  # the disk is at work from here on
+                self.receiving.look_ahead(self.source.waiting())
+                position: int = await appending
             except Unavailable as error:
                 self._journal_refused(error)
             else:

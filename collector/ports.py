@@ -31,6 +31,10 @@ class BatchSource(Protocol):
         """
         ...
 
+    def waiting(self) -> Sequence[Message]:
+        """What the next list would hold if it were taken now; it stays where it is."""
+        ...
+
     async def commit(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Publish a `committed` or a `request`. Dropped when there is no connection: it is repeated."""
         ...

@@ -1,6 +1,6 @@
 """Decides what becomes of each message that agents send: kept, had already, a gap, or set aside; sends nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -87,6 +87,7 @@ class Receiving:
         self._clock = clock
         self._requests = 0
         self._decoder = Decoder()
+        self._ahead: dict[int, tuple[Message, Decoded | Malformed]] = {}
         self.counts: dict[str, int] = {}
         """How many messages came to what: state, repeat, gap, aside, unknown_epoch, …"""
         self._begin()
@@ -105,7 +106,7 @@ class Receiving:
     def take(self, messages: Sequence[Message]) -> Taken:
         """Decide about messages in order of their arrival; never raises for what they contain."""
         taken = self._taken = Taken()
-        decoded = self._decoded(messages)
+        decoded = iter(self._decoded([m for m in messages if m.topic in self._lanes]))
         for message in messages:
             lane = self._lanes.get(message.topic)
             if lane is None:
@@ -170,13 +171,23 @@ class Receiving:
 
     # --- lanes
 
-    def _decoded(self, messages: Sequence[Message]) -> Iterator[Decoded | Malformed]:
-        """The batches of those that stand in a lane."""
-        payloads = [message.payload for message in messages if message.topic in self._lanes]
-        fit = self._decoder.decode([p for p in payloads if len(p) <= PAYLOAD_BYTES_MAX])
-        known = iter(fit)
-        for payload in payloads:
-            yield next(known) if len(payload) <= PAYLOAD_BYTES_MAX else _too_long(payload)
+    def look_ahead(self, messages: Sequence[Message]) -> None:
+        """Decode what will be taken soon, while there is nothing else to do; nothing is decided."""
+        numbered = [message for message in messages if message.topic in self._lanes]
+        decoded = self._decoded(numbered)
+        self._ahead = {id(m): (m, d) for m, d in zip(numbered, decoded, strict=True)}
+
+    def _decoded(self, messages: Sequence[Message]) -> list[Decoded | Malformed]:
+        """The batches of messages that stand in lanes."""
+        ahead = self._ahead
+        fresh = [m.payload for m in messages if id(m) not in ahead]
+        known = iter(self._decoder.decode([p for p in fresh if len(p) <= PAYLOAD_BYTES_MAX]))
+        return [
+            ahead[id(m)][1] if id(m) in ahead
+            else next(known) if len(m.payload) <= PAYLOAD_BYTES_MAX
+            else _too_long(m.payload)
+            for m in messages
+        ]  # fmt: skip
 
     def _numbered(self, lane: LaneOf, message: Message, batch: Decoded | Malformed) -> None:
         if isinstance(batch, Malformed):

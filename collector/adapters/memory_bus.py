@@ -343,6 +343,9 @@ class MemorySource:
             found, self._others = self._others, []
         return found
 
+    def waiting(self) -> list[Message]:
+        return list(self._urgent or self._others)
+
     async def commit(self, topic: str, payload: bytes, *, retain: bool) -> None:
         if self._ended or not self._connected or not self._bus.up:
             return

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any, Final, cast
 
 import numpy as np
@@ -55,14 +56,20 @@ class _Queue:
         self.waiting.append(message)
         self.bytes += len(message.payload) + MESSAGE_OVERHEAD
 
-    def take(self) -> list[Message]:
-        taken: list[Message] = []
+    def next_list(self) -> list[Message]:
+        """What `take` would give."""
         size = 0
-        while self.waiting and size < LIST_BYTES_MAX:
-            message = self.waiting.popleft()
+        for count, message in enumerate(self.waiting):
+            if size >= LIST_BYTES_MAX:
+                return list(islice(self.waiting, count))
             size += len(message.payload) + MESSAGE_OVERHEAD
-            taken.append(message)
-        self.bytes -= size
+        return list(self.waiting)
+
+    def take(self) -> list[Message]:
+        taken = self.next_list()
+        for message in taken:
+            self.waiting.popleft()
+            self.bytes -= len(message.payload) + MESSAGE_OVERHEAD
         return taken
 
 
@@ -223,6 +230,9 @@ class MqttSource:
                 yield taken
             else:
                 await self._news.wait()
+
+    def waiting(self) -> list[Message]:
+        return self._queues["event"].next_list() or self._queues["bulk"].next_list()
 
     async def commit(self, topic: str, payload: bytes, *, retain: bool) -> None:
         link = self._links.get("bulk")

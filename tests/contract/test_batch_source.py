@@ -285,8 +285,13 @@ async def test_an_event_comes_in_a_list_of_its_own_ahead_of_what_waits(side: Sid
         await side.publish("data", f"{n}".encode())
     await side.publish("event", b"fire")
     await until(lambda: all_there(side, 21))
-    taken = []
+    taken = list[list[str]]()
+    next_list = list(side.source.waiting())
     async for messages in lists:
+        if not taken:
+            assert (
+                messages[: len(next_list)] == next_list
+            )  # what waits is what comes, and nothing of it is lost
         taken.append([m.topic.split("/")[-1] for m in messages if m.topic])
         if sum(map(len, taken)) == 21:
             break
@@ -440,7 +445,13 @@ async def test_what_waits_is_bounded_and_the_socket_not_read_meanwhile(
         count = sum(1 for m in await anext(lists) if m.topic)
         await until(lambda: source._queues["bulk"].bytes >= 50_000)
         most = 0
+        shown = source.waiting()
         async for messages in lists:
+            assert messages == shown
+            assert (
+                10_000 <= sum(len(m.payload) + module.MESSAGE_OVERHEAD for m in messages) < 12_000
+            )
+            shown = source.waiting()
             count += sum(1 for m in messages if m.topic)
             most = max(most, source._queues["bulk"].bytes)
             if count == 4000:

@@ -1,6 +1,7 @@
 """A small plant, messages as its agents would send them, and recorders for ingest's tests."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
@@ -73,20 +74,31 @@ class Source:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes, bool]] = []
-        self._lists: asyncio.Queue[list[Message] | None] = asyncio.Queue()
+        self._lists: deque[list[Message]] = deque()
+        self._news = asyncio.Event()
+        self._closed = False
 
     def give(self, *messages: Message) -> None:
-        self._lists.put_nowait(list(messages))
+        self._lists.append(list(messages))
+        self._news.set()
 
     async def batches(self) -> AsyncIterator[list[Message]]:
-        while messages := await self._lists.get():
-            yield messages
+        while not self._closed or self._lists:
+            if self._lists:
+                yield self._lists.popleft()
+            else:
+                self._news.clear()
+                await self._news.wait()
+
+    def waiting(self) -> list[Message]:
+        return self._lists[0] if self._lists else []
 
     async def commit(self, topic: str, payload: bytes, *, retain: bool) -> None:
         self.sent.append((topic, payload, retain))
 
     async def close(self) -> None:
-        self._lists.put_nowait(None)
+        self._closed = True
+        self._news.set()
 
 
 class Recorder:

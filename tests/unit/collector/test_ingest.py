@@ -109,6 +109,31 @@ async def test_it_is_durable_before_it_is_committed() -> None:
     assert said == ["journal", "committed"] * 2
 
 
+async def test_what_waits_is_decoded_while_the_disk_is_at_work() -> None:
+    order = list[str]()
+
+    async def offload(work: Callable[[], Any]) -> Any:
+        order.append("the disk begins")
+        await asyncio.sleep(0)
+        order.append("the disk has it")
+        return work()
+
+    pipe = Pipe(offload=offload)
+    await pipe.take(birth())
+    pipe.source.give(batch(2))
+    look_ahead = pipe.ingest.receiving.look_ahead
+
+    def seen(messages: Sequence[Message]) -> None:
+        order.append(f"{len(messages)} looked at")
+        look_ahead(messages)
+
+    pipe.ingest.receiving.look_ahead = seen  # type: ignore[method-assign]  # in order to see when
+    order.clear()
+    await pipe.take(batch(1))
+    assert order == ["the disk begins", "1 looked at", "the disk has it"]
+    assert pipe.source.waiting() == [batch(2)]
+
+
 async def test_a_full_journal_commits_nothing_until_it_is_not(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

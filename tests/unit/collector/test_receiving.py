@@ -1,7 +1,10 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from collector.adapters.memory_journal import MemoryJournal
+from collector.decoding import Decoded, Decoder
 from collector.ports import Entry, Message
 from collector.receiving import PAYLOAD_BYTES_MAX, Receiving, Taken
 from config.clock import SteppedClock
@@ -10,6 +13,7 @@ from config.profile import Register
 from edge.readings import (
     Birth,
     Committed,
+    Malformed,
     PointRow,
     Readings,
     Reply,
@@ -125,6 +129,37 @@ def test_batches_in_order_are_kept_and_committed(world: World) -> None:
     (mark,) = marks(taken)
     assert (mark.event, mark.data, mark.backfill) == (1, 2, 0)
     assert [b.table.points[0] for b in taken.batches] == ["a/p"] * 3
+
+
+def test_what_is_looked_at_ahead_is_not_decoded_again_and_decides_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = list[bytes]()
+    decode_all = Decoder.decode
+
+    def counted(decoder: Decoder, payloads: Sequence[bytes]) -> list[Decoded | Malformed]:
+        decoded.extend(payloads)
+        return decode_all(decoder, payloads)
+
+    monkeypatch.setattr(Decoder, "decode", counted)
+    where, now = topic("s", "e", "data"), world.clock.now()
+    first, second, other = (Message(where, p, now) for p in (batch(1), b"{", batch(2)))
+    state = Message(topic("s", "e", "state"), b"{}", now)
+    world.receiving.look_ahead([first, state, second])
+    assert decoded == [first.payload, second.payload]
+    urgent = world.take(("event", batch(1)))  # comes between
+    assert kinds(urgent) == ["batch"]
+    taken = world.receiving.take([first, second, other, state])
+    assert decoded == [first.payload, second.payload, batch(1), other.payload]
+    assert [(e.kind, e.seq) for e in taken.entries] == [
+        ("batch", 1),
+        ("aside", 0),
+        ("batch", 2),
+        ("aside", 0),
+    ]
+    world.receiving.look_ahead([])
+    assert world.receiving.take([first]).entries == []  # a repeat, and decoded anew
+    assert len(decoded) == 5
 
 
 def test_a_repeat_is_answered_and_not_kept(world: World) -> None:
