@@ -45,6 +45,7 @@ from commands.delivering import delivery_report, delivery_since
 from commands.figures import Gauges
 from commands.housekeeping import Housekeeping, bucket_retention_s, kept_days, warn_of_retention
 from commands.migrate import migrate
+from commands.one_server import held
 from commands.serving import RUN_HEADER, parent, plant_of, run_id, run_until_asked, start_logging
 from commands.side_loops import SideLoops
 from config.clock import Clock
@@ -186,7 +187,6 @@ class Server:
 
 def build(plants: Sequence[Plant], settings: Settings) -> Server:
     """Open everything and bring it to where it stood; raises what says who must do what."""
-    private_folder(settings.data)
     clock = settings.clock()
     url = ledger_url(settings)
     migrate(url)
@@ -409,8 +409,9 @@ def listen(settings: Settings) -> socket.socket:
 
 
 async def serve(plants: Sequence[Plant], settings: Settings) -> None:
-    """Run collector and API until cancelled. Raises `Unavailable` when the port is taken."""
-    with listen(settings) as listening:
+    """Run collector and API until cancelled. Raises `Unavailable` when the data folder or the port is taken."""
+    private_folder(settings.data)
+    with held(settings.data), listen(settings) as listening:
         await _serve(plants, settings, listening)
 
 

@@ -3,11 +3,11 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from collector.adapters.journal_nats import NatsJournal
 from collector.adapters.journal_sqlite import JUMP, SqliteJournal

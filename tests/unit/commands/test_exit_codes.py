@@ -1,5 +1,6 @@
 """What is not there ends a command with 3, what is wrong with 2, each in words of what to do."""
 
+import os
 import socket
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from commands import main
 from commands.access import write_secret
+from commands.one_server import LOCK, held
 from commands.supervising import RESTART_WRONG_S, Child
 from commands.virtual_machine import full_disk
 from config.settings import environment_with
@@ -88,6 +90,20 @@ def test_a_port_that_is_taken_is_unavailable(
     said = capsys.readouterr().err
     assert f"127.0.0.1:{taken}" in said
     assert f"or set {variable}" in said
+
+
+def test_a_second_server_on_a_data_folder_touches_nothing_and_names_the_first(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEWARD_HTTP_PORT", str(free()))
+    with held(data):
+        assert main.main(["server", RIVERSIDE]) == main.UNAVAILABLE
+        assert [path.name for path in data.iterdir()] == [LOCK]
+    said = capsys.readouterr().err
+    assert f"a server runs on {data} already, process {os.getpid()} on " in said
+    assert "or set STEWARD_DATA" in said
+    with held(data):
+        pass  # whoever had it is gone
 
 
 def test_a_load_without_a_broker_is_unavailable(capsys: pytest.CaptureFixture[str]) -> None:
