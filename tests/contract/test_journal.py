@@ -504,3 +504,17 @@ def test_the_twin_can_have_a_full_disk_and_be_an_older_copy() -> None:
     for _ in range(3):
         with pytest.raises(Unavailable):
             journal.append([batch(3)])
+
+
+def test_the_twin_can_be_unreadable_for_a_while() -> None:
+    journal = MemoryJournal()
+    journal.append([batch(1)])
+    journal.fail_reads = 3
+    for read in (lambda: journal.read_from(0, 9), lambda: journal.groups_from(0, 9), journal.births):  # fmt: skip
+        with pytest.raises(Unavailable):
+            read()
+    assert [e.seq for _, e in journal.read_from(0, 9)] == [1]
+    journal.fail_reads = -1
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            journal.births()
