@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from collector.adapters.journal_sqlite import malformed_in
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_files import moment
 from collector.ports import Unavailable
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         away = ""
     except ServerAway as error:
         away = str(error)
-        rows += store_row(settings)
+        rows += [*journal_row(settings), *store_row(settings)]
     if arguments.json:
         print(json.dumps([{"what": n, "ok": ok, "detail": d} for n, ok, d in rows]))
     else:
@@ -52,6 +53,18 @@ def _secrets(folder: Path) -> tuple[str, bool, str]:
     loose = [p.name for p in folder.glob("*") if p.stat().st_mode & 0o077] if folder.is_dir() else []  # fmt: skip
     said = f"readable by others: {', '.join(loose)}; chmod 600 them" if loose else "readable by their owner only"  # fmt: skip
     return "secrets", not loose, said
+
+
+def journal_trouble(folder: Path) -> str:
+    """What was set aside of the journal in `folder`, and what to do; empty where nothing was."""
+    names = ", ".join(malformed_in(folder))
+    return f"damaged and set aside in {folder}: {names}; readings in them that the store had not taken are lost, and with counts.malformed counts of the delivery report; see to the disk, then move these files away" if names else ""  # fmt: skip
+
+
+def journal_row(settings: Settings) -> list[tuple[str, bool, str]]:
+    """How the files of the journal are, where no server runs that would say it."""
+    trouble = journal_trouble(settings.data / "journal")
+    return [("journal", False, trouble)] if trouble else []
 
 
 def store_row(settings: Settings) -> list[tuple[str, bool, str]]:

@@ -273,11 +273,6 @@ class SqliteJournal:
             return Standing(self.last(), self.counts(), self.marks())
 
     @property
-    def malformed(self) -> list[str]:
-        """What was set aside and lies there still."""
-        return malformed_in(self._folder)
-
-    @property
     def fill(self) -> float:
         """The part of the cap that is used, 0..1."""
         return sum(f.size for f in self._files) / self._cap_bytes

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from collector.adapters.journal_nats import NatsJournal
-from collector.adapters.journal_sqlite import JUMP, SqliteJournal
+from collector.adapters.journal_sqlite import JUMP, SqliteJournal, malformed_in
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.nats_link import NatsAt
 from collector.ports import Entry, Unavailable
@@ -246,7 +246,7 @@ def test_a_malformed_newest_file_is_set_aside_and_a_new_one_begins(folder: Path)
     newest = folder / files(folder)[-1]
     newest.write_bytes(b"not a database at all" * 1000)
     journal = SqliteJournal(folder)
-    assert journal.malformed == [newest.with_suffix(".malformed").name]
+    assert malformed_in(folder) == [newest.with_suffix(".malformed").name]
     assert journal.marks() == {("riverside", "a1", "e1", "data"): 1}
     assert journal.append([batch(2, received=T0 + HOUR)]) > JUMP
     assert [e.seq for _, e in journal.read_from(0, 9)] == [1, 2]
@@ -267,7 +267,7 @@ def test_a_file_torn_in_the_middle_is_set_aside_when_it_is_read(folder: Path) ->
     torn.write_bytes(content)
     journal = SqliteJournal(folder)
     assert [e.seq for _, e in journal.read_from(0, 99)] == [50]
-    assert journal.malformed
+    assert malformed_in(folder)
     journal.close()
 
 
@@ -318,13 +318,13 @@ def test_counts_that_are_malformed_cost_no_entry_at_an_hour_s_change(folder: Pat
     assert journal.append([batch(1, received=T0 + 5 * HOUR)]) == entries + 1
     assert journal.append([batch(2, received=T0 + 6 * HOUR)]) == entries + 2
     assert len(journal.read_from(0, 2 * entries)) == entries + 2
-    assert (journal.malformed, journal.set_aside) == (["counts.malformed"], 1)
+    assert (malformed_in(folder), journal.set_aside) == (["counts.malformed"], 1)
     kept = journal.counts()
     assert {hour for *_, hour in kept} == {T0 + hour * HOUR for hour in (3, 5, 6)}
     assert sum(counts.batches for counts in kept.values()) == 302
     journal.close()
     again = SqliteJournal(folder)
-    assert (again.counts(), again.malformed) == (kept, ["counts.malformed"])
+    assert (again.counts(), malformed_in(folder)) == (kept, ["counts.malformed"])
     again.close()
 
 
@@ -332,7 +332,7 @@ def test_counts_that_are_malformed_are_begun_anew_when_they_are_asked_for(folder
     filled(folder)
     journal = SqliteJournal(folder)
     assert {hour for *_, hour in journal.counts()} == {T0 + 3 * HOUR}
-    assert journal.malformed == ["counts.malformed"]
+    assert malformed_in(folder) == ["counts.malformed"]
     journal.close()
 
 
@@ -347,7 +347,7 @@ def test_counts_that_cannot_be_written_for_a_moment_are_kept_and_tried_again(fol
         other.execute("ROLLBACK")
     assert journal.append([batch(2, received=T0 + HOUR)]) == 2
     assert journal.counts()["riverside", "a1", "data", T0].batches == 1
-    assert journal.malformed == []
+    assert malformed_in(folder) == []
     journal.close()
 
 
@@ -363,7 +363,7 @@ def test_of_several_files_only_that_is_set_aside_into_which_nothing_can_be_writt
         journal.append([batch(4, received=T0 + 3 * HOUR)])
     assert journal.append([batch(4, received=T0 + 3 * HOUR)]) > JUMP
     assert [e.seq for _, e in journal.read_from(0, 9)] == [1, 2, 4]
-    assert (len(journal.malformed), journal.set_aside) == (1, 1)
+    assert (len(malformed_in(folder)), journal.set_aside) == (1, 1)
     journal.close()
 
 
@@ -376,7 +376,7 @@ def test_what_another_one_wrote_in_between_is_no_damage(folder: Path) -> None:
         second.append([batch(2)])
     second.close()
     assert first.append([batch(3)]) == 3
-    assert first.malformed == []
+    assert malformed_in(folder) == []
     first.close()
     again = SqliteJournal(folder)
     assert [e.seq for _, e in again.read_from(0, 9)] == [1, 2, 3]
