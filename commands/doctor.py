@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from collector.adapters.journal_sqlite import malformed_in
 from collector.adapters.store_duckdb import DuckDbStore
@@ -25,12 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     rows = _files(settings)
     try:
-        ready = ask(settings, "health/ready")
-        rows += [(name, one["ok"], one.get("detail", "")) for name, one in ready["dependencies"].items()]  # fmt: skip
-        away = ""
+        found, away = dependencies(ask(settings, "health/ready")), ""
     except ServerAway as error:
-        away = str(error)
-        rows += [*journal_row(settings), *store_row(settings)]
+        found = dependencies(_json(error.answer))
+        away = "" if found else str(error)
+    rows += [*journal_row(settings), *store_row(settings)] if away else found
     if arguments.json:
         print(json.dumps([{"what": n, "ok": ok, "detail": d} for n, ok, d in rows]))
     else:
@@ -40,6 +40,21 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"steward doctor: {away}", file=sys.stderr)
         return 3
     return 0 if all(ok for _, ok, _ in rows) else 1
+
+
+def dependencies(ready: Any) -> list[tuple[str, bool, str]]:
+    """The rows of a server's `health/ready`, be it ready (200) or not (503); none of any other answer."""
+    try:
+        return [(name, one["ok"], one["detail"]) for name, one in ready["dependencies"].items()]
+    except (TypeError, KeyError):
+        return []
+
+
+def _json(answer: bytes) -> Any:
+    try:
+        return json.loads(answer)
+    except ValueError:
+        return None
 
 
 def _files(settings: Settings) -> list[tuple[str, bool, str]]:

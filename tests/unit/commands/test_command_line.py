@@ -163,11 +163,13 @@ async def test_the_broker_says_where_it_listens_once_it_does(
         heard[0] += said(capsys)
         return "\n" in heard[0]
 
-    await until(spoke, 30)
+    try:
+        await until(spoke, 30)
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
     assert heard == [f"steward broker: ready, listens at 127.0.0.1:{port}\n"]
-    socket.create_connection(("127.0.0.1", port), 5).close()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
 
 
 def test_a_ledger_is_migrated_or_said_to_be_away(

@@ -26,6 +26,9 @@ PROBLEMS = {
     "taken": (409, b'{"title": "Changed meanwhile", "detail": "there is somebody of that name"}'),
     "broken": (500, b"oh"),
 }
+NOT_READY = b"""{"ok": false, "dependencies": {
+    "broker": {"ok": true, "detail": ""}, "agents": {"ok": false, "detail": "not heard: edge-a"}
+}}"""
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +55,11 @@ def refusing(monkeypatch: pytest.MonkeyPatch, data: Path) -> Iterator[None]:
             self.end_headers()
             self.wfile.write(body)
 
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(NOT_READY)
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -75,6 +83,19 @@ def test_what_the_server_refuses_is_wrong_use_in_its_words(
     assert "somebody of that name" in capsys.readouterr().err
     assert main.main(["token", "create", "broken"]) == main.UNAVAILABLE
     assert "answers 500: oh" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("refusing")
+def test_a_server_that_is_not_ready_is_no_server_that_is_away(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.main(["doctor"]) == main.NO
+    shown = capsys.readouterr()
+    assert [line.split() for line in shown.out.splitlines()[1:]] == [
+        ["ok", "broker"],
+        ["NO", "agents", "not", "heard:", "edge-a"],
+    ]
+    assert shown.err == ""
 
 
 @pytest.mark.parametrize(("command", "variable"), [("server", "STEWARD_HTTP_PORT"), ("broker", "STEWARD_BROKER_PORT")])  # fmt: skip
