@@ -32,7 +32,7 @@ BACKOFF_S_MAX: Final = 30.0
 class Offload(Protocol):
     """Does blocking work beside the loop, or at once where nothing may leave it."""
 
-    def __call__(self, work: Callable[[], Any], /) -> Awaitable[Any]: ...
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
 
 
 async def inline(work: Callable[[], T]) -> T:
@@ -154,8 +154,7 @@ class Projecting:
         backoff_s = BACKOFF_S_MIN
         while True:
             try:
-                found: T = await self._offload(work)
-                return found
+                return await self._offload(work)
             except Unavailable as error:
                 self._refused(error)
             await self._clock.sleep_until(self._clock.monotonic() + backoff_s)
