@@ -88,7 +88,7 @@ class Deriving:
                 await self._make(site, today - LATE_DAYS * ONE_DAY, today)
                 tomorrow = midnight(today + ONE_DAY, site.zone) + SETTLED_MS
                 site.look_at = min(tomorrow, now + AGAIN_MS)
-            self._say(site, self._journal.marks(), now)
+            self._say(site, await self._offload(self._journal.marks), now)
 
     async def again(self, name: str, since: date) -> int:
         """Make every closed day from `since` on anew; how many readings differ from what is stored and will be said.

@@ -207,7 +207,10 @@ class Ingest:
                 self._saved_position = min(position, self._saved_scores) if len(self.scoring) else position  # fmt: skip
             except OSError as error:
                 log.warning("the live table cannot be saved, a start will take longer: %s", error)
-        await self.offload(partial(self.journal.trim, self._read_by_all()))
+        try:
+            await self.offload(partial(self.journal.trim, self._read_by_all()))
+        except (OSError, Unavailable) as error:
+            log.warning("the journal cannot let go of what all have read: %s", error)
 
     # --- inside --------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The live table: the last reading of every point, as columns; the one place that knows "now"."""
 
+import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -226,12 +227,18 @@ class LiveTable:
 
 
 def save(path: Path, content: bytes) -> None:
-    """Put the content in place of the file, whole or not at all."""
+    """Put the content in place of the file, whole or not at all, and on the disk: the journal lets go of the rest then."""
     new = path.with_suffix(".new")
     with new.open("wb") as file:
         file.write(content)
         file.flush()
+        os.fsync(file.fileno())
     new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def load(path: Path) -> bytes:

@@ -1,20 +1,15 @@
 """Readings for the planner: raw ones of a point, and what they say of an occurrence; all beside the loop."""
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from collector.domain.evidence import Look, Trace, Verdict, judge, reach
 from collector.ports import Raw, ReadingStore, Unavailable
+from collector.projecting import Offload
 from config.plant import Plant
 from config.standards import Evidence, Plan, Ran
 
 T = TypeVar("T")
-
-
-class Offload(Protocol):
-    """Runs blocking work beside the loop (or inline where there is no thread)."""
-
-    def __call__(self, work: Callable[[], T]) -> Awaitable[T]: ...
 
 
 class StoreAwayError(Unavailable):

@@ -16,7 +16,7 @@ from collector.domain.intervals import DAY_MS, DueState, Frame
 from collector.domain.looks import LATE_MS, Looked, Window, look_from, stood, window
 from collector.domain.meters import NO_PATH, MeterPath
 from collector.domain.plans import Completion, Owed, owed, still_open
-from collector.looking import Looking, Offload, StoreAwayError
+from collector.looking import Looking, StoreAwayError
 from collector.metering import Metering
 from collector.occurrences import Judged, finished, row_data, row_events, row_id, settled
 from collector.ports import (
@@ -29,6 +29,7 @@ from collector.ports import (
     ReadingStore,
     Unavailable,
 )
+from collector.projecting import Offload
 from config.clock import Clock
 from config.plant import Plant
 from config.standards import Meter, Plan, Ran

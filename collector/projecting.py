@@ -32,7 +32,7 @@ BACKOFF_S_MAX: Final = 30.0
 class Offload(Protocol):
     """Does blocking work beside the loop, or at once where nothing may leave it."""
 
-    def __call__(self, work: Callable[[], Any], /) -> Awaitable[Any]: ...
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
 
 
 async def inline(work: Callable[[], T]) -> T:
@@ -50,7 +50,7 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class ProjectingStats:
-    """`stored` counts readings handed to the store, `refused` writes it did not take."""
+    """`stored` counts readings handed to the store, `refused` writes it did not take and reads the journal did not give."""
 
     stored: int = 0
     writes: int = 0
@@ -130,7 +130,7 @@ class Projecting:
 
     async def run(self) -> None:
         """Store what the journal holds and what is offered, for ever."""
-        await self._begin()
+        await self._patiently(self.restore)
         while True:
             if not self.lag:
                 self._news.clear()
@@ -149,12 +149,12 @@ class Projecting:
         joins_on = bool(self._waiting) and self._waiting[0].before <= self.position
         return joins_on and self._held < READINGS_AT_ONCE
 
-    async def _begin(self) -> None:
+    async def _patiently(self, work: Callable[[], T]) -> T:
+        """What it gives, however long the store or the journal cannot be reached."""
         backoff_s = BACKOFF_S_MIN
         while True:
             try:
-                await self._offload(self.restore)
-                return
+                return await self._offload(work)
             except Unavailable as error:
                 self._refused(error)
             await self._clock.sleep_until(self._clock.monotonic() + backoff_s)
@@ -189,11 +189,11 @@ class Projecting:
     async def _from_journal(self) -> tuple[int, list[_Stored]]:
         """The next piece of the journal; an empty one reaches its end (a file may have been set aside)."""
         if self._columns is None:
-            births = await self._offload(partial(self._journal.births, self.position))
+            births = await self._patiently(partial(self._journal.births, self.position))
             self._columns = Columns(self._live, births)
         last = self._journal.last()
         read = partial(self._journal.groups_from, self.position, ENTRIES_AT_ONCE)
-        groups = await self._offload(read)
+        groups = await self._patiently(read)
         if not groups:
             return last, []
         return groups[-1][0], [_stored(self._columns.join(entries)) for _, entries in groups]
@@ -201,17 +201,9 @@ class Projecting:
     async def _write(self, position: int, readings: list[_Stored]) -> None:
         batch = self._as_stored(readings)
         batches = [batch] if len(batch) else []
-        backoff_s = BACKOFF_S_MIN
-        while True:
-            try:
-                await self._offload(partial(self._store.write, batches, position))
-                break
-            except Unavailable as error:
-                self._refused(error)
-            await self._clock.sleep_until(self._clock.monotonic() + backoff_s)
-            backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
+        await self._patiently(partial(self._store.write, batches, position))
         if not self.stats.ok:
-            log.info("the store is back; %d journal entries to go", self.lag)
+            log.info("readings reach the store again; %d journal entries to go", self.lag)
         self.position = position
         self.stats.ok, self.stats.detail = True, ""
         self.stats.stored += len(batch)
@@ -219,7 +211,7 @@ class Projecting:
 
     def _refused(self, error: Unavailable) -> None:
         if self.stats.ok:
-            log.warning("the store does not take readings, the journal keeps them: %s", error)
+            log.warning("readings do not reach the store, the journal keeps them: %s", error)
         self.stats.ok, self.stats.detail = False, str(error)
         self.stats.refused += 1
 

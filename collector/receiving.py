@@ -157,9 +157,10 @@ class Receiving:
 
     def agents(self) -> Mapping[tuple[str, str], AgentSeen]:
         """What each (site, agent) last said of itself, with its clock error now."""
-        for agent in self._agents.by_name.values():
+        known = tuple(self._agents.by_name.items())  # at once: threads ask while new ones come
+        for _, agent in known:
             agent.seen.clock_error = agent.clock.ms
-        return {name: agent.seen for name, agent in self._agents.by_name.items()}
+        return {name: agent.seen for name, agent in known}
 
     def _reborn(self, entry: Entry) -> None:
         agent = self._agents.by_name.get((entry.site, entry.agent))

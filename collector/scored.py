@@ -178,6 +178,16 @@ def saved(asset: Scored) -> SavedAsset:
     )  # fmt: skip
 
 
+def fits(kept: SavedAsset, points: int) -> bool:
+    """Whether all its columns are of so many points: a file may be spoilt and yet be one."""
+    size = 8 * points
+    columns = [kept.value, kept.time, *kept.rows, *(values for _, values, _ in kept.waiting)]
+    if kept.learnt is not None:
+        columns += [getattr(kept.learnt, name) for name in (*_NORMAL, "level", "doubt")]
+        columns += [kept.learnt.recent] if len(kept.learnt.recent) % size else []
+    return all(len(column) == size for column in columns)
+
+
 def take_up(asset: Scored, kept: SavedAsset) -> None:
     """Go on from there. A watch that sees nothing, as older versions kept it, is learnt anew."""
     asset.slot, asset.hole = kept.slot, kept.hole

@@ -18,7 +18,7 @@ import numpy as np
 from collector.groups import Group
 from collector.live import LiveTable
 from collector.ports import Entry, Journal
-from collector.scored import NO_VALUE, Heard, SavedAsset, Score, Scored, saved, take_up
+from collector.scored import NO_VALUE, Heard, SavedAsset, Score, Scored, fits, saved, take_up
 from config.plant import SCORE, STEWARD, Device, Plant
 from edge.readings import BAD, CONTRACT, Birth, PointRow, Readings, encode, encode_batch
 
@@ -90,7 +90,8 @@ class Scoring:
     def restore(self, saved: bytes, journal: Journal) -> int:
         """Take up what `dump` gave (empty: nothing); returns its journal position, 0 if it cannot be read.
 
-        An asset that is asked to watch otherwise than then learns anew.
+        An asset that is asked to watch otherwise than then learns anew; so does one whose state is lost or spoilt,
+        and the log says so.
         """
         marks = journal.marks()
         known = {(entry.site, entry.epoch) for entry in journal.births() if entry.agent == STEWARD}
@@ -100,11 +101,16 @@ class Scoring:
         try:
             file = msgspec.msgpack.decode(saved, type=_Saved)
         except msgspec.MsgspecError:
-            return 0
+            file = _Saved(0, {})
+        is_spoilt = bool(saved) and not file.assets
         for asset in self._assets:
             kept = file.assets.get(asset.name)
-            if kept is not None and kept.asked == asset.asked:
+            if kept is not None and kept.asked != asset.asked:
+                continue
+            if kept is not None and fits(kept, len(asset.value)):
                 take_up(asset, kept)
+            elif kept or is_spoilt or self._speakers[asset.site].born:
+                log.warning("%s learns anew what is normal: what it had learnt is lost", asset.name)
         self.position = file.position
         return file.position
 

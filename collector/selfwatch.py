@@ -1,5 +1,6 @@
 """The watcher is watched: every minute the server says how it stands, and looks whether synthetic readings came through."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,8 @@ from collector.speaking import Speaker
 from config.clock import Clock
 from config.links import HEARTBEAT
 from config.plant import STEWARD, Plant
+
+log = logging.getLogger("steward.selfwatch")
 
 LOOK_S: Final = 60.0
 READ_BACK_MS: Final = 600_000
@@ -92,10 +95,18 @@ class SelfWatch:
         """Read back what is due, then say everything of every site."""
         now = self._clock.now()
         await self._offload(partial(self._read_back, now))
-        said = {**await self._offload(self.says), "synthetic_age": self.unproven_ms(now) / 1000}
-        marks = self._journal.marks()
+        said = {**await self._offload(self._said), "synthetic_age": self.unproven_ms(now) / 1000}
+        marks = await self._offload(self._journal.marks)
         for speaker in self._speakers:
             self._say(speaker, said, marks, now)
+
+    def _said(self) -> Mapping[str, float]:
+        """The server's own points; nothing for this minute where the journal cannot be read."""
+        try:
+            return self.says()
+        except Unavailable as error:
+            log.warning("the server cannot say how it stands: %s", error)
+            return {}
 
     def synthetic(self) -> list[Synthetic]:
         """How the heartbeats of all agents stood when they were read back."""

@@ -17,12 +17,14 @@ UNAVAILABLE = 503
 class ServerAway(Exception):
     """No server runs on this data folder, or it cannot be reached; the message says what to do.
 
-    `said` is what a server that does run says of something else that it cannot reach, else empty.
+    `said` is what a server that does run says of something else that it cannot reach, else empty; `answer`
+    is all that it answers then.
     """
 
-    def __init__(self, message: str, said: str = "") -> None:
+    def __init__(self, message: str, said: str = "", answer: bytes = b"") -> None:
         super().__init__(message)
         self.said = said
+        self.answer = answer
 
 
 class Refused(Exception):
@@ -63,8 +65,8 @@ def ask(
         answered = error.read()
         said = _reason(answered)
         if error.code in (401, 403) or error.code >= 500:
-            away = said if error.code == UNAVAILABLE else ""
-            raise ServerAway(f"{base}/{path} answers {error.code}: {said}", away) from error
+            away = (said, answered) if error.code == UNAVAILABLE else ()
+            raise ServerAway(f"{base}/{path} answers {error.code}: {said}", *away) from error
         raise Refused(said, _kind(answered)) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)

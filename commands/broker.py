@@ -7,6 +7,7 @@ its session or its acknowledgement.
 import argparse
 import asyncio
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -175,6 +176,7 @@ async def run_broker(host: str, port: int, password_file: Path, rights: Rights) 
         await broker.start()
     except BrokerError as error:
         raise Unavailable(f"the broker cannot listen at {host}:{port} ({error.__cause__ or error}): end what listens there, or set STEWARD_BROKER_PORT") from error  # fmt: skip
+    print(f"steward broker: ready, listens at {host}:{port}", file=sys.stderr, flush=True)
     try:
         await asyncio.get_running_loop().create_future()
     finally:

@@ -51,7 +51,7 @@ class Deadman:
 
     async def ping(self) -> None:
         """Ask the address if all is well; log once when that ends, once when it is so again."""
-        if reason := self.why_not():
+        if reason := await self.offload(self.why_not):
             self.withheld += 1
             self._told(f"withheld: {reason}")
             return

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         except OSError as error:
             demo.say(f"the server does not answer, there is no report: {error}")
             return 3
-        print(json.dumps(report, ensure_ascii=False) if arguments.json else _told(report))
+        print(json.dumps(report, ensure_ascii=False) if arguments.json else shown(report))
         return 0 if proven(report["readings"]) else 1
 
 
@@ -218,12 +218,14 @@ def _all(demo: Installation, path: str) -> list[dict[str, Any]]:
             return items
 
 
-def _told(report: Mapping[str, Any]) -> str:
+def shown(report: Mapping[str, Any]) -> str:
+    """What `demo` prints for people: what is not known is left out."""
     return "\n".join(_lines(report))
 
 
 def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"first live value after {report['first_live_value_s']} s"
     for name in ("readings", "alarms", "work_orders", "occurrences"):
-        shown = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report[name].items())
-        yield f"{name.replace('_', ' ')}: {shown}"
+        known = {key: value for key, value in report[name].items() if value is not None}
+        said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in known.items())
+        yield f"{name.replace('_', ' ')}: {said}"

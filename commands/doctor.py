@@ -4,7 +4,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
+from collector.adapters.journal_sqlite import malformed_in
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_files import moment
 from collector.ports import Unavailable
@@ -24,12 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     rows = _files(settings)
     try:
-        ready = ask(settings, "health/ready")
-        rows += [(name, one["ok"], one.get("detail", "")) for name, one in ready["dependencies"].items()]  # fmt: skip
-        away = ""
+        found, away = dependencies(ask(settings, "health/ready")), ""
     except ServerAway as error:
-        away = str(error)
-        rows += store_row(settings)
+        found = dependencies(_json(error.answer))
+        away = "" if found else str(error)
+    rows += [*journal_row(settings), *store_row(settings)] if away else found
     if arguments.json:
         print(json.dumps([{"what": n, "ok": ok, "detail": d} for n, ok, d in rows]))
     else:
@@ -39,6 +40,21 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"steward doctor: {away}", file=sys.stderr)
         return 3
     return 0 if all(ok for _, ok, _ in rows) else 1
+
+
+def dependencies(ready: Any) -> list[tuple[str, bool, str]]:
+    """The rows of a server's `health/ready`, be it ready (200) or not (503); none of any other answer."""
+    try:
+        return [(name, one["ok"], one["detail"]) for name, one in ready["dependencies"].items()]
+    except (TypeError, KeyError):
+        return []
+
+
+def _json(answer: bytes) -> Any:
+    try:
+        return json.loads(answer)
+    except ValueError:
+        return None
 
 
 def _files(settings: Settings) -> list[tuple[str, bool, str]]:
@@ -52,6 +68,18 @@ def _secrets(folder: Path) -> tuple[str, bool, str]:
     loose = [p.name for p in folder.glob("*") if p.stat().st_mode & 0o077] if folder.is_dir() else []  # fmt: skip
     said = f"readable by others: {', '.join(loose)}; chmod 600 them" if loose else "readable by their owner only"  # fmt: skip
     return "secrets", not loose, said
+
+
+def journal_trouble(folder: Path) -> str:
+    """What was set aside of the journal in `folder`, and what to do; empty where nothing was."""
+    names = ", ".join(malformed_in(folder))
+    return f"damaged and set aside in {folder}: {names}; readings in them that the store had not taken are lost, and with counts.malformed counts of the delivery report; see to the disk, then move these files away" if names else ""  # fmt: skip
+
+
+def journal_row(settings: Settings) -> list[tuple[str, bool, str]]:
+    """How the files of the journal are, where no server runs that would say it."""
+    trouble = journal_trouble(settings.data / "journal")
+    return [("journal", False, trouble)] if trouble else []
 
 
 def store_row(settings: Settings) -> list[tuple[str, bool, str]]:

@@ -74,6 +74,7 @@ class Gauges:
         yield Figure("steward_journal_commit_seconds_total", commits.total_s, "how long these writes took together")  # fmt: skip
         yield Figure("steward_journal_fill_ratio", self.journal.fill, "how near the journal is to its cap", counter=False)  # fmt: skip
         yield Figure("steward_journal_dropped_total", self.journal.dropped, "entries that went before all had read them")  # fmt: skip
+        yield Figure("steward_journal_set_aside_total", self.journal.set_aside, "files of the journal that were damaged and set aside")  # fmt: skip
         yield Figure("steward_journal_refused_total", self.ingest.stats.journal_refused, "groups the disk did not take at first")  # fmt: skip
 
     def _store(self) -> Iterator[Figure]:

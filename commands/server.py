@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
@@ -24,7 +25,7 @@ from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.alarming import Alarming
 from collector.deriving import Deriving
-from collector.ingest import Ingest, spare_garbage_collection
+from collector.ingest import Ingest, IngestStats, spare_garbage_collection
 from collector.live import LiveTable
 from collector.planning import Planning
 from collector.ports import ReadingStore, Unavailable
@@ -42,9 +43,11 @@ from commands.access import (
 )
 from commands.deadman import Deadman
 from commands.delivering import delivery_report, delivery_since
+from commands.doctor import journal_trouble
 from commands.figures import Gauges
 from commands.housekeeping import Housekeeping, bucket_retention_s, kept_days, warn_of_retention
 from commands.migrate import migrate
+from commands.one_server import held
 from commands.serving import RUN_HEADER, parent, plant_of, run_id, run_until_asked, start_logging
 from commands.side_loops import SideLoops
 from config.clock import Clock
@@ -186,7 +189,6 @@ class Server:
 
 def build(plants: Sequence[Plant], settings: Settings) -> Server:
     """Open everything and bring it to where it stood; raises what says who must do what."""
-    private_folder(settings.data)
     clock = settings.clock()
     url = ledger_url(settings)
     migrate(url)
@@ -260,7 +262,7 @@ def _health(server: Server) -> Mapping[str, Health]:
     silent = [name for name in _expected(server) if not _is_heard(server, name)]
     return {
         "broker": Health(server.source.connected, "" if server.source.connected else "no connection to the broker"),
-        "journal": Health(stats.journal_ok, stats.detail),
+        "journal": journal_health(stats, server.settings.data / "journal"),
         "ledger": Health(stats.judges_ok, ""),
         "store": Health(projecting.stats.ok, projecting.stats.detail or f"{projecting.lag} entries behind"),
         "housekeeping": Health(not server.housekeeping.troubles, server.housekeeping.said()),
@@ -274,6 +276,12 @@ def _health(server: Server) -> Mapping[str, Health]:
 
 def _listed(troubles: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {said}" for name, said in troubles.items())
+
+
+def journal_health(stats: IngestStats, folder: Path) -> Health:
+    """A damaged file is somebody's work, and no reason to send people or readings away."""
+    trouble = journal_trouble(folder)
+    return Health(stats.journal_ok and not trouble, stats.detail or trouble, needed=not stats.journal_ok)  # fmt: skip
 
 
 def _through(server: Server) -> str:
@@ -292,7 +300,8 @@ def _ping_health(deadman: Deadman) -> dict[str, Health]:
 
 def _not_well(server: Server) -> str:
     """What vital does not work, empty when all does."""
-    health = _health(server)
+    stats = server.ingest.stats
+    health = {**_health(server), "journal": Health(stats.journal_ok, stats.detail)}
     return "; ".join(f"{name}: {health[name].detail or 'does not work'}" for name in VITAL if not health[name].ok)  # fmt: skip
 
 
@@ -409,8 +418,9 @@ def listen(settings: Settings) -> socket.socket:
 
 
 async def serve(plants: Sequence[Plant], settings: Settings) -> None:
-    """Run collector and API until cancelled. Raises `Unavailable` when the port is taken."""
-    with listen(settings) as listening:
+    """Run collector and API until cancelled. Raises `Unavailable` when the data folder or the port is taken."""
+    private_folder(settings.data)
+    with held(settings.data), listen(settings) as listening:
         await _serve(plants, settings, listening)
 
 

@@ -75,7 +75,7 @@ async def metrics(_caller: Whole, services: Given) -> Response:
 @site_router.get("/agents", response_model=list[dict[str, Any]])
 async def agents(plant: Site, services: Given) -> Response:
     """The site's agents and their links."""
-    return json(list(services.agents(plant.site)))
+    return json(list(await services.offload(lambda: services.agents(plant.site))))
 
 
 @site_router.post("/agents/{agent}/reload", response_model=AgentReply)

@@ -118,6 +118,6 @@ async def history(
     found, width = await services.reading(
         lambda: histories.read(services.store, plant.site, point, (first, last), resolution)
     )
-    until = services.complete_until()
+    until = await services.offload(services.complete_until)
     unit = plant.points[point].unit
     return json(histories.shown(found, point, unit, complete_until=until, resolution=width))

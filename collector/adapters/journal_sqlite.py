@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ T = TypeVar("T")
 log = logging.getLogger("steward.journal")
 
 MB: Final = 1 << 20
+MALFORMED: Final = ".malformed"
 JUMP: Final = 1 << 32
 """Positions left out after a malformed file: no file can hold so many."""
 
@@ -43,6 +44,8 @@ class _Carry(msgspec.Struct):
     marks: list[tuple[str, str, str, str, int]]
     births: list[Entry]
 
+
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _encoder = msgspec.msgpack.Encoder()
 _carries = msgspec.msgpack.Decoder(_Carry)
@@ -95,6 +98,18 @@ class _File:
         )
         return [e for (blob,) in rows for e in unpack(blob) if e.kind == "birth"]
 
+    def begin(self, carry: bytes) -> None:
+        db = self.open()
+        db.execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA:
+            db.execute(statement)
+        db.execute("INSERT INTO carry VALUES (?, ?)", (self.hour, carry))
+        db.execute("COMMIT")
+
+    def add(self, last: int, births: int, blob: bytes) -> None:
+        row = (last, self.last + 1, births, blob)
+        self.open().execute('INSERT INTO "group" VALUES (?, ?, ?, ?)', row)
+
     def carried(self) -> Tally:
         """Marks and births as they stood when this file was begun."""
         tally = Tally()
@@ -146,6 +161,7 @@ class SqliteJournal:
     A new file is begun each hour (by receive time) and at `file_bytes`. `trim` deletes whole files.
     Files older than `keep_ms`, or above `cap_bytes` together, go even if somebody has not read them:
     `dropped` counts their entries, `commits` how long writes take, `fill` (0..1) says beforehand how near the cap is.
+    A file that SQLite calls malformed is `set_aside` (counted since the start) and begun anew.
     """
 
     def __init__(
@@ -162,14 +178,16 @@ class SqliteJournal:
         self._keep_ms = keep_ms
         self._lock = threading.RLock()
         self._tally = Tally()
+        self._counts_path = folder / "counts.sqlite"
+        self._counts: sqlite3.Connection | None = None
         self._counted_file = 0
         self._floor = 0
         self._trimmed = 0
         self.dropped = 0
         self.commits = Commits()
-        self.malformed: list[str] = []
+        self.set_aside = 0
         folder.mkdir(parents=True, exist_ok=True)
-        self._counts = self._open_counts()
+        self._counting(self._keep_counts)
         self._files = self._find()
         self._restore()
 
@@ -182,12 +200,7 @@ class SqliteJournal:
             try:
                 with self.commits.timed():
                     return self._append(entries)
-            except sqlite3.OperationalError as error:
-                raise Unavailable(f"the journal cannot be written: {error}") from error
-            except sqlite3.DatabaseError as error:
-                self._set_aside(self._files[-1], error)
-                raise Unavailable(f"the journal's file was malformed: {error}") from error
-            except OSError as error:
+            except (sqlite3.Error, OSError) as error:
                 raise Unavailable(f"the journal cannot be written: {error}") from error
 
     def read_from(self, position: int, limit: int) -> list[tuple[int, Entry]]:
@@ -242,7 +255,7 @@ class SqliteJournal:
         with self._lock:
             for file in self._files:
                 file.close()
-            self._counts.close()
+            self._close_counts()
 
     # --- what metrics and the delivery report read ---------------------------------------------
 
@@ -250,10 +263,7 @@ class SqliteJournal:
         """Everything ever journalled, per agent, lane and hour."""
         with self._lock:
             kept: dict[CountKey, Counts] = {}
-            rows = self._counts.execute(
-                "SELECT * FROM count WHERE file <> ?", (self._counted_file,)
-            )
-            for row in rows:
+            for row in self._counting(self._of_other_files):
                 kept.setdefault(row[1:5], Counts()).add(Counts(*row[5:]))
             return merged([kept, self._tally.counts])
 
@@ -307,18 +317,13 @@ class SqliteJournal:
         return tally
 
     def _begin(self, received: int) -> _File:
-        self._keep_counts()
+        self._counting(self._keep_counts)
         first = self.last() + 1
         path = self._folder / f"journal-{first:019d}.sqlite"
         file = _File(path, first, first - 1, received // HOUR_MS, 0)
         carry = _Carry([(*k, n) for k, n in self._tally.marks.items()], self._tally.all_births())
-        db = file.open()
         try:
-            db.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA:
-                db.execute(statement)
-            db.execute("INSERT INTO carry VALUES (?, ?)", (file.hour, _encoder.encode(carry)))
-            db.execute("COMMIT")
+            self._written(file, partial(file.begin, _encoder.encode(carry)))
         except sqlite3.Error:
             file.close()
             raise
@@ -346,8 +351,7 @@ class SqliteJournal:
         last = file.last + len(entries)
         blob = pack(entries)
         births = sum(1 for e in entries if e.kind == "birth")
-        db = file.open()
-        db.execute('INSERT INTO "group" VALUES (?, ?, ?, ?)', (last, file.last + 1, births, blob))
+        self._written(file, partial(file.add, last, births, blob))
         file.last = last
         file.size += len(blob)
         self._tally.add(entries)
@@ -368,18 +372,32 @@ class SqliteJournal:
     # --- counts, trimming, accidents -----------------------------------------------------------
 
     def _open_counts(self) -> sqlite3.Connection:
-        path = self._folder / "counts.sqlite"
-        try:
-            db = _connect(path)
-            db.executescript(_COUNTS)
-        except sqlite3.DatabaseError as error:
-            log.warning("%s is malformed (%s) and set aside; older counts are lost", path, error)
-            _put_away(path)
-            db = _connect(path)
-            db.executescript(_COUNTS)
-        return db
+        if self._counts is None:
+            self._counts = _connect(self._counts_path)
+            self._counts.executescript(_COUNTS)
+        return self._counts
 
-    def _keep_counts(self) -> None:
+    def _close_counts(self) -> None:
+        if self._counts is not None:
+            self._counts.close()
+            self._counts = None
+
+    def _counting(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the counts; malformed ones are put away, and it is done with new ones."""
+        try:
+            return work(self._open_counts())
+        except sqlite3.Error as error:
+            self._close_counts()
+            if not _is_damage(error):
+                raise Unavailable(f"the journal's counts cannot be reached: {error}") from error
+            aside = self._put_away(self._counts_path)
+            log.error("the journal's counts are malformed (%s): set aside as %s; those of files before the newest are lost", error, aside)  # fmt: skip
+        return work(self._open_counts())
+
+    def _of_other_files(self, db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+        return db.execute("SELECT * FROM count WHERE file <> ?", (self._counted_file,)).fetchall()
+
+    def _keep_counts(self, db: sqlite3.Connection) -> None:
         """Keep the newest file's counts where its deletion does not reach them."""
         rows = [
             (self._counted_file, *key, c.batches, c.readings, c.missing, c.aside, c.aside_batches)
@@ -387,15 +405,9 @@ class SqliteJournal:
         ]
         if not rows:
             return
-        self._counts.execute("BEGIN IMMEDIATE")
-        try:
-            self._counts.executemany(
-                "INSERT OR REPLACE INTO count VALUES (?,?,?,?,?,?,?,?,?,?)", rows
-            )
-            self._counts.execute("COMMIT")
-        except sqlite3.Error:
-            self._counts.execute("ROLLBACK")
-            raise
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("INSERT OR REPLACE INTO count VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
 
     def _drop_oldest(self, now: int) -> None:
         while len(self._files) > 1 and (
@@ -414,27 +426,45 @@ class SqliteJournal:
         self._files.remove(file)
 
     def _guarded(self, file: _File, work: Callable[[], T]) -> T | None:
-        """Do something with a file; if it turns out to be malformed, set it aside and give None."""
+        """Read something of a file; if it turns out to be malformed, set it aside and give None."""
         try:
             return work()
-        except sqlite3.OperationalError as error:
-            raise Unavailable(f"the journal cannot be read: {error}") from error
-        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+        except (sqlite3.Error, msgspec.MsgspecError) as error:
+            if isinstance(error, sqlite3.Error) and not _is_damage(error):
+                raise Unavailable(f"the journal cannot be read: {error}") from error
             self._set_aside(file, error)
             return None
 
+    def _written(self, file: _File, work: Callable[[], object]) -> None:
+        """Write something into a file; if it turns out to be malformed, set it aside before saying so."""
+        try:
+            work()
+        except sqlite3.Error as error:
+            if _is_damage(error):
+                self._set_aside(file, error)
+            raise
+
     def _set_aside(self, file: _File, error: Exception) -> None:
         file.close()
-        aside = _put_away(file.path)
-        self._files.remove(file)
+        aside = self._put_away(file.path)
+        self._files = [other for other in self._files if other is not file]
         self._floor = max(self._floor, file.first + JUMP)
-        self.malformed.append(aside.name)
         log.error("journal file %s is malformed (%s): set aside, a new one begins", aside, error)
 
+    def _put_away(self, path: Path) -> Path:
+        aside = path.with_suffix(MALFORMED)
+        path.replace(aside)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        self.set_aside += 1
+        return aside
 
-def _put_away(path: Path) -> Path:
-    aside = path.with_suffix(".malformed")
-    path.replace(aside)
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return aside
+
+def malformed_in(folder: Path) -> list[str]:
+    """Names of the files of a journal that were set aside, in this life or before, and lie there still."""
+    return sorted(path.name for path in folder.glob(f"*{MALFORMED}"))
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file is spoilt; all else (a full disk, a conflict, a lock) says nothing of it."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE

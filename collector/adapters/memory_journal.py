@@ -1,4 +1,4 @@
-"""The journal's twin: a list, held to the same contract; `fail_appends` makes its disk full."""
+"""The journal's twin: a list, held to the same contract; `fail_appends` makes its disk full, `fail_reads` spoils it for a while."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,8 @@ class MemoryJournal:
         self._trimmed = Tally()
         self._tally = Tally()
         self.fail_appends = 0
-        """How many of the next appends raise `Unavailable`; -1 is for ever."""
+        self.fail_reads = 0
+        """How many of the next appends, of the next reads, raise `Unavailable`; -1 is for ever."""
 
     def append(self, entries: Sequence[Entry]) -> int:
         if self.fail_appends:
@@ -31,7 +32,13 @@ class MemoryJournal:
         self._tally.add(entries)
         return self._last
 
+    def _read(self) -> None:
+        if self.fail_reads:
+            self.fail_reads -= 1 if self.fail_reads > 0 else 0
+            raise Unavailable("the journal cannot be read: disk I/O error")
+
     def read_from(self, position: int, limit: int) -> list[tuple[int, Entry]]:
+        self._read()
         found: list[tuple[int, Entry]] = []
         for last, entries in self._groups[bisect_right(self._ends, position) :]:
             first = last - len(entries) + 1
@@ -41,6 +48,7 @@ class MemoryJournal:
         return found[:limit]
 
     def groups_from(self, position: int, limit: int) -> list[tuple[int, list[Entry]]]:
+        self._read()
         found: list[tuple[int, list[Entry]]] = []
         for last, entries in self._groups[bisect_right(self._ends, position) :]:
             if limit <= 0:
@@ -56,6 +64,7 @@ class MemoryJournal:
         self._last = max(self._last, position)
 
     def births(self, position: int | None = None) -> list[Entry]:
+        self._read()
         if position is None:
             return self._tally.all_births()
         tally = Tally()

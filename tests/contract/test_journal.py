@@ -1,19 +1,23 @@
 """What every journal promises; the SQLite one also keeps it over restarts, full disks and torn files."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from collector.adapters.journal_nats import NatsJournal
-from collector.adapters.journal_sqlite import JUMP, SqliteJournal
+from collector.adapters.journal_sqlite import JUMP, SqliteJournal, malformed_in
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.nats_link import NatsAt
 from collector.ports import Entry, Unavailable
 from commands.part_servers import NatsServer
 
 HOUR = 3_600_000
+PAGE = 16384
 T0 = 490_000 * HOUR
 
 
@@ -242,7 +246,7 @@ def test_a_malformed_newest_file_is_set_aside_and_a_new_one_begins(folder: Path)
     newest = folder / files(folder)[-1]
     newest.write_bytes(b"not a database at all" * 1000)
     journal = SqliteJournal(folder)
-    assert journal.malformed == [newest.with_suffix(".malformed").name]
+    assert malformed_in(folder) == [newest.with_suffix(".malformed").name]
     assert journal.marks() == {("riverside", "a1", "e1", "data"): 1}
     assert journal.append([batch(2, received=T0 + HOUR)]) > JUMP
     assert [e.seq for _, e in journal.read_from(0, 9)] == [1, 2]
@@ -263,7 +267,7 @@ def test_a_file_torn_in_the_middle_is_set_aside_when_it_is_read(folder: Path) ->
     torn.write_bytes(content)
     journal = SqliteJournal(folder)
     assert [e.seq for _, e in journal.read_from(0, 99)] == [50]
-    assert journal.malformed
+    assert malformed_in(folder)
     journal.close()
 
 
@@ -284,6 +288,99 @@ def test_malformed_counts_do_not_stop_the_journal(folder: Path) -> None:
     journal = SqliteJournal(folder)
     assert journal.append([batch(1)]) == 1
     journal.close()
+
+
+def spoil(path: Path, first: int = 1) -> None:
+    """As of bad sectors: the heads of pages from the given one on; the file's own header stays."""
+    with path.open("r+b") as file:
+        for page in range(first, path.stat().st_size // PAGE):
+            file.seek(page * PAGE)
+            file.write(b"\xa5" * 512)
+
+
+def filled(folder: Path) -> int:
+    """A journal of four hours, and so many agents that its counts take several pages; how many entries it has."""
+    journal = SqliteJournal(folder)
+    for hour in range(4):
+        entries = [
+            replace(batch(hour + 1, received=T0 + hour * HOUR), agent=f"an-agent-with-a-name-{n}")
+            for n in range(300)
+        ]
+        journal.append(entries)
+    journal.close()
+    spoil(folder / "counts.sqlite")
+    return journal.last()
+
+
+def test_counts_that_are_malformed_cost_no_entry_at_an_hour_s_change(folder: Path) -> None:
+    entries = filled(folder)
+    journal = SqliteJournal(folder)
+    assert journal.append([batch(1, received=T0 + 5 * HOUR)]) == entries + 1
+    assert journal.append([batch(2, received=T0 + 6 * HOUR)]) == entries + 2
+    assert len(journal.read_from(0, 2 * entries)) == entries + 2
+    assert (malformed_in(folder), journal.set_aside) == (["counts.malformed"], 1)
+    kept = journal.counts()
+    assert {hour for *_, hour in kept} == {T0 + hour * HOUR for hour in (3, 5, 6)}
+    assert sum(counts.batches for counts in kept.values()) == 302
+    journal.close()
+    again = SqliteJournal(folder)
+    assert (again.counts(), malformed_in(folder)) == (kept, ["counts.malformed"])
+    again.close()
+
+
+def test_counts_that_are_malformed_are_begun_anew_when_they_are_asked_for(folder: Path) -> None:
+    filled(folder)
+    journal = SqliteJournal(folder)
+    assert {hour for *_, hour in journal.counts()} == {T0 + 3 * HOUR}
+    assert malformed_in(folder) == ["counts.malformed"]
+    journal.close()
+
+
+def test_counts_that_cannot_be_written_for_a_moment_are_kept_and_tried_again(folder: Path) -> None:
+    journal = SqliteJournal(folder)
+    journal.append([batch(1)])
+    with closing(sqlite3.connect(folder / "counts.sqlite", isolation_level=None)) as other:
+        journal._counting(lambda db: db.execute("PRAGMA busy_timeout=0"))
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="locked"):
+            journal.append([batch(2, received=T0 + HOUR)])
+        other.execute("ROLLBACK")
+    assert journal.append([batch(2, received=T0 + HOUR)]) == 2
+    assert journal.counts()["riverside", "a1", "data", T0].batches == 1
+    assert malformed_in(folder) == []
+    journal.close()
+
+
+def test_of_several_files_only_that_is_set_aside_into_which_nothing_can_be_written(
+    folder: Path,
+) -> None:
+    journal = SqliteJournal(folder)
+    for n in range(1, 4):
+        journal.append([batch(n, received=T0 + n * HOUR)])
+    journal._files[-1].close()
+    spoil(folder / files(folder)[-1])
+    with pytest.raises(Unavailable, match="malformed"):
+        journal.append([batch(4, received=T0 + 3 * HOUR)])
+    assert journal.append([batch(4, received=T0 + 3 * HOUR)]) > JUMP
+    assert [e.seq for _, e in journal.read_from(0, 9)] == [1, 2, 4]
+    assert (len(malformed_in(folder)), journal.set_aside) == (1, 1)
+    journal.close()
+
+
+def test_what_another_one_wrote_in_between_is_no_damage(folder: Path) -> None:
+    first = SqliteJournal(folder)
+    first.append([batch(1)])
+    second = SqliteJournal(folder)
+    first.append([batch(2)])
+    with pytest.raises(Unavailable, match="UNIQUE"):
+        second.append([batch(2)])
+    second.close()
+    assert first.append([batch(3)]) == 3
+    assert malformed_in(folder) == []
+    first.close()
+    again = SqliteJournal(folder)
+    assert [e.seq for _, e in again.read_from(0, 9)] == [1, 2, 3]
+    again.close()
 
 
 def test_a_full_disk_is_unavailable_and_keeps_nothing(folder: Path) -> None:
@@ -407,3 +504,17 @@ def test_the_twin_can_have_a_full_disk_and_be_an_older_copy() -> None:
     for _ in range(3):
         with pytest.raises(Unavailable):
             journal.append([batch(3)])
+
+
+def test_the_twin_can_be_unreadable_for_a_while() -> None:
+    journal = MemoryJournal()
+    journal.append([batch(1)])
+    journal.fail_reads = 3
+    for read in (lambda: journal.read_from(0, 9), lambda: journal.groups_from(0, 9), journal.births):  # fmt: skip
+        with pytest.raises(Unavailable):
+            read()
+    assert [e.seq for _, e in journal.read_from(0, 9)] == [1]
+    journal.fail_reads = -1
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            journal.births()

@@ -1,7 +1,9 @@
 """The HTTP contract on a hand-made site: what goes in, what comes out, in which shape."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import numpy as np
@@ -742,6 +744,27 @@ async def test_what_only_the_collector_knows(web: Web, admin: httpx.AsyncClient)
     assert (await admin.get(f"{BASE}/agents")).json() == [{"agent": "riverside/agent-1"}]
     assert (await admin.get(f"{BASE}/quarantine")).json()["count"] == 1
     assert (await admin.get("/api/v1/delivery")).json() == {"readings": {"lost": 0}}
+
+
+async def test_what_reads_the_journal_is_asked_beside_the_loop(
+    web: Web, admin: httpx.AsyncClient
+) -> None:
+    beside: list[bool] = []
+    web.services.offload = asyncio.to_thread
+    loop = threading.get_ident()
+
+    def agents(_site: str) -> list[dict[str, Any]]:
+        beside.append(threading.get_ident() != loop)
+        return []
+
+    def complete_until() -> int:
+        beside.append(threading.get_ident() != loop)
+        return 0
+
+    web.services.agents, web.services.complete_until = agents, complete_until
+    await admin.get(f"{BASE}/agents")
+    await admin.get(f"{BASE}/history", params={"point": PRESSURE})
+    assert beside == [True, True]
 
 
 async def test_what_an_agent_says_of_a_request_is_told_as_it_says_it(web: Web) -> None:

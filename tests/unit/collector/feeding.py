@@ -2,16 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
+from collector.adapters.memory_journal import MemoryJournal
 from collector.groups import Group
-from collector.ports import Message, StoreBatch, Unavailable
+from collector.ports import MarkKey, Message, StoreBatch, Unavailable
 from config.plant import Asset, Device, Line, Plant, Point, PointSpec, System
 from config.profile import JsonPath
 from edge.readings import Batch, Birth, PointRow, encode, topic
 
+T = TypeVar("T")
 SITE = "riverside"
 NAMES = {"en": "x"}
 T0 = 1_763_700_000_000
@@ -161,3 +164,22 @@ def same(one: Group, other: Group) -> bool:
     ) and all(
         np.array_equal(getattr(one, c).tobytes(), getattr(other, c).tobytes()) for c in columns
     )  # fmt: skip
+
+
+class MarksBeside(MemoryJournal):
+    """A journal whose marks may wait for a disk: only work given to `beside` may ask for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_beside = False
+
+    async def beside(self, work: Callable[[], T]) -> T:
+        self._is_beside = True
+        try:
+            return work()
+        finally:
+            self._is_beside = False
+
+    def marks(self) -> Mapping[MarkKey, int]:
+        assert self._is_beside, "the loop would wait for the journal's lock"
+        return super().marks()

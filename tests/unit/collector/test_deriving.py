@@ -18,7 +18,7 @@ from config.clock import SteppedClock
 from config.plant import Plant, Point, PointSpec
 from config.profile import Derivation, JsonPath
 from edge.readings import QUALITY_NAMES, decode_batch
-from tests.unit.collector.feeding import NAMES, SITE, Recorder, Source, plant
+from tests.unit.collector.feeding import NAMES, SITE, MarksBeside, Recorder, Source, plant
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -104,6 +104,15 @@ async def test_a_closed_day_becomes_one_reading_at_its_end_and_is_said_once() ->
     assert one.live.value[one.live.row(SITE, RUN_DAY)] == 3.0
     await one.look(7)
     assert one.ingest.stats.readings == 1
+
+
+async def test_the_loop_does_not_wait_for_the_journal_s_lock() -> None:
+    one, journal = Days(), MarksBeside()
+    one.ran((-24, 0), (-10, 1), (-7, 0))
+    deriving = Deriving([derived_plant()], journal, one.store, one.clock, journal.beside)
+    deriving.put = one.queue.append
+    await deriving.look(one.clock.now())
+    assert len(one.queue) == 2  # a birth and one batch
 
 
 async def test_late_readings_change_the_days_they_are_of_as_history() -> None:

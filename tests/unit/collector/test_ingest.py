@@ -11,7 +11,7 @@ import pytest
 from collector.adapters.memory_journal import MemoryJournal
 from collector.ingest import Ingest
 from collector.live import LiveTable
-from collector.ports import Entry, Message
+from collector.ports import Entry, Message, Unavailable
 from collector.projecting import Projecting, inline
 from config.clock import SteppedClock
 from edge.readings import Committed, Reply, decode, encode, topic
@@ -352,6 +352,27 @@ async def test_a_table_that_cannot_be_saved_costs_only_time(tmp_path: Path) -> N
     await pipe.ingest.save()
     assert pipe.journal.read_from(0, 1)[0][0] == 1
     assert pipe.shown()["pump/flow"] == 3.0
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), Unavailable("lost its server")]
+)
+async def test_a_journal_that_cannot_be_trimmed_is_trimmed_later(
+    error: Exception, tmp_path: Path
+) -> None:
+    pipe = Pipe(live_file=tmp_path / "live")
+    await varied(pipe)
+    await pipe.projecting.drain()
+    trim = pipe.journal.trim
+
+    def refused(position: int) -> None:
+        raise error
+
+    pipe.journal.trim = refused  # type: ignore[method-assign]  # the disk's fault
+    await pipe.ingest.save()
+    pipe.journal.trim = trim  # type: ignore[method-assign]
+    await pipe.ingest.save()
+    assert pipe.journal.read_from(0, 1) == []
 
 
 @pytest.mark.parametrize("ahead", [lambda s: setattr(s, "position", 500)])

@@ -1,6 +1,8 @@
 """The live table: what replaces what, what changed since a mark, and how it comes back."""
 
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -154,3 +156,20 @@ def test_conditions_are_what_alarming_last_said() -> None:
     now = {"r": RuleNow("r", "pump", Condition.NORMAL, T0, "A")}
     live.set_conditions(SITE, now)
     assert live.conditions(SITE) == now
+
+
+def test_a_saved_table_is_on_the_disk_before_it_takes_the_old_one_s_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "live"
+    file.write_bytes(b"old")
+    waited_for: list[tuple[int, bytes]] = []
+    fsync = os.fsync
+
+    def recorded(handle: int) -> None:
+        fsync(handle)
+        waited_for.append((os.fstat(handle).st_ino, file.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    save(file, b"new")
+    assert waited_for == [(file.stat().st_ino, b"old"), (tmp_path.stat().st_ino, b"new")]

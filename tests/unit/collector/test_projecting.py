@@ -130,6 +130,26 @@ async def test_a_store_that_is_away_is_tried_again_and_said_once(
     assert [r.levelname for r in caplog.records] == ["WARNING", "INFO"]
 
 
+async def test_a_journal_that_cannot_be_read_is_tried_again_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    fed = Fed()
+    fed.feed(birth(), offered=False)
+    fed.feed(batch(1, (0, 1.0)), offered=False)
+    fed.journal.fail_reads = 3
+    running = asyncio.create_task(fed.projecting.run())
+    await fed.clock.advance(0.1)
+    assert (fed.projecting.stats.ok, fed.values()) == (False, [])
+    assert "cannot be read" in fed.projecting.stats.detail
+    await fed.clock.advance(10)
+    assert fed.values() == [1.0]
+    assert (fed.projecting.stats.refused, fed.projecting.stats.ok) == (3, True)
+    assert [r.levelname for r in caplog.records] == ["WARNING", "INFO"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_it_runs_for_ever_and_does_not_write_row_by_row() -> None:
     fed = Fed()
     fed.store.away = 1

@@ -1,15 +1,18 @@
 """How unusual an asset's points are together: journalled once, and the same whoever reads the journal again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
+import msgspec
 import numpy as np
 import pytest
 
+from collector import scored
 from collector.adapters.memory_journal import MemoryJournal
-from collector.domain.detector import ALARM
+from collector.domain.detector import ALARM, Watch
 from collector.ingest import Ingest
 from collector.live import LiveTable
 from collector.ports import Message
@@ -20,7 +23,7 @@ from config.clock import SteppedClock
 from config.plant import SCORE, STEWARD, Plant
 from config.profile import Profile, WatchSpec
 from config.watching import score_point
-from edge.readings import QUALITIES
+from edge.readings import QUALITIES, Floats
 from tests.unit.collector.feeding import SITE, T0, Recorder, Source, Store, batch, birth, plant
 from tests.waiting import until
 
@@ -198,6 +201,44 @@ async def test_a_repaired_device_is_learnt_anew_and_a_spoilt_file_too(tmp_path: 
     assert Pipe(first.journal, file=file).ingest.scoring.position >= 0
 
 
+def emptied(_saved: bytes) -> bytes:
+    return b""
+
+
+def garbled(_saved: bytes) -> bytes:
+    return b"spoilt"
+
+
+def shortened(saved: bytes) -> bytes:
+    """A file that can be read, with a column too short in its only asset."""
+    file = msgspec.msgpack.decode(saved)
+    (asset,) = file["assets"].values()
+    asset["learnt"]["recent"] = asset["learnt"]["recent"][:-8]
+    return msgspec.msgpack.encode(file)
+
+
+@pytest.mark.parametrize("spoil", [emptied, garbled, shortened])
+async def test_what_was_learnt_and_is_lost_is_said_and_ends_no_start(
+    spoil: Callable[[bytes], bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, scores = tmp_path / "live.bin", tmp_path / "live.bin.scores"
+    first = await begun(Pipe(file=file))
+    await first.feed(rows(200))
+    await first.projecting.drain()
+    await first.ingest.save()
+    first.journal.trim(first.journal.last())
+    Pipe(first.journal, file=file)
+    assert caplog.messages == []
+    scores.write_bytes(spoil(scores.read_bytes()))
+    second = Pipe(first.journal, file=file)
+    assert caplog.messages == [
+        f"{SITE}/{SCORED} learns anew what is normal: what it had learnt is lost"
+    ]
+    await second.feed(rows(LEARN + 20), first=200)
+    await second.projecting.drain()
+    assert len(second.scores()) == 19  # the row that is open has none yet
+
+
 async def test_back_fill_and_what_comes_late_change_nothing() -> None:
     one, other = await begun(Pipe()), await begun(Pipe())
     for pipe in (one, other):
@@ -302,13 +343,17 @@ async def test_the_other_assets_are_watched_on_and_a_restart_learns_the_fallen_o
 
 
 async def test_a_fault_that_is_in_the_journal_does_not_keep_the_server_from_starting(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipe = await begun(Pipe(file=tmp_path / "live.bin"))
     await pipe.feed(rows(130))
-    pipe.spoil()
     await pipe.ingest.save()
     await pipe.feed(rows(20), first=130)
+
+    def stumbles(watch: Watch, rows: Floats) -> NoReturn:
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(scored, "judged", stumbles)
     again = Pipe(pipe.journal, file=tmp_path / "live.bin")
     assert again.ingest.scoring.faults == 1
 

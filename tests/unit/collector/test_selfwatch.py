@@ -19,7 +19,16 @@ from collector.selfwatch import SelfWatch, Synthetic, through_at, unproven_ms
 from config.clock import SteppedClock
 from config.links import ROWS, SERVER_ROWS, link_points
 from config.plant import Plant
-from tests.unit.collector.feeding import SITE, T0, Recorder, Source, batch, birth, plant
+from tests.unit.collector.feeding import (
+    SITE,
+    T0,
+    MarksBeside,
+    Recorder,
+    Source,
+    batch,
+    birth,
+    plant,
+)
 
 MINUTE = 60_000
 BEAT = SeriesKey(SITE, "a1/heartbeat", "", "counter")
@@ -110,6 +119,31 @@ async def test_a_heartbeat_that_is_shown_and_not_given_back_by_the_store_is_told
     assert (one.shown("steward/synthetic_age"), one.watch.age_ms()) == (120.0, 2 * MINUTE)
     assert one.watch.is_proven(2 * MINUTE)
     assert not one.watch.is_proven(2 * MINUTE - 1)
+
+
+async def test_a_journal_that_cannot_be_read_costs_a_minute_of_its_own_points() -> None:
+    journal = MemoryJournal()
+    one = Watched(journal)
+    one.watch.says = lambda: {"queue": float(len(journal.read_from(0, 1)))}
+    journal.fail_reads = 1
+    await one.watch.look()
+    await one.deliver()
+    assert np.isnan(one.shown("steward/queue"))
+    assert one.shown("steward/synthetic_age") == 0.0
+    await one.clock.advance(60)
+    await one.watch.look()
+    await one.deliver()
+    assert one.shown("steward/queue") == 1.0
+
+
+async def test_the_loop_does_not_wait_for_the_journal_s_lock() -> None:
+    journal = MarksBeside()
+    its = watched_plant()
+    queue: list[Message] = []
+    watch = SelfWatch([its], LiveTable([its]), journal, MemoryStore(), SteppedClock(T0), journal.beside)  # fmt: skip
+    watch.put = queue.append
+    await watch.look()
+    assert len(queue) == 2  # a birth and one batch
 
 
 LOOKED = T0 + 2 * MINUTE

@@ -1,5 +1,7 @@
 import argparse
+import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -7,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from commands import check, linting, lock, main, simulate
+from commands import check, demo, linting, lock, main, simulate
+from commands.broker import run_broker, write_passwords
+from commands.part_servers import free_port
 from commands.supervising import Child, Children
 from config.settings import environment_with
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 RIVERSIDE = ROOT / "config" / "plants" / "riverside"
@@ -133,6 +138,38 @@ def test_without_a_server_commands_say_what_to_do(
     shown = said(capsys)
     assert "no server has run on the data folder" in shown
     assert "start one (./steward up PLANT" in shown
+
+
+def test_a_demo_s_report_leaves_out_what_nothing_is_known_of() -> None:
+    orders = {"opened": 1, "closed_by_readings": 0, "soonest_closed_by_readings_s": None}
+    report = {"first_live_value_s": 2.5, "readings": {"lost": 0}, "alarms": {"raised": 1}, "work_orders": orders, "occurrences": {"due": 0}}  # fmt: skip
+    assert demo.shown(report).splitlines() == [
+        "first live value after 2.5 s",
+        "readings: lost 0",
+        "alarms: raised 1",
+        "work orders: opened 1, closed by readings 0",
+        "occurrences: due 0",
+    ]
+
+
+async def test_the_broker_says_where_it_listens_once_it_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port, heard = free_port(), [""]
+    write_passwords(tmp_path / "passwords", {"collector": "c"})
+    running = asyncio.create_task(run_broker("127.0.0.1", port, tmp_path / "passwords", {}))
+
+    def spoke() -> bool:
+        heard[0] += said(capsys)
+        return "\n" in heard[0]
+
+    try:
+        await until(spoke, 30)
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert heard == [f"steward broker: ready, listens at 127.0.0.1:{port}\n"]
 
 
 def test_a_ledger_is_migrated_or_said_to_be_away(

@@ -1,5 +1,6 @@
 """What is not there ends a command with 3, what is wrong with 2, each in words of what to do."""
 
+import os
 import socket
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from commands import main
 from commands.access import write_secret
+from commands.one_server import LOCK, held
 from commands.supervising import RESTART_WRONG_S, Child
 from commands.virtual_machine import full_disk
 from config.settings import environment_with
@@ -24,6 +26,9 @@ PROBLEMS = {
     "taken": (409, b'{"title": "Changed meanwhile", "detail": "there is somebody of that name"}'),
     "broken": (500, b"oh"),
 }
+NOT_READY = b"""{"ok": false, "dependencies": {
+    "broker": {"ok": true, "detail": ""}, "agents": {"ok": false, "detail": "not heard: edge-a"}
+}}"""
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +55,11 @@ def refusing(monkeypatch: pytest.MonkeyPatch, data: Path) -> Iterator[None]:
             self.end_headers()
             self.wfile.write(body)
 
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(NOT_READY)
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -75,6 +85,19 @@ def test_what_the_server_refuses_is_wrong_use_in_its_words(
     assert "answers 500: oh" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("refusing")
+def test_a_server_that_is_not_ready_is_no_server_that_is_away(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.main(["doctor"]) == main.NO
+    shown = capsys.readouterr()
+    assert [line.split() for line in shown.out.splitlines()[1:]] == [
+        ["ok", "broker"],
+        ["NO", "agents", "not", "heard:", "edge-a"],
+    ]
+    assert shown.err == ""
+
+
 @pytest.mark.parametrize(("command", "variable"), [("server", "STEWARD_HTTP_PORT"), ("broker", "STEWARD_BROKER_PORT")])  # fmt: skip
 def test_a_port_that_is_taken_is_unavailable(
     command: str,
@@ -88,6 +111,20 @@ def test_a_port_that_is_taken_is_unavailable(
     said = capsys.readouterr().err
     assert f"127.0.0.1:{taken}" in said
     assert f"or set {variable}" in said
+
+
+def test_a_second_server_on_a_data_folder_touches_nothing_and_names_the_first(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEWARD_HTTP_PORT", str(free()))
+    with held(data):
+        assert main.main(["server", RIVERSIDE]) == main.UNAVAILABLE
+        assert [path.name for path in data.iterdir()] == [LOCK]
+    said = capsys.readouterr().err
+    assert f"a server runs on {data} already, process {os.getpid()} on " in said
+    assert "or set STEWARD_DATA" in said
+    with held(data):
+        pass  # whoever had it is gone
 
 
 def test_a_load_without_a_broker_is_unavailable(capsys: pytest.CaptureFixture[str]) -> None:

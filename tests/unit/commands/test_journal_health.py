@@ -1,0 +1,51 @@
+"""A file of the journal that was damaged is told: in health, by the doctor and in the figures, until somebody has moved it away."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from api.services import Health
+from collector.adapters.journal_sqlite import SqliteJournal
+from collector.ingest import IngestStats
+from commands.doctor import journal_row, journal_trouble
+from commands.figures import Gauges
+from commands.server import journal_health
+from config.settings import Settings
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> SqliteJournal:
+    """A journal in `tmp_path` that found its counts damaged."""
+    folder = tmp_path / "journal"
+    SqliteJournal(folder).close()
+    (folder / "counts.sqlite").write_bytes(b"nonsense " * 999)
+    journal = SqliteJournal(folder)
+    journal.close()
+    return journal
+
+
+@pytest.mark.usefixtures("damaged")
+def test_health_and_doctor_name_it_until_it_is_moved_away(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    found = journal_health(IngestStats(), folder)
+    assert (found.ok, found.needed) == (False, False)  # the server works, and is ready
+    assert f"in {folder}: counts.malformed; " in found.detail
+    assert "move these files away" in found.detail
+    assert journal_row(Settings(data=tmp_path)) == [("journal", False, found.detail)]
+    (folder / "counts.malformed").unlink()
+    assert journal_health(IngestStats(), folder) == Health(True, "", needed=False)
+    assert journal_row(Settings(data=tmp_path)) == []
+
+
+def test_a_journal_that_takes_nothing_is_needed(tmp_path: Path) -> None:
+    stats = IngestStats(journal_ok=False, detail="the disk is full")
+    assert journal_health(stats, tmp_path) == Health(False, "the disk is full")
+    assert journal_trouble(tmp_path / "none") == ""
+
+
+def test_the_figures_count_it(damaged: SqliteJournal) -> None:
+    measured = SimpleNamespace(ingest=SimpleNamespace(stats=IngestStats()), journal=damaged)
+    figures = {f.name: f.value for f in Gauges._journal(cast(Gauges, measured))}
+    assert figures["steward_journal_set_aside_total"] == 1
