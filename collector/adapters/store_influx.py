@@ -36,6 +36,7 @@ log = logging.getLogger("steward.store")
 
 FIELDS_BY_NAME_MAX: Final = 50
 CURSOR: Final = "steward_cursor"
+TAKEN: Final = "taken"
 KEPT: Final = "steward_kept"
 
 
@@ -54,6 +55,7 @@ class InfluxStore:
         self._hours, self._rolling = Hours(self._bucket), Rolling(self._bucket)
         self._encoder: LineEncoder | None = None
         self._known: Kept | None = None
+        self._noted: dict[str, int] | None = None
         self._writing, self._at_work = threading.Lock(), threading.Lock()
         self.late = Late()
 
@@ -67,12 +69,17 @@ class InfluxStore:
     def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
         """Write the lines, then the cursor: a repeat after a failure in between changes nothing."""
         with self._writing:
+            before, refused = self.taken(), self.refused
+            count = sum(len(batch) for batch in batches)
             batches = [self._in_time(batch) for batch in batches]
             for batch in batches:
                 self._hours.touch(batch.time)
             for batch in batches:
                 self._bucket.post(self._bodies(batch))
-            self._bucket.note(f"{CURSOR} position={cursor}i\n")
+            taken = None if before is None else before + count - (self.refused - refused)
+            fields = f"position={cursor}i" + ("" if taken is None else f",{TAKEN}={taken}i")
+            self._bucket.note(f"{CURSOR} {fields}\n")
+            self._noted = {"position": cursor} | ({} if taken is None else {TAKEN: taken})
 
     def _bodies(self, batch: StoreBatch) -> Iterator[bytes]:
         return self._encoding().bodies(batch) if len(batch) else iter(())
@@ -151,8 +158,16 @@ class InfluxStore:
     # --- reading ------------------------------------------------------------------------------------
 
     def cursor(self) -> int:
+        """Asked each time: another process may have written since."""
         rows = self._bucket.ask(f"{flux.source(self._bucket.name, CURSOR)} |> last()")
-        return int(rows[0]["_value"]) if rows else 0
+        self._noted = {row["_field"]: int(row["_value"]) for row in rows}
+        return self._noted.get("position", 0)
+
+    def taken(self) -> int | None:
+        if self._noted is None:
+            self.cursor()
+        noted = self._noted or {TAKEN: 0}
+        return noted.get(TAKEN)
 
     def kept_from(self) -> int:
         return self.kept.raw

@@ -162,6 +162,21 @@ def test_an_empty_write_moves_the_cursor_only(store: ReadingStore) -> None:
     assert (store.cursor(), store.count()) == (9, 0)
 
 
+def test_what_was_taken_counts_also_what_replaced_or_is_gone(place: Place) -> None:
+    store = place.open()
+    assert store.taken() == 0
+    store.write([batch(PRESSURE, [(T0, 1.0, GOOD), (T0 + 1, 2.0, GOOD)])], 1)
+    store.write([batch(PRESSURE, [(T0, 3.0, GOOD)]), batch(FLOW, [(T0, None, NO_ANSWER)])], 2)
+    store.write([], 3)
+    assert (store.taken(), store.count()) == (4, 3)
+    store.delete_before(T0 + HOUR)
+    store.write([batch(PRESSURE, [(T0, 5.0, GOOD)])], 4)
+    assert (store.taken(), store.count()) == (5, 0)
+    again = place.open()
+    again.write([batch(FLOW, [(T0 + 2 * HOUR, 1.0, GOOD)])], 5)
+    assert (again.taken(), again.cursor()) == (6, 5)
+
+
 # --- life ------------------------------------------------------------------------------------------
 
 
