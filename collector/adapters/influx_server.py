@@ -3,10 +3,8 @@
 import gzip
 import json
 import logging
-import re
-import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
@@ -18,7 +16,7 @@ from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
 
 from collector.adapters.influx_flux import Tables, bound, rows_of, tables_in
-from collector.adapters.influx_lines import readings_in, without_field
+from collector.adapters.influx_lines import BEHIND, Lines, Refused, sorted_out
 from collector.ports import Unavailable
 
 log = logging.getLogger("steward.store")
@@ -27,16 +25,12 @@ TIMEOUT_MS: Final = 30_000
 GZIP_LEVEL: Final = 1
 AT_ONCE: Final = 2
 """Bodies on their way: InfluxDB need not wait until ours has seen that one is taken."""
-CONFLICT: Final = re.compile(r'input field "(.+)" on measurement')
-BEHIND: Final = "outside retention policy"
-DROPPED: Final = re.compile(r"dropped=(\d+)")
 
 
 class Bucket:
     """One bucket, made with its retention (seconds, 0: for ever) when it is first needed and not there.
 
     A server that is away does not hinder the start: each call raises `Unavailable` until it is back.
-    `refused` counts the readings that InfluxDB will never take.
     """
 
     def __init__(self, url: str, token: str, org: str, name: str, retention_s: int) -> None:
@@ -44,8 +38,6 @@ class Bucket:
         self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_MS)
         self._writes = WriteService(self._client.api_client)
         self._made = False
-        self._counting = threading.Lock()
-        self.refused = 0
 
     def close(self) -> None:
         """Give the connections back."""
@@ -53,17 +45,22 @@ class Bucket:
 
     # --- what is said -------------------------------------------------------------------------------
 
-    def post(self, bodies: Iterable[bytes]) -> None:
-        """Post readings in bodies of whole lines, in any order: others are made while some are on their way."""
+    def post(self, bodies: Iterable[bytes]) -> list[Refused]:
+        """Post readings in bodies of whole lines, in any order: others are made while some are on their way.
+
+        Returns what InfluxDB will never take; all else is taken.
+        """
         with self._reached(), ThreadPoolExecutor(AT_ONCE) as posters:
-            posted: deque[Future[None]] = deque()
+            posted: deque[Future[list[Refused]]] = deque()
+            refused: list[Refused] = []
             for body in bodies:
                 zipped = gzip.compress(body, GZIP_LEVEL)
                 if len(posted) == AT_ONCE:
-                    posted.popleft().result()
+                    refused += posted.popleft().result()
                 posted.append(posters.submit(self._post, body, zipped))
             for last in posted:
-                last.result()
+                refused += last.result()
+            return refused
 
     def note(self, lines: str) -> None:
         """Post what is kept about readings; what lies behind the bucket's retention is not needed either."""
@@ -154,14 +151,24 @@ class Bucket:
 
     # --- refusals -----------------------------------------------------------------------------------
 
-    def _post(self, body: bytes, zipped: bytes) -> None:
+    def _post(self, body: bytes, zipped: bytes) -> list[Refused]:
         """Post lines; of what is refused for ever the rest is posted again, until it is taken."""
-        try:
-            self._send(zipped)
-        except ApiException as error:
-            if error.status not in (400, 413, 422):
-                raise
-            self._accept_the_rest(body, error.status, _message(error))
+        refused: list[Refused] = []
+        waiting: list[Lines] = []
+        while True:
+            try:
+                self._send(zipped)
+            except ApiException as error:
+                if error.status not in (400, 413, 422):
+                    raise
+                found = sorted_out(body.splitlines(keepends=True), _message(error))
+                _tell(found.refused, _message(error))
+                refused += found.refused
+                waiting += found.again
+            if not waiting:
+                return refused
+            body = b"".join(waiting.pop())
+            zipped = gzip.compress(body, GZIP_LEVEL)
 
     def _send(self, zipped: bytes) -> None:
         self._writes.post_write(
@@ -169,29 +176,17 @@ class Bucket:
             content_encoding="gzip", content_type="text/plain; charset=utf-8",
         )  # fmt: skip
 
-    def _accept_the_rest(self, body: bytes, status: int, message: str) -> None:
-        lines = body.splitlines(keepends=True)
-        conflict = CONFLICT.search(message) if status == 422 else None
-        rest, count = without_field(lines, conflict[1]) if conflict else (b"", 0)
-        if count:
-            self._refuse(count, message)
-            if rest:
-                self._post_again(rest)
-        elif status != 422 and len(lines) > 1:
-            self._post_again(b"".join(lines[: len(lines) // 2]))
-            self._post_again(b"".join(lines[len(lines) // 2 :]))
-        else:
-            dropped = DROPPED.search(message)
-            each = sum(readings_in(line) for line in lines) / len(lines)
-            self._refuse(round((int(dropped[1]) if dropped else len(lines)) * each), message)
 
-    def _post_again(self, body: bytes) -> None:
-        self._post(body, gzip.compress(body, GZIP_LEVEL))
-
-    def _refuse(self, count: int, message: str) -> None:
-        with self._counting:
-            self.refused += count
-        log.error("InfluxDB refuses readings for ever, %d so far: %s", self.refused, message)
+def _tell(refused: Sequence[Refused], why: str) -> None:
+    """Name what is refused: one line of the log for each point."""
+    times: dict[str, list[str]] = {}
+    for reading in refused:
+        times.setdefault(reading.place, []).append(reading.time)
+    for place, of in times.items():
+        log.error(
+            "InfluxDB refuses readings for ever: %d of %s, from %s to %s (UTC ms): %s",
+            len(of), place, of[0], of[-1], why,
+        )  # fmt: skip
 
 
 def _said(time_ns: int) -> str:

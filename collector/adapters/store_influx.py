@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from collector.adapters import influx_flux as flux
+from collector.adapters.influx_cursor import CURSOR, Noted, noted_in
 from collector.adapters.influx_rolling import AGAIN, NAMES, Hours, Rolling, plan_of
 from collector.adapters.influx_server import Bucket
 from collector.adapters.lineprotocol import (
@@ -35,8 +36,6 @@ from edge.readings import BAD
 log = logging.getLogger("steward.store")
 
 FIELDS_BY_NAME_MAX: Final = 50
-CURSOR: Final = "steward_cursor"
-TAKEN: Final = "taken"
 KEPT: Final = "steward_kept"
 
 
@@ -45,41 +44,36 @@ class InfluxStore:
 
     One process writes into it. A server that is away does not hinder the start: each call raises
     `Unavailable` until it is back. What InfluxDB refuses for ever (a field of another type, a time behind the
-    retention) is counted in `refused` and logged: it must not block what comes beside and behind it.
+    retention) is named in the log, and counted with the cursor: it must not block what comes beside and behind
+    it. `refused` is that count, as far as it is known. `journal` names the one whose cursor this is.
     """
 
     def __init__(
-        self, url: str, token: str, org: str, bucket: str, *, retention_s: int = 0
-    ) -> None:
+        self, url: str, token: str, org: str, bucket: str, *, journal: str = "", retention_s: int = 0
+    ) -> None:  # fmt: skip
         self._bucket = Bucket(url, token, org, bucket, retention_s)
         self._hours, self._rolling = Hours(self._bucket), Rolling(self._bucket)
         self._encoder: LineEncoder | None = None
         self._known: Kept | None = None
-        self._noted: dict[str, int] | None = None
+        self._journal, self.refused = journal, 0
+        self._noted: Noted | None = None
         self._writing, self._at_work = threading.Lock(), threading.Lock()
         self.late = Late()
-
-    @property
-    def refused(self) -> int:
-        """Readings that InfluxDB did not take and never will, since the start."""
-        return self._bucket.refused
 
     # --- writing ------------------------------------------------------------------------------------
 
     def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
         """Write the lines, then the cursor: a repeat after a failure in between changes nothing."""
         with self._writing:
-            before, refused = self.taken(), self.refused
+            noted = self._noted or self._ask_noted()
             count = sum(len(batch) for batch in batches)
             batches = [self._in_time(batch) for batch in batches]
             for batch in batches:
                 self._hours.touch(batch.time)
-            for batch in batches:
-                self._bucket.post(self._bodies(batch))
-            taken = None if before is None else before + count - (self.refused - refused)
-            fields = f"position={cursor}i" + ("" if taken is None else f",{TAKEN}={taken}i")
-            self._bucket.note(f"{CURSOR} {fields}\n")
-            self._noted = {"position": cursor} | ({} if taken is None else {TAKEN: taken})
+            refused = sum(len(self._bucket.post(self._bodies(batch))) for batch in batches)
+            noted = noted.after(cursor, count, refused)
+            self._bucket.note(noted.line(self._journal))
+            self._noted, self.refused = noted, noted.refused
 
     def _bodies(self, batch: StoreBatch) -> Iterator[bytes]:
         return self._encoding().bodies(batch) if len(batch) else iter(())
@@ -158,16 +152,18 @@ class InfluxStore:
     # --- reading ------------------------------------------------------------------------------------
 
     def cursor(self) -> int:
-        """Asked each time: another process may have written since."""
-        rows = self._bucket.ask(f"{flux.source(self._bucket.name, CURSOR)} |> last()")
-        self._noted = {row["_field"]: int(row["_value"]) for row in rows}
-        return self._noted.get("position", 0)
+        """Asked each time, also by the next write: another process may have written since."""
+        self._noted = None
+        return self._ask_noted().position
 
     def taken(self) -> int | None:
-        if self._noted is None:
-            self.cursor()
-        noted = self._noted or {TAKEN: 0}
-        return noted.get(TAKEN)
+        return self._ask_noted().taken
+
+    def _ask_noted(self) -> Noted:
+        rows = self._bucket.ask(f"{flux.source(self._bucket.name, CURSOR)} |> last()")
+        noted = noted_in(rows, self._journal)
+        self.refused = noted.refused
+        return noted
 
     def kept_from(self) -> int:
         return self.kept.raw

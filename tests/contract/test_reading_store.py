@@ -126,7 +126,18 @@ def test_points_of_one_batch_do_not_mix(store: ReadingStore) -> None:
         assert everything(store, key) == [(T0 + n, float(i), GOOD) for n in range(3)]
 
 
-AWKWARD = ("a b/c,d=e", "a\\/b", 'qu"ote/x', "泵 1/压力", "no-slash", "x/fn quality")
+AWKWARD = (
+    "a b/c,d=e",
+    "a\\/b",
+    'qu"ote/x',
+    "泵 1/压力",
+    "no-slash",
+    "x/fn quality",
+    "x/time",
+    "time",
+    "x/_field",
+    "_measurement/_value",
+)
 
 
 @pytest.mark.parametrize("point", AWKWARD)
