@@ -23,12 +23,12 @@ def delivery_report(
 
     `position` tells up to which journal position the store has everything, where the store cannot say. `derived`
     are those of what is journalled that were made here. `kept_from` is the time of the first readings that are
-    kept, 0: all. `unstored` are journalled, not set aside, not waiting, and were never given to the store or
-    refused by it: lost. None: nobody knows. `replaced` were given to it and are no more: another one of the same
-    time came later, or they came behind retention. `past_retention` came in hours before the one from which
-    readings are kept. Where there are some, `replaced` is None: the journal counts by when readings came, the
-    store keeps them by when they were taken, and nobody knows how many came after that hour and were taken
-    before. `position` and `marks` are the moment of all counts.
+    kept, 0: all. `unstored` are journalled, not set aside, not waiting, and were never given to the store: lost.
+    None: nobody knows. `refused` were given to it, and it will never take them: lost too. `replaced` were given to
+    it and are no more: another one of the same time came later, or they came behind retention. `past_retention`
+    came in hours before the one from which readings are kept. Where there are some, `replaced` is None: the
+    journal counts by when readings came, the store keeps them by when they were taken, and nobody knows how many
+    came after that hour and were taken before. `position` and `marks` are the moment of all counts.
     """
     held = _held(store, position)
     now = journal.standing()
@@ -48,7 +48,7 @@ def delivery_report(
     total = _sum(counts.values())
     past = _sum(c for (*_, hour), c in counts.items() if hour < since)
     due = total.readings - total.aside
-    unstored = _less(due, held.taken, _waiting(journal, held.position, now.last))
+    unstored = _less(due, held.taken, held.refused, _waiting(journal, held.position, now.last))
     return {
         "rows": rows,
         "readings": {
@@ -58,6 +58,7 @@ def delivery_report(
             "stored": held.stored,
             "waiting_for_store": max(0, now.last - held.position),
             "unstored": unstored,
+            "refused": held.refused,
             "past_retention": past.readings - past.aside,
             "replaced": None if past.readings or held.taken is None else _less(held.taken, held.stored),
         },
@@ -73,6 +74,7 @@ class _Held(NamedTuple):
 
     stored: int | None
     taken: int | None
+    refused: int | None
     position: int
 
 
@@ -81,12 +83,13 @@ def _held(store: ReadingStore, position: Callable[[], int]) -> _Held:
     try:
         for _ in range(ASKED_MAX):
             before = store.cursor()
-            held = _Held(store.count(), store.taken(), before)
+            refused = getattr(store, "refused", 0)  # known since it was asked for its cursor
+            held = _Held(store.count(), store.taken(), refused, before)
             if store.cursor() == before:
                 return held
     except Unavailable:
-        return _Held(None, None, position())
-    return _Held(None, None, before)
+        return _Held(None, None, None, position())
+    return _Held(None, None, None, before)
 
 
 def _less(whole: int, *parts: int | None) -> int | None:

@@ -59,7 +59,7 @@ class OutboxCount:
 
 
 NOTHING_MADE = OutboxCount("", (), 0, ())
-WRONG: Final = ("lost", "doubled", "unstored")
+WRONG: Final = ("lost", "doubled", "unstored", "refused")
 """What a report must say 0 of."""
 
 

@@ -50,7 +50,7 @@ def _trends(settings: Settings, *, as_json: bool) -> int:
 
 
 def verdict(readings: Mapping[str, int | None]) -> int:
-    """The exit code of what is lost, doubled or did not reach the store; None is not known."""
+    """The exit code of what is lost, doubled, refused by the store or did not reach it; None is not known."""
     found = [readings[name] for name in WRONG]
     if any(found):
         return 1

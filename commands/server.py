@@ -18,6 +18,7 @@ from api.adapters.desk_sql import SqlDesk
 from api.app import build_app
 from api.following import Following
 from api.services import Health, Services
+from collector.adapters.journal_name import journal_name
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
 from collector.adapters.mqtt import Broker, MqttSource
@@ -107,8 +108,8 @@ def ledger_url(settings: Settings) -> str:
     return settings.ledger or f"sqlite:///{settings.data / 'ledger.db'}"
 
 
-def open_store(settings: Settings) -> ReadingStore:
-    """The store that the settings name."""
+def open_store(settings: Settings, journal: str = "") -> ReadingStore:
+    """The store that the settings name; `journal` is the name of the one whose cursor it keeps."""
     if settings.store == "duckdb":
         return DuckDbStore(settings.data / "store")
     if not settings.influx_token_file:
@@ -120,7 +121,7 @@ def open_store(settings: Settings) -> ReadingStore:
 
     return InfluxStore(
         settings.influx_url, token, settings.influx_org, settings.influx_bucket,
-        retention_s=bucket_retention_s(kept_days(settings)),
+        journal=journal, retention_s=bucket_retention_s(kept_days(settings)),
     )  # fmt: skip
 
 
@@ -194,7 +195,7 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     decisions, asks = SqlDecisions(in_the_loop), SqlAsks(in_the_loop)
     desk, wishes = SqlDesk(in_threads), SqlAsks(in_threads)
     journal = SqliteJournal(settings.data / "journal")
-    store = open_store(settings)
+    store = open_store(settings, journal_name(settings.data / "journal"))
     warn_of_retention(settings)
     live = LiveTable(plants)
     alarming = Alarming(plants, live, decisions, asks)
