@@ -7,6 +7,7 @@ hours are read themselves, all else comes from roll-ups.
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -39,8 +40,12 @@ NAMES: Final[Mapping[Kind, str]] = {"raw": MEASUREMENT, "minute": "minutes", "ho
 """Measurements."""
 HOURS: Final = "steward_hours"
 CLOSED, OPEN, AGAIN = 0, 1, 2
-"""What `steward_hours` says of an hour; `AGAIN`: its old roll-ups are still there."""
+"""What `steward_hours` says of an hour; `AGAIN`: old roll-ups of it may be there, whole or in part."""
 LINES_AT_ONCE: Final = 5_000
+TOUCHED_MAX: Final = 50
+"""Assets that are remembered of an hour; where more were touched, all are rolled up."""
+Place = tuple[str, str]
+"""Site and asset, as tags hold them."""
 OPEN_SPANS_MAX: Final = 2
 
 
@@ -51,6 +56,7 @@ class Hours:
         self._bucket = bucket
         self._open: dict[int, int] | None = None
         self._generation: dict[int, int] = {}
+        self._touched: dict[int, set[Place]] = {}
         self._lock = threading.Lock()
 
     def open(self) -> Mapping[int, int]:
@@ -76,27 +82,50 @@ class Hours:
             self._note(found)
         return found
 
-    def touch(self, time: Ints) -> None:
-        """Open the hours of these times, before their readings are written."""
-        known = self.open()
-        touched = np.unique(time // HOUR_MS).tolist()
-        new = [hour * HOUR_MS for hour in touched if hour * HOUR_MS not in known]
+    def touch(self, time: Ints, key: Ints, places: Sequence[Place]) -> None:
+        """Open the hours of these times, before their readings are written; `key` indexes `places`."""
+        known, hours = self.open(), time // HOUR_MS * HOUR_MS
+        touched = np.unique(hours).tolist()
+        new = [hour for hour in touched if hour not in known]
         if new:
             rolled = self._marked(new[0], new[-1])
             self._mark({hour: AGAIN if hour in rolled else OPEN for hour in new})
         with self._lock:
+            self._touched |= {hour: set() for hour in new}
             for hour in touched:
-                start = hour * HOUR_MS
-                self._generation[start] = self._generation.get(start, 0) + 1
+                self._generation[hour] = self._generation.get(hour, 0) + 1
+                if hour in self._touched:
+                    keys = key if len(touched) == 1 else key[hours == hour]
+                    self._remember(
+                        hour, {places[n] for n in np.flatnonzero(np.bincount(keys)).tolist()}
+                    )
+
+    def _remember(self, hour: int, places: set[Place]) -> None:
+        self._touched[hour] |= places
+        if len(self._touched[hour]) > TOUCHED_MAX:
+            del self._touched[hour]
+
+    def touched(self, hour: int) -> set[Place] | None:
+        """The assets that were written to since it was opened; None: any, as when another life opened it."""
+        with self._lock:
+            return set(self._touched[hour]) if hour in self._touched else None
 
     def generation(self, hour: int) -> int:
         """Grows with each write that touches the hour."""
         return self._generation.get(hour, 0)
 
+    def begin(self, hour: int) -> bool:
+        """Note that roll-ups of it are being written; returns whether there may be older ones."""
+        again = self.open().get(hour) == AGAIN
+        if not again:
+            self._mark({hour: AGAIN})
+        return again
+
     def close(self, hour: int) -> None:
         """Its roll-ups are there."""
         self._mark({hour: CLOSED})
         self._generation.pop(hour, None)
+        self._touched.pop(hour, None)
 
     def _marked(self, first: int, last: int) -> set[int]:
         marks = flux.source(self._bucket.name, HOURS, first, last + 1)
@@ -171,13 +200,16 @@ class Rolling:
         alone = self._bucket.tables(f"{readings} |> {flux.where(flux.is_point(place))}")
         return widened(of_readings(flux.raw_of(alone, place)), width_ms)
 
-    def roll(self, hour: int, places: Iterable[tuple[str, str]], *, again: bool) -> None:
-        """Write the roll-ups of an hour of all assets; `again`: old ones may be there and go first."""
+    def roll(
+        self, hour: int, places: set[Place], touched: set[Place] | None, *, again: bool
+    ) -> None:
+        """Write the roll-ups of an hour, of the touched assets or (None) of all; `again`: old ones go first."""
         span = (hour, hour + HOUR_MS)
-        if again:
-            for kind in ROLL_UPS:
-                self._bucket.delete(NAMES[kind], *span)
-        for site, asset in sorted(places):
+        conditions = None if touched is None or touched >= places else _of_places(touched)
+        rolled = places if touched is None or conditions is None else touched
+        for kind, condition in product(ROLL_UPS, conditions or [""] if again else ()):
+            self._bucket.delete(NAMES[kind], *span, condition)
+        for site, asset in sorted(rolled):
             lines = self._lines_of(site, asset, span)
             for at in range(0, len(lines), LINES_AT_ONCE):
                 self._bucket.note("".join(lines[at : at + LINES_AT_ONCE]))
@@ -193,6 +225,13 @@ class Rolling:
             for kind, rolled in both.items():
                 lines += _lines(head_of(NAMES[kind], site, asset), escaped(name), rolled)
         return lines
+
+
+def _of_places(places: Iterable[Place]) -> list[str] | None:
+    """Conditions of a deletion, an asset each; None: for one there is none, as a tag is empty or holds such signs."""
+    if not all(name and not {'"', "$"} & set(name) for place in places for name in place):
+        return None
+    return [f' AND site="{site}" AND asset="{asset}"' for site, asset in sorted(places)]
 
 
 def _lines(head: str, name: str, rolled: Rolled) -> list[str]:

@@ -15,7 +15,7 @@ from influxdb_client import BucketRetentionRules, InfluxDBClient, WriteService
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
 
-from collector.adapters.influx_flux import Tables, bound, rows_of, tables_in
+from collector.adapters.influx_flux import BrokenOff, Tables, bound, rows_of, tables_in
 from collector.adapters.influx_lines import BEHIND, Lines, Refused, sorted_out
 from collector.ports import Unavailable
 
@@ -73,15 +73,16 @@ class Bucket:
 
     def ask(self, query: str) -> list[dict[str, str]]:
         """Rows of a Flux query, as text by column name."""
-        return rows_of(self._answer(query))
+        with self._reached():
+            return rows_of(self._answer(query))
 
     def tables(self, query: str) -> Tables:
         """Times and values of a Flux query."""
-        return tables_in(self._answer(query))
+        with self._reached():
+            return tables_in(self._answer(query))
 
     def _answer(self, query: str) -> str:
-        with self._reached():
-            return str(self._client.query_api().query_raw(query).data, "utf-8")
+        return str(self._client.query_api().query_raw(query).data, "utf-8")
 
     def delete(self, measurement: str, start: int, end: int, also: str = "") -> None:
         """Delete what has start ≤ time < end, UTC ms; `also` narrows it to tags."""
@@ -104,6 +105,8 @@ class Bucket:
             yield
         except ApiException as error:
             raise Unavailable(self._why(error)) from error
+        except BrokenOff as error:
+            raise Unavailable(f"InfluxDB at {self._url} broke an answer off: {error}") from error
         except InfluxDBError as error:  # the token does not even see the organisation
             raise Unavailable(self._absent(str(error))) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:

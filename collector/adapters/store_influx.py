@@ -7,7 +7,7 @@ from typing import Final
 
 from collector.adapters import influx_flux as flux
 from collector.adapters.influx_cursor import CURSOR, Noted, noted_in
-from collector.adapters.influx_rolling import AGAIN, NAMES, Hours, Rolling, plan_of
+from collector.adapters.influx_rolling import NAMES, Hours, Place, Rolling, plan_of
 from collector.adapters.influx_server import Bucket
 from collector.adapters.lineprotocol import (
     HIDDEN,
@@ -30,7 +30,7 @@ from collector.buckets import (
     nothing,
     widened,
 )
-from collector.ports import Buckets, Kind, Raw, StoreBatch
+from collector.ports import Buckets, Kind, Raw, SeriesKey, StoreBatch
 from edge.readings import BAD
 
 log = logging.getLogger("steward.store")
@@ -55,6 +55,8 @@ class InfluxStore:
         self._hours, self._rolling = Hours(self._bucket), Rolling(self._bucket)
         self._encoder: LineEncoder | None = None
         self._known: Kept | None = None
+        self._keys: list[SeriesKey] = []
+        self._found: list[Place] = []
         self._journal, self.refused = journal, 0
         self._noted: Noted | None = None
         self._writing, self._at_work = threading.Lock(), threading.Lock()
@@ -69,11 +71,18 @@ class InfluxStore:
             count = sum(len(batch) for batch in batches)
             batches = [self._in_time(batch) for batch in batches]
             for batch in batches:
-                self._hours.touch(batch.time)
+                self._hours.touch(batch.time, batch.key, self._places(batch.keys))
             refused = sum(len(self._bucket.post(self._bodies(batch))) for batch in batches)
             noted = noted.after(cursor, count, refused)
             self._bucket.note(noted.line(self._journal))
             self._noted, self.refused = noted, noted.refused
+
+    def _places(self, keys: Sequence[SeriesKey]) -> list[Place]:
+        """Site and asset of each key; the same keys as last time cost a comparison by identity."""
+        if self._keys != (listed := list(keys)):
+            fields = [field_of(key.site, key.point) for key in listed]
+            self._keys, self._found = listed, [(field.site, field.asset) for field in fields]
+        return self._found
 
     def _bodies(self, batch: StoreBatch) -> Iterator[bytes]:
         return self._encoding().bodies(batch) if len(batch) else iter(())
@@ -113,10 +122,11 @@ class InfluxStore:
             return len(hours)
 
     def _roll(self, hour: int) -> None:
-        """A reading that comes meanwhile leaves the hour open."""
+        """A reading that comes meanwhile leaves the hour open, as does a kill: then its roll-ups are made anew."""
         with self._writing:
             begun, places = self._hours.generation(hour), self._encoding().places()
-        self._rolling.roll(hour, places, again=self._hours.open().get(hour) == AGAIN)
+            touched, again = self._hours.touched(hour), self._hours.begin(hour)
+        self._rolling.roll(hour, places, touched, again=again)
         with self._writing:
             if self._hours.generation(hour) == begun:
                 self._hours.close(hour)

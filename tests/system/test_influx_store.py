@@ -134,6 +134,23 @@ def test_hours_that_are_over_are_rolled_up_once_and_read_from_there(influxd: Inf
     store.close()
 
 
+FAILING = """import "array"
+one = array.from(rows: [{_time: 2020-01-01T00:00:00Z, _field: "a", _value: 0}])
+one |> yield(name: "a")
+one |> map(fn: (r) => ({r with _value: 1 / r._value})) |> yield(name: "b")"""
+
+
+def test_an_answer_that_fails_is_unavailable_before_and_after_it_began(
+    influxd: InfluxServer,
+) -> None:
+    """Which of both depends on what InfluxDB has sent by then: status 400, or 200 and a table of the error."""
+    store = opened(influxd, new_bucket())
+    for _ in range(8):
+        with pytest.raises(Unavailable, match="cannot divide by zero"):
+            store._bucket.tables(FAILING)
+    store.close()
+
+
 def test_readings_of_a_version_without_roll_ups_are_read_and_rolled_up(
     influxd: InfluxServer,
 ) -> None:
