@@ -5,6 +5,7 @@ again. Which are open stands in the bucket itself, so that nothing is forgotten 
 hours are read themselves, all else comes from roll-ups.
 """
 
+import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
@@ -33,8 +34,10 @@ from collector.buckets import (
     of_readings,
     widened,
 )
-from collector.ports import Kind
+from collector.ports import Kind, Raw
 from edge.readings import Ints
+
+log = logging.getLogger("steward.store")
 
 NAMES: Final[Mapping[Kind, str]] = {"raw": MEASUREMENT, "minute": "minutes", "hour": "hours"}
 """Measurements."""
@@ -175,10 +178,50 @@ class Rolling:
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
+        self._mixed: set[str] | None = None
+
+    def look(self) -> None:
+        """Ask anew which fields somebody else wrote with another type."""
+        found = self._bucket.mixed(MEASUREMENT)
+        for name in sorted(found - (self._mixed or set())):
+            log.error(
+                "field %r of bucket %s has several types: somebody else writes it, too; what is of that type "
+                "is shown as if it were ours, and in its shard none of ours can be kept",
+                name, self._bucket.name,
+            )  # fmt: skip
+        self._mixed = found
+
+    def is_mixed(self, place: Field) -> bool:
+        """Whether somebody else wrote a field of this name with another type."""
+        if self._mixed is None:
+            self.look()
+        return place.name in (self._mixed or ())
+
+    def raw(self, place: Field, span: Span) -> Raw:
+        """Readings of a point.
+
+        Of a field with several types InfluxDB gives the shards before the first that has another type, and
+        nothing behind them: what is behind is asked for until there is none.
+        """
+        (start, end), parts = span, [self._raw(place, *span)]
+        while self.is_mixed(place) and len(parts[-1].time):
+            start = self._bucket.next_shard(int(parts[-1].time[-1]))
+            if start >= end:
+                break
+            parts.append(self._raw(place, start, end))
+        return Raw(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("time", "value", "quality")))  # fmt: skip
+
+    def _raw(self, place: Field, start: int, end: int) -> Raw:
+        source = flux.source(self._bucket.name, MEASUREMENT, start, end)
+        return flux.raw_of(
+            self._bucket.tables(f"{source} |> {flux.where(flux.is_point(place))}"), place
+        )
 
     def part(self, place: Field, kind: Kind, span: Span, width_ms: int) -> Rolled:
         """One point within a span in buckets of `width_ms`."""
         source = flux.source(self._bucket.name, NAMES[kind], *span)
+        if kind == "raw" and self.is_mixed(place):
+            return widened(of_readings(self.raw(place, span)), width_ms)
         if kind == "raw":
             return self._of_point(
                 f"{source} |> {flux.where(flux.is_point(place))}", place, width_ms

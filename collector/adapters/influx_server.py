@@ -3,7 +3,7 @@
 import gzip
 import json
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,13 +16,15 @@ from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
 
 from collector.adapters.influx_flux import BrokenOff, Tables, bound, rows_of, tables_in
-from collector.adapters.influx_lines import BEHIND, Lines, Refused, sorted_out
+from collector.adapters.influx_lines import BEHIND, HOUR_MS, Lines, Refused, sorted_out
 from collector.ports import Unavailable
 
 log = logging.getLogger("steward.store")
 
 TIMEOUT_MS: Final = 30_000
 GZIP_LEVEL: Final = 1
+YEAR_1_MS: Final = -62_135_596_800_000
+"""Shards are counted from the first Monday of year 1."""
 AT_ONCE: Final = 2
 """Bodies on their way: InfluxDB need not wait until ours has seen that one is taken."""
 
@@ -37,7 +39,7 @@ class Bucket:
         self._url, self._org, self.name, self._retention_s = url, org, name, retention_s
         self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_MS)
         self._writes = WriteService(self._client.api_client)
-        self._made = False
+        self._made, self._shard_ms = False, HOUR_MS
 
     def close(self) -> None:
         """Give the connections back."""
@@ -83,6 +85,23 @@ class Bucket:
 
     def _answer(self, query: str) -> str:
         return str(self._client.query_api().query_raw(query).data, "utf-8")
+
+    def mixed(self, measurement: str) -> set[str]:
+        """Fields that have one type in one shard and another in another; none where InfluxDB does not tell."""
+        asked = [("db", self.name), ("q", f'SHOW FIELD KEYS FROM "{measurement}"')]
+        with self._reached():
+            try:
+                answer = self._client.api_client.call_api(
+                    "/query", "GET", query_params=asked, response_type="object", _return_http_data_only=True
+                )  # fmt: skip
+            except ApiException as error:
+                if error.status not in (400, 403, 404):
+                    raise
+                log.warning("InfluxDB does not tell the types of its fields: %s", _message(error))
+                return set()
+        series = answer["results"][0].get("series", [])
+        names = Counter(name for one in series for name, _ in one["values"])
+        return {name for name, types in names.items() if types > 1}
 
     def delete(self, measurement: str, start: int, end: int, also: str = "") -> None:
         """Delete what has start ≤ time < end, UTC ms; `also` narrows it to tags."""
@@ -135,11 +154,21 @@ class Bucket:
         found = buckets.find_bucket_by_name(self.name)
         if found is None:
             rules = BucketRetentionRules(type="expire", every_seconds=self._retention_s)
-            buckets.create_bucket(bucket_name=self.name, retention_rules=rules, org=self._org)
+            found = buckets.create_bucket(
+                bucket_name=self.name, retention_rules=rules, org=self._org
+            )
             log.info("made bucket %s with retention %d s", self.name, self._retention_s)
         else:
             self._warn_of(found.retention_rules)
+        lengths = [rule.shard_group_duration_seconds for rule in found.retention_rules]
+        self._shard_ms = 1000 * min(
+            (length for length in lengths if length), default=HOUR_MS // 1000
+        )
         self._made = True
+
+    def next_shard(self, time: int) -> int:
+        """Where the shard behind the one of a time begins; both UTC ms. Known once the bucket was asked for something."""
+        return time - (time - YEAR_1_MS) % self._shard_ms + self._shard_ms
 
     def _warn_of(self, rules: Iterable[Any]) -> None:
         """A bucket that was there keeps its retention; what that takes too soon is said."""

@@ -116,6 +116,7 @@ class InfluxStore:
     def close_hours(self, before: int) -> int:
         """Write the roll-ups of every open hour that ended by `before` (UTC ms); returns of how many."""
         with self._at_work:
+            self._rolling.look()
             hours = [hour for hour in sorted(self._hours.open()) if hour + HOUR_MS <= before]
             for hour in hours:
                 self._roll(hour)
@@ -234,7 +235,7 @@ class InfluxStore:
 
     def raw(self, site: str, point: str, start: int, end: int) -> Raw:
         start, place = max(start, self.kept.raw), field_of(site, point)
-        return flux.raw_of(self._point(place, start, end), place) if start < end else nothing()
+        return self._rolling.raw(place, (start, end)) if start < end else nothing()
 
     def buckets(self, site: str, point: str, start: int, end: int, width_ms: int) -> Buckets:
         """From roll-ups where whole ones lie in a bucket and their hour is not open."""

@@ -178,3 +178,29 @@ def test_a_cursor_of_an_older_version_counts_until_the_first_that_names_its_jour
     assert (first.cursor(), second.cursor()) == (101, 0)
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize("days", [-60, 30])
+def test_readings_behind_a_stranger_s_integers_are_read_and_the_stranger_is_named(
+    influxd: InfluxServer, days: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the same point, in a shard before all of ours, and between two of ours."""
+    name, day = new_bucket(), 24 * HOUR
+    store = opened(influxd, name)
+    store.write([], 0)
+    stranger(
+        influxd, name, f"readings,asset=booster,site=riverside pressure=7i {T0 + days * day}\n"
+    )
+    rows = [(KEY.point, T0, 1.5), (KEY.point, T0 + 60 * day, 2.5)]
+    store.write([mixed(rows)], 1)
+    at = {T0 + days * day: 7.0, T0: 1.5, T0 + 60 * day: 2.5}
+    with caplog.at_level(logging.ERROR):
+        found = store.raw(KEY.site, KEY.point, T0 - 100 * day, T0 + 100 * day)
+        assert dict(zip(found.time.tolist(), found.value.tolist(), strict=True)) == at
+        for close in (False, True):
+            if close:
+                store.close_hours(T0 + 100 * day)
+            buckets = store.buckets(KEY.site, KEY.point, T0 - 100 * day, T0 + 100 * day, 1000)
+            assert dict(zip(buckets.time.tolist(), buckets.last.tolist(), strict=True)) == at
+    assert "field 'pressure'" in caplog.text
+    store.close()
