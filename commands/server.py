@@ -35,6 +35,7 @@ from collector.selfwatch import SelfWatch
 from collector.trending import Trending
 from commands.access import (
     SERVER,
+    authorities,
     owner_token_file,
     password,
     private_folder,
@@ -121,6 +122,7 @@ def open_store(settings: Settings, journal: str = "") -> ReadingStore:
 
     return InfluxStore(
         settings.influx_url, token, settings.influx_org, settings.influx_bucket,
+        ca_file=authorities("STEWARD_INFLUX_CA_FILE", settings.influx_ca_file),
         journal=journal, retention_s=bucket_retention_s(kept_days(settings)),
     )  # fmt: skip
 
@@ -200,7 +202,9 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     live = LiveTable(plants)
     alarming = Alarming(plants, live, decisions, asks)
     projecting = Projecting(journal, store, live, off_the_loop, clock)
-    broker = Broker(settings.broker_host, settings.broker_port, SERVER, password(SERVER, settings))
+    ca_file = authorities("STEWARD_BROKER_CA_FILE", settings.broker_ca_file)
+    secret = password(SERVER, settings)
+    broker = Broker(settings.broker_host, settings.broker_port, SERVER, secret, ca_file=ca_file)
     source = MqttSource(broker, clock)
     ingest = Ingest(
         source, journal, live, [alarming], plants, clock, projecting=projecting,

@@ -35,9 +35,13 @@ class Bucket:
     A server that is away does not hinder the start: each call raises `Unavailable` until it is back.
     """
 
-    def __init__(self, url: str, token: str, org: str, name: str, retention_s: int) -> None:
+    def __init__(  # where, as whom, into what
+        self, url: str, token: str, org: str, name: str, *, retention_s: int, ca_file: str
+    ) -> None:
         self._url, self._org, self.name, self._retention_s = url, org, name, retention_s
-        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_MS)
+        self._client = InfluxDBClient(
+            url=url, token=token, org=org, timeout=TIMEOUT_MS, ssl_ca_cert=ca_file or None
+        )
         self._writes = WriteService(self._client.api_client)
         self._made, self._shard_ms = False, HOUR_MS
 

@@ -45,13 +45,15 @@ class InfluxStore:
     One process writes into it. A server that is away does not hinder the start: each call raises
     `Unavailable` until it is back. What InfluxDB refuses for ever (a field of another type, a time behind the
     retention) is named in the log, and counted with the cursor: it must not block what comes beside and behind
-    it. `refused` is that count, as far as it is known. `journal` names the one whose cursor this is.
+    it. `refused` is that count, as far as it is known. `journal` names the one whose cursor this is;
+    `ca_file` holds the authorities that are trusted, else the machine's own are.
     """
 
-    def __init__(
-        self, url: str, token: str, org: str, bucket: str, *, journal: str = "", retention_s: int = 0
+    def __init__(  # noqa: PLR0913  # where, as whom, into what
+        self, url: str, token: str, org: str, bucket: str, *,
+        ca_file: str = "", journal: str = "", retention_s: int = 0,
     ) -> None:  # fmt: skip
-        self._bucket = Bucket(url, token, org, bucket, retention_s)
+        self._bucket = Bucket(url, token, org, bucket, retention_s=retention_s, ca_file=ca_file)
         self._hours, self._rolling = Hours(self._bucket), Rolling(self._bucket)
         self._encoder: LineEncoder | None = None
         self._known: Kept | None = None
