@@ -62,7 +62,8 @@ def test_a_line_that_influxdb_cannot_read_is_left_out_alone(
 
 
 def values(store: InfluxStore, point: str, start: int = T0, end: int = T0 + HOUR) -> list[float]:
-    return store.raw(KEY.site, point, start, end).value.tolist()
+    found: list[float] = store.raw(KEY.site, point, start, end).value.tolist()
+    return found
 
 
 def test_of_several_conflicts_in_a_body_each_reading_is_named_and_the_good_ones_stay(
