@@ -1,5 +1,8 @@
 """InfluxDB goes away and comes back beside a real site: what people see goes on, and the store catches up."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from commands.proving.away import Seen, compare, prove_away
@@ -9,7 +12,9 @@ AS_EVER = Seen(10.0, [300.0] * 99, [400.0] * 10)
 
 
 @pytest.mark.system
-async def test_a_short_sample_of_an_outage_of_influxdb() -> None:
+async def test_a_short_sample_of_an_outage_of_influxdb(
+    tmp_path: Path, part_programs: Callable[[str], Path]
+) -> None:
     """`steward prove away` takes ten minutes. How old the oldest value was is this machine's load as well."""
     found = await prove_away(tmp_path, 15.0, part_programs(INFLUXD))
     assert found is not None, "the site did not come up"
