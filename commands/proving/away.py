@@ -207,7 +207,7 @@ class _Run:
         """Let InfluxDB come back, and see how fast the store catches up from when it takes the first."""
         first = stored = self._figure("steward_store_readings_total")
         moved = last = begun = time.monotonic()
-        self._site.by_name[INFLUXD].start()
+        self._site.by_name[INFLUXD].restart()
         while (now := time.monotonic()) - begun < RETURN_S_MAX + self._seconds:
             stored = self._figure("steward_store_readings_total")
             if stored == first:
