@@ -236,6 +236,13 @@ class ReadingStore(Protocol):
         """Journal position up to which everything is stored (0: nothing)."""
         ...
 
+    def taken(self) -> int | None:
+        """Readings of all writes that moved the cursor, also those that replaced others or are gone.
+
+        What a store refuses for ever is not among them. None: an older version wrote here and did not count.
+        """
+        ...
+
     def latest(self, site: str, points: Sequence[str]) -> Mapping[str, tuple[int, float, int]]:
         """Last reading by source time: (UTC ms, value, quality) per point that has one."""
         ...

@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,16 @@ def told_in(variable: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         raise SettingsError(f"{variable}: {path} cannot be read: {error}") from error
+
+
+def authorities(variable: str, path: str) -> str:
+    """The path of a file of authorities that a variable names, empty if none. Raises `SettingsError`."""
+    try:
+        if path:
+            ssl.create_default_context(cafile=path)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{variable}: {path} holds no certificate of an authority: {error}") from error  # fmt: skip
+    return path
 
 
 def secret_name(user: str) -> str:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.counting import Counts
@@ -21,13 +21,16 @@ def delivery_report(
 ) -> dict[str, Any]:
     """The server's half: per agent, lane and hour what was journalled, missing and set aside.
 
-    `position` tells up to which journal position the store has everything. `derived` are those of what is
-    journalled that were made here. `kept_from` is the time of the first readings that are kept, 0: all.
-    `past_retention` came in hours before the one from which readings are kept. Where there are some, `replaced` is
-    None: the journal counts by when readings came, the store keeps them by when they were taken, and nobody
-    knows how many came after that hour and were taken before. `position` and `marks` are the moment of all counts.
+    `position` tells up to which journal position the store has everything, where the store cannot say. `derived`
+    are those of what is journalled that were made here. `kept_from` is the time of the first readings that are
+    kept, 0: all. `unstored` are journalled, not set aside, not waiting, and were never given to the store: lost.
+    None: nobody knows. `refused` were given to it, and it will never take them: lost too. `replaced` were given to
+    it and are no more: another one of the same time came later, or they came behind retention. `past_retention`
+    came in hours before the one from which readings are kept. Where there are some, `replaced` is None: the
+    journal counts by when readings came, the store keeps them by when they were taken, and nobody knows how many
+    came after that hour and were taken before. `position` and `marks` are the moment of all counts.
     """
-    stored, stored_to = _stored(store, position)
+    held = _held(store, position)
     now = journal.standing()
     counts = now.counts
     rows = [
@@ -44,18 +47,20 @@ def delivery_report(
         since = -(2**62)
     total = _sum(counts.values())
     past = _sum(c for (*_, hour), c in counts.items() if hour < since)
-    waiting = _waiting(journal, stored_to, now.last)
-    known = stored is not None and waiting is not None and not past.readings
+    due = total.readings - total.aside
+    unstored = _less(due, held.taken, held.refused, _waiting(journal, held.position, now.last))
     return {
         "rows": rows,
         "readings": {
             "journalled": total.readings,
             "derived": _sum(c for (_, agent, *_), c in counts.items() if agent == STEWARD).readings,
             "quarantined": total.aside,
-            "stored": stored,
-            "waiting_for_store": max(0, now.last - stored_to),
+            "stored": held.stored,
+            "waiting_for_store": max(0, now.last - held.position),
+            "unstored": unstored,
+            "refused": held.refused,
             "past_retention": past.readings - past.aside,
-            "replaced": total.readings - total.aside - (waiting or 0) - (stored or 0) if known else None,
+            "replaced": None if past.readings or held.taken is None else _less(held.taken, held.stored),
         },
         "missing_batches": total.missing,
         "kept_from": max(since, 0),
@@ -64,17 +69,37 @@ def delivery_report(
     }  # fmt: skip
 
 
-def _stored(store: ReadingStore, position: Callable[[], int]) -> tuple[int | None, int]:
-    """How many readings the store has, and up to which journal position: None while it takes some all the time."""
-    for _ in range(ASKED_MAX):
-        before = position()
-        try:
-            stored = store.count()
-        except Unavailable:
-            return None, before
-        if position() == before:
-            return stored, before
-    return None, before
+class _Held(NamedTuple):
+    """What the store has and what it was ever given, up to a journal position; None: nobody knows."""
+
+    stored: int | None
+    taken: int | None
+    refused: int | None
+    position: int
+
+
+def _held(store: ReadingStore, position: Callable[[], int]) -> _Held:
+    """One moment of the store: nothing is known while it takes some all the time."""
+    try:
+        for _ in range(ASKED_MAX):
+            before = store.cursor()
+            refused = getattr(store, "refused", 0)  # known since it was asked for its cursor
+            held = _Held(store.count(), store.taken(), refused, before)
+            if store.cursor() == before:
+                return held
+    except Unavailable:
+        return _Held(None, None, None, position())
+    return _Held(None, None, None, before)
+
+
+def _less(whole: int, *parts: int | None) -> int | None:
+    """What is left; None where a part is not known, or the parts are more than the whole: they are not of one site."""
+    left = whole
+    for part in parts:
+        if part is None:
+            return None
+        left -= part
+    return left if left >= 0 else None
 
 
 def _waiting(journal: SqliteJournal, position: int, last: int) -> int | None:

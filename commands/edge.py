@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from collector.ports import Unavailable
-from commands.access import edge_user, key_path, password, secrets_folder
+from commands.access import authorities, edge_user, key_path, password, secrets_folder
 from commands.serving import plant_of, run_until_asked, start_logging
 from config.clock import Clock
 from config.mistakes import ConfigErrors
@@ -160,7 +160,13 @@ def build_agent(
             readers=own,
             outbox=Outbox(path, now=clock.now(), rng=rng),
             connect=paho_connect(
-                settings.broker_host, settings.broker_port, user, secret, plant.site, agent_id
+                settings.broker_host,
+                settings.broker_port,
+                user,
+                secret,
+                plant.site,
+                agent_id,
+                ca_file=authorities("STEWARD_BROKER_CA_FILE", settings.broker_ca_file),
             ),
             clock=clock,
             rng=rng,

@@ -36,7 +36,7 @@ def kept_days(settings: Settings) -> Mapping[Kind, int]:
 
 
 def _is_too_short(settings: Settings) -> bool:
-    return settings.store != "influxdb" and 0 < settings.keep_raw_days < READINGS_DAYS_MIN
+    return 0 < settings.keep_raw_days < READINGS_DAYS_MIN
 
 
 def cut_of(now: int, days: int, newest: int) -> int:

@@ -207,13 +207,17 @@ class Installation:
         self.say("stopping")
 
     def call(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """One call to the API with the owner's token; raises OSError and ValueError."""
+        """One call to the API with the owner's token, JSON both ways; raises OSError and ValueError."""
+        return json.loads(self.read(path, body))
+
+    def read(self, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+        """The same, whatever the answer is."""
         token = token_of("owner", self.settings)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"{self.url}/api/v1/{path}", data=data, headers=headers)  # noqa: S310  # our own
         with open_local(request, 10) as answer:
-            return json.loads(answer.read())
+            return bytes(answer.read())
 
 
 def port_or_free(wanted: int, say: Callable[[str], None]) -> int:

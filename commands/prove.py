@@ -51,7 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     pictures.add_argument("--first", type=int, default=1, help="the first seed")
     pictures.add_argument("--days", type=int, default=1, help="sound days of each (default 1)")
     pictures.add_argument("--minutes", type=float, default=1.0, help="from picture to picture (default 1)")  # fmt: skip
-    others = (_add_processes(proofs), _add_readings(proofs))
+    others = (_add_processes(proofs), _add_readings(proofs), _add_away(proofs))
     for proof in (kills, delivery, outage, replay, fuzz, pictures, *others):
         proof.add_argument("--json", action="store_true")
 
@@ -68,6 +68,12 @@ def _add_processes(proofs: Any) -> argparse.ArgumentParser:
     processes.add_argument("--first", type=int, default=0, help="the first seed")
     processes.add_argument("--at-once", type=_some, default=2, help="lives at a time (default 2)")
     return processes
+
+
+def _add_away(proofs: Any) -> argparse.ArgumentParser:
+    away: argparse.ArgumentParser = proofs.add_parser("away", help="InfluxDB is killed and comes back after ten minutes: alarms and live view go on, the store catches up at 5 times live or more")  # fmt: skip
+    away.add_argument("--seconds", type=float, default=600.0, help="how long it is away (default 600)")  # fmt: skip
+    return away
 
 
 def _some(text: str) -> int:

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from config.plant import STEWARD
 
@@ -59,6 +59,8 @@ class OutboxCount:
 
 
 NOTHING_MADE = OutboxCount("", (), 0, ())
+WRONG: Final = ("lost", "doubled", "unstored", "refused")
+"""What a report must say 0 of."""
 
 
 @dataclass(slots=True)
@@ -234,4 +236,4 @@ def _what(difference: int, over: int) -> str:
 
 def proven(readings: Mapping[str, int | None]) -> bool:
     """Whether a report says of every reading that it is there once."""
-    return readings["lost"] == 0 and readings["doubled"] == 0
+    return all(readings[name] == 0 for name in WRONG)

@@ -9,7 +9,7 @@ from typing import Any
 
 from commands.asking import ServerAway, ask
 from commands.delivering import outbox_counts
-from commands.reconciling import OutboxCount, whole_report
+from commands.reconciling import WRONG, OutboxCount, whole_report
 from commands.trends_report import lines, trends_report
 from config.settings import Settings, read_settings
 
@@ -50,11 +50,11 @@ def _trends(settings: Settings, *, as_json: bool) -> int:
 
 
 def verdict(readings: Mapping[str, int | None]) -> int:
-    """The exit code of what is lost and doubled; None is not known."""
-    lost, doubled = readings["lost"], readings["doubled"]
-    if lost or doubled:
+    """The exit code of what is lost, doubled, refused by the store or did not reach it; None is not known."""
+    found = [readings[name] for name in WRONG]
+    if any(found):
         return 1
-    return 3 if lost is None or doubled is None else 0
+    return 3 if None in found else 0
 
 
 def _settled_report(settings: Settings) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from api.adapters.desk_sql import SqlDesk
 from api.app import build_app
 from api.following import Following
 from api.services import Health, Services
+from collector.adapters.journal_name import journal_name
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
 from collector.adapters.mqtt import Broker, MqttSource
@@ -35,6 +36,7 @@ from collector.selfwatch import SelfWatch
 from collector.trending import Trending
 from commands.access import (
     SERVER,
+    authorities,
     owner_token_file,
     password,
     private_folder,
@@ -110,8 +112,8 @@ def ledger_url(settings: Settings) -> str:
     return settings.ledger or f"sqlite:///{settings.data / 'ledger.db'}"
 
 
-def open_store(settings: Settings) -> ReadingStore:
-    """The store that the settings name."""
+def open_store(settings: Settings, journal: str = "") -> ReadingStore:
+    """The store that the settings name; `journal` is the name of the one whose cursor it keeps."""
     if settings.store == "duckdb":
         return DuckDbStore(settings.data / "store")
     if not settings.influx_token_file:
@@ -123,7 +125,8 @@ def open_store(settings: Settings) -> ReadingStore:
 
     return InfluxStore(
         settings.influx_url, token, settings.influx_org, settings.influx_bucket,
-        retention_s=bucket_retention_s(kept_days(settings)),
+        ca_file=authorities("STEWARD_INFLUX_CA_FILE", settings.influx_ca_file),
+        journal=journal, retention_s=bucket_retention_s(kept_days(settings)),
     )  # fmt: skip
 
 
@@ -196,12 +199,14 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     decisions, asks = SqlDecisions(in_the_loop), SqlAsks(in_the_loop)
     desk, wishes = SqlDesk(in_threads), SqlAsks(in_threads)
     journal = SqliteJournal(settings.data / "journal")
-    store = open_store(settings)
+    store = open_store(settings, journal_name(settings.data / "journal"))
     warn_of_retention(settings)
     live = LiveTable(plants)
     alarming = Alarming(plants, live, decisions, asks)
     projecting = Projecting(journal, store, live, off_the_loop, clock)
-    broker = Broker(settings.broker_host, settings.broker_port, SERVER, password(SERVER, settings))
+    ca_file = authorities("STEWARD_BROKER_CA_FILE", settings.broker_ca_file)
+    secret = password(SERVER, settings)
+    broker = Broker(settings.broker_host, settings.broker_port, SERVER, secret, ca_file=ca_file)
     source = MqttSource(broker, clock)
     ingest = Ingest(
         source, journal, live, [alarming], plants, clock, projecting=projecting,

@@ -22,6 +22,7 @@ class Settings:
 
     `keep_…_days` say how long readings and their roll-ups of minutes and hours are kept, 0: for ever.
     `deadman_url` is asked every minute as long as all is well, empty: nothing is.
+    With `…_ca_file`, a file of the authorities that are trusted, broker and InfluxDB are spoken to over TLS.
     `store` is `duckdb` or `influxdb`; `ledger` an SQLAlchemy URL or empty for SQLite in `data`.
     `clock_origin_ms`, `clock_factor` and `clock_start_ms` are the same for all processes of one run.
     """
@@ -31,6 +32,7 @@ class Settings:
     broker_port: int = 1883
     broker_user: str = ""
     broker_password_file: str = ""
+    broker_ca_file: str = ""
     http_host: str = "127.0.0.1"
     http_port: int = 8080
     store: str = "duckdb"
@@ -42,6 +44,7 @@ class Settings:
     influx_org: str = "steward"
     influx_bucket: str = "steward"
     influx_token_file: str = ""
+    influx_ca_file: str = ""
     clock_origin_ms: int = 0
     clock_factor: float = 1.0
     clock_start_ms: int = 0

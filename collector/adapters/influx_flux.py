@@ -126,8 +126,20 @@ def windows_of_roll_ups(roll_ups: str, width_ms: int) -> str:
 # --- answers ---------------------------------------------------------------------------------------
 
 
+FAILED: Final = ("error", "reference")
+"""Header of the table that ends an answer which failed after it had begun: its status was 200 by then."""
+
+
+class BrokenOff(Exception):
+    """InfluxDB ended an answer with an error; the message is its own."""
+
+
 def rows_of(answer: str) -> list[dict[str, str]]:
-    """Rows of Flux's annotated CSV. A result's name stands in its annotation `#default` only."""
+    """Rows of Flux's annotated CSV. A result's name stands in its annotation `#default` only.
+
+    Raises:
+        BrokenOff: the answer ends with an error.
+    """
     rows: list[dict[str, str]] = []
     header: list[str] = []
     defaults: list[str] = []
@@ -137,6 +149,8 @@ def rows_of(answer: str) -> list[dict[str, str]]:
             defaults = cells if cells and cells[0] == "#default" else defaults
         elif not header:
             header = cells
+        elif _is_failure(header):
+            raise BrokenOff(cells[header.index("error")])
         else:
             filled = (cell or default for cell, default in zip(cells, defaults, strict=True))
             rows.append(dict(zip(header, filled, strict=True)))
@@ -144,7 +158,11 @@ def rows_of(answer: str) -> list[dict[str, str]]:
 
 
 def tables_in(answer: str) -> Tables:
-    """Columns of each result and field straight from Flux's annotated CSV: a roll-up asks for them by the million."""
+    """Columns of each result and field straight from Flux's annotated CSV: a roll-up asks for them by the million.
+
+    Raises:
+        BrokenOff: the answer ends with an error.
+    """
     tables: dict[tuple[str, str], Table] = {}
     header: list[str] = []
     default = ""
@@ -155,7 +173,10 @@ def tables_in(answer: str) -> Tables:
             default = cells[1] if cells and cells[0] == "#default" else default
         elif not header:
             header = cells
-            of, at, said = (cells.index(name) for name in ("_field", "_time", "_value"))
+            if not _is_failure(cells):
+                of, at, said = (cells.index(name) for name in ("_field", "_time", "_value"))
+        elif _is_failure(header):
+            raise BrokenOff(cells[header.index("error")])
         else:
             key = (cells[1] or default, cells[of])
             table = tables.get(key)
@@ -164,6 +185,10 @@ def tables_in(answer: str) -> Tables:
             table.times.append(cells[at])
             table.values.append(cells[said])
     return tables
+
+
+def _is_failure(header: Sequence[str]) -> bool:
+    return header[-len(FAILED) :] == list(FAILED)
 
 
 def tables_of(rows: Iterable[Mapping[str, str]]) -> Tables:

@@ -5,8 +5,10 @@ again. Which are open stands in the bucket itself, so that nothing is forgotten 
 hours are read themselves, all else comes from roll-ups.
 """
 
+import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -32,15 +34,21 @@ from collector.buckets import (
     of_readings,
     widened,
 )
-from collector.ports import Kind
+from collector.ports import Kind, Raw
 from edge.readings import Ints
+
+log = logging.getLogger("steward.store")
 
 NAMES: Final[Mapping[Kind, str]] = {"raw": MEASUREMENT, "minute": "minutes", "hour": "hours"}
 """Measurements."""
 HOURS: Final = "steward_hours"
 CLOSED, OPEN, AGAIN = 0, 1, 2
-"""What `steward_hours` says of an hour; `AGAIN`: its old roll-ups are still there."""
+"""What `steward_hours` says of an hour; `AGAIN`: old roll-ups of it may be there, whole or in part."""
 LINES_AT_ONCE: Final = 5_000
+TOUCHED_MAX: Final = 50
+"""Assets that are remembered of an hour; where more were touched, all are rolled up."""
+Place = tuple[str, str]
+"""Site and asset, as tags hold them."""
 OPEN_SPANS_MAX: Final = 2
 
 
@@ -51,6 +59,7 @@ class Hours:
         self._bucket = bucket
         self._open: dict[int, int] | None = None
         self._generation: dict[int, int] = {}
+        self._touched: dict[int, set[Place]] = {}
         self._lock = threading.Lock()
 
     def open(self) -> Mapping[int, int]:
@@ -76,27 +85,50 @@ class Hours:
             self._note(found)
         return found
 
-    def touch(self, time: Ints) -> None:
-        """Open the hours of these times, before their readings are written."""
-        known = self.open()
-        touched = np.unique(time // HOUR_MS).tolist()
-        new = [hour * HOUR_MS for hour in touched if hour * HOUR_MS not in known]
+    def touch(self, time: Ints, key: Ints, places: Sequence[Place]) -> None:
+        """Open the hours of these times, before their readings are written; `key` indexes `places`."""
+        known, hours = self.open(), time // HOUR_MS * HOUR_MS
+        touched = np.unique(hours).tolist()
+        new = [hour for hour in touched if hour not in known]
         if new:
             rolled = self._marked(new[0], new[-1])
             self._mark({hour: AGAIN if hour in rolled else OPEN for hour in new})
         with self._lock:
+            self._touched |= {hour: set() for hour in new}
             for hour in touched:
-                start = hour * HOUR_MS
-                self._generation[start] = self._generation.get(start, 0) + 1
+                self._generation[hour] = self._generation.get(hour, 0) + 1
+                if hour in self._touched:
+                    keys = key if len(touched) == 1 else key[hours == hour]
+                    self._remember(
+                        hour, {places[n] for n in np.flatnonzero(np.bincount(keys)).tolist()}
+                    )
+
+    def _remember(self, hour: int, places: set[Place]) -> None:
+        self._touched[hour] |= places
+        if len(self._touched[hour]) > TOUCHED_MAX:
+            del self._touched[hour]
+
+    def touched(self, hour: int) -> set[Place] | None:
+        """The assets that were written to since it was opened; None: any, as when another life opened it."""
+        with self._lock:
+            return set(self._touched[hour]) if hour in self._touched else None
 
     def generation(self, hour: int) -> int:
         """Grows with each write that touches the hour."""
         return self._generation.get(hour, 0)
 
+    def begin(self, hour: int) -> bool:
+        """Note that roll-ups of it are being written; returns whether there may be older ones."""
+        again = self.open().get(hour) == AGAIN
+        if not again:
+            self._mark({hour: AGAIN})
+        return again
+
     def close(self, hour: int) -> None:
         """Its roll-ups are there."""
         self._mark({hour: CLOSED})
         self._generation.pop(hour, None)
+        self._touched.pop(hour, None)
 
     def _marked(self, first: int, last: int) -> set[int]:
         marks = flux.source(self._bucket.name, HOURS, first, last + 1)
@@ -146,10 +178,50 @@ class Rolling:
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
+        self._mixed: set[str] | None = None
+
+    def look(self) -> None:
+        """Ask anew which fields somebody else wrote with another type."""
+        found = self._bucket.mixed(MEASUREMENT)
+        for name in sorted(found - (self._mixed or set())):
+            log.error(
+                "field %r of bucket %s has several types: somebody else writes it, too; what is of that type "
+                "is shown as if it were ours, and in its shard none of ours can be kept",
+                name, self._bucket.name,
+            )  # fmt: skip
+        self._mixed = found
+
+    def is_mixed(self, place: Field) -> bool:
+        """Whether somebody else wrote a field of this name with another type."""
+        if self._mixed is None:
+            self.look()
+        return place.name in (self._mixed or ())
+
+    def raw(self, place: Field, span: Span) -> Raw:
+        """Readings of a point.
+
+        Of a field with several types InfluxDB gives the shards before the first that has another type, and
+        nothing behind them: what is behind is asked for until there is none.
+        """
+        (start, end), parts = span, [self._raw(place, *span)]
+        while self.is_mixed(place) and len(parts[-1].time):
+            start = self._bucket.next_shard(int(parts[-1].time[-1]))
+            if start >= end:
+                break
+            parts.append(self._raw(place, start, end))
+        return Raw(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("time", "value", "quality")))  # fmt: skip
+
+    def _raw(self, place: Field, start: int, end: int) -> Raw:
+        source = flux.source(self._bucket.name, MEASUREMENT, start, end)
+        return flux.raw_of(
+            self._bucket.tables(f"{source} |> {flux.where(flux.is_point(place))}"), place
+        )
 
     def part(self, place: Field, kind: Kind, span: Span, width_ms: int) -> Rolled:
         """One point within a span in buckets of `width_ms`."""
         source = flux.source(self._bucket.name, NAMES[kind], *span)
+        if kind == "raw" and self.is_mixed(place):
+            return widened(of_readings(self.raw(place, span)), width_ms)
         if kind == "raw":
             return self._of_point(
                 f"{source} |> {flux.where(flux.is_point(place))}", place, width_ms
@@ -171,13 +243,16 @@ class Rolling:
         alone = self._bucket.tables(f"{readings} |> {flux.where(flux.is_point(place))}")
         return widened(of_readings(flux.raw_of(alone, place)), width_ms)
 
-    def roll(self, hour: int, places: Iterable[tuple[str, str]], *, again: bool) -> None:
-        """Write the roll-ups of an hour of all assets; `again`: old ones may be there and go first."""
+    def roll(
+        self, hour: int, places: set[Place], touched: set[Place] | None, *, again: bool
+    ) -> None:
+        """Write the roll-ups of an hour, of the touched assets or (None) of all; `again`: old ones go first."""
         span = (hour, hour + HOUR_MS)
-        if again:
-            for kind in ROLL_UPS:
-                self._bucket.delete(NAMES[kind], *span)
-        for site, asset in sorted(places):
+        conditions = None if touched is None or touched >= places else _of_places(touched)
+        rolled = places if touched is None or conditions is None else touched
+        for kind, condition in product(ROLL_UPS, conditions or [""] if again else ()):
+            self._bucket.delete(NAMES[kind], *span, condition)
+        for site, asset in sorted(rolled):
             lines = self._lines_of(site, asset, span)
             for at in range(0, len(lines), LINES_AT_ONCE):
                 self._bucket.note("".join(lines[at : at + LINES_AT_ONCE]))
@@ -193,6 +268,13 @@ class Rolling:
             for kind, rolled in both.items():
                 lines += _lines(head_of(NAMES[kind], site, asset), escaped(name), rolled)
         return lines
+
+
+def _of_places(places: Iterable[Place]) -> list[str] | None:
+    """Conditions of a deletion, an asset each; None: for one there is none, as a tag is empty or holds such signs."""
+    if not all(name and not {'"', "$"} & set(name) for place in places for name in place):
+        return None
+    return [f' AND site="{site}" AND asset="{asset}"' for site, asset in sorted(places)]
 
 
 def _lines(head: str, name: str, rolled: Rolled) -> list[str]:

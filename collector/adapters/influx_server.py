@@ -3,10 +3,8 @@
 import gzip
 import json
 import logging
-import re
-import threading
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
@@ -17,35 +15,35 @@ from influxdb_client import BucketRetentionRules, InfluxDBClient, WriteService
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
 
-from collector.adapters.influx_flux import Tables, bound, rows_of, tables_in
-from collector.adapters.influx_lines import readings_in, without_field
+from collector.adapters.influx_flux import BrokenOff, Tables, bound, rows_of, tables_in
+from collector.adapters.influx_lines import BEHIND, HOUR_MS, Lines, Refused, sorted_out
 from collector.ports import Unavailable
 
 log = logging.getLogger("steward.store")
 
 TIMEOUT_MS: Final = 30_000
 GZIP_LEVEL: Final = 1
+YEAR_1_MS: Final = -62_135_596_800_000
+"""Shards are counted from the first Monday of year 1."""
 AT_ONCE: Final = 2
 """Bodies on their way: InfluxDB need not wait until ours has seen that one is taken."""
-CONFLICT: Final = re.compile(r'input field "(.+)" on measurement')
-BEHIND: Final = "outside retention policy"
-DROPPED: Final = re.compile(r"dropped=(\d+)")
 
 
 class Bucket:
     """One bucket, made with its retention (seconds, 0: for ever) when it is first needed and not there.
 
     A server that is away does not hinder the start: each call raises `Unavailable` until it is back.
-    `refused` counts the readings that InfluxDB will never take.
     """
 
-    def __init__(self, url: str, token: str, org: str, name: str, retention_s: int) -> None:
+    def __init__(  # where, as whom, into what
+        self, url: str, token: str, org: str, name: str, *, retention_s: int, ca_file: str
+    ) -> None:
         self._url, self._org, self.name, self._retention_s = url, org, name, retention_s
-        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_MS)
+        self._client = InfluxDBClient(
+            url=url, token=token, org=org, timeout=TIMEOUT_MS, ssl_ca_cert=ca_file or None
+        )
         self._writes = WriteService(self._client.api_client)
-        self._made = False
-        self._counting = threading.Lock()
-        self.refused = 0
+        self._made, self._shard_ms = False, HOUR_MS
 
     def close(self) -> None:
         """Give the connections back."""
@@ -53,17 +51,22 @@ class Bucket:
 
     # --- what is said -------------------------------------------------------------------------------
 
-    def post(self, bodies: Iterable[bytes]) -> None:
-        """Post readings in bodies of whole lines, in any order: others are made while some are on their way."""
+    def post(self, bodies: Iterable[bytes]) -> list[Refused]:
+        """Post readings in bodies of whole lines, in any order: others are made while some are on their way.
+
+        Returns what InfluxDB will never take; all else is taken.
+        """
         with self._reached(), ThreadPoolExecutor(AT_ONCE) as posters:
-            posted: deque[Future[None]] = deque()
+            posted: deque[Future[list[Refused]]] = deque()
+            refused: list[Refused] = []
             for body in bodies:
                 zipped = gzip.compress(body, GZIP_LEVEL)
                 if len(posted) == AT_ONCE:
-                    posted.popleft().result()
+                    refused += posted.popleft().result()
                 posted.append(posters.submit(self._post, body, zipped))
             for last in posted:
-                last.result()
+                refused += last.result()
+            return refused
 
     def note(self, lines: str) -> None:
         """Post what is kept about readings; what lies behind the bucket's retention is not needed either."""
@@ -76,15 +79,33 @@ class Bucket:
 
     def ask(self, query: str) -> list[dict[str, str]]:
         """Rows of a Flux query, as text by column name."""
-        return rows_of(self._answer(query))
+        with self._reached():
+            return rows_of(self._answer(query))
 
     def tables(self, query: str) -> Tables:
         """Times and values of a Flux query."""
-        return tables_in(self._answer(query))
+        with self._reached():
+            return tables_in(self._answer(query))
 
     def _answer(self, query: str) -> str:
+        return str(self._client.query_api().query_raw(query).data, "utf-8")
+
+    def mixed(self, measurement: str) -> set[str]:
+        """Fields that have one type in one shard and another in another; none where InfluxDB does not tell."""
+        asked = [("db", self.name), ("q", f'SHOW FIELD KEYS FROM "{measurement}"')]
         with self._reached():
-            return str(self._client.query_api().query_raw(query).data, "utf-8")
+            try:
+                answer = self._client.api_client.call_api(
+                    "/query", "GET", query_params=asked, response_type="object", _return_http_data_only=True
+                )  # fmt: skip
+            except ApiException as error:
+                if error.status not in (400, 403, 404):
+                    raise
+                log.warning("InfluxDB does not tell the types of its fields: %s", _message(error))
+                return set()
+        series = answer["results"][0].get("series", [])
+        names = Counter(name for one in series for name, _ in one["values"])
+        return {name for name, types in names.items() if types > 1}
 
     def delete(self, measurement: str, start: int, end: int, also: str = "") -> None:
         """Delete what has start ≤ time < end, UTC ms; `also` narrows it to tags."""
@@ -107,6 +128,8 @@ class Bucket:
             yield
         except ApiException as error:
             raise Unavailable(self._why(error)) from error
+        except BrokenOff as error:
+            raise Unavailable(f"InfluxDB at {self._url} broke an answer off: {error}") from error
         except InfluxDBError as error:  # the token does not even see the organisation
             raise Unavailable(self._absent(str(error))) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -135,11 +158,21 @@ class Bucket:
         found = buckets.find_bucket_by_name(self.name)
         if found is None:
             rules = BucketRetentionRules(type="expire", every_seconds=self._retention_s)
-            buckets.create_bucket(bucket_name=self.name, retention_rules=rules, org=self._org)
+            found = buckets.create_bucket(
+                bucket_name=self.name, retention_rules=rules, org=self._org
+            )
             log.info("made bucket %s with retention %d s", self.name, self._retention_s)
         else:
             self._warn_of(found.retention_rules)
+        lengths = [rule.shard_group_duration_seconds for rule in found.retention_rules]
+        self._shard_ms = 1000 * min(
+            (length for length in lengths if length), default=HOUR_MS // 1000
+        )
         self._made = True
+
+    def next_shard(self, time: int) -> int:
+        """Where the shard behind the one of a time begins; both UTC ms. Known once the bucket was asked for something."""
+        return time - (time - YEAR_1_MS) % self._shard_ms + self._shard_ms
 
     def _warn_of(self, rules: Iterable[Any]) -> None:
         """A bucket that was there keeps its retention; what that takes too soon is said."""
@@ -154,14 +187,24 @@ class Bucket:
 
     # --- refusals -----------------------------------------------------------------------------------
 
-    def _post(self, body: bytes, zipped: bytes) -> None:
+    def _post(self, body: bytes, zipped: bytes) -> list[Refused]:
         """Post lines; of what is refused for ever the rest is posted again, until it is taken."""
-        try:
-            self._send(zipped)
-        except ApiException as error:
-            if error.status not in (400, 413, 422):
-                raise
-            self._accept_the_rest(body, error.status, _message(error))
+        refused: list[Refused] = []
+        waiting: list[Lines] = []
+        while True:
+            try:
+                self._send(zipped)
+            except ApiException as error:
+                if error.status not in (400, 413, 422):
+                    raise
+                found = sorted_out(body.splitlines(keepends=True), _message(error))
+                _tell(found.refused, _message(error))
+                refused += found.refused
+                waiting += found.again
+            if not waiting:
+                return refused
+            body = b"".join(waiting.pop())
+            zipped = gzip.compress(body, GZIP_LEVEL)
 
     def _send(self, zipped: bytes) -> None:
         self._writes.post_write(
@@ -169,29 +212,17 @@ class Bucket:
             content_encoding="gzip", content_type="text/plain; charset=utf-8",
         )  # fmt: skip
 
-    def _accept_the_rest(self, body: bytes, status: int, message: str) -> None:
-        lines = body.splitlines(keepends=True)
-        conflict = CONFLICT.search(message) if status == 422 else None
-        rest, count = without_field(lines, conflict[1]) if conflict else (b"", 0)
-        if count:
-            self._refuse(count, message)
-            if rest:
-                self._post_again(rest)
-        elif status != 422 and len(lines) > 1:
-            self._post_again(b"".join(lines[: len(lines) // 2]))
-            self._post_again(b"".join(lines[len(lines) // 2 :]))
-        else:
-            dropped = DROPPED.search(message)
-            each = sum(readings_in(line) for line in lines) / len(lines)
-            self._refuse(round((int(dropped[1]) if dropped else len(lines)) * each), message)
 
-    def _post_again(self, body: bytes) -> None:
-        self._post(body, gzip.compress(body, GZIP_LEVEL))
-
-    def _refuse(self, count: int, message: str) -> None:
-        with self._counting:
-            self.refused += count
-        log.error("InfluxDB refuses readings for ever, %d so far: %s", self.refused, message)
+def _tell(refused: Sequence[Refused], why: str) -> None:
+    """Name what is refused: one line of the log for each point."""
+    times: dict[str, list[str]] = {}
+    for reading in refused:
+        times.setdefault(reading.place, []).append(reading.time)
+    for place, of in times.items():
+        log.error(
+            "InfluxDB refuses readings for ever: %d of %s, from %s to %s (UTC ms): %s",
+            len(of), place, of[0], of[-1], why,
+        )  # fmt: skip
 
 
 def _said(time_ns: int) -> str:

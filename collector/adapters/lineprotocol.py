@@ -34,6 +34,8 @@ SPAN_MAX: Final = 2**62
 _SAFE: Final = str.maketrans(
     {code: f"%{code:02X}" for code in (*range(32), 127, ord("\\"), ord("%"))}
 )
+RESERVED: Final = {"time": "%74ime"}
+"""Names of fields that InfluxDB drops without a word."""
 _ESCAPED: Final = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
 
 
@@ -57,7 +59,7 @@ class Reached:
 def field_of(site: str, point: str) -> Field:
     """The place of one point; what line protocol cannot hold is written as `%XX`."""
     asset, _, name = point.translate(_SAFE).rpartition("/")
-    return Field(site.translate(_SAFE), asset, name)
+    return Field(site.translate(_SAFE), asset, RESERVED.get(name, name))
 
 
 def head_of(measurement: str, site: str, asset: str) -> str:

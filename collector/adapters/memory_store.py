@@ -42,6 +42,7 @@ class MemoryStore:
     _series: dict[SeriesKey, _Series] = field(default_factory=dict)
     _of_point: dict[tuple[str, str], list[_Series]] = field(default_factory=dict)
     _cursor: int = 0
+    _taken: int = 0
     _kept: Kept = field(default_factory=Kept)
     """What is kept as roll-ups only is readings here, which buckets alone are made of."""
 
@@ -54,6 +55,7 @@ class MemoryStore:
             for key, time, value, quality in zip(*(c.tolist() for c in columns), strict=True):
                 if time >= self._kept.raw:
                     tables[key][time] = (value, quality)
+            self._taken += len(batch)
         self._cursor = cursor
 
     def _of(self, key: SeriesKey) -> _Series:
@@ -65,6 +67,10 @@ class MemoryStore:
     def cursor(self) -> int:
         self._check()
         return self._cursor
+
+    def taken(self) -> int:
+        self._check()
+        return self._taken
 
     def latest(self, site: str, points: Sequence[str]) -> Mapping[str, tuple[int, float, int]]:
         self._check()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,10 @@ REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker is, as whom we speak to it, and which site's agents we hear (`+`: all)."""
+    """Where the broker is, as whom we speak to it, and which site's agents we hear (`+`: all).
+
+    With `ca_file` over TLS, name and certificate checked.
+    """
 
     host: str
     port: int
@@ -43,6 +47,7 @@ class Broker:
     password: str = ""
     client: str = "collector"
     site: str = "+"
+    ca_file: str = ""
 
 
 @dataclass(slots=True)
@@ -197,6 +202,7 @@ class MqttSource:
         self, broker: Broker, clock: Clock, rng: np.random.Generator | None = None
     ) -> None:
         self._broker = broker
+        self._tls = ssl.create_default_context(cafile=broker.ca_file) if broker.ca_file else None
         self._clock = clock
         self._rng = rng or np.random.default_rng()
         self._news = asyncio.Event()
@@ -297,6 +303,7 @@ class MqttSource:
                     lambda: _Link(greeting, filters, self._clock, push, opened),
                     broker.host,
                     broker.port,
+                    ssl=self._tls,
                 )
                 first: list[asyncio.Future[Any]] = [link.ready, link.ended]
                 await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)

@@ -167,6 +167,10 @@ class DuckDbStore:
         with self._database.connected() as connection:
             return int(connection.execute("select position from cursor").fetchall()[0][0])
 
+    def taken(self) -> int:
+        with self._database.connected() as connection:
+            return int(connection.execute("select arrival from cursor").fetchall()[0][0])
+
     def latest(self, site: str, points: Sequence[str]) -> Mapping[str, tuple[int, float, int]]:
         names = {n: point for point in points for n in self._state.series.of_point(site, point)}
         if not names:

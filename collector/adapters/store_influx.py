@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from collector.adapters import influx_flux as flux
-from collector.adapters.influx_rolling import AGAIN, NAMES, Hours, Rolling, plan_of
+from collector.adapters.influx_cursor import CURSOR, Noted, noted_in
+from collector.adapters.influx_rolling import NAMES, Hours, Place, Rolling, plan_of
 from collector.adapters.influx_server import Bucket
 from collector.adapters.lineprotocol import (
     HIDDEN,
@@ -29,13 +30,12 @@ from collector.buckets import (
     nothing,
     widened,
 )
-from collector.ports import Buckets, Kind, Raw, StoreBatch
+from collector.ports import Buckets, Kind, Raw, SeriesKey, StoreBatch
 from edge.readings import BAD
 
 log = logging.getLogger("steward.store")
 
 FIELDS_BY_NAME_MAX: Final = 50
-CURSOR: Final = "steward_cursor"
 KEPT: Final = "steward_kept"
 
 
@@ -44,35 +44,47 @@ class InfluxStore:
 
     One process writes into it. A server that is away does not hinder the start: each call raises
     `Unavailable` until it is back. What InfluxDB refuses for ever (a field of another type, a time behind the
-    retention) is counted in `refused` and logged: it must not block what comes beside and behind it.
+    retention) is named in the log, and counted with the cursor: it must not block what comes beside and behind
+    it. `refused` is that count, as far as it is known. `journal` names the one whose cursor this is;
+    `ca_file` holds the authorities that are trusted, else the machine's own are.
     """
 
-    def __init__(
-        self, url: str, token: str, org: str, bucket: str, *, retention_s: int = 0
-    ) -> None:
-        self._bucket = Bucket(url, token, org, bucket, retention_s)
+    def __init__(  # noqa: PLR0913  # where, as whom, into what
+        self, url: str, token: str, org: str, bucket: str, *,
+        ca_file: str = "", journal: str = "", retention_s: int = 0,
+    ) -> None:  # fmt: skip
+        self._bucket = Bucket(url, token, org, bucket, retention_s=retention_s, ca_file=ca_file)
         self._hours, self._rolling = Hours(self._bucket), Rolling(self._bucket)
         self._encoder: LineEncoder | None = None
         self._known: Kept | None = None
+        self._keys: list[SeriesKey] = []
+        self._found: list[Place] = []
+        self._journal, self.refused = journal, 0
+        self._noted: Noted | None = None
         self._writing, self._at_work = threading.Lock(), threading.Lock()
         self.late = Late()
-
-    @property
-    def refused(self) -> int:
-        """Readings that InfluxDB did not take and never will, since the start."""
-        return self._bucket.refused
 
     # --- writing ------------------------------------------------------------------------------------
 
     def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
         """Write the lines, then the cursor: a repeat after a failure in between changes nothing."""
         with self._writing:
+            noted = self._noted or self._ask_noted()
+            count = sum(len(batch) for batch in batches)
             batches = [self._in_time(batch) for batch in batches]
             for batch in batches:
-                self._hours.touch(batch.time)
-            for batch in batches:
-                self._bucket.post(self._bodies(batch))
-            self._bucket.note(f"{CURSOR} position={cursor}i\n")
+                self._hours.touch(batch.time, batch.key, self._places(batch.keys))
+            refused = sum(len(self._bucket.post(self._bodies(batch))) for batch in batches)
+            noted = noted.after(cursor, count, refused)
+            self._bucket.note(noted.line(self._journal))
+            self._noted, self.refused = noted, noted.refused
+
+    def _places(self, keys: Sequence[SeriesKey]) -> list[Place]:
+        """Site and asset of each key; the same keys as last time cost a comparison by identity."""
+        if self._keys != (listed := list(keys)):
+            fields = [field_of(key.site, key.point) for key in listed]
+            self._keys, self._found = listed, [(field.site, field.asset) for field in fields]
+        return self._found
 
     def _bodies(self, batch: StoreBatch) -> Iterator[bytes]:
         return self._encoding().bodies(batch) if len(batch) else iter(())
@@ -106,16 +118,18 @@ class InfluxStore:
     def close_hours(self, before: int) -> int:
         """Write the roll-ups of every open hour that ended by `before` (UTC ms); returns of how many."""
         with self._at_work:
+            self._rolling.look()
             hours = [hour for hour in sorted(self._hours.open()) if hour + HOUR_MS <= before]
             for hour in hours:
                 self._roll(hour)
             return len(hours)
 
     def _roll(self, hour: int) -> None:
-        """A reading that comes meanwhile leaves the hour open."""
+        """A reading that comes meanwhile leaves the hour open, as does a kill: then its roll-ups are made anew."""
         with self._writing:
             begun, places = self._hours.generation(hour), self._encoding().places()
-        self._rolling.roll(hour, places, again=self._hours.open().get(hour) == AGAIN)
+            touched, again = self._hours.touched(hour), self._hours.begin(hour)
+        self._rolling.roll(hour, places, touched, again=again)
         with self._writing:
             if self._hours.generation(hour) == begun:
                 self._hours.close(hour)
@@ -151,8 +165,18 @@ class InfluxStore:
     # --- reading ------------------------------------------------------------------------------------
 
     def cursor(self) -> int:
+        """Asked each time, also by the next write: another process may have written since."""
+        self._noted = None
+        return self._ask_noted().position
+
+    def taken(self) -> int | None:
+        return self._ask_noted().taken
+
+    def _ask_noted(self) -> Noted:
         rows = self._bucket.ask(f"{flux.source(self._bucket.name, CURSOR)} |> last()")
-        return int(rows[0]["_value"]) if rows else 0
+        noted = noted_in(rows, self._journal)
+        self.refused = noted.refused
+        return noted
 
     def kept_from(self) -> int:
         return self.kept.raw
@@ -213,7 +237,7 @@ class InfluxStore:
 
     def raw(self, site: str, point: str, start: int, end: int) -> Raw:
         start, place = max(start, self.kept.raw), field_of(site, point)
-        return flux.raw_of(self._point(place, start, end), place) if start < end else nothing()
+        return self._rolling.raw(place, (start, end)) if start < end else nothing()
 
     def buckets(self, site: str, point: str, start: int, end: int, width_ms: int) -> Buckets:
         """From roll-ups where whole ones lie in a bucket and their hour is not open."""

@@ -126,7 +126,18 @@ def test_points_of_one_batch_do_not_mix(store: ReadingStore) -> None:
         assert everything(store, key) == [(T0 + n, float(i), GOOD) for n in range(3)]
 
 
-AWKWARD = ("a b/c,d=e", "a\\/b", 'qu"ote/x', "泵 1/压力", "no-slash", "x/fn quality")
+AWKWARD = (
+    "a b/c,d=e",
+    "a\\/b",
+    'qu"ote/x',
+    "泵 1/压力",
+    "no-slash",
+    "x/fn quality",
+    "x/time",
+    "time",
+    "x/_field",
+    "_measurement/_value",
+)
 
 
 @pytest.mark.parametrize("point", AWKWARD)
@@ -160,6 +171,21 @@ def test_an_empty_write_moves_the_cursor_only(store: ReadingStore) -> None:
     store.write([], 4)
     store.write([batch(PRESSURE, [])], 9)
     assert (store.cursor(), store.count()) == (9, 0)
+
+
+def test_what_was_taken_counts_also_what_replaced_or_is_gone(place: Place) -> None:
+    store = place.open()
+    assert store.taken() == 0
+    store.write([batch(PRESSURE, [(T0, 1.0, GOOD), (T0 + 1, 2.0, GOOD)])], 1)
+    store.write([batch(PRESSURE, [(T0, 3.0, GOOD)]), batch(FLOW, [(T0, None, NO_ANSWER)])], 2)
+    store.write([], 3)
+    assert (store.taken(), store.count()) == (4, 3)
+    store.delete_before(T0 + HOUR)
+    store.write([batch(PRESSURE, [(T0, 5.0, GOOD)])], 4)
+    assert (store.taken(), store.count()) == (5, 0)
+    again = place.open()
+    again.write([batch(FLOW, [(T0 + 2 * HOUR, 1.0, GOOD)])], 5)
+    assert (again.taken(), again.cursor()) == (6, 5)
 
 
 # --- life ------------------------------------------------------------------------------------------

@@ -1,54 +1,19 @@
 """The InfluxDB store against a real server that refuses, is away, or takes a part only."""
 
-import http.client
-import itertools
-import json
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from influxdb_client import InfluxDBClient
 
-from collector.adapters.lineprotocol import READINGS_AT_ONCE, LineEncoder
+from collector.adapters.lineprotocol import READINGS_AT_ONCE
 from collector.adapters.store_influx import InfluxStore
 from collector.ports import SeriesKey, StoreBatch, Unavailable
 from commands.part_servers import InfluxServer, free_port
+from tests.system.at_influx import HOUR, KEY, T0, ask, batch, new_bucket, opened, rows_of
 
 pytestmark = pytest.mark.system
-KEY = SeriesKey("riverside", "booster/pressure", "bar", "number")
-T0 = 1_773_532_800_000
-_names = itertools.count(1)
-
-
-def batch(values: list[float], key: SeriesKey = KEY, start: int = T0) -> StoreBatch:
-    count = len(values)
-    none = np.zeros(count, np.int64)
-    time = start + np.arange(count) * 1000
-    return StoreBatch([key], none, time, np.array(values), none.astype(np.uint8))
-
-
-def ask(server: InfluxServer, method: str, path: str, body: Any = None) -> Any:
-    address = urlsplit(server.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
-    text = body if isinstance(body, str) else json.dumps(body)
-    connection.request(method, path, text, {"Authorization": f"Token {server.token}"})
-    answer = connection.getresponse()
-    content = answer.read()
-    connection.close()
-    assert answer.status < 300, content
-    return json.loads(content) if content else None
-
-
-def new_bucket() -> str:
-    return f"system-{next(_names)}"
-
-
-def opened(server: InfluxServer, bucket: str, **more: Any) -> InfluxStore:
-    return InfluxStore(server.url, more.pop("token", server.token), server.org, bucket, **more)
 
 
 def bucket_of(server: InfluxServer, name: str) -> Any:
@@ -119,49 +84,6 @@ def test_a_server_that_is_away_is_unavailable_and_hinders_no_start() -> None:
     store.close()
 
 
-def test_readings_refused_for_ever_are_counted_and_do_not_block_those_beside_and_behind(
-    influxd: InfluxServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    name = new_bucket()
-    store = opened(influxd, name)
-    store.write([], 0)
-    stranger = f"readings,asset=nobody pressure=7i {T0}\n"
-    ask(influxd, "POST", f"/api/v2/write?org={influxd.org}&bucket={name}&precision=ms", stranger)
-    beside = SeriesKey("riverside", "booster/flow", "m3/h", "number")
-    behind = SeriesKey("riverside", "pit/flow", "m3/h", "number")
-    keys, place = [KEY, beside, behind], np.array([0, 1, 2, 0])
-    time, value = T0 + np.array([0, 0, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0])
-    with caplog.at_level(logging.ERROR):
-        store.write([StoreBatch(keys, place, time, value, np.zeros(4, np.uint8))], 9)
-    assert (store.cursor(), store.refused) == (9, 2)
-    for key, stays in ((beside, [2.0]), (behind, [3.0]), (KEY, [])):
-        assert store.raw(key.site, key.point, T0, T0 + 9).value.tolist() == stays
-    assert "field type conflict" in caplog.text
-    store.close()
-
-
-def test_readings_behind_the_retention_do_not_block_the_others(influxd: InfluxServer) -> None:
-    store = opened(influxd, new_bucket(), retention_s=3600)
-    store.write([batch([1.0], start=1_000_000_000_000)], 3)
-    assert (store.cursor(), store.refused) == (3, 1)
-    store.close()
-
-
-def test_a_line_that_influxdb_cannot_read_is_left_out_alone(
-    influxd: InfluxServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bodies = LineEncoder.bodies
-
-    def with_a_wrong_line(encoder: LineEncoder, batch: StoreBatch) -> Iterator[bytes]:
-        return (body + b"no line protocol\n" for body in bodies(encoder, batch))
-
-    monkeypatch.setattr(LineEncoder, "bodies", with_a_wrong_line)
-    store = opened(influxd, new_bucket())
-    store.write([batch([1.0, 2.0, 3.0])], 1)
-    assert (store.count(), store.refused, store.cursor()) == (3, 1, 1)
-    store.close()
-
-
 def test_more_readings_than_one_body_holds_are_all_there(influxd: InfluxServer) -> None:
     store = opened(influxd, new_bucket())
     values = np.random.default_rng(1).normal(size=2 * READINGS_AT_ONCE + 7)
@@ -193,20 +115,6 @@ def test_latest_of_many_points_asks_for_the_site_at_once(influxd: InfluxServer) 
     store.close()
 
 
-HOUR = 3_600_000
-
-
-def rows_of(server: InfluxServer, bucket: str, measurement: str) -> int:
-    """Points of a measurement by another way than the store's."""
-    flux = (
-        f'from(bucket: "{bucket}") |> range(start: 0, stop: 2100-01-01T00:00:00Z)'
-        f' |> filter(fn: (r) => r._measurement == "{measurement}") |> count() |> group() |> sum()'
-    )
-    with InfluxDBClient(server.url, server.token, org=server.org) as client:
-        tables = client.query_api().query(flux)
-    return int(tables[0].records[0].get_value()) if tables else 0
-
-
 def hours(store: InfluxStore) -> list[tuple[int, float, float]]:
     found = store.buckets(KEY.site, KEY.point, T0, T0 + 3 * HOUR, HOUR)
     columns = (found.count.tolist(), found.min.tolist(), found.last.tolist())
@@ -223,6 +131,23 @@ def test_hours_that_are_over_are_rolled_up_once_and_read_from_there(influxd: Inf
     span = {"start": "2026-03-15T00:00:00Z", "stop": "2026-03-15T00:59:59Z", "predicate": rest}
     ask(influxd, "POST", f"/api/v2/delete?org={influxd.org}&bucket={name}", span)
     assert hours(store) == [(3, 1.0, 2.0), (1, 5.0, 5.0)]
+    store.close()
+
+
+FAILING = """import "array"
+one = array.from(rows: [{_time: 2020-01-01T00:00:00Z, _field: "a", _value: 0}])
+one |> yield(name: "a")
+one |> map(fn: (r) => ({r with _value: 1 / r._value})) |> yield(name: "b")"""
+
+
+def test_an_answer_that_fails_is_unavailable_before_and_after_it_began(
+    influxd: InfluxServer,
+) -> None:
+    """Which of both depends on what InfluxDB has sent by then: status 400, or 200 and a table of the error."""
+    store = opened(influxd, new_bucket())
+    for _ in range(8):
+        with pytest.raises(Unavailable, match="cannot divide by zero"):
+            store._bucket.tables(FAILING)
     store.close()
 
 

@@ -1,8 +1,7 @@
-"""From what the InfluxDB store makes its buckets, and how a refused line is taken apart."""
+"""From what the InfluxDB store makes its buckets."""
 
 import pytest
 
-from collector.adapters.influx_lines import readings_in, without_field
 from collector.adapters.influx_rolling import plan_of
 from collector.adapters.store_files import Span
 from collector.buckets import Kept
@@ -68,21 +67,3 @@ PLANS: dict[str, tuple[tuple[int, int, int], Kept, list[int], Plan]] = {
 def test_the_widest_roll_ups_that_fit_are_read(name: str) -> None:
     (start, end, width), kept, opened, expected = PLANS[name]
     assert plan_of(start, end, width, kept, opened) == expected
-
-
-LINE = b"readings,asset=flow,site=a\\ b flow=1.5,flow/quality=1i,flow\\ x=2.5 17\n"
-
-
-def test_a_line_is_counted_by_its_points() -> None:
-    assert readings_in(LINE) == 2
-    assert readings_in(b"no line protocol at all\n") == 1
-
-
-def test_a_refused_field_goes_with_its_quality_and_leaves_the_rest() -> None:
-    rest = b"readings,asset=flow,site=a\\ b flow\\ x=2.5 17\n"
-    assert without_field([LINE, rest], "flow/quality") == (rest, 1)
-    assert without_field([LINE], "flow x") == (LINE.replace(b",flow\\ x=2.5", b""), 1)
-
-
-def test_a_line_of_nothing_else_goes_whole() -> None:
-    assert without_field([b"readings flow=1 17\n"], "flow") == (b"", 1)

@@ -1,6 +1,6 @@
 """The server's half of the delivery report."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,18 @@ import pytest
 
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.memory_store import MemoryStore
+from collector.live import LiveTable
 from collector.ports import Entry, SeriesKey, StoreBatch
+from collector.projecting import Projecting, inline
 from commands.delivering import delivery_report, delivery_since, outbox_counts
 from commands.reconciling import from_hour, whole_report
+from commands.report import verdict
+from config.clock import SteppedClock
 from config.plant import STEWARD
 from edge.outbox import Outbox
 from edge.ports import PointReading
 from edge.readings import Committed
+from tests.unit.collector.feeding import batch, plant
 from tests.unit.edge.rows import register_point
 
 HOUR = 3_600_000
@@ -62,6 +67,51 @@ def test_what_waits_for_the_store_was_not_replaced(tmp_path: Path) -> None:
     journal.append([Entry(T0, "aside", "riverside", "a1", "data", "e1", readings=2)])
     found = delivery_report(journal, store, store.cursor)["readings"]
     assert found | {"stored": 1, "replaced": 0, "waiting_for_store": 2} == found
+    journal.close()
+
+
+class Losing(MemoryStore):
+    """Keeps the first batch of a write only, and moves its cursor past all: the loss that nobody must hide."""
+
+    def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
+        super().write(batches[:1], cursor)
+
+
+def test_a_loss_between_journal_and_store_is_none_that_was_replaced(tmp_path: Path) -> None:
+    journal, store = SqliteJournal(tmp_path / "journal"), Losing()
+    one, none = np.ones(2), np.zeros(2, np.int64)
+    for n in (1, 2):
+        journal.append([Entry(T0, "batch", "riverside", "a1", "data", "e1", n, readings=2)])
+    batches = [
+        StoreBatch([KEY], none, np.array([T0, T0 + n]), one, none.astype(np.uint8)) for n in (0, 1)
+    ]
+    store.write(batches, 2)
+    found = delivery_report(journal, store, store.cursor)["readings"]
+    assert found | {"journalled": 4, "stored": 1, "replaced": 1, "unstored": 2} == found
+    assert verdict(whole_report(delivery_report(journal, store, store.cursor), {})["readings"]) == 1
+    journal.close()
+
+
+async def test_batches_that_no_birth_explains_any_more_are_not_stored_and_said(
+    tmp_path: Path,
+) -> None:
+    """The journal's first file was damaged: who reads on behind it does not know what indexes mean."""
+    folder = tmp_path / "journal"
+    journal, store, live = SqliteJournal(folder), MemoryStore(), LiveTable([plant()])
+    payload = batch(1, (0, 1.0), (1, 2.0)).payload
+    journal.append([Entry(T0, "batch", SITE, "a1", "data", "E1", 1, payload=payload, readings=2)])
+    projecting = Projecting(journal, store, live, inline, SteppedClock(T0))
+    await projecting.drain()
+    found = delivery_report(journal, store, store.cursor)["readings"]
+    assert found | {"waiting_for_store": 0, "stored": 0, "replaced": 0, "unstored": 2} == found
+    journal.close()
+
+
+def test_of_a_store_that_is_away_nothing_is_known(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal")
+    journal.append([Entry(T0, "batch", SITE, "a1", "data", "e1", 1, readings=2)])
+    found = delivery_report(journal, MemoryStore(unavailable="away"), lambda: 1)["readings"]
+    assert found | {"stored": None, "replaced": None, "unstored": None, "waiting_for_store": 0} == found  # fmt: skip
     journal.close()
 
 

@@ -192,7 +192,7 @@ def test_few_days_of_readings_are_kept_as_long_as_duties_need(
     assert kept_days(Settings(keep_raw_days=0))["raw"] == 0
     lifted = kept_days(Settings(keep_raw_days=5, keep_minute_days=6))
     assert lifted == {"raw": 8, "minute": 8, "hour": 0}
-    assert kept_days(Settings(keep_raw_days=3, store="influxdb"))["raw"] == 3
+    assert kept_days(Settings(keep_raw_days=3, store="influxdb"))["raw"] == 8
     warn_of_retention(Settings(keep_raw_days=3))
     assert "STEWARD_KEEP_RAW_DAYS is 3: readings are kept for 8 days" in caplog.text
 

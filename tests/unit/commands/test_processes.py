@@ -206,11 +206,12 @@ def test_an_outbox_that_was_only_just_begun_holds_nothing(tmp_path: Path) -> Non
     assert outbox_counts(tmp_path) == {"x.a": NOTHING_MADE}
 
 
-@pytest.mark.parametrize(("lost", "doubled", "yes"), [(0, 0, True), (1, 0, False), (0, 1, False), (None, 0, False), (0, None, False)])  # fmt: skip
-def test_a_report_proves_only_what_it_counted(
-    lost: int | None, doubled: int | None, *, yes: bool
-) -> None:
-    assert proven({"lost": lost, "doubled": doubled}) is yes
+@pytest.mark.parametrize("name", ["lost", "doubled", "unstored", "refused"])
+@pytest.mark.parametrize("found", [1, None])
+def test_a_report_proves_only_what_it_counted(name: str, found: int | None) -> None:
+    none = {"lost": 0, "doubled": 0, "unstored": 0, "refused": 0}
+    assert proven(none)
+    assert not proven(none | {name: found})
 
 
 HOUR = 3_600_000
@@ -229,7 +230,7 @@ def report_of(journalled: dict[str, int], *outboxes: tuple[str, OutboxCount], as
         for agent, readings in journalled.items()
     ]  # fmt: skip
     total = sum(journalled.values())
-    server = {"rows": rows, "readings": {"journalled": total, "quarantined": aside, "stored": total - aside}}  # fmt: skip
+    server = {"rows": rows, "readings": {"journalled": total, "quarantined": aside, "stored": total - aside, "unstored": 0, "refused": 0}}  # fmt: skip
     readings: dict[str, Any] = whole_report(server, dict(outboxes))["readings"]
     return readings
 

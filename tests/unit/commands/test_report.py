@@ -8,13 +8,16 @@ from commands.trends_report import REFUSALS, lines
 
 
 @pytest.mark.parametrize(
-    ("lost", "doubled", "code"),
-    [(0, 0, 0), (1, 0, 1), (0, 1, 1), (None, None, 3), (0, None, 3), (None, 0, 3), (2, None, 1)],
-)
-def test_what_is_not_known_is_neither_yes_nor_no(
-    lost: int | None, doubled: int | None, code: int
-) -> None:
-    assert verdict({"lost": lost, "doubled": doubled}) == code
+    ("counts", "code"),
+    [
+        ((0, 0, 0, 0), 0), ((1, 0, 0, 0), 1), ((0, 1, 0, 0), 1), ((0, 0, 1, 0), 1), ((0, 0, 0, 1), 1),
+        ((None, None, 0, 0), 3), ((0, None, 0, 0), 3), ((None, 0, 0, 0), 3), ((0, 0, None, 0), 3),
+        ((0, 0, 0, None), 3), ((2, None, 0, 0), 1), ((None, 0, 2, 0), 1), ((None, 0, 0, 2), 1),
+    ],
+)  # fmt: skip
+def test_what_is_not_known_is_neither_yes_nor_no(counts: tuple[int | None, ...], code: int) -> None:
+    names = ("lost", "doubled", "unstored", "refused")
+    assert verdict(dict(zip(names, counts, strict=True))) == code
 
 
 NOTHING: dict[str, Any] = {"state": None, "days": 4, "slope": None, "refusal": "too_short", "reached": None}  # fmt: skip
