@@ -1,0 +1,85 @@
+"""In which order to send requests that tell each other's exponents: so that as little as can be is asked once more."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import chain, combinations, islice
+from math import inf
+from typing import NamedTuple
+
+Again = Callable[[Set[str]], float]
+"""Seconds of asking once more for these exponents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The request of a value, by number, needs an exponent that another request tells."""
+
+    value: int
+    told: int
+    exponent: str
+
+
+class Order(NamedTuple):
+    """Seconds of what is asked once more, the least that any order could take, and the order."""
+
+    seconds: float
+    least: float
+    numbers: Sequence[int]
+
+
+def best_order(
+    count: int, needs: Sequence[Need], table_of: Mapping[str, str], again: Again, tries: int
+) -> Order:
+    """The numbers 0..count-1 in the order in which the least is asked once more.
+
+    What tells an exponent comes after all that needs it, or before it: then once more is enough.
+    Where that goes in a circle some are asked for before and after. Of the ways to choose between
+    after and before for each exponent, `tries` are looked at, or fewer if no order can be better.
+    """
+    least = again(table_of.keys())
+    best = Order(inf, least, ())
+    for early in islice(_subsets(table_of), tries):
+        order = in_order(count, _ahead(needs, early))
+        rank = {request: at for at, request in enumerate(order)}
+        before = {need.exponent for need in needs if rank[need.value] < rank[need.told]}
+        after = {need.exponent for need in needs if rank[need.value] > rank[need.told]}
+        best = min(best, Order(again(before) + again(after), least, order))
+        if best.seconds <= least * (1.0 + 1e-9):
+            break
+    return best
+
+
+def _subsets(table_of: Mapping[str, str]) -> Iterator[Set[str]]:
+    """None, those of one table, all; then one, two and so on."""
+    ids = [*table_of]
+    tables = dict.fromkeys(table_of.values())
+    yield frozenset()
+    for table in tables:
+        yield {id for id in ids if table_of[id] == table}
+    yield set(ids)
+    yield from map(set, chain.from_iterable(combinations(ids, n) for n in range(1, len(ids))))
+
+
+def _ahead(needs: Sequence[Need], early: Set[str]) -> Mapping[int, Set[int]]:
+    """By request those that should come before it: what tells one of the `early` exponents before what needs it."""
+    ahead: dict[int, set[int]] = {}
+    for need in needs:
+        ends = (need.told, need.value) if need.exponent in early else (need.value, need.told)
+        ahead.setdefault(ends[1], set()).add(ends[0])
+    return ahead
+
+
+def in_order(count: int, ahead: Mapping[int, Set[int]]) -> list[int]:
+    """0..count-1, each behind those that are to be ahead of it; in a circle, behind some of them."""
+    order: list[int] = []
+    begun: set[int] = set()
+    for start in range(count):
+        path = [start] if start not in begun else []
+        begun.add(start)
+        while path:
+            if left := sorted(ahead.get(path[-1], set()) - begun):
+                path.append(left[0])
+                begun.add(left[0])
+            else:
+                order.append(path.pop())
+    return order
