@@ -30,7 +30,7 @@ class Order(NamedTuple):
 def best_order(
     count: int, needs: Sequence[Need], table_of: Mapping[str, str], again: Again, tries: int
 ) -> Order:
-    """The numbers 0..count-1 in the order in which the least is asked once more.
+    """The numbers 0..count-1 in the order in which the least is asked once more: as they are, if no other is better.
 
     What tells an exponent comes after all that needs it, or before it: then once more is enough.
     Where that goes in a circle some are asked for before and after. Of the ways to choose between
@@ -38,26 +38,28 @@ def best_order(
     """
     least = again(table_of.keys())
     best = Order(inf, least, ())
-    for early in islice(_subsets(table_of), tries):
-        order = in_order(count, _ahead(needs, early))
+    for order in chain([[*range(count)]], islice(_orders(count, needs, table_of), tries)):
         rank = {request: at for at, request in enumerate(order)}
         before = {need.exponent for need in needs if rank[need.value] < rank[need.told]}
         after = {need.exponent for need in needs if rank[need.value] > rank[need.told]}
-        best = min(best, Order(again(before) + again(after), least, order))
-        if best.seconds <= least * (1.0 + 1e-9):
+        seconds = again(before) + again(after)
+        if seconds < best.seconds:
+            best = Order(seconds, least, order)
+        if seconds <= least * (1.0 + 1e-9):
             break
     return best
 
 
-def _subsets(table_of: Mapping[str, str]) -> Iterator[Set[str]]:
-    """None, those of one table, all; then one, two and so on."""
+def _orders(
+    count: int, needs: Sequence[Need], table_of: Mapping[str, str]
+) -> Iterator[Sequence[int]]:
+    """What tells an exponent behind what needs it; but for those of a table, all, one, two and so on before it."""
     ids = [*table_of]
     tables = dict.fromkeys(table_of.values())
-    yield frozenset()
-    for table in tables:
-        yield {id for id in ids if table_of[id] == table}
-    yield set(ids)
-    yield from map(set, chain.from_iterable(combinations(ids, n) for n in range(1, len(ids))))
+    by_table = ({id for id in ids if table_of[id] == table} for table in tables)
+    some = (set(one) for n in range(1, len(ids)) for one in combinations(ids, n))
+    for early in chain([set[str]()], by_table, [set(ids)], some):
+        yield in_order(count, _ahead(needs, early))
 
 
 def _ahead(needs: Sequence[Need], early: Set[str]) -> Mapping[int, Set[int]]:
