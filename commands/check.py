@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from commands.access import key_path, secrets_folder
 from commands.serving import endpoints
@@ -18,7 +18,7 @@ from config.standards import ChangedOver, Meter, Plan, Ran
 from edge.bus_time import FULL, TIGHT, Use, shares, table, uses_of
 
 EXAMPLE = "check config/plants/riverside"
-NAMED = 5
+NAMED: Final = 5
 
 
 def add(parser: argparse.ArgumentParser) -> None:

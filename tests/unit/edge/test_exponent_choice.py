@@ -1,0 +1,60 @@
+"""Where there are too many exponents to look at every choice, the plan is still one of the good ones."""
+
+import pytest
+
+from benchmarks.modbus_requests import seconds
+from benchmarks.read_maps import Map, map_of
+from benchmarks.read_planning import always_together, optimum
+from benchmarks.read_shapes import shapes
+from edge.covers import Bounds, Steps, cheapest, outermost
+from edge.exponent_choice import windows
+from edge.registers import LinkCost
+from edge.spans import Span
+
+COSTS = {"tcp": LinkCost(0.01, 1e-7), "serial": LinkCost(0.02, 0.001)}
+TIED = ("exponents", "exponents beside their values", "exponents at the far end of a request")
+
+
+def shape(name: str, count: int) -> Map:
+    found = shapes(count)[name]
+    return map_of(name, found.points, found.limits)
+
+
+def always_apart(one: Map, cost: LinkCost) -> float:
+    """Least seconds if no value comes with its exponent on purpose: all of these are asked for once more."""
+    again = {one.exponents[id] for id in one.exponents}
+    points = [point for point in one.points if point.id in again]
+    return optimum(one, cost)[0] + optimum(map_of("again", points, one.limits), cost)[0]
+
+
+@pytest.mark.parametrize("link", COSTS)
+@pytest.mark.parametrize("name", TIED)
+@pytest.mark.parametrize("count", [50, 500])
+def test_a_plan_is_never_dearer_than_all_together_or_all_apart(
+    name: str, count: int, link: str
+) -> None:
+    one, cost = shape(name, count), COSTS[link]
+    taken = seconds(one, cost)
+    assert taken <= always_together(one, cost) * (1 + 1e-9)
+    assert taken <= always_apart(one, cost) * (1 + 1e-9)
+
+
+def test_some_come_with_their_exponent_and_some_do_not() -> None:
+    """One near pair, and three whose exponents stand together far behind them; a request costs five registers."""
+    near: dict[str, Span] = {"v": (0, 0), "e": (2, 2)}
+    far: dict[str, Span] = {f"w{n}": (100 + n, 100 + n) for n in range(3)}
+    exponents: dict[str, Span] = {f"f{n}": (140 + n, 140 + n) for n in range(3)}
+    spans = near | far | exponents
+    ties = {"e": {"v": (0, 2)}, **{f"f{n}": {f"w{n}": (100 + n, 140 + n)} for n in range(3)}}
+    bounds, steps = Bounds(50), Steps(5.0, 1, 1.0)
+    assert windows(spans, ties, bounds, steps, "cheapest") == {"v": (0, 2)}
+    assert windows(spans, ties, bounds, steps, "apart") == {}
+    assert len(windows(spans, ties, bounds, steps, "together")) == 4
+    once, _ = cheapest(outermost([*spans.values(), (0, 2)]), bounds, steps)
+    assert once == pytest.approx(3 * 5 + 3 + 3 + 3)
+
+
+def test_an_exponent_that_is_asked_for_again_anyway_is_not_asked_to_come_with_a_value() -> None:
+    spans: dict[str, Span] = {"v": (0, 0), "e": (9, 9)}
+    ties = {"e": {"v": (0, 9), "in another table": None}}
+    assert windows(spans, ties, Bounds(50), Steps(5.0, 1, 1.0), "together") == {}
