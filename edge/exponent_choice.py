@@ -21,6 +21,11 @@ Choice = Literal["cheapest", "together", "apart"]
 """How exponents are read: as it costs least, with their values wherever it can be, or as if they had none."""
 
 
+def free(ties: Ties) -> list[str]:
+    """The exponents of which there is a choice: one request can hold each with any of its values."""
+    return [id for id, own in ties.items() if None not in own.values()]
+
+
 def windows(
     spans: Mapping[str, Span], ties: Ties, bounds: Bounds, steps: Steps, choice: Choice
 ) -> Mapping[str, Span]:
@@ -31,7 +36,7 @@ def windows(
     enough to look at every choice that no bound rules out; else the best of those looked at, never
     dearer than all together or all apart.
     """
-    whole = {id: own for id, own in ties.items() if None not in own.values()}
+    whole = {id: ties[id] for id in free(ties)}
     chosen = frozenset(range(len(whole))) if choice == "together" else frozenset[int]()
     if whole and choice == "cheapest":
         again = tuple(spans[id] for id in ties if id not in whole)

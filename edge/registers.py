@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from config.plant import Point
 from config.profile import WORDS, ModbusLimits, Register, Table
 from edge.covers import Bounds, Steps, cheapest, outermost
-from edge.exponent_choice import Choice, Ties, windows
+from edge.exponent_choice import Choice, Ties, free, windows
 from edge.read_order import Need, best_order
 from edge.spans import Span, Spans
 
@@ -137,9 +138,10 @@ def plan_reads(
     """
     tables = _tables(points, limits, link, cuts)
     pairs = _pairs(tables)
-    best = _plan(tables, pairs, link, "cheapest")
-    if best.seconds > best.least * (1.0 + 1e-9):
-        others = (_plan(tables, pairs, link, choice) for choice in ("together", "apart"))
+    ties = [table.ties(pairs) for table in tables]
+    best = _plan(tables, pairs, ties, link, "cheapest")
+    if best.seconds > best.least * (1.0 + 1e-9) and any(map(free, ties)):
+        others = (_plan(tables, pairs, ties, link, choice) for choice in ("together", "apart"))
         best = min([best, *others], key=lambda plan: plan.seconds)
     return best.requests
 
@@ -196,9 +198,9 @@ class _Table:
     bounds: Bounds
     steps: Steps
 
-    def requests(self, pairs: _Pairs, choice: Choice) -> list[ReadRequest]:
+    def requests(self, ties: Ties, choice: Choice) -> list[ReadRequest]:
         """The cheapest, in order of addresses."""
-        wider = windows(self.spans, self._ties(pairs), self.bounds, self.steps, choice)
+        wider = windows(self.spans, ties, self.bounds, self.steps, choice)
         units = self._units({**self.spans, **wider})
         _, parts = cheapest([(unit.first, unit.last) for unit in units], self.bounds, self.steps)
         return [_request(self.name, units[part]) for part in parts]
@@ -208,7 +210,8 @@ class _Table:
         own = outermost(self.spans[id] for id in ids if id in self.spans)
         return cheapest(own, self.bounds, self.steps)[0]
 
-    def _ties(self, pairs: _Pairs) -> Ties:
+    def ties(self, pairs: _Pairs) -> Ties:
+        """Of the exponents of this table."""
         ties: dict[str, dict[str, Span | None]] = {}
         for value, exponent in pairs:
             if exponent.id in self.points:
@@ -244,9 +247,12 @@ class _Plan:
     least: float
 
 
-def _plan(tables: Sequence[_Table], pairs: _Pairs, link: LinkCost, choice: Choice) -> _Plan:
+def _plan(
+    tables: Sequence[_Table], pairs: _Pairs, ties: Sequence[Ties], link: LinkCost, choice: Choice
+) -> _Plan:
     """The cheapest requests for a choice, in the best order of those tried."""
-    requests = [request for table in tables for request in table.requests(pairs, choice)]
+    planned = (table.requests(own, choice) for table, own in zip(tables, ties, strict=True))
+    requests = [*chain.from_iterable(planned)]
     place = {point.id: n for n, request in enumerate(requests) for point in request.points}
     needs = [
         Need(place[value.id], place[exponent.id], exponent.id)
