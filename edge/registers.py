@@ -129,12 +129,12 @@ def plan_reads(
     range that must be read together (such a range is read whole). Each point is in one request, those
     that cannot be read under these limits in none.
 
-    The request of a value holds the exponent that `scale_from` names, or that is asked for once more
-    (`unconfirmed`), which counts: where no request can hold both, or where it is cheaper
-    (`exponent_choice`). The request that tells an exponent then comes after all that needs it, so
-    that once more is enough. The cuts between requests are exact for a choice (`covers`); exact in
-    all where the search for the choice ends, unless requests need each other's exponents: then the
-    best of some orders is taken.
+    The request of a value holds the exponent that `scale_from` names, or that is to be asked for once
+    more (`unconfirmed`): where no request can hold both, or where that costs less, what is asked once
+    more being counted (`exponent_choice`). The order is one in which once more is enough, if there is
+    one (`read_order`). For a choice the cuts between requests are exact (`covers`). The whole is so
+    where the search for the choice ends and such an order is found; else it is never dearer than all
+    together or all apart.
     """
     tables = _tables(points, limits, link, cuts)
     pairs = _pairs(tables)

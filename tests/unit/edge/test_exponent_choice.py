@@ -39,19 +39,26 @@ def test_a_plan_is_never_dearer_than_all_together_or_all_apart(
     assert taken <= always_apart(one, cost) * (1 + 1e-9)
 
 
-def test_some_come_with_their_exponent_and_some_do_not() -> None:
-    """One near pair, and three whose exponents stand together far behind them; a request costs five registers."""
-    near: dict[str, Span] = {"v": (0, 0), "e": (2, 2)}
+@pytest.mark.parametrize("near_first", [True, False])
+def test_some_come_with_their_exponent_and_some_do_not(near_first: bool) -> None:
+    """A request costs five registers. A value's exponent is six registers behind it: with it 13, apart
+    6 + 6 and once more 6. Three values' stand together 37 behind: with them 48, apart 8 + 8 and once more 8.
+    """
+    near: dict[str, Span] = {"v": (0, 0), "e": (7, 7)}
     far: dict[str, Span] = {f"w{n}": (100 + n, 100 + n) for n in range(3)}
     exponents: dict[str, Span] = {f"f{n}": (140 + n, 140 + n) for n in range(3)}
     spans = near | far | exponents
-    ties = {"e": {"v": (0, 2)}, **{f"f{n}": {f"w{n}": (100 + n, 140 + n)} for n in range(3)}}
+    one: dict[str, dict[str, Span | None]] = {"e": {"v": (0, 7)}}
+    three: dict[str, dict[str, Span | None]] = {
+        f"f{n}": {f"w{n}": (100 + n, 140 + n)} for n in range(3)
+    }
+    ties = one | three if near_first else three | one
     bounds, steps = Bounds(50), Steps(5.0, 1, 1.0)
-    assert windows(spans, ties, bounds, steps, "cheapest") == {"v": (0, 2)}
+    assert windows(spans, ties, bounds, steps, "cheapest") == {"v": (0, 7)}
     assert windows(spans, ties, bounds, steps, "apart") == {}
     assert len(windows(spans, ties, bounds, steps, "together")) == 4
-    once, _ = cheapest(outermost([*spans.values(), (0, 2)]), bounds, steps)
-    assert once == pytest.approx(3 * 5 + 3 + 3 + 3)
+    once, _ = cheapest(outermost([*spans.values(), (0, 7)]), bounds, steps)
+    assert once == pytest.approx(13 + 8 + 8)
 
 
 def test_an_exponent_that_is_asked_for_again_anyway_is_not_asked_to_come_with_a_value() -> None:
