@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Final, Literal
+from typing import Final
 
 from edge.covers import Bounds, Steps, cheapest, outermost
 from edge.spans import Span
@@ -17,17 +17,8 @@ Ties = Mapping[str, Mapping[str, Span | None]]
 """By exponent, its values: what one request must hold for both, None where none can."""
 
 
-Choice = Literal["cheapest", "together", "apart"]
-"""How exponents are read: as it costs least, with their values wherever it can be, or as if they had none."""
-
-
-def free(ties: Ties) -> list[str]:
-    """The exponents of which there is a choice: one request can hold each with any of its values."""
-    return [id for id, own in ties.items() if None not in own.values()]
-
-
 def windows(
-    spans: Mapping[str, Span], ties: Ties, bounds: Bounds, steps: Steps, choice: Choice
+    spans: Mapping[str, Span], ties: Ties, bounds: Bounds, steps: Steps
 ) -> Mapping[str, Span]:
     """What one request must hold for values that are read with their exponent; the others are not in it.
 
@@ -36,12 +27,12 @@ def windows(
     enough to look at every choice that no bound rules out; else the best of those looked at, never
     dearer than all together or all apart.
     """
-    whole = {id: ties[id] for id in free(ties)}
-    chosen = frozenset(range(len(whole))) if choice == "together" else frozenset[int]()
-    if whole and choice == "cheapest":
-        again = tuple(spans[id] for id in ties if id not in whole)
-        rows = [_Tie(spans[id], outermost(filter(None, own.values()))) for id, own in whole.items()]
-        chosen = _Search(outermost(spans.values()), rows, again, bounds, steps).best_of()
+    whole = {id: own for id, own in ties.items() if None not in own.values()}
+    if not whole:
+        return {}
+    again = tuple(spans[id] for id in ties if id not in whole)
+    rows = [_Tie(spans[id], outermost(filter(None, own.values()))) for id, own in whole.items()]
+    chosen = _Search(outermost(spans.values()), rows, again, bounds, steps).best_of()
     return {
         value: span
         for at, own in enumerate(whole.values())

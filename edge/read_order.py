@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain, combinations, islice
 from math import inf
-from typing import NamedTuple
 
 Again = Callable[[Set[str]], float]
 """Seconds of asking once more for these exponents."""
@@ -19,17 +18,9 @@ class Need:
     exponent: str
 
 
-class Order(NamedTuple):
-    """Seconds of what is asked once more, the least that any order could take, and the order."""
-
-    seconds: float
-    least: float
-    numbers: Sequence[int]
-
-
 def best_order(
     count: int, needs: Sequence[Need], table_of: Mapping[str, str], again: Again, tries: int
-) -> Order:
+) -> Sequence[int]:
     """The numbers 0..count-1 in the order in which the least is asked once more: as they are, if no other is better.
 
     What tells an exponent comes after all that needs it, or before it: then once more is enough.
@@ -37,17 +28,17 @@ def best_order(
     after and before for each exponent, `tries` are looked at, or fewer if no order can be better.
     """
     least = again(table_of.keys())
-    best = Order(inf, least, ())
+    best: tuple[float, Sequence[int]] = inf, ()
     for order in chain([[*range(count)]], islice(_orders(count, needs, table_of), tries)):
         rank = {request: at for at, request in enumerate(order)}
         before = {need.exponent for need in needs if rank[need.value] < rank[need.told]}
         after = {need.exponent for need in needs if rank[need.value] > rank[need.told]}
         seconds = again(before) + again(after)
-        if seconds < best.seconds:
-            best = Order(seconds, least, order)
+        if seconds < best[0]:
+            best = seconds, order
         if seconds <= least * (1.0 + 1e-9):
             break
-    return best
+    return best[1]
 
 
 def _orders(

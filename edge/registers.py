@@ -8,7 +8,7 @@ from typing import Final
 from config.plant import Point
 from config.profile import WORDS, ModbusLimits, Register, Table
 from edge.covers import Bounds, Steps, cheapest, outermost
-from edge.exponent_choice import Choice, Ties, free, windows
+from edge.exponent_choice import Ties, windows
 from edge.read_order import Need, best_order
 from edge.spans import Span, Spans
 
@@ -132,18 +132,14 @@ def plan_reads(
     The request of a value holds the exponent that `scale_from` names, or that is to be asked for once
     more (`unconfirmed`): where no request can hold both, or where that costs less, what is asked once
     more being counted (`exponent_choice`). The order is one in which once more is enough, if there is
-    one (`read_order`). For a choice the cuts between requests are exact (`covers`). The whole is so
-    where the search for the choice ends and such an order is found; else it is never dearer than all
-    together or all apart.
+    one (`read_order`). For a choice the cuts between requests are exact (`covers`). The whole is so where
+    the search for the choice ends and there is such an order.
     """
     tables = _tables(points, limits, link, cuts)
     pairs = _pairs(tables)
     ties = [table.ties(pairs) for table in tables]
-    best = _plan(tables, pairs, ties, link, "cheapest")
-    if best.seconds > best.least * (1.0 + 1e-9) and any(map(free, ties)):
-        others = (_plan(tables, pairs, ties, link, choice) for choice in ("together", "apart"))
-        best = min([best, *others], key=lambda plan: plan.seconds)
-    return best.requests
+    planned = (table.requests(own) for table, own in zip(tables, ties, strict=True))
+    return _ordered([*chain.from_iterable(planned)], tables, pairs)
 
 
 def _tables(
@@ -198,9 +194,9 @@ class _Table:
     bounds: Bounds
     steps: Steps
 
-    def requests(self, ties: Ties, choice: Choice) -> list[ReadRequest]:
+    def requests(self, ties: Ties) -> list[ReadRequest]:
         """The cheapest, in order of addresses."""
-        wider = windows(self.spans, ties, self.bounds, self.steps, choice)
+        wider = windows(self.spans, ties, self.bounds, self.steps)
         units = self._units({**self.spans, **wider})
         _, parts = cheapest([(unit.first, unit.last) for unit in units], self.bounds, self.steps)
         return [_request(self.name, units[part]) for part in parts]
@@ -238,21 +234,10 @@ class _Table:
         return units
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Requests in their order; seconds with all that is asked once more, and those that no order could do without."""
-
-    requests: tuple[ReadRequest, ...]
-    seconds: float
-    least: float
-
-
-def _plan(
-    tables: Sequence[_Table], pairs: _Pairs, ties: Sequence[Ties], link: LinkCost, choice: Choice
-) -> _Plan:
-    """The cheapest requests for a choice, in the best order of those tried."""
-    planned = (table.requests(own, choice) for table, own in zip(tables, ties, strict=True))
-    requests = [*chain.from_iterable(planned)]
+def _ordered(
+    requests: Sequence[ReadRequest], tables: Sequence[_Table], pairs: _Pairs
+) -> tuple[ReadRequest, ...]:
+    """The requests in the best order of those tried."""
     place = {point.id: n for n, request in enumerate(requests) for point in request.points}
     needs = [
         Need(place[value.id], place[exponent.id], exponent.id)
@@ -266,9 +251,7 @@ def _plan(
 
     tries = max(1, _LOOKED_AT // max(1, len(place)))
     order = best_order(len(requests), needs, table_of, again, tries)
-    once = sum(link.of(request.table, request.count) for request in requests)
-    ordered = tuple(requests[number] for number in order.numbers)
-    return _Plan(ordered, once + order.seconds, once + order.least)
+    return tuple(requests[number] for number in order)
 
 
 def _apart(points: Sequence[Point], together: Spans) -> list[Unit]:

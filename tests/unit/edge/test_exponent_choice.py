@@ -8,8 +8,9 @@ from benchmarks.read_planning import always_together, optimum
 from benchmarks.read_shapes import shapes
 from edge.covers import Bounds, Steps, cheapest, outermost
 from edge.exponent_choice import windows
-from edge.registers import LinkCost
+from edge.registers import LinkCost, plan_reads
 from edge.spans import Span
+from tests.unit.edge.rows import NO_LIMITS, register_point
 
 COSTS = {"tcp": LinkCost(0.01, 1e-7), "serial": LinkCost(0.02, 0.001)}
 TIED = ("exponents", "exponents beside their values", "exponents at the far end of a request")
@@ -54,14 +55,29 @@ def test_some_come_with_their_exponent_and_some_do_not(near_first: bool) -> None
     }
     ties = one | three if near_first else three | one
     bounds, steps = Bounds(50), Steps(5.0, 1, 1.0)
-    assert windows(spans, ties, bounds, steps, "cheapest") == {"v": (0, 7)}
-    assert windows(spans, ties, bounds, steps, "apart") == {}
-    assert len(windows(spans, ties, bounds, steps, "together")) == 4
+    assert windows(spans, ties, bounds, steps) == {"v": (0, 7)}
     once, _ = cheapest(outermost([*spans.values(), (0, 7)]), bounds, steps)
     assert once == pytest.approx(13 + 8 + 8)
 
 
 def test_an_exponent_that_is_asked_for_again_anyway_is_not_asked_to_come_with_a_value() -> None:
-    spans: dict[str, Span] = {"v": (0, 0), "e": (9, 9)}
-    ties = {"e": {"v": (0, 9), "in another table": None}}
-    assert windows(spans, ties, Bounds(50), Steps(5.0, 1, 1.0), "together") == {}
+    """It would cost nothing: both are in one request, but only while they are."""
+    spans: dict[str, Span] = {"v": (0, 0), "e": (1, 1)}
+    ties: dict[str, dict[str, Span | None]] = {"e": {"v": (0, 1), "in another table": None}}
+    assert windows(spans, ties, Bounds(50), Steps(5.0, 1, 1.0)) == {}
+
+
+def test_beside_what_is_asked_for_again_anyway_once_more_costs_little() -> None:
+    """A request costs five registers. `e` apart: 6 + 7, and with `f` once more 7; with its value 15, and `f` 6."""
+    points = [
+        register_point("w", 100, scale_from="e"),
+        register_point("e", 108),
+        register_point("f", 109),
+        register_point("u", 105, table="input", scale_from="f"),
+    ]
+    plan = plan_reads(points, NO_LIMITS, LinkCost(5.0, 0.5))
+    assert sorted((r.table, r.address, r.count) for r in plan) == [
+        ("holding", 100, 1),
+        ("holding", 108, 2),
+        ("input", 105, 1),
+    ]
