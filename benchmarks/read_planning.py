@@ -65,7 +65,7 @@ def _choices(one: Map, wanted: Wanted, cost: LinkCost) -> Iterable[float]:
 
 
 def always_together(one: Map, cost: LinkCost) -> float:
-    """Least seconds if each value comes with its exponent wherever one request can hold both."""
+    """Least seconds if each value comes with its exponent wherever one request can hold both; the order as in `least_choice`."""
     seconds = 0.0
     for wanted in one.tables:
         windows, again = _ties(one, wanted)
