@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,58 +24,67 @@ Span = tuple[int, int]
 class Wanted:
     """What is to be read of one table.
 
-    `windows` says of each point that can be read what one request must hold for it. No request is
-    longer than `longest` or touches `forbidden`.
+    `spans` says of each point that can be read what must come with its own registers, whatever it is
+    scaled by. No request is longer than `longest` or touches `forbidden`; what it holds any of
+    `together`, it holds whole.
     """
 
     table: Table
-    windows: Mapping[str, Span]
+    spans: Mapping[str, Span]
     longest: int
     forbidden: tuple[Span, ...]
+    together: tuple[Span, ...]
 
-    def allows(self, window: Span) -> bool:
+    def allows(self, span: Span) -> bool:
         """Whether one request may ask for just this."""
-        first, last = window
+        first, last = span
         fits = last - first < self.longest and last <= 0xFFFF
         return fits and all(last < a or b < first for a, b in self.forbidden)
+
+    def joined(self, spans: Iterable[Span]) -> Span:
+        """The least that holds all of these, and what must come with them."""
+        firsts, lasts = zip(*spans, strict=True)
+        return grown((min(firsts), max(lasts)), self.together)
 
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """What is to be read of one device."""
+    """What is to be read of one device; `exponents` says of values by which other point they are scaled, if both can be read."""
 
     name: str
     points: tuple[Point, ...]
     limits: ModbusLimits
     tables: tuple[Wanted, ...]
+    exponents: Mapping[str, str]
 
 
 def map_of(name: str, points: Sequence[Point], limits: ModbusLimits) -> Map:
     """The map of these points; a table of which nothing can be read is not in it."""
-    tables = (_wanted(points, table, limits) for table in TABLES)
-    return Map(name, tuple(points), limits, tuple(one for one in tables if one.windows))
+    tables = tuple(one for one in (_wanted(points, table, limits) for table in TABLES) if one.spans)
+    readable = {id for one in tables for id in one.spans}
+    named = {point.id: f"d/{register(point).scale_from}" for point in points}
+    exponents = {id: other for id, other in named.items() if {id, other} <= readable}
+    return Map(name, tuple(points), limits, tables, exponents)
+
+
+def unscaled(one: Map) -> Map:
+    """The same, nothing scaled by anything."""
+    points = [point_at(point.id.removeprefix("d/"), replace(register(point), scale_from=None)) for point in one.points]  # fmt: skip
+    return map_of(one.name, points, one.limits)
 
 
 def _wanted(points: Sequence[Point], table: Table, limits: ModbusLimits) -> Wanted:
-    """Of each value its registers and its exponent's, or without those if no request can hold both."""
-    own = {point.id: point for point in points if register(point).table == table}
-    together = [(first, last) for named, first, last in limits.together if named == table]
+    together = tuple((first, last) for named, first, last in limits.together if named == table)
     forbidden = tuple((first, last) for named, first, last in limits.forbidden if named == table)
     longest = limits.max_bits if table in BITS else limits.max_words
-    rules = Wanted(table, {}, longest, forbidden)
-    windows: dict[str, Span] = {}
-    for id, point in own.items():
-        exponent = own.get(f"d/{register(point).scale_from}")
-        companies = [[point, exponent], [point]] if exponent else [[point]]
-        tried = (_window(company, together) for company in companies)
-        if fitting := [window for window in tried if rules.allows(window)]:
-            windows[id] = fitting[0]
-    return Wanted(table, windows, longest, forbidden)
-
-
-def _window(points: Iterable[Point], together: Sequence[Span]) -> Span:
-    spans = [(register(point).address, last_of(point)) for point in points]
-    return grown((min(first for first, _ in spans), max(last for _, last in spans)), together)
+    rules = Wanted(table, {}, longest, forbidden, together)
+    spans = {
+        point.id: grown((register(point).address, last_of(point)), together)
+        for point in points
+        if register(point).table == table
+    }
+    readable = {id: span for id, span in spans.items() if rules.allows(span)}
+    return replace(rules, spans=readable)
 
 
 def grown(window: Span, together: Sequence[Span]) -> Span:
@@ -145,17 +154,51 @@ def random_map(rng: np.random.Generator, most: int = 40) -> Map:
     """
     chosen = [TABLES[n] for n in rng.permutation(4)[: rng.integers(1, 5)]]
     sources = [source for table in chosen for source in _random_values(rng, table, most)]
-    names = [str(n) for n in range(len(sources))]
-    points = [
-        point_at(name, _with_exponent(rng, source, n, names))
-        for n, (name, source) in enumerate(zip(names, sources, strict=True))
-    ]
     words = int(rng.choice([4, 8, 16, 32, 60, 64, 100, 120, 125]))
     bits = int(rng.choice([16, 64, 300, 2000]))
     end_of = {table: max(p.address for p in sources if p.table == table) for table in chosen}
     forbidden = _random_ranges(rng, end_of, 3)
     together = _random_ranges(rng, end_of, 12)
-    return map_of("random", points, ModbusLimits(words, bits, forbidden=forbidden, together=together))  # fmt: skip
+    limits = ModbusLimits(words, bits, forbidden=forbidden, together=together)
+    return map_of("random", _scaled(rng, sources, 0.1, 0.3), limits)
+
+
+def small_map(rng: np.random.Generator) -> Map:
+    """Two to eight words and texts in one table or two, one to three of them exponents of most of the others."""
+    chosen = TABLES[: rng.integers(1, 3)]
+    gap = float(rng.choice([1, 3, 10, 40]))
+    sources: list[Register] = []
+    for table in chosen:
+        at = 0
+        for _ in range(int(rng.integers(2, 5)) if len(chosen) > 1 else int(rng.integers(2, 8))):
+            at += int(rng.exponential(gap)) + int(rng.random() < 0.9)
+            kind = str(rng.choice(["u16", "u16", "u32", "string"]))
+            sources.append(Register(table, at, kind, words=int(rng.integers(1, 6))))  # type: ignore[arg-type]  # one of the three
+    end_of = {table: max(p.address for p in sources if p.table == table) for table in chosen}
+    words = int(rng.choice([4, 8, 16, 60, 125]))
+    forbidden, together = _random_ranges(rng, end_of, 1), _random_ranges(rng, end_of, 6)
+    limits = ModbusLimits(words, forbidden=forbidden, together=together)
+    return map_of("small", _scaled(rng, sources, 0.4, 0.8), limits)
+
+
+def _scaled(
+    rng: np.random.Generator, sources: Sequence[Register], of_words: float, of_values: float
+) -> list[Point]:
+    """As points; so many of the single words are exponents, so many of the other values have one: mostly the nearest."""
+    words = [n for n, s in enumerate(sources) if s.type == "u16" and s.table not in BITS]
+    exponents = [n for n in words if rng.random() < of_words] or words[:1]
+    numbers = [n for n, s in enumerate(sources) if s.type != "string" and s.table not in BITS]
+    values = [n for n in numbers if exponents and n not in exponents and rng.random() < of_values]
+    own = {
+        n: min((abs(other - n), other) for other in exponents)[1]
+        if rng.random() < 0.7
+        else int(rng.choice(exponents))
+        for n in values
+    }
+    return [
+        point_at(str(n), replace(source, scale_from=str(own[n])) if n in own else source)
+        for n, source in enumerate(sources)
+    ]
 
 
 def _random_values(rng: np.random.Generator, table: Table, most: int) -> list[Register]:
@@ -176,18 +219,6 @@ def _random_values(rng: np.random.Generator, table: Table, most: int) -> list[Re
         elif rng.random() < 0.5:
             at += 1
     return found
-
-
-def _with_exponent(
-    rng: np.random.Generator, source: Register, place: int, names: Sequence[str]
-) -> Register:
-    """One in eight has one: mostly among the next, sometimes anywhere."""
-    if source.table in BITS or source.type == "string" or rng.random() > 0.125:
-        return source
-    near = place + int(rng.integers(-3, 8))
-    other = near if rng.random() < 0.7 else int(rng.integers(0, len(names)))
-    named = names[other] if 0 <= other < len(names) and other != place else None
-    return Register(source.table, source.address, source.type, bit=source.bit, scale_from=named)
 
 
 def _random_ranges(

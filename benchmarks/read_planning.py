@@ -1,12 +1,12 @@
-"""What the planner of reads is held against: exact searches of another kind, and the best published greedy."""
+"""What the planner of reads is held against: an exact search of another kind, and the best published greedy."""
 
 import heapq
-import math
 from bisect import bisect_right
-from itertools import accumulate
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import accumulate, chain, combinations
 from typing import Final
 
-from benchmarks.read_maps import Map, Span, Wanted, grown, last_of, register
+from benchmarks.read_maps import Map, Span, Wanted
 from config.profile import Table
 from edge.registers import LinkCost
 
@@ -14,18 +14,18 @@ HOLES_MAX: Final = 125
 
 
 def optimum(one: Map, cost: LinkCost) -> tuple[float, int]:
-    """Least seconds that can read the map, and in how many requests: the shortest way through its addresses.
+    """Least seconds that can read the map, and in how many requests, whatever its values are scaled by.
 
-    A request begins where the first that is not read yet begins and ends where anything ends; it
-    reads what lies whole in it. Requests, not values, are the steps of the search (Dijkstra), so that
-    nothing of the planner's own reasoning is used.
+    The shortest way through its addresses: a request begins where the first that is not read yet
+    begins and ends where anything ends; it reads what lies whole in it. Requests, not values, are the
+    steps of the search (Dijkstra), so that nothing of the planner's own reasoning is used.
     """
-    ways = [_shortest(wanted, cost) for wanted in one.tables]
+    ways = [_shortest(wanted, wanted.spans.values(), cost) for wanted in one.tables]
     return sum(seconds for seconds, _ in ways), sum(requests for _, requests in ways)
 
 
-def _shortest(wanted: Wanted, cost: LinkCost) -> tuple[float, int]:
-    by_end = sorted(wanted.windows.values(), key=lambda window: window[1])
+def _shortest(wanted: Wanted, spans: Collection[Span], cost: LinkCost) -> tuple[float, int]:
+    by_end = sorted(spans, key=lambda span: span[1])
     ends = [last for _, last in by_end]
     starts = [*accumulate((first for first, _ in reversed(by_end)), min)][::-1]
     """Where the first of all begins that end no earlier."""
@@ -45,58 +45,58 @@ def _shortest(wanted: Wanted, cost: LinkCost) -> tuple[float, int]:
             heapq.heappush(waiting, (seconds + step, requests + 1, bisect_right(ends, end)))
 
 
-def least_of_all(one: Map, cost: LinkCost) -> float:
-    """Least seconds, by trying every set of requests that may be asked for: for a handful of values a table.
+def least_choice(one: Map, cost: LinkCost) -> float:
+    """Least seconds that can read the map and every value with an exponent that is its own, by trying every choice.
 
-    Nothing is said of windows here, only which values a request serves.
+    Each exponent comes in one request with each of its values, or it is asked for once more; that
+    it then comes before and after all that needs it is taken for granted, so no plan takes less.
     """
-    return sum(_least_of(one, wanted, cost) for wanted in one.tables)
+    return sum(min(_choices(one, wanted, cost)) for wanted in one.tables)
 
 
-def _least_of(one: Map, wanted: Wanted, cost: LinkCost) -> float:
-    served = _served(one, wanted)
-    least: dict[frozenset[str], float] = {frozenset(): 0.0}
-    for id in wanted.windows:  # of all that serve the values before it, those that serve it too
-        best: dict[frozenset[str], float] = {}
-        for done, seconds in least.items():
-            more = [(frozenset(), 0.0)] if id in done else [
-                (own, cost.of(wanted.table, last - first + 1))
-                for (first, last), own in served.items() if id in own
-            ]  # fmt: skip
-            for own, step in more:
-                best[done | own] = min(best.get(done | own, math.inf), seconds + step)
-        least = best
-    return min(least.values())
+def _choices(one: Map, wanted: Wanted, cost: LinkCost) -> Iterable[float]:
+    windows, again = _ties(one, wanted)
+    free = [id for id in windows if id not in again]
+    for together in chain.from_iterable(combinations(free, n) for n in range(len(free) + 1)):
+        held = [window for id in together for window in windows[id]]
+        once, _ = _shortest(wanted, [*wanted.spans.values(), *held], cost)
+        more = [wanted.spans[id] for id in {*again, *free} - {*together}]
+        yield once + _shortest(wanted, more, cost)[0]
 
 
-def _served(one: Map, wanted: Wanted) -> dict[Span, frozenset[str]]:
-    """Each request that may be asked for, and the values that are read as they must be by it.
+def always_together(one: Map, cost: LinkCost) -> float:
+    """Least seconds if each value comes with its exponent wherever one request can hold both; the order as in `least_choice`."""
+    seconds = 0.0
+    for wanted in one.tables:
+        windows, again = _ties(one, wanted)
+        held = chain.from_iterable(windows.values())
+        seconds += _shortest(wanted, [*wanted.spans.values(), *held], cost)[0]
+        seconds += _shortest(wanted, [wanted.spans[id] for id in again], cost)[0]
+    return seconds
 
-    A value's exponent must be in it, unless no request can hold both.
-    """
-    together = [(first, last) for table, first, last in one.limits.together if table == wanted.table]  # fmt: skip
-    spans = {
-        point.id: grown((register(point).address, last_of(point)), together)
-        for point in one.points if register(point).table == wanted.table
-    }  # fmt: skip
-    ends = {last for _, last in spans.values()}
-    requests = [(first, last) for first, _ in spans.values() for last in ends if first <= last and wanted.allows((first, last))]  # fmt: skip
-    held = {request: {id for id, span in spans.items() if request[0] <= span[0] and span[1] <= request[1]} for request in requests}  # fmt: skip
-    pairs = {point.id: f"d/{register(point).scale_from}" for point in one.points}
-    meet = {id for id, exponent in pairs.items() if any({id, exponent} <= own for own in held.values())}  # fmt: skip
-    return {
-        request: frozenset(id for id in own if id not in meet or pairs[id] in own)
-        for request, own in held.items()
-    }
+
+def _ties(one: Map, wanted: Wanted) -> tuple[Mapping[str, Sequence[Span]], Collection[str]]:
+    """Exponents of the table with what holds each and one of its values; those of a value that no request holds too."""
+    windows: dict[str, list[Span]] = {}
+    again: set[str] = set()
+    for value, exponent in one.exponents.items():
+        if exponent not in wanted.spans:
+            continue
+        both = [wanted.spans[id] for id in (value, exponent) if id in wanted.spans]
+        if len(both) == 2 and wanted.allows(wanted.joined(both)):
+            windows.setdefault(exponent, []).append(wanted.joined(both))
+        else:
+            again.add(exponent)
+    return windows, again
 
 
 def max_inserts(one: Map) -> list[list[tuple[Table, int]]]:
     """What the greedy does with each hole of 0..125: only a hole as wide as a gap of the map changes it."""
     gaps = {0}
     for wanted in one.tables:
-        windows = sorted(wanted.windows.values())
-        ends = accumulate((last for _, last in windows), max)
-        gaps |= {first - end - 1 for end, (first, _) in zip(ends, windows[1:], strict=False)}
+        spans = sorted(wanted.spans.values())
+        ends = accumulate((last for _, last in spans), max)
+        gaps |= {first - end - 1 for end, (first, _) in zip(ends, spans[1:], strict=False)}
     return [max_insert(one, hole) for hole in gaps if 0 <= hole <= HOLES_MAX]
 
 
@@ -106,13 +106,14 @@ def max_insert(one: Map, hole: int) -> list[tuple[Table, int]]:
     From the first address on, the next value joins the request while the registers between them are
     at most `hole` and the whole is not too long (Telegraf plugins/inputs/modbus, `max_insert` with
     `optimization_max_register_fill`). What it does not know holds for it too: forbidden registers
-    part a request, and what must come together counts as one value.
+    part a request, and what must come together counts as one value. Of exponents it knows nothing:
+    a value may be scaled by one of another moment.
     """
     requests: list[tuple[Table, int]] = []
     for wanted in one.tables:
-        windows = sorted(wanted.windows.values())
-        first, end = windows[0]
-        for start, last in windows[1:]:
+        spans = sorted(wanted.spans.values())
+        first, end = spans[0]
+        for start, last in spans[1:]:
             whole = first, max(end, last)
             if start - end - 1 <= hole and wanted.allows(whole):
                 end = whole[1]

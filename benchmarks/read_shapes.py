@@ -1,6 +1,6 @@
 """Maps that are hard to plan, of any number of points: each has much of one thing that the planner looks up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,8 +36,10 @@ def shapes(count: int) -> Mapping[str, Shape]:
         "together": Shape(plain, ModbusLimits(together=together)),
         "cuts": Shape(plain, cuts=cuts),
         "exponents": Shape(_blocks(count)),
-        "exponents in a chain": Shape([_word(n, 2 * n, scale_from=str(n + 1)) for n in range(count)]),
-        "exponents too far": Shape([_word(n, 2 * n, scale_from=str((n + 100) % count)) for n in range(count)]),
+        "exponents beside their values": Shape(_scaled(count, lambda n: n + 1 if n % 2 else None)),
+        "exponents behind all values": Shape(_scaled(count, lambda n: n + count // 2 if n < count // 2 else None)),
+        "exponents at the far end of a request": Shape(_far(count)),
+        "exponents in each other's requests": Shape(_crossed(count)),
         "overlapping": Shape(_overlapping(count)),
         "bits of words": Shape([_word(n, n // 16, bit=n % 16) for n in range(count)]),
         "coils": Shape([point_at(str(n), Register("coil", 3 * n, "bit")) for n in range(count)]),
@@ -53,6 +55,15 @@ def _word(number: int, address: int, **fields: str | int) -> Point:
     return point_at(str(number), Register("holding", address, "u16", **fields))  # type: ignore[arg-type]  # fields by name
 
 
+def _scaled(count: int, exponent: Callable[[int], int | None], gap: int = 2) -> list[Point]:
+    """Every so many registers one; `exponent` says the number of a point's own."""
+    found = ((n, exponent(n)) for n in range(count))
+    return [
+        _word(n, gap * n) if other is None else _word(n, gap * n, scale_from=str(other))
+        for n, other in found
+    ]
+
+
 def _blocks(count: int) -> list[Point]:
     """As SunSpec's models are: forty values, then the ten exponents that they share."""
     points = []
@@ -63,11 +74,32 @@ def _blocks(count: int) -> list[Point]:
     return points
 
 
+def _far(count: int) -> list[Point]:
+    """Twenty-five values, and an exponent of each 123 registers behind it: a request holds two pairs."""
+    points = []
+    for n in range(count):
+        block, at = divmod(n, BLOCK)
+        address = 180 * block + 2 * at + (73 if at >= BLOCK // 2 else 0)
+        exponent = {"scale_from": str(n + BLOCK // 2)} if at < BLOCK // 2 else {}
+        points.append(_word(n, address, **exponent))
+    return points
+
+
+def _crossed(count: int) -> list[Point]:
+    """Values and exponents in turn, of which each value's is far behind it or far before it."""
+    far = count // 5 * 2
+    return _scaled(
+        count, lambda n: None if n % 2 else (n + 1 + (far if n % 4 else count - far)) % count
+    )
+
+
 def _overlapping(count: int) -> list[Point]:
-    """Texts of forty words, and every other point a value among them that has an exponent far behind."""
+    """Texts of forty words, with a value and an exponent by turns among them, which is far behind it."""
     return [
-        _word(n, 4 * n, scale_from=str((n + 11) % count))
-        if n % 2
-        else point_at(str(n), Register("holding", 4 * n, "string", words=40))
+        point_at(str(n), Register("holding", 4 * n, "string", words=40))
+        if n % 2 == 0
+        else _word(n, 4 * n, scale_from=str((n + 14) % count))
+        if n % 4 == 1 and n + 14 < count
+        else _word(n, 4 * n)
         for n in range(count)
     ]

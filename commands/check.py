@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from commands.access import key_path, secrets_folder
 from commands.serving import endpoints
@@ -18,6 +18,7 @@ from config.standards import ChangedOver, Meter, Plan, Ran
 from edge.bus_time import FULL, TIGHT, Use, shares, table, uses_of
 
 EXAMPLE = "check config/plants/riverside"
+NAMED: Final = 5
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +76,7 @@ def _read(use: Use) -> dict[str, object]:
         "line": use.line, "device": use.device, "poll": use.poll, "period_s": use.period_s,
         "requests": use.requests, "registers": use.registers, "holes": use.holes,
         "cycle_s": use.cycle_s, "share": use.share, "unread": list(use.unread),
+        "asked_again": list(use.again), "asked_again_requests": use.again_requests,
     }  # fmt: skip
 
 
@@ -87,8 +89,16 @@ def _say_reads(uses: Sequence[Use]) -> None:
             word = "CANNOT be read at this pace" if share > FULL else "is nearly full"
             print(f"  line {line} {word}: {share:.0%} of its time is needed")
     for use in uses:
+        if use.again:
+            print(f"  {use.device} {use.poll}: exponents that do not come in one answer with all their values are asked for once more, in {use.again_requests} of the {use.requests} requests: {_few(use.again)}")  # fmt: skip
         for point in use.unread:
             print(f"  point {point} is never read: {use.device}'s limits do not let a request hold it")  # fmt: skip
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first ones, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _unseen(plant: Plant, plan: Plan) -> list[dict[str, str]]:

@@ -4,12 +4,12 @@ Frames as Modbus over serial line V1.02 has them: a character is a start bit, 8 
 any, stop bits; between frames the line is quiet for 3.5 characters, above 19 200 baud for 1.75 ms.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from config.plant import MODBUS_LINES, Line, Plant, Point, Serial
-from config.profile import ModbusLimits, Register
+from config.profile import Register
 from edge.registers import (
     LinkCost,
     ReadRequest,
@@ -73,6 +73,9 @@ class Use:
     cycle_s: float
     unread: tuple[str, ...]
     """Points that no request reads, because the model's limits do not let it."""
+    again: tuple[str, ...] = ()
+    """Exponents that are asked for once more in each cycle, by so many of the requests:"""
+    again_requests: int = 0
 
     @property
     def share(self) -> float:
@@ -129,22 +132,17 @@ def _use(
     cost = link_cost(line, limits.pause_s)
     points = with_exponents(group, own)
     planned = plan_reads(points, limits, cost)
-    requests = [*planned, *_confirming(planned, points, limits, cost)]
+    exponents = unconfirmed(planned, points)
+    more = [request for some in exponents for request in plan_reads(some, limits, cost)]
+    requests = [*planned, *more]
     read = {point.id for request in requests for point in request.points}
     return Use(
         line.id, device, group[0].poll, period_s, len(requests),
         sum(request.count for request in requests), sum(_holes(request, points) for request in requests),
         sum(cost.of(request.table, request.count) for request in requests),
         tuple(point.id for point in points if point.id not in read),
+        tuple(dict.fromkeys(point.id for some in exponents for point in some)), len(more),
     )  # fmt: skip
-
-
-def _confirming(
-    planned: Sequence[ReadRequest], points: Sequence[Point], limits: ModbusLimits, cost: LinkCost
-) -> Iterator[ReadRequest]:
-    """What is asked for once more in each cycle."""
-    for exponents in unconfirmed(planned, points):
-        yield from plan_reads(exponents, limits, cost)
 
 
 def shares(uses: Iterable[Use]) -> Mapping[str, float]:

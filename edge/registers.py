@@ -1,18 +1,23 @@
 """Which registers to ask for: pure, without knowing how they travel or what they mean."""
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from config.plant import Point
 from config.profile import WORDS, ModbusLimits, Register, Table
-from edge.spans import Pairs, Span, Spans
+from edge.covers import Bounds, Steps, cheapest, outermost
+from edge.exponent_choice import Ties, windows
+from edge.read_order import Need, best_order
+from edge.spans import Span, Spans
 
 TABLES: Final[tuple[Table, ...]] = ("holding", "input", "coil", "discrete")
 BIT_TABLES: Final = frozenset({"coil", "discrete"})
 _PROTOCOL_WORDS: Final = 125
 _PROTOCOL_BITS: Final = 2000
+_LOOKED_AT: Final = 1000
+"""So many points are looked at to find the best order of requests: it bounds the time of planning."""
 
 Cut = tuple[Table, int, int]
 """Two addresses of a table that no request may hold together, unless one value needs both."""
@@ -118,91 +123,135 @@ def plan_reads(
     link: LinkCost,
     cuts: Sequence[Cut] = (),
 ) -> tuple[ReadRequest, ...]:
-    """The cheapest requests that read these points, by exact dynamic programming per table.
+    """The requests that read these points, and in which order, so that the whole takes the least time.
 
     No request touches a forbidden register, is longer than the device allows or splits a value or a
-    range that must be read together (such a range is read whole). The request of a value holds the
-    exponent that `scale_from` names wherever limits and cuts let one request hold both, even if
-    another request is that exponent's own. Each point is in one request, those that cannot be read
-    under these limits in none.
+    range that must be read together (such a range is read whole). Each point is in one request, those
+    that cannot be read under these limits in none.
+
+    The request of a value holds the exponent that `scale_from` names, or that is to be asked for once
+    more (`unconfirmed`): where no request can hold both, or where that costs less, what is asked once
+    more being counted (`exponent_choice`). The order is one in which once more is enough, if there is
+    one (`read_order`). For a choice the cuts between requests are exact (`covers`). The whole is so where
+    the search for the choice ends and there is such an order.
     """
+    tables = _tables(points, limits, link, cuts)
+    pairs = _pairs(tables)
+    ties = [table.ties(pairs) for table in tables]
+    planned = (table.requests(own) for table, own in zip(tables, ties, strict=True))
+    return _ordered([*chain.from_iterable(planned)], tables, pairs)
+
+
+def _tables(
+    points: Sequence[Point], limits: ModbusLimits, link: LinkCost, cuts: Sequence[Cut]
+) -> "list[_Table]":
     by_table: dict[Table, list[Point]] = {table: [] for table in TABLES}
     for point in points:
         by_table[register_of(point).table].append(point)
-    return tuple(
-        request
-        for table, own in by_table.items()
-        for request in _plan_table(table, own, limits, link, cuts)
-    )
+    return [_table(name, own, limits, link, cuts) for name, own in by_table.items() if own]
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """What holds for requests to one table."""
-
-    longest: int
-    forbidden: Spans
-    cuts: Pairs
-
-    def readable(self, span: Span) -> bool:
-        first, last = span
-        in_bounds = last - first < self.longest and last <= 0xFFFF
-        return in_bounds and not self.forbidden.touches(span)
-
-    def joinable(self, span: Span) -> bool:
-        return self.readable(span) and not self.cuts.any_in(span)
+def _table(
+    name: Table,
+    points: Sequence[Point],
+    limits: ModbusLimits,
+    link: LinkCost,
+    cuts: Sequence[Cut],
+) -> "_Table":
+    bits = name in BIT_TABLES
+    longest = min(limits.max_bits, _PROTOCOL_BITS) if bits else min(limits.max_words, _PROTOCOL_WORDS)  # fmt: skip
+    bounds = Bounds(longest, _spans_of(name, limits.forbidden), _spans_of(name, cuts))
+    steps = Steps(link.request_s, 8, link.byte_s) if bits else Steps(link.request_s, 1, 2 * link.byte_s)  # fmt: skip
+    together = Spans.of(_spans_of(name, limits.together))
+    spans = {point.id: together.grown(own_span(point)) for point in points}
+    readable = {point.id: point for point in points if bounds.readable(spans[point.id])}
+    return _Table(name, readable, {id: spans[id] for id in readable}, together, bounds, steps)
 
 
 def _spans_of(table: Table, ranges: Sequence[tuple[Table, int, int]]) -> tuple[Span, ...]:
     return tuple((first, last) for name, first, last in ranges if name == table)
 
 
-def _plan_table(
-    table: Table,
-    points: Sequence[Point],
-    limits: ModbusLimits,
-    link: LinkCost,
-    cuts: Sequence[Cut],
-) -> list[ReadRequest]:
-    bits = table in BIT_TABLES
-    longest = (
-        min(limits.max_bits, _PROTOCOL_BITS) if bits else min(limits.max_words, _PROTOCOL_WORDS)
-    )
-    forbidden = Spans.of(_spans_of(table, limits.forbidden))
-    bounds = _Bounds(longest, forbidden, Pairs(_spans_of(table, cuts)))
-    units = _units(points, _spans_of(table, limits.together), bounds)
-    steps = _Steps(link.request_s, 8, link.byte_s) if bits else _Steps(link.request_s, 1, 2 * link.byte_s)  # fmt: skip
-    return [_request(table, block) for block in _cheapest(units, bounds, steps)]
+_Pairs = Sequence[tuple[Point, Point]]
+"""Values, and the exponents that they are scaled by."""
 
 
-def _units(points: Sequence[Point], together: Sequence[Span], bounds: _Bounds) -> list[Unit]:
-    """What must not be split, in order of addresses; a unit inside another is part of it."""
-    by_id = {point.id: point for point in points}
-    whole = Spans.of(together)
-    spans = [(_window(point, by_id, whole, bounds), point) for point in points]
-    readable = [(span, point) for span, point in spans if bounds.readable(span)]
-    units: list[Unit] = []
-    for (first, last), point in sorted(readable, key=lambda row: (row[0][0], -row[0][1])):
-        if units and last <= units[-1].last:
-            units[-1] = Unit(units[-1].first, units[-1].last, (*units[-1].points, point))
-        else:
-            units.append(Unit(first, last, (point,)))
-    return units
+def _pairs(tables: "Sequence[_Table]") -> _Pairs:
+    """Of which both can be read."""
+    readable = {id: point for table in tables for id, point in table.points.items()}
+    found = ((point, _exponent_in(readable, point)) for point in readable.values())
+    return [(value, exponent) for value, exponent in found if exponent is not None]
 
 
-def _window(point: Point, by_id: Mapping[str, Point], together: Spans, bounds: _Bounds) -> Span:
-    """What one request must hold for this point: its registers, its exponent's, and what comes with them.
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What can be read of one table: points and, by their ids, what must come with each; what holds for requests."""
 
-    Without the exponent where no request can hold both.
-    """
-    own = own_span(point)
-    exponent = _exponent_in(by_id, point)
-    if exponent is not None:
-        first, last = own_span(exponent)
-        both = together.grown((min(own[0], first), max(own[1], last)))
-        if bounds.joinable(both):
-            return both
-    return together.grown(own)
+    name: Table
+    points: Mapping[str, Point]
+    spans: Mapping[str, Span]
+    together: Spans
+    bounds: Bounds
+    steps: Steps
+
+    def requests(self, ties: Ties) -> list[ReadRequest]:
+        """The cheapest, in order of addresses."""
+        wider = windows(self.spans, ties, self.bounds, self.steps)
+        units = self._units({**self.spans, **wider})
+        _, parts = cheapest([(unit.first, unit.last) for unit in units], self.bounds, self.steps)
+        return [_request(self.name, units[part]) for part in parts]
+
+    def seconds(self, ids: Set[str]) -> float:
+        """What asking for these alone takes, as if none had an exponent."""
+        own = outermost(self.spans[id] for id in ids if id in self.spans)
+        return cheapest(own, self.bounds, self.steps)[0]
+
+    def ties(self, pairs: _Pairs) -> Ties:
+        """Of the exponents of this table."""
+        ties: dict[str, dict[str, Span | None]] = {}
+        for value, exponent in pairs:
+            if exponent.id in self.points:
+                ties.setdefault(exponent.id, {})[value.id] = self._window(value, exponent)
+        return ties
+
+    def _window(self, value: Point, exponent: Point) -> Span | None:
+        """What one request must hold for both; None if none can."""
+        if value.id not in self.points:
+            return None
+        ends = *own_span(value), *own_span(exponent)
+        both = self.together.grown((min(ends), max(ends)))
+        return both if self.bounds.joinable(both) else None
+
+    def _units(self, spans: Mapping[str, Span]) -> list[Unit]:
+        """What must not be split, in order of addresses; a unit inside another is part of it."""
+        units: list[Unit] = []
+        rows = [(spans[id], point) for id, point in self.points.items()]
+        for (first, last), point in sorted(rows, key=lambda row: (row[0][0], -row[0][1])):
+            if units and last <= units[-1].last:
+                units[-1] = Unit(units[-1].first, units[-1].last, (*units[-1].points, point))
+            else:
+                units.append(Unit(first, last, (point,)))
+        return units
+
+
+def _ordered(
+    requests: Sequence[ReadRequest], tables: Sequence[_Table], pairs: _Pairs
+) -> tuple[ReadRequest, ...]:
+    """The requests in the best order of those tried."""
+    place = {point.id: n for n, request in enumerate(requests) for point in request.points}
+    needs = [
+        Need(place[value.id], place[exponent.id], exponent.id)
+        for value, exponent in pairs
+        if not requests[place[value.id]].holds(exponent)
+    ]
+    table_of = {need.exponent: requests[need.told].table for need in needs}
+
+    def again(ids: Set[str]) -> float:
+        return sum(table.seconds(ids) for table in tables) if ids else 0.0
+
+    tries = max(1, _LOOKED_AT // max(1, len(place)))
+    order = best_order(len(requests), needs, table_of, again, tries)
+    return tuple(requests[number] for number in order)
 
 
 def _apart(points: Sequence[Point], together: Spans) -> list[Unit]:
@@ -256,64 +305,6 @@ def unconfirmed(
 def _exponent_in(by_id: Mapping[str, Point], point: Point) -> Point | None:
     wanted = point.exponent
     return by_id.get(wanted) if wanted else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """What a request costs: so much, and so much for each begun step of `size` registers or bits."""
-
-    request_s: float
-    size: int
-    step_s: float
-
-
-def _cheapest(units: Sequence[Unit], bounds: _Bounds, steps: _Steps) -> list[Sequence[Unit]]:
-    """Cut the row of units into blocks of least total cost; one unit alone is always allowed.
-
-    The dynamic programme best(end) = min over start of best(start) + cost(first(start)..last(end)),
-    in one pass: where begun steps are counted, the cost of a block falls into a part of its start
-    and a part of its end, but for one step that depends on the two places within a step. So among
-    the starts of one place the best so far is known, whatever the end (a queue of minima over the
-    window of allowed starts for each place).
-    """
-    best = [0.0]
-    starts: list[int] = []
-    queues: list[deque[tuple[float, int]]] = [deque() for _ in range(steps.size)]
-    low = 0
-    for at, unit in enumerate(units):
-        whole, place = divmod(unit.first, steps.size)
-        value = best[at] - whole * steps.step_s
-        queue = queues[place]
-        while queue and queue[-1][0] > value:
-            queue.pop()
-        queue.append((value, at))
-        while low < at and not bounds.joinable((units[low].first, unit.last)):
-            low += 1
-        cost, start = _ending_at(unit.last + 1, low, queues, steps)
-        best.append(cost)
-        starts.append(start)
-    blocks: list[Sequence[Unit]] = []
-    end = len(units)
-    while end:
-        blocks.append(units[starts[end - 1] : end])
-        end = starts[end - 1]
-    return blocks[::-1]
-
-
-def _ending_at(
-    end: int, low: int, queues: Sequence[deque[tuple[float, int]]], steps: _Steps
-) -> tuple[float, int]:
-    """Least total cost, and the start, of a block that ends before the address `end`."""
-    whole, rest = divmod(end, steps.size)
-    options: list[tuple[float, int]] = []
-    for place, queue in enumerate(queues):
-        while queue and queue[0][1] < low:
-            queue.popleft()
-        if queue:
-            value, start = queue[0]
-            options.append((value + steps.step_s * (whole + (rest > place)), start))
-    cost, start = min(options)
-    return cost + steps.request_s, start
 
 
 def _request(table: Table, units: Sequence[Unit]) -> ReadRequest:

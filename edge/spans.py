@@ -35,6 +35,11 @@ class Spans:
         at = bisect_left(self.lasts, span[0])
         return at < len(self.lasts) and self.firsts[at] <= span[1]
 
+    def nearest(self, address: int) -> int:
+        """The greatest address of the set that is not beyond this one; -1 if there is none."""
+        at = bisect_right(self.firsts, address)
+        return min(self.lasts[at - 1], address) if at else -1
+
     def grown(self, span: Span) -> Span:
         """The span with all of the set that shares an address with it."""
         met = self._met(span)
@@ -47,14 +52,17 @@ class Spans:
 
 
 class Pairs:
-    """Pairs of addresses, to be asked whether a span holds both of one."""
+    """Pairs of addresses, to be asked which of them a span holds both of."""
 
     def __init__(self, pairs: Iterable[Span]) -> None:
-        ordered = sorted((min(pair), max(pair)) for pair in pairs)
-        self._firsts = [first for first, _ in ordered]
-        self._least_last = [*accumulate((last for _, last in reversed(ordered)), min)][::-1]
+        ordered = sorted((max(pair), min(pair)) for pair in pairs)
+        self._lasts = [last for last, _ in ordered]
+        self._firsts = [*accumulate((first for _, first in ordered), max)]
 
-    def any_in(self, span: Span) -> bool:
-        """Whether the span holds both addresses of a pair."""
-        after = bisect_left(self._firsts, span[0])
-        return after < len(self._firsts) and self._least_last[after] <= span[1]
+    def opened_by(self, last: int) -> int:
+        """The greatest lower address of the pairs of which none lies beyond `last`; -1 if there is none.
+
+        A span to `last` that begins behind it holds both of no pair.
+        """
+        at = bisect_right(self._lasts, last)
+        return self._firsts[at - 1] if at else -1

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from commands.broker import run_broker, write_passwords
 from commands.part_servers import free_port
 from commands.supervising import Child, Children
 from config.settings import environment_with
+from edge.bus_time import Use
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
@@ -75,6 +77,28 @@ def test_a_sound_plant_shows_its_reads(
     assert found["points"] >= 170
     assert found["missing_secrets"] == ["cameras"]
     assert found["not_observable"] == []
+
+
+def test_exponents_that_are_asked_for_twice_are_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = Use("l", "inverter", "fast", 1.0, 4, 90, 20, 0.04, ())
+    few = replace(row, again=("inverter/a_sf", "inverter/v_sf"), again_requests=1)
+    many = replace(row, again=tuple(f"inverter/{n}" for n in range(7)), again_requests=2)
+    for uses, words in (
+        ([row], None),
+        ([few], "in 1 of the 4 requests: inverter/a_sf, inverter/v_sf\n"),
+        ([many], "in 2 of the 4 requests: inverter/0, inverter/1, inverter/2, inverter/3, inverter/4 and 2 more\n"),
+    ):  # fmt: skip
+        monkeypatch.setattr(check, "uses_of", lambda _, uses=uses: uses)
+        assert main.main(["check", str(RIVERSIDE)]) == main.DONE
+        shown = said(capsys)
+        assert ("asked for once more" in shown) == (words is not None)
+        assert words is None or words in shown
+        assert main.main(["check", str(RIVERSIDE), "--json"]) == main.DONE
+        (read,) = json.loads(said(capsys))["reads"]
+        assert read["asked_again"] == list(uses[0].again)
+        assert read["asked_again_requests"] == uses[0].again_requests
 
 
 def test_a_plan_that_no_point_shows_is_listed(

@@ -113,15 +113,16 @@ def test_what_the_model_does_not_let_anybody_read_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("places", "takes"),
-    [({"v": 0, "e": 400}, (3, 3, 0)), ({"v": 0, "e": 100, "w": 200}, (2, 202, 198))],
-    ids=[
-        "one that no request holds with its value is asked for twice",
-        "one that two requests hold",
+    ("places", "takes", "again"),
+    [
+        ({"v": 0, "e": 400}, (3, 3, 0), ("a/e",)),
+        ({"v": 0, "e": 100, "w": 200}, (4, 4, 0), ("a/e",)),
+        ({"v": 0, "e": 9}, (1, 10, 8), ()),
     ],
+    ids=["no request holds both", "once more costs less", "both in one"],
 )
 def test_exponents_take_their_time_as_they_are_read(
-    places: dict[str, int], takes: tuple[int, int, int]
+    places: dict[str, int], takes: tuple[int, int, int], again: tuple[str, ...]
 ) -> None:
     """Requests, registers and holes."""
     points = [
@@ -130,6 +131,10 @@ def test_exponents_take_their_time_as_they_are_read(
     ]
     (use,) = uses_of(plant([rtu()], [device()], points))
     assert (use.requests, use.registers, use.holes) == takes
+    assert (use.again, use.again_requests) == (again, len(again))
+    character, gap_s = 11 / 9600, 0.0040104
+    frames = takes[0] * (13 * character + gap_s + 0.005) + 2 * takes[1] * character
+    assert use.cycle_s == pytest.approx(frames, abs=1e-5)
 
 
 def test_lines_whose_devices_send_by_themselves_use_no_time() -> None:

@@ -37,6 +37,15 @@ def test_neighbours_share_no_address() -> None:
     assert Spans().grown((2, 3)) == (2, 3)
 
 
+@given(many=MANY, address=st.integers(0, 50))
+def test_the_nearest_of_a_set_is_the_last_up_to_an_address(many: list[Span], address: int) -> None:
+    wanted = {at for at in addresses(*many) if at <= address}
+    assert Spans.of(many).nearest(address) == max(wanted, default=-1)
+
+
 @given(pairs=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8), span=SPANS)
-def test_a_span_holds_a_pair_if_it_holds_both(pairs: list[Span], span: Span) -> None:
-    assert Pairs(pairs).any_in(span) == any(set(pair) <= addresses(span) for pair in pairs)
+def test_a_span_holds_a_pair_if_it_begins_before_the_last_one_opened(
+    pairs: list[Span], span: Span
+) -> None:
+    holds = any(set(pair) <= addresses(span) for pair in pairs)
+    assert (Pairs(pairs).opened_by(span[1]) >= span[0]) == holds

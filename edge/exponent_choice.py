@@ -1,0 +1,129 @@
+"""Which exponents are asked for together with their values, and which once more: what is cheaper, by branch and bound."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final
+
+from edge.covers import Bounds, Steps, cheapest, outermost
+from edge.spans import Span
+
+WORK: Final = 2000
+"""So many spans are looked at before the best choice so far has to do: it bounds the time of planning."""
+SAME: Final = 1.0 - 1e-12
+
+Ties = Mapping[str, Mapping[str, Span | None]]
+"""By exponent, its values: what one request must hold for both, None where none can."""
+
+
+def windows(
+    spans: Mapping[str, Span], ties: Ties, bounds: Bounds, steps: Steps
+) -> Mapping[str, Span]:
+    """What one request must hold for values that are read with their exponent; the others are not in it.
+
+    `spans` are all that is read of a table. An exponent comes with all its values of the table, or it
+    is asked for once more, in as few requests as can be; which costs less in all. Exact where `WORK` is
+    enough to look at every choice that no bound rules out; else the best of those looked at, never
+    dearer than all together or all apart.
+    """
+    whole = {id: own for id, own in ties.items() if None not in own.values()}
+    if not whole:
+        return {}
+    again = tuple(spans[id] for id in ties if id not in whole)
+    rows = [_Tie(spans[id], outermost(filter(None, own.values()))) for id, own in whole.items()]
+    chosen = _Search(outermost(spans.values()), rows, again, bounds, steps).best_of()
+    return {
+        value: span
+        for at, own in enumerate(whole.values())
+        if at in chosen
+        for value, span in own.items()
+        if span is not None
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Tie:
+    """What is asked for to have an exponent once more, and what holds it with all its values."""
+
+    own: Span
+    windows: Sequence[Span]
+
+
+_Some = frozenset[int]
+"""Of the ties."""
+
+
+@dataclass(slots=True)
+class _Search:
+    """Two bounds rule choices out.
+
+    More that must come together makes no requests cheaper, more to be asked for again makes that no cheaper.
+    """
+
+    spans: Sequence[Span]
+    ties: Sequence[_Tie]
+    again: Sequence[Span]
+    bounds: Bounds
+    steps: Steps
+    best: _Some = frozenset()
+    least: float = inf
+    looked: int = 0
+    _known: dict[_Some, float] = field(default_factory=dict)
+
+    def best_of(self) -> _Some:
+        """The ties that should come together."""
+        none: _Some = frozenset()
+        waiting = [(*self._read(none), none, none)]
+        if waiting[0][1]:
+            self._take(*self._read(frozenset(range(len(self.ties)))))
+        while waiting:
+            seconds, broken, near, apart = waiting.pop()
+            self._take(seconds, broken)
+            left = broken - apart
+            if not left or seconds + self._asked_again(apart) >= self.least * SAME:
+                continue
+            if self.looked > WORK:
+                break
+            one = self._farthest(left, apart)
+            waiting.append((seconds, broken, near, apart | {one}))
+            waiting.append((*self._read(near | {one}), near | {one}, apart))
+        return self.best
+
+    def _take(self, seconds: float, broken: _Some) -> None:
+        """Keep it if it is the best: those that its requests do not hold whole are asked for again."""
+        found = seconds + self._asked_again(broken)
+        if found < self.least:
+            self.least, self.best = found, frozenset(range(len(self.ties))) - broken
+
+    def _read(self, near: _Some) -> tuple[float, _Some]:
+        """Seconds of the cheapest requests that hold these ties, and the ties that they do not hold."""
+        tied = (window for at in near for window in self.ties[at].windows)
+        seconds, requests = self._cheapest([*self.spans, *tied])
+        firsts, lasts = zip(*requests, strict=True)
+        held = [
+            all(lasts[bisect_right(firsts, first) - 1] >= last for first, last in tie.windows)
+            for tie in self.ties
+        ]
+        return seconds, frozenset(at for at, whole in enumerate(held) if not whole)
+
+    def _asked_again(self, apart: _Some) -> float:
+        """Seconds of asking once more for these, and for those that no request can hold with a value."""
+        if apart not in self._known:
+            own = (self.ties[at].own for at in apart)
+            self._known[apart] = self._cheapest([*self.again, *own])[0]
+        return self._known[apart]
+
+    def _cheapest(self, spans: Sequence[Span]) -> tuple[float, Sequence[Span]]:
+        wanted = outermost(spans)
+        self.looked += len(wanted)
+        seconds, parts = cheapest(wanted, self.bounds, self.steps)
+        return seconds, [(wanted[part][0][0], wanted[part][-1][1]) for part in parts]
+
+    def _farthest(self, left: _Some, apart: _Some) -> int:
+        """The tie whose exponent is farthest from what is asked for again: what lies between is mostly for nothing."""
+        places = [first for first, _ in (*self.again, *(self.ties[at].own for at in apart))]
+        return max(
+            sorted(left),
+            key=lambda at: min((abs(self.ties[at].own[0] - place) for place in places), default=0),
+        )
