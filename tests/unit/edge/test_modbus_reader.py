@@ -1,36 +1,14 @@
 import asyncio
 import logging
-from collections.abc import Sequence
 
 import pytest
 
 from config.clock import SteppedClock
-from config.plant import Point
 from config.profile import ModbusLimits
-from edge.modbus_reader import CUTS_LAST_S, RETEST_S, TESTS_PER_READ, ModbusReader
-from edge.ports import PointReading, ReadResult
-from edge.readings import QUALITIES, QUALITY_NAMES
-from tests.unit.edge.modbus_twins import TwinLine
+from edge.modbus_reader import RETEST_S, TESTS_PER_READ, ModbusReader
+from edge.readings import QUALITIES
+from tests.unit.edge.modbus_twins import TwinLine, at, reader_of, reasons, values
 from tests.unit.edge.rows import START_MS, device, register_point
-
-
-def reader_of(
-    twin: TwinLine, limits: ModbusLimits | None = None
-) -> tuple[ModbusReader, SteppedClock]:
-    clock = SteppedClock()
-    return ModbusReader(twin, lambda _profile: limits or ModbusLimits(), clock), clock
-
-
-def at(*addresses: int) -> list[Point]:
-    return [register_point(str(a), a) for a in addresses]
-
-
-def reasons(result: ReadResult) -> dict[str, str]:
-    return {r.point.removeprefix("a/"): QUALITY_NAMES[r.quality] for r in result.readings}
-
-
-def values(readings: Sequence[PointReading]) -> dict[str, float | None]:
-    return {r.point.removeprefix("a/"): r.value for r in readings}
 
 
 async def test_every_point_asked_for_gets_a_reading_at_the_time_of_its_answer() -> None:
@@ -52,19 +30,6 @@ async def test_only_the_refused_register_is_bad_and_its_neighbours_come_in_the_s
     assert not result.lost
 
 
-async def test_where_a_block_had_to_be_cut_is_remembered_for_every_device_of_the_profile() -> None:
-    twin = TwinLine(bad_addresses={1: {33}, 2: {33}})
-    reader, _ = reader_of(twin)
-    points = at(*range(60))
-    await reader.read(device(), points)
-    twin.asked.clear()
-    await reader.read(device(), points)
-    assert twin.asked == [(1, "holding", 0, 33), (1, "holding", 34, 26)]
-    twin.asked.clear()
-    await reader.read(device("other", unit="2"), points)
-    assert twin.asked == [(2, "holding", 0, 33), (2, "holding", 33, 1), (2, "holding", 34, 26)]
-
-
 async def test_a_refused_register_is_asked_again_after_its_rest(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -78,40 +43,6 @@ async def test_a_refused_register_is_asked_again_after_its_rest(
     assert reasons(await reader.read(device(), at(1, 2, 3)))["3"] == "device_refused"
     await clock.advance(1)
     assert values((await reader.read(device(), at(1, 2, 3))).readings)["3"] == 3
-
-
-async def test_a_hole_that_the_device_refuses_is_read_around_from_then_on() -> None:
-    twin = TwinLine(bad_addresses={1: {5}})
-    reader, _ = reader_of(twin)
-    assert set(reasons(await reader.read(device(), at(1, 9))).values()) == {"good"}
-    twin.asked.clear()
-    assert set(reasons(await reader.read(device(), at(1, 9))).values()) == {"good"}
-    assert twin.asked == [(1, "holding", 1, 1), (1, "holding", 9, 1)]
-
-
-async def test_a_device_that_takes_shorter_requests_only_is_learned() -> None:
-    twin = TwinLine(longest=16)
-    reader, _ = reader_of(twin)
-    points = at(*range(64))
-    assert set(reasons(await reader.read(device(), points)).values()) == {"good"}
-    twin.asked.clear()
-    assert set(reasons(await reader.read(device(), points)).values()) == {"good"}
-    assert [count for *_, count in twin.asked] == [16, 16, 16, 16]
-
-
-async def test_what_a_bad_hour_taught_of_a_profile_is_learned_anew_after_a_day() -> None:
-    twin = TwinLine(longest=4)
-    reader, clock = reader_of(twin)
-    points = at(*range(8))
-    await reader.read(device(), points)
-    twin.longest = 125
-    twin.asked.clear()
-    await reader.read(device(), points)
-    assert len(twin.asked) == 2
-    await clock.advance(CUTS_LAST_S)
-    twin.asked.clear()
-    await reader.read(device(), points)
-    assert twin.asked == [(1, "holding", 0, 8)]
 
 
 async def test_a_device_that_refuses_everything_costs_a_few_requests_per_read_until_it_answers() -> (
@@ -314,7 +245,7 @@ async def test_a_register_that_is_refused_between_a_value_and_its_exponent_takes
 
 
 async def test_an_exponent_that_changes_while_a_refusal_is_learned_is_seen_too() -> None:
-    """A joined request, its two parts, then all anew as learned: exponent, value, exponent."""
+    """A joined request, its two parts, then both once more; from then on as learned: exponent, value, exponent."""
     twin = TwinLine(bad_addresses={1: {102}}, words={100: 7, 104: 1})
     reader, _ = reader_of(twin)
     points = [register_point("100", 100, scale_from="power"), register_point("power", 104, "i16")]
@@ -325,7 +256,7 @@ async def test_an_exponent_that_changes_while_a_refusal_is_learned_is_seen_too()
 
     twin.before = changing
     result = await reader.read(device(), points)
-    assert [first for _, _, first, _ in twin.asked] == [100, 100, 104, 104, 100, 104]
+    assert [first for _, _, first, _ in twin.asked] == [100, 100, 104, 100, 104]
     assert values(result.readings) == {"100": 70.0, "power": 0}
     twin.asked.clear()
     await reader.read(device(), points)
