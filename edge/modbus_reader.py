@@ -15,7 +15,7 @@ from edge.modbus_plans import Block, Plan
 from edge.modbus_transport import Garbled, LinkDown, ModbusTransport, NoAnswer, Refused
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
-from edge.registers import Cut, LinkCost, ReadRequest, register_of
+from edge.registers import LinkCost, ReadRequest, register_of
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,9 @@ class ModbusReader:
         again = Outcome(plan.points)  # what is refused here is so of the blocks, or comes by them
         for request, block in zip(requests, blocks, strict=True):
             await self._try(plan, request, block, again)
-        outcome.cuts += again.cuts
+        if again.cuts:
+            outcome.cuts += again.cuts
+            outcome.detail = again.detail
         return again.told()
 
     async def _ask_again(self, plan: Plan, torn: Sequence[Block], outcome: Outcome) -> None:
@@ -253,7 +255,7 @@ class ModbusReader:
         for request in outcome.refused:
             ids = (point.id for point in request.points)
             self._resting |= {(device.id, id): now + self._rest_s for id in ids}
-            outcome.cuts += _around(request)
+            outcome.cuts.append((request.table, request.address, request.last))  # held by no other
         if not outcome.cuts:
             return
         if new := self._cuts.setdefault(device.profile, Cuts()).learn(outcome.cuts, now):
@@ -296,14 +298,6 @@ def _asked(device: Device, block: Block) -> tuple[int, Table, int, int]:
 def _check_behind(plan: Plan, refusal: Refused) -> None:
     if refusal.code in NOBODY_BEHIND:
         raise NoAnswer(f"{plan.device.id}: the gateway says exception {refusal.code}") from refusal
-
-
-def _around(request: ReadRequest) -> list[Cut]:
-    """Keep a refused range apart from its neighbours."""
-    return [
-        (request.table, request.address - 1, request.address),
-        (request.table, request.last, request.last + 1),
-    ]
 
 
 def _named(request: ReadRequest) -> str:

@@ -122,6 +122,21 @@ async def test_a_device_that_takes_shorter_requests_only_is_learned() -> None:
     assert [count for _, count in await asked(twin, reader, points)] == [16, 16, 16, 16]
 
 
+async def test_each_register_that_is_refused_is_said_whatever_was_beside_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    twin = TwinLine(bad_addresses={1: {2, 4}})
+    reader, clock = reader_of(twin)
+    await reader.read(device(), at(*range(6)))
+    twin.bad_addresses[1].add(3)
+    await clock.advance(RETEST_S)
+    await reader.read(device(), at(*range(6)))
+    assert [record.args[2] for record in caplog.records] == [  # type: ignore[index]  # a tuple
+        [("holding", 2, 2), ("holding", 4, 4)],
+        [("holding", 3, 3)],
+    ]
+
+
 # --- with the reader
 
 
@@ -141,12 +156,12 @@ async def test_a_hole_that_stays_is_tried_less_and_less(caplog: pytest.LogCaptur
     twin = TwinLine(bad_addresses={1: {5}})
     reader, clock = reader_of(twin)
     tried = []
-    for minute in range(4 * 24 * 60):
+    for turn in range(4 * 24 * 30):
         if len(await asked(twin, reader, at(1, 2, 9))) > 2:
-            tried.append(minute)
-        await clock.advance(60.0)
-    waits = [after - before for before, after in pairwise(tried)]
-    assert waits == [2, 8, 32, 128, 512, 1440, 1440, 1440]
+            tried.append(2 * turn)
+        await clock.advance(120.0)
+    waits_min = [after - before for before, after in pairwise(tried)]
+    assert waits_min == [2, 8, 32, 128, 512, 1440, 1440, 1440]
     assert len(caplog.records) == len(tried)
 
 

@@ -147,7 +147,9 @@ async def test_an_exponent_that_is_given_once_only_takes_its_value_with_the_reas
     assert bad == {"value": "device_refused"}
 
 
-async def test_where_an_exponent_is_confirmed_over_a_hole_that_is_refused_is_learned() -> None:
+async def test_where_an_exponent_is_confirmed_over_a_hole_that_is_refused_is_learned(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """What is asked before that does not touch the hole: it is the end of one request and the begin of another."""
     twin = TwinLine(bad_addresses={1: {125}}, words={124: 0, 126: 0})
     reader, _ = reader_of(twin)
@@ -158,6 +160,9 @@ async def test_where_an_exponent_is_confirmed_over_a_hole_that_is_refused_is_lea
     assert places(twin)[-3:] == [(124, 3), (124, 1), (126, 1)]
     assert set(reasons(await reader.read(device(), points)).values()) == {"good"}
     assert places(twin)[-3:] == [(1124, 3), (124, 1), (126, 1)]
+    assert [record.getMessage() for record in caplog.records] == [
+        "profile m: device d refuses holding 124..126: exception 2, now read apart: [('holding', 124, 126)]"
+    ]
 
 
 # --- what came stays
