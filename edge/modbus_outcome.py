@@ -105,13 +105,11 @@ class Outcome:
         again = [one.point for one in (*self.before.values(), *self.after.values()) if one.quality == REFUSED]  # fmt: skip
         return [point for n in exponents if (point := self.asked[n]).id in again]
 
-    def renew(self, values: "Outcome", told: "Outcome", exponents: Iterable[int]) -> None:
+    def renew(self, values: "Outcome", told: "Outcome") -> None:
         """Take values that were asked for again, and what their exponents were told to be after that."""
         known = len(self.read)
         fresh = {id(one.block): replace(one, known=known) for one in values.apart}
         self.apart = [fresh.get(id(apart.block), apart) for apart in self.apart]
-        for exponent in exponents:
-            self.after.pop(self.asked[exponent].id, None)
         self.after |= told.told()
 
     def _scaled(self) -> list[PointReading]:

@@ -147,7 +147,7 @@ class ModbusReader:
             await self._once_more(plan, block, told)
         if alone := outcome.refused_alone(exponents):
             self._never_alone(plan, alone)
-        outcome.renew(values, told, exponents)
+        outcome.renew(values, told)
 
     async def _once_more(self, plan: Plan, block: Block, outcome: Outcome) -> None:
         try:

@@ -135,6 +135,18 @@ async def test_an_exponent_that_comes_only_among_others_is_asked_for_among_them_
     ]
 
 
+async def test_an_exponent_that_is_given_alone_is_not_said_to_be_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is asked for again for a value that a hole took from it, and was alone for one far away."""
+    twin = TwinLine(bad_addresses={1: {102}}, words={104: 0})
+    reader, _ = reader_of(twin)
+    points = [*scaled(100, 104), register_point("far", 400, scale_from="power")]
+    assert set(reasons(await reader.read(device(), points)).values()) == {"good"}
+    assert places(twin)[-2:] == [(100, 1), (104, 1)]
+    assert "alone" not in caplog.text
+
+
 async def test_an_exponent_that_is_given_once_only_takes_its_value_with_the_reason() -> None:
     """And it is not asked for on and on."""
     given = iter((0, 0))  # as it comes among others, and its value

@@ -114,7 +114,7 @@ async def test_after_the_first_silence_the_rest_of_the_read_is_not_tried() -> No
     reader, _ = reader_of(twin)
     result = await reader.read(device(), at(0, 200, 400))
     assert reasons(result) == {"0": "good", "200": "no_answer", "400": "no_answer"}
-    assert result.lost
+    assert (result.lost, result.line_lost) == (True, False)
     assert len(twin.asked) == 2
 
 
@@ -122,7 +122,7 @@ async def test_a_link_that_is_down_is_told_for_every_point() -> None:
     reader, _ = reader_of(TwinLine(down=True))
     result = await reader.read(device(), at(0, 200))
     assert set(reasons(result).values()) == {"link_down"}
-    assert result.lost
+    assert (result.lost, result.line_lost) == (True, True)
     assert result.detail == "unplugged"
 
 
