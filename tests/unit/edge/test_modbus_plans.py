@@ -64,7 +64,8 @@ def scaled() -> list[Point]:
 
 
 def test_a_value_beside_its_exponent_is_a_row_as_any_other() -> None:
-    near, far = Plan(device(), tuple(scaled()), ModbusLimits(), LinkCost(), ()).blocks
+    blocks = Plan(device(), tuple(scaled()), ModbusLimits(), LinkCost(), ()).blocks
+    near, far = sorted(blocks, key=lambda block: block.address)
     meaning = {at: decoded for at, _, decoded in near.rows}
     assert (near.far, far.rows) == ((), ())
     assert meaning[0]([7, 0, 2], 0, 1.0) == (700.0, 0)

@@ -324,7 +324,7 @@ async def test_a_value_is_not_told_if_the_device_falls_silent_before_its_exponen
     points = [register_point("power", 0, "i16"), register_point("200", 200, scale_from="power")]
     for fails_at, reason in ((4, "good"), (3, "no_answer")):  # exponent, value, exponent
         reader, _ = reader_of(TwinLine(words={0: 1}, fails_at=fails_at))
-        assert reasons(await reader.read(device(), points)) == {"power": "good", "200": reason}
+        assert reasons(await reader.read(device(), points))["200"] == reason
 
 
 async def test_a_value_takes_the_exponent_of_its_own_answer() -> None:
