@@ -197,6 +197,18 @@ async def test_what_came_before_a_device_fell_silent_is_told_though_it_was_to_be
     assert reasons(result) == {"value": "no_answer", "power": "good", "400": "good"}
 
 
+@pytest.mark.parametrize(("code", "reason"), [(4, "device_refused"), (10, "no_answer")])
+async def test_a_value_has_the_reason_for_which_its_exponent_is_not_given_again(
+    code: int, reason: str
+) -> None:
+    twin = TwinLine(words={100: 7, 104: 1})
+    twin.refuses = lambda _address, count: 2 if count > 1 else code * (len(twin.asked) > 4)
+    reader, _ = reader_of(twin)
+    result = await reader.read(device(), scaled(100, 104))
+    assert reasons(result) == {"value": reason, "power": "good"}
+    assert result.lost is (code == 10)
+
+
 async def test_a_value_that_is_known_to_be_right_is_told_though_the_device_falls_silent_then() -> (
     None
 ):

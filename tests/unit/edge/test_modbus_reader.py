@@ -5,7 +5,14 @@ import pytest
 
 from config.clock import SteppedClock
 from config.profile import ModbusLimits
-from edge.modbus_reader import RETEST_S, TESTS_PER_READ, ModbusReader
+from edge.modbus_reader import (
+    PLANS_MAX,
+    REFUSING_MAX,
+    RETEST_S,
+    TESTS_PER_READ,
+    ModbusReader,
+)
+from edge.modbus_transport import LinkDown, NoAnswer
 from edge.readings import QUALITIES
 from tests.unit.edge.modbus_twins import TwinLine, at, reader_of, reasons, values
 from tests.unit.edge.rows import START_MS, device, register_point
@@ -114,8 +121,21 @@ async def test_after_the_first_silence_the_rest_of_the_read_is_not_tried() -> No
     reader, _ = reader_of(twin)
     result = await reader.read(device(), at(0, 200, 400))
     assert reasons(result) == {"0": "good", "200": "no_answer", "400": "no_answer"}
-    assert (result.lost, result.line_lost) == (True, False)
+    assert (result.lost, result.line_lost, result.detail) == (True, False, "silent")
     assert len(twin.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"), [(NoAnswer(), "no answer"), (LinkDown(), "link down")]
+)
+async def test_a_read_that_failed_without_a_word_says_what_it_was(
+    error: Exception, detail: str
+) -> None:
+    def fails() -> None:
+        raise error
+
+    reader, _ = reader_of(TwinLine(before=fails))
+    assert (await reader.read(device(), at(0))).detail == detail
 
 
 async def test_a_link_that_is_down_is_told_for_every_point() -> None:
@@ -175,6 +195,66 @@ async def test_what_a_device_refused_before_it_was_changed_says_nothing_of_it_no
     assert reasons(await reader.read(device(), at(5, 33)))["33"] == "device_refused"
     twin.before, twin.bad_addresses = lambda: None, {}
     assert reasons(await reader.read(device(), at(5, 33)))["33"] == "good"
+
+
+async def test_only_of_the_device_that_was_changed_nothing_is_remembered() -> None:
+    twin = TwinLine(bad_addresses={1: {33}, 2: {33}}, exceptions={3: 2, 4: 2})
+    reader, _ = reader_of(twin)
+    devices = [device(f"d{unit}", unit=str(unit)) for unit in (1, 2, 3, 4)]
+    points = at(*range(30, 35))
+
+    async def asked() -> dict[int, set[int]]:
+        """Of each unit, what it is asked for."""
+        twin.asked.clear()
+        for one in devices:
+            await reader.read(one, points)
+        return {
+            unit: {a for of, _, first, n in twin.asked if of == unit for a in range(first, first + n)}
+            for unit in (1, 2, 3, 4)
+        }  # fmt: skip
+
+    await asked()
+    few = set(range(30, 30 + TESTS_PER_READ))
+    assert await asked() == {1: {30, 31, 32, 34}, 2: {30, 31, 32, 34}, 3: few, 4: few}
+    reader.forget("d1")
+    reader.forget("d3")
+    now = await asked()
+    assert (now[1], now[3]) == ({30, 31, 32, 33, 34}, {30, 31, 32, 33, 34})
+    assert 33 not in now[2]
+    assert len(now[4]) == TESTS_PER_READ
+
+
+async def test_what_a_device_may_not_be_asked_for_holds_from_its_change_on() -> None:
+    limits = ModbusLimits()
+    reader = ModbusReader(twin := TwinLine(), lambda _: limits, SteppedClock())
+    await reader.read(device(), at(1, 2))
+    limits = ModbusLimits(forbidden=(("holding", 2, 2),))
+    reader.forget("d")
+    twin.asked.clear()
+    assert reasons(await reader.read(device(), at(1, 2))) == {"1": "good", "2": "disabled"}
+    assert twin.asked == [(1, "holding", 1, 1)]
+
+
+async def test_a_device_is_asked_as_always_while_another_refuses_everything() -> None:
+    twin = TwinLine(exceptions={1: 2})
+    reader, _ = reader_of(twin)
+    for _ in range(2):
+        result = await reader.read(device(), at(1, 2))
+        assert result.detail.startswith("d refuses holding")
+    twin.asked.clear()
+    assert set(reasons(await reader.read(device("e", unit="2"), at(1, 2))).values()) == {"good"}
+    assert twin.asked == [(2, "holding", 1, 2)]
+
+
+async def test_no_more_is_kept_of_how_to_ask_than_so_much() -> None:
+    reader, _ = reader_of(TwinLine())
+    for address in range(3 * PLANS_MAX):
+        await reader.read(device(), at(address))
+        assert 1 <= len(reader._plans["d"]) <= PLANS_MAX
+    reader, _ = reader_of(TwinLine(exceptions={1: 2}))
+    for address in range(2 * REFUSING_MAX):
+        await reader.read(device(), at(address))
+        assert 1 <= len(reader._refusing) <= REFUSING_MAX
 
 
 async def test_strings_are_facts_and_give_no_reading() -> None:
