@@ -193,14 +193,19 @@ class ModbusReader:
         return False
 
     async def _try(self, plan: Plan, request: ReadRequest, block: Block, outcome: Outcome) -> bool:
-        """Send one request, halved as far as needed; True if every point of it has words."""
+        """Send one request, halved as far as needed; True if it was answered whole, with words."""
         try:
             return await self._ask(plan, block, outcome)
         except Refused as refusal:
-            return await self._after_refusal(plan, request, refusal, outcome)
+            await self._after_refusal(plan, request, refusal, outcome)
+        return False
 
     async def _ask(self, plan: Plan, block: Block, outcome: Outcome) -> bool:
-        """Send one request; True if every point of it has words. Raises Refused."""
+        """Send one request; True if every point of it has words.
+
+        Raises:
+            Refused: the device answered with an exception.
+        """
         try:
             words: Sequence[int] = (
                 await self._send(plan, block)
@@ -228,20 +233,18 @@ class ModbusReader:
 
     async def _after_refusal(
         self, plan: Plan, request: ReadRequest, refusal: Refused, outcome: Outcome
-    ) -> bool:
+    ) -> None:
         _check_behind(plan, refusal)
         outcome.detail = f"{plan.device.id} refuses {_named(request)}: exception {refusal.code}"
         parts = request.smaller(plan.limits) if refusal.code in BAD_RANGE else ()
-        if not parts:
-            outcome.refuse(request.points, self._clock.now())
-            if refusal.code in BAD_RANGE:
-                outcome.refused.append(request)
-            return False
-        known = len(outcome.cuts)
-        healthy = [await self._try(plan, part, plan.block(part), outcome) for part in parts]
-        if all(healthy) and len(outcome.cuts) == known:
-            outcome.cuts.append(request.cut(parts))  # for what lies between, or the length
-        return all(healthy)
+        if parts:
+            whole = [await self._try(plan, part, plan.block(part), outcome) for part in parts]
+            if all(whole):  # what lies between them, or the length, was what the device refused
+                outcome.cuts.append(request.cut(parts))
+            return
+        outcome.refuse(request.points, self._clock.now())
+        if refusal.code in BAD_RANGE:
+            outcome.refused.append(request)
 
     def _learn(self, plan: Plan, outcome: Outcome) -> None:
         """Remember what was refused, unless it was everything: then it is the device, not a range."""

@@ -62,6 +62,17 @@ def reader_of(
     return ModbusReader(twin, lambda _profile: limits or ModbusLimits(), clock), clock
 
 
+def failing(*errors: Exception | None) -> Callable[[], None]:
+    """For `before`: what happens instead of one answer after another, None being the answer; then nothing."""
+    rest = iter(errors)
+
+    def fails() -> None:
+        if error := next(rest, None):
+            raise error
+
+    return fails
+
+
 def at(*addresses: int) -> list[Point]:
     return [register_point(str(a), a) for a in addresses]
 

@@ -7,8 +7,9 @@ import pytest
 from config.plant import Point
 from edge.modbus_cuts import FIRST_S, GROWTH, LONGEST_S, Cuts
 from edge.modbus_reader import RETEST_S, ModbusReader
+from edge.modbus_transport import Garbled, Refused
 from edge.registers import Cut
-from tests.unit.edge.modbus_twins import TwinLine, at, reader_of, reasons
+from tests.unit.edge.modbus_twins import TwinLine, at, failing, reader_of, reasons
 from tests.unit.edge.rows import device
 
 ONE: Cut = ("holding", 3, 5)
@@ -28,6 +29,7 @@ async def asked(twin: TwinLine, reader: ModbusReader, points: list[Point]) -> li
 
 def test_a_cut_holds_for_a_while_and_each_time_it_is_found_again_for_longer() -> None:
     cuts, now = Cuts(), 1000.0
+    assert not cuts.end(now)
     for n in range(8):
         assert cuts.learn([ONE], now) == {ONE}
         now += min(FIRST_S * GROWTH**n, LONGEST_S)
@@ -135,6 +137,13 @@ async def test_each_register_that_is_refused_is_said_whatever_was_beside_it(
         [("holding", 2, 2), ("holding", 4, 4)],
         [("holding", 3, 3)],
     ]
+
+
+async def test_a_part_of_which_nothing_can_be_made_teaches_nothing() -> None:
+    twin = TwinLine(before=failing(Refused(2), Garbled("nonsense")))
+    reader, _ = reader_of(twin)
+    assert set(reasons(await reader.read(device(), at(1, 9))).values()) == {"undecodable", "good"}
+    assert await asked(twin, reader, at(1, 9)) == [(1, 9)]
 
 
 # --- with the reader

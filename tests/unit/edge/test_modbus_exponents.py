@@ -182,6 +182,22 @@ async def test_where_an_exponent_is_confirmed_over_a_hole_that_is_refused_is_lea
     ]
 
 
+@pytest.mark.parametrize("bad_at", [1, 2, 3])
+@pytest.mark.parametrize("value", [0, 800], ids=["behind", "before"])
+async def test_a_value_has_the_reason_of_its_exponent_if_that_is_none_before_or_after_it(
+    value: int, bad_at: int
+) -> None:
+    twin = TwinLine()
+    twin.before = lambda: twin.words.update({400: 0x8000 if len(twin.asked) + 1 == bad_at else 1})
+    reader, _ = reader_of(twin)
+    power = register_point("power", 400, "i16", no_data=(0x8000,))
+    points = [register_point("value", value, scale_from="power"), power]
+    result = await reader.read(device(), points)
+    exponent_asked = twin.asked[bad_at - 1][2] == 400
+    assert reasons(result)["value"] == ("sensor_fault" if exponent_asked else "good")
+    assert len(twin.asked) == 3
+
+
 # --- what came stays
 
 

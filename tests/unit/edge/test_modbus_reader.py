@@ -12,9 +12,9 @@ from edge.modbus_reader import (
     TESTS_PER_READ,
     ModbusReader,
 )
-from edge.modbus_transport import LinkDown, NoAnswer
+from edge.modbus_transport import Garbled, LinkDown, NoAnswer
 from edge.readings import QUALITIES
-from tests.unit.edge.modbus_twins import TwinLine, at, reader_of, reasons, values
+from tests.unit.edge.modbus_twins import TwinLine, at, failing, reader_of, reasons, values
 from tests.unit.edge.rows import START_MS, device, register_point
 
 
@@ -66,6 +66,9 @@ async def test_a_device_that_refuses_everything_costs_a_few_requests_per_read_un
     result = await reader.read(device(), points)
     assert set(reasons(result).values()) == {"good"}
     assert twin.asked[-1] == (1, "holding", 0, 20)
+    twin.asked.clear()
+    await reader.read(device(), points)
+    assert twin.asked == [(1, "holding", 0, 20)]
 
 
 @pytest.mark.parametrize("missing", [{0}, {0, 1, 2, 3, 4, 5}, {19}])
@@ -131,10 +134,7 @@ async def test_after_the_first_silence_the_rest_of_the_read_is_not_tried() -> No
 async def test_a_read_that_failed_without_a_word_says_what_it_was(
     error: Exception, detail: str
 ) -> None:
-    def fails() -> None:
-        raise error
-
-    reader, _ = reader_of(TwinLine(before=fails))
+    reader, _ = reader_of(TwinLine(before=failing(error)))
     assert (await reader.read(device(), at(0))).detail == detail
 
 
@@ -283,8 +283,11 @@ async def test_a_value_takes_its_exponent_from_the_same_read(
 
 async def test_a_value_without_its_exponent_is_undecodable() -> None:
     scaled = register_point("100", 100, scale_from="power")
-    reader, _ = reader_of(TwinLine())
+    twin = TwinLine()
+    reader, _ = reader_of(twin)
     assert reasons(await reader.read(device(), [scaled])) == {"100": "undecodable"}
+    assert reasons(await reader.read(device(), [scaled, *at(99)])) == {"100": "undecodable", "99": "good"}  # fmt: skip
+    assert twin.asked == [(1, "holding", 100, 1), (1, "holding", 99, 2)]
 
 
 async def test_a_value_is_as_doubtful_as_its_exponent() -> None:
@@ -302,9 +305,12 @@ async def test_a_value_whose_exponent_did_not_come_has_the_reason_of_that() -> N
     reader, _ = reader_of(TwinLine(fails_at=2))
     result = await reader.read(device(), [scaled, power])
     assert reasons(result) == {"100": "no_answer", "power": "no_answer"}
-    reader, _ = reader_of(TwinLine(bad_addresses={1: {400}}))
-    result = await reader.read(device(), [scaled, power])
-    assert reasons(result) == {"100": "device_refused", "power": "device_refused"}
+    twin = TwinLine(bad_addresses={1: {400}})
+    reader, _ = reader_of(twin)
+    for number in range(2):  # then it rests
+        result = await reader.read(device(), [scaled, power])
+        assert reasons(result) == {"100": "device_refused", "power": "device_refused"}, number
+    assert sorted(address for _, _, address, _ in twin.asked) == [100, 100, 400, 400]
 
 
 async def test_a_register_that_is_refused_between_a_value_and_its_exponent_takes_neither() -> None:
@@ -440,6 +446,13 @@ async def test_bits_and_registers_are_read_from_their_own_tables() -> None:
     assert {table for _, table, _, _ in twin.asked} == {"coil", "discrete", "input"}
 
 
+async def test_an_answer_that_cannot_be_one_is_undecodable_and_what_is_next_is_asked_for() -> None:
+    reader, _ = reader_of(TwinLine(before=failing(Garbled("nonsense"))))
+    result = await reader.read(device(), at(1, 400))
+    assert reasons(result) == {"1": "undecodable", "400": "good"}
+    assert (result.lost, result.detail) == (False, "nonsense")
+
+
 async def test_an_answer_of_the_wrong_length_is_undecodable() -> None:
     class Short(TwinLine):
         async def request(self, unit, table, address, count):  # type: ignore[no-untyped-def]  # as in the port
@@ -447,6 +460,13 @@ async def test_an_answer_of_the_wrong_length_is_undecodable() -> None:
 
     reader, _ = reader_of(Short())
     assert set(reasons(await reader.read(device(), at(1, 2))).values()) == {"undecodable"}
+
+
+async def test_a_device_without_a_unit_is_the_first() -> None:
+    twin = TwinLine()
+    reader, _ = reader_of(twin)
+    await reader.read(device(unit=""), at(7))
+    assert twin.asked == [(1, "holding", 7, 1)]
 
 
 async def test_closing_gives_the_line_back() -> None:
