@@ -50,6 +50,8 @@ class Outcome:
     lost: bool = False
     line_lost: bool = False
     detail: str = ""
+    refusal: str = ""
+    """The last one, in words."""
 
     def keep(self, block: Block, words: Sequence[int], now: int) -> None:
         """Take the words of a whole answer, which came at `now`."""

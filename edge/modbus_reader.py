@@ -131,7 +131,7 @@ class ModbusReader:
             await self._try(plan, request, block, again)
         if again.cuts:
             outcome.cuts += again.cuts
-            outcome.detail = again.detail
+            outcome.refusal = again.refusal
         return again.told()
 
     async def _ask_again(self, plan: Plan, torn: Sequence[Block], outcome: Outcome) -> None:
@@ -235,7 +235,8 @@ class ModbusReader:
         self, plan: Plan, request: ReadRequest, refusal: Refused, outcome: Outcome
     ) -> None:
         _check_behind(plan, refusal)
-        outcome.detail = f"{plan.device.id} refuses {_named(request)}: exception {refusal.code}"
+        outcome.refusal = f"{plan.device.id} refuses {_named(request)}: exception {refusal.code}"
+        outcome.detail = outcome.refusal
         parts = request.smaller(plan.limits) if refusal.code in BAD_RANGE else ()
         if parts:
             whole = [await self._try(plan, part, plan.block(part), outcome) for part in parts]
@@ -266,7 +267,7 @@ class ModbusReader:
             log.warning(
                 "profile %s: device %s, now read apart: %s",
                 device.profile,
-                outcome.detail,
+                outcome.refusal,
                 sorted(new),
             )
 

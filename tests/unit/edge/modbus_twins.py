@@ -10,7 +10,7 @@ from config.clock import SteppedClock
 from config.plant import Point
 from config.profile import ModbusLimits, Table
 from edge.modbus_reader import ModbusReader
-from edge.modbus_transport import LinkDown, NoAnswer, Refused
+from edge.modbus_transport import LinkDown, ModbusTransport, NoAnswer, Refused
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITY_NAMES
 from tests.unit.edge.rows import register_point
@@ -56,7 +56,7 @@ class TwinLine:
 
 
 def reader_of(
-    twin: TwinLine, limits: ModbusLimits | None = None
+    twin: ModbusTransport, limits: ModbusLimits | None = None
 ) -> tuple[ModbusReader, SteppedClock]:
     clock = SteppedClock()
     return ModbusReader(twin, lambda _profile: limits or ModbusLimits(), clock), clock
