@@ -248,13 +248,15 @@ async def test_a_device_is_asked_as_always_while_another_refuses_everything() ->
 
 async def test_no_more_is_kept_of_how_to_ask_than_so_much() -> None:
     reader, _ = reader_of(TwinLine())
-    for address in range(3 * PLANS_MAX):
-        await reader.read(device(), at(address))
-        assert 1 <= len(reader._plans["d"]) <= PLANS_MAX
-    reader, _ = reader_of(TwinLine(exceptions={1: 2}))
+    refused, _ = reader_of(TwinLine(exceptions={1: 2}))
+    plans, refusing = set(), set()
     for address in range(2 * REFUSING_MAX):
         await reader.read(device(), at(address))
-        assert 1 <= len(reader._refusing) <= REFUSING_MAX
+        plans.add(len(reader._plans["d"]))
+        await refused.read(device(), at(address))
+        refusing.add(len(refused._refusing))
+    assert plans == set(range(1, PLANS_MAX + 1))
+    assert refusing == set(range(1, REFUSING_MAX + 1))
 
 
 async def test_strings_are_facts_and_give_no_reading() -> None:
