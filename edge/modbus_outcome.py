@@ -51,7 +51,7 @@ class Outcome:
     line_lost: bool = False
     detail: str = ""
     refusal: str = ""
-    """The last one, in words."""
+    """The last one of a range, in words."""
 
     def keep(self, block: Block, words: Sequence[int], now: int) -> None:
         """Take the words of a whole answer, which came at `now`."""

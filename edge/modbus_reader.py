@@ -235,9 +235,10 @@ class ModbusReader:
         self, plan: Plan, request: ReadRequest, refusal: Refused, outcome: Outcome
     ) -> None:
         _check_behind(plan, refusal)
-        outcome.refusal = f"{plan.device.id} refuses {_named(request)}: exception {refusal.code}"
-        outcome.detail = outcome.refusal
-        parts = request.smaller(plan.limits) if refusal.code in BAD_RANGE else ()
+        outcome.detail = f"{plan.device.id} refuses {_named(request)}: exception {refusal.code}"
+        parts: Sequence[ReadRequest] = ()
+        if refusal.code in BAD_RANGE:
+            outcome.refusal, parts = outcome.detail, request.smaller(plan.limits)
         if parts:
             whole = [await self._try(plan, part, plan.block(part), outcome) for part in parts]
             if all(whole):  # what lies between them, or the length, was what the device refused
