@@ -45,9 +45,8 @@ def decode(point: Point, words: Sequence[int], exponent: int = 0) -> Decoded:
     largest = 1 if register.table in BIT_TABLES else 0xFFFF
     if len(words) != width(register) or not all(0 <= word <= largest for word in words):
         return None, UNDECODABLE
-    if abs(exponent) > LARGEST_EXPONENT:
-        return None, UNDECODABLE
-    return _decoder(register, point.range, point.expected)(words, 0, 10.0**exponent)
+    meaning = _decoder(register, point.range, point.expected)
+    return scaled(meaning, words, 0, (exponent, GOOD))
 
 
 Decoder = Callable[[Sequence[int], int, float], Decoded]
@@ -62,6 +61,28 @@ def decoder(point: Point) -> Decoder:
     One for all points that are read alike, at whatever address and on however many devices.
     """
     return _decoder(replace(register_of(point), address=0), point.range, point.expected)
+
+
+def scaled(meaning: Decoder, words: Sequence[int], at: int, power: Decoded) -> Decoded:
+    """A value by its decimal exponent, of which it takes the quality where there is none, and is no surer."""
+    exponent, doubt = power
+    if exponent is None:
+        return None, doubt
+    whole = int(exponent)
+    if abs(whole) > LARGEST_EXPONENT:
+        return None, UNDECODABLE
+    value, quality = meaning(words, at, 10.0**whole)
+    return value, quality or doubt
+
+
+@lru_cache(maxsize=4096)
+def with_exponent(meaning: Decoder, distance: int, exponent: Decoder) -> Decoder:
+    """What the words of a value mean whose exponent stands in the same answer, so far behind them."""
+
+    def decoded(words: Sequence[int], at: int, _power: float) -> Decoded:
+        return scaled(meaning, words, at, exponent(words, at + distance, 1.0))
+
+    return decoded
 
 
 @lru_cache(maxsize=4096)

@@ -1,74 +1,86 @@
 """What one read of a Modbus device has given so far, and the readings that it comes to."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from config.plant import Point
-from edge.decoding import UNDECODABLE, Decoded, decode, decode_text
-from edge.modbus_plans import Block
+from edge.decoding import UNDECODABLE, Decoded, decode_text, scaled
+from edge.modbus_plans import NOT_ASKED, Block
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
-from edge.registers import Cut, exponent_of, register_of, width
+from edge.registers import Cut, ReadRequest, register_of, width
+
+REFUSED: Final = QUALITIES["device_refused"]
+Known = Mapping[int, tuple[int, PointReading]]
+"""Of exponents, by their number among the points asked for: how many readings were known before, and its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """An answer with values whose exponents came in others, and how many readings were known before it."""
+
+    block: Block
+    words: Sequence[int]
+    known: int
+    time: int
 
 
 @dataclass(slots=True)
 class Outcome:
-    """Readings, words that wait for an exponent, texts by point, reasons by point; what was refused."""
+    """Readings of the points asked for, answers that wait for exponents, texts and reasons by point; what was refused."""
 
+    asked: Sequence[Point]
     read: list[PointReading] = field(default_factory=list)
-    scaled: list[tuple[Point, Sequence[int], int]] = field(default_factory=list)
-    again: list[PointReading] = field(default_factory=list)
-    """Of exponents, what they were when they were asked for once more."""
+    apart: list[Apart] = field(default_factory=list)
+    before: dict[str, PointReading] = field(default_factory=dict)
+    """Of exponents, what they were when they were asked for once more before all that is in `read`."""
+    after: dict[str, PointReading] = field(default_factory=dict)
+    """The same after it."""
     facts: dict[str, str] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+    """What was asked for and came whole."""
     answered: bool = False
     bad: dict[str, tuple[int, int]] = field(default_factory=dict)
     cuts: list[Cut] = field(default_factory=list)
-    refused: list[Point] = field(default_factory=list)
-    torn: bool = False
-    """Something was learned, and values came apart from their exponents before it was known."""
+    refused: list[ReadRequest] = field(default_factory=list)
+    """Ranges that the device does not give, none of which can be divided."""
     rest: int = QUALITIES["disabled"]
     """The reason of points that no request covered."""
     lost: bool = False
     line_lost: bool = False
     detail: str = ""
+    refusal: str = ""
+    """The last one of a range, in words."""
 
-    def keep(self, asked: Sequence[Point], block: Block, words: Sequence[int], now: int) -> None:
-        """Take the words of a whole answer, which came at `now`, for those of the points asked for in it."""
+    def keep(self, block: Block, words: Sequence[int], now: int) -> None:
+        """Take the words of a whole answer, which came at `now`."""
+        asked = self.asked
+        self.blocks.append(block)
+        if block.far:
+            self.apart.append(Apart(block, words, len(self.read), now))
         for at, place, decoded in block.rows:
             value, quality = decoded(words, place, 1.0)
             self.read.append(PointReading(asked[at].id, value, quality, now))
-        for at, place, power in block.others:
-            point = asked[at]
-            own = words[place : place + width(register_of(point))]
-            if register_of(point).type == "string":
-                if (text := decode_text(point, own)) is not None:
-                    self.facts[point.id] = text
-            elif power is None:
-                self.scaled.append((point, own, now))
-            else:
-                begin, decoded = power
-                value, quality = _scaled(point, own, decoded(words, begin, 1.0))
-                self.read.append(PointReading(point.id, value, quality, now))
+        for at, place in block.texts:
+            own = words[place : place + width(register_of(asked[at]))]
+            if (text := decode_text(asked[at], own)) is not None:
+                self.facts[asked[at].id] = text
 
-    def refuse(self, points: Sequence[Point], now: int) -> None:
+    def refuse(self, points: Iterable[Point], now: int) -> None:
         """The device refused to tell these."""
-        self.bad |= {point.id: (QUALITIES["device_refused"], now) for point in points}
+        self.bad |= {point.id: (REFUSED, now) for point in points}
 
-    def confirm(self, again: "Outcome") -> None:
-        """Take what exponents were when they were asked for once more."""
-        self.again += again.read
-        self.again += [PointReading(id, None, why, at) for id, (why, at) in again.bad.items()]
+    def told(self) -> dict[str, PointReading]:
+        """What was read, and what was refused, by point."""
+        bad = {id: PointReading(id, None, why, at) for id, (why, at) in self.bad.items()}
+        return bad | {reading.point: reading for reading in self.read}
 
     def result(self, points: Sequence[Point], now: int) -> ReadResult:
-        """A reading of each point but texts; those that nothing was heard of are bad since `now`."""
+        """A reading of each of `points` but texts; those that nothing was heard of are bad since `now`."""
         read = self.read
-        if self.scaled:
-            powers = {reading.point: reading for reading in read}
-            for point, words, time in self.scaled:
-                exponent = exponent_of(point, points)
-                power = self._power(exponent, powers.get(exponent.id)) if exponent else (None, UNDECODABLE)  # fmt: skip
-                value, quality = _scaled(point, words, power)
-                read.append(PointReading(point.id, value, quality, time))
+        if self.apart:
+            read += self._scaled()
         if len(read) < len(points):
             known = {reading.point for reading in read}
             for point in points:
@@ -79,25 +91,75 @@ class Outcome:
         result.line_lost = self.line_lost
         return result
 
-    def _power(self, exponent: Point, told: PointReading | None) -> Decoded:
-        """An exponent and its quality, or why there is none: one that changed meanwhile means nothing.
+    # --- values whose exponents came in other answers
 
-        Nor does one of a read that ended before it could be asked for once more.
-        """
-        if self.lost or self.torn:
+    def torn(self) -> list[Block]:
+        """What gave values whose exponents are known, but not to have been the same before them and after them."""
+        known = self._exponents()
+        return [a.block for a in self.apart if any(self._unsure(a, n, known) for n in exponents_of(a.block))]  # fmt: skip
+
+    def giving(self, exponents: Collection[int]) -> list[Block]:
+        """What gave these exponents themselves."""
+        return [block for block in self.blocks if any(row[0] in exponents for row in block.rows)]
+
+    def refused_alone(self, exponents: Iterable[int]) -> list[Point]:
+        """Those that came among others, and were refused when they were asked for once more."""
+        again = [one.point for one in (*self.before.values(), *self.after.values()) if one.quality == REFUSED]  # fmt: skip
+        return [point for n in exponents if (point := self.asked[n]).id in again]
+
+    def renew(self, values: "Outcome", told: "Outcome") -> None:
+        """Take values that were asked for again, and what their exponents were told to be after that."""
+        known = len(self.read)
+        fresh = {id(one.block): replace(one, known=known) for one in values.apart}
+        self.apart = [fresh.get(id(apart.block), apart) for apart in self.apart]
+        self.after |= told.told()
+
+    def _scaled(self) -> list[PointReading]:
+        known, asked = self._exponents(), self.asked
+        read: list[PointReading] = []
+        for apart in self.apart:
+            powers = {n: self._power(apart, n, known) for n in exponents_of(apart.block)}
+            for at, place, meaning, exponent in apart.block.far:
+                power = self._not_asked(asked[at]) if exponent == NOT_ASKED else powers[exponent]
+                value, quality = scaled(meaning, apart.words, place, power)
+                read.append(PointReading(asked[at].id, value, quality, apart.time))
+        return read
+
+    def _exponents(self) -> Known:
+        """Those of the values that came apart, as far as they were told."""
+        wanted = {self.asked[n].id: n for apart in self.apart for n in exponents_of(apart.block)}
+        told = enumerate(self.read)
+        return {wanted[one.point]: (at, one) for at, one in told if one.point in wanted}
+
+    def _again(self, apart: Apart, at: int, told: PointReading) -> PointReading | None:
+        """What an exponent was on the other side of a value: after it if it was told before it."""
+        return (self.after if at < apart.known else self.before).get(told.point)
+
+    def _unsure(self, apart: Apart, exponent: int, known: Known) -> bool:
+        if exponent not in known or known[exponent][1].value is None:
+            return False
+        again = self._again(apart, *known[exponent])
+        return again is None or again.quality == REFUSED
+
+    def _power(self, apart: Apart, exponent: int, known: Known) -> Decoded:
+        """An exponent and its quality, or why there is none: one that changed meanwhile means nothing."""
+        if exponent not in known:
+            return None, self.bad.get(self.asked[exponent].id, (self.rest, 0))[0]
+        at, told = known[exponent]
+        if told.value is None:
+            return None, told.quality
+        again = self._again(apart, at, told)
+        if again is None:
             return None, self.rest if self.lost else UNDECODABLE
-        if told is None:
-            return None, self.bad.get(exponent.id, (self.rest, 0))[0]
-        for other in self.again:
-            if other.point == exponent.id and other.value != told.value:
-                return None, other.quality if other.value is None else UNDECODABLE
+        if again.value != told.value:
+            return None, again.quality if again.value is None else UNDECODABLE
         return told.value, told.quality
 
+    def _not_asked(self, point: Point) -> Decoded:
+        """Why there is no exponent that was not asked for: it may rest."""
+        return None, self.bad.get(point.exponent or "", (UNDECODABLE, 0))[0]
 
-def _scaled(point: Point, words: Sequence[int], power: Decoded) -> Decoded:
-    """A value is no surer than the exponent that it is scaled by."""
-    exponent, doubt = power
-    if exponent is None:
-        return None, doubt
-    value, quality = decode(point, words, int(exponent))
-    return value, quality or doubt
+
+def exponents_of(block: Block) -> set[int]:
+    """Which of the points asked for are the exponents of its values, as far as it does not hold them."""
+    return {exponent for _, _, _, exponent in block.far if exponent != NOT_ASKED}

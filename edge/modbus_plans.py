@@ -1,23 +1,28 @@
 """What to ask a Modbus device for, and what the words of its answers mean: worked out once, shared where devices are read alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 
 from config.plant import Device, Point
 from config.profile import ModbusLimits, Table
-from edge.decoding import Decoder, decoder
+from edge.decoding import Decoder, decoder, with_exponent
 from edge.registers import Cut, LinkCost, ReadRequest, plan_reads, register_of, unconfirmed
 
 Row = tuple[int, int, Decoder]
 """Which of the points asked for, where its words begin in the answer, what they mean."""
-Other = tuple[int, int, tuple[int, Decoder] | None]
-"""Which of the points asked for, where its words begin, and of its exponent the same and what they mean, if it is in the answer."""
+FarRow = tuple[int, int, Decoder, int]
+"""The same of a value whose exponent is in another answer, and which of the points that is; `NOT_ASKED` if none."""
+Text = tuple[int, int]
+"""Which of the points asked for, where its words begin."""
+Meanings = tuple[tuple[Row, ...], tuple[FarRow, ...], tuple[Text, ...]]
+NOT_ASKED: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One request, and what stands in its answer: `rows`, and `others` that mean nothing by their own words alone, or are texts.
+    """One request, and what stands in its answer: rows that it explains by itself, rows that it does not, texts.
 
     The words of an exponent may be there for the sake of a value, without being asked for.
     """
@@ -26,12 +31,12 @@ class Block:
     address: int
     count: int
     rows: Sequence[Row]
-    others: Sequence[Other]
+    far: Sequence[FarRow]
+    texts: Sequence[Text]
 
-    def points(self, asked: Sequence[Point]) -> list[Point]:
-        """Those of the points asked for that stand in it."""
-        places = [*(at for at, _, _ in self.rows), *(at for at, _, _ in self.others)]
-        return [asked[at] for at in places]
+    def numbers(self) -> list[int]:
+        """Which of the points asked for stand in it, but texts."""
+        return [*(at for at, _, _ in self.rows), *(at for at, _, _, _ in self.far)]
 
 
 @dataclass(slots=True)
@@ -51,12 +56,14 @@ class Plan:
     before: Sequence[ReadRequest] = ()
     """For exponents that no answer gives with their value: what is asked once more before the blocks, and `after` them."""
     after: Sequence[ReadRequest] = ()
+    before_blocks: Sequence[Block] = ()
+    after_blocks: Sequence[Block] = ()
     _requests: Sequence[ReadRequest] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         places, requests = self._places(), self._planned(self.points)
         self.blocks = [self._block(request, places) for request in requests]
-        self.before, self.after = map(self._planned, unconfirmed(requests, self.points))
+        self._confirm_by(*map(self._planned, unconfirmed(requests, self.points)))
 
     def requests(self) -> Sequence[ReadRequest]:
         """The requests of the blocks, in their order."""
@@ -64,41 +71,57 @@ class Plan:
             self._requests = self._planned(self.points)
         return self._requests
 
-    def _planned(self, points: Sequence[Point]) -> Sequence[ReadRequest]:
-        return plan_reads(points, self.limits, self.cost, self.cuts)
+    def never_alone(self, exponents: Collection[str]) -> None:
+        """From now on these, refused alone, are asked for once more by the requests that hold them anyway."""
+        self._confirm_by(self._among(self.before, exponents), self._among(self.after, exponents))
 
     def block(self, request: ReadRequest) -> Block:
         """A request for some of its points."""
         return self._block(request, self._places())
+
+    def _planned(self, points: Sequence[Point]) -> Sequence[ReadRequest]:
+        return plan_reads(points, self.limits, self.cost, self.cuts)
+
+    def _confirm_by(self, before: Sequence[ReadRequest], after: Sequence[ReadRequest]) -> None:
+        self.before, self.after = before, after
+        places = self._places() if before or after else {}
+        self.before_blocks = [self._block(request, places) for request in before]
+        self.after_blocks = [self._block(request, places) for request in after]
+
+    def _among(
+        self, requests: Sequence[ReadRequest], exponents: Collection[str]
+    ) -> Sequence[ReadRequest]:
+        alone = [one for one in requests if any(point.id in exponents for point in one.points)]
+        ids = {point.id for one in alone for point in one.points}
+        holding = [one for one in self.requests() if any(point.id in ids for point in one.points)]
+        return [*(one for one in requests if one not in alone), *holding]
 
     def _places(self) -> Mapping[str, int]:
         return {point.id: at for at, point in enumerate(self.points)}
 
     def _block(self, request: ReadRequest, places: Mapping[str, int]) -> Block:
         rows: list[Row] = []
-        others: list[Other] = []
+        far: list[FarRow] = []
+        texts: list[Text] = []
         for point in request.points:
-            at, begin = places[point.id], request.place_of(point)
-            register = register_of(point)
-            if register.type == "string" or register.scale_from is not None:
-                others.append((at, begin, self._exponent_in(request, point, places)))
+            at, begin, register = places[point.id], request.place_of(point), register_of(point)
+            if register.type == "string":
+                texts.append((at, begin))
+                continue
+            meaning, exponent_at = decoder(point), places.get(point.exponent or "", NOT_ASKED)
+            if register.scale_from is None:
+                rows.append((at, begin, meaning))
+            elif exponent_at == NOT_ASKED or not request.holds(self.points[exponent_at]):
+                far.append((at, begin, meaning, exponent_at))
             else:
-                rows.append((at, begin, decoder(point)))
-        shared, kept = _shared(tuple(rows), tuple(others))
-        return Block(request.table, request.address, request.count, shared, kept)
-
-    def _exponent_in(
-        self, request: ReadRequest, point: Point, places: Mapping[str, int]
-    ) -> tuple[int, Decoder] | None:
-        at = places.get(point.exponent or "")
-        if at is None or not request.holds(self.points[at]):
-            return None
-        return request.place_of(self.points[at]), decoder(self.points[at])
+                exponent = self.points[exponent_at]
+                distance = request.place_of(exponent) - begin
+                rows.append((at, begin, with_exponent(meaning, distance, decoder(exponent))))
+        shared = _shared(tuple(rows), tuple(far), tuple(texts))
+        return Block(request.table, request.address, request.count, *shared)
 
 
 @lru_cache(maxsize=512)
-def _shared(
-    rows: tuple[Row, ...], others: tuple[Other, ...]
-) -> tuple[tuple[Row, ...], tuple[Other, ...]]:
+def _shared(rows: tuple[Row, ...], far: tuple[FarRow, ...], texts: tuple[Text, ...]) -> Meanings:
     """One for all devices that are read alike: a row takes 70 bytes, for every point again."""
-    return rows, others
+    return rows, far, texts

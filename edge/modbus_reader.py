@@ -9,12 +9,13 @@ from config.plant import Device, Line, Point
 from config.profile import ModbusLimits, Table
 from edge.bus_time import link_cost
 from edge.decoding import UNDECODABLE
-from edge.modbus_outcome import Outcome
+from edge.modbus_cuts import Cuts
+from edge.modbus_outcome import REFUSED, Outcome, exponents_of
 from edge.modbus_plans import Block, Plan
 from edge.modbus_transport import Garbled, LinkDown, ModbusTransport, NoAnswer, Refused
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
-from edge.registers import Cut, LinkCost, ReadRequest, register_of
+from edge.registers import LinkCost, ReadRequest, register_of
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,6 @@ RETEST_S: Final = 60.0
 """A point that was refused alone is asked for again after this long."""
 TESTS_PER_READ: Final = 3
 """Of a device that refused everything, so many of its places are tried per read, in turn."""
-CUTS_LAST_S: Final = 86_400.0
-"""What was learned of a profile is learned anew after this long: it may have been a bad hour, not the model."""
 PLANS_MAX: Final = 30
 """Of one device: points that rest change what is asked for."""
 REFUSING_MAX: Final = 1000
@@ -37,13 +36,13 @@ class ModbusReader:
     """A `PointReader` over one Modbus line.
 
     `limits_of` gives the limits of a profile by its id; what requests cost is known by the line, or
-    as on a fast network where none is given. A block refused with exception 2 or 3 is
-    halved within the same read until the bad points are known; a value that only came together with its exponent
-    is then asked for by itself. Where it had to be cut is remembered
-    per profile for `CUTS_LAST_S`; a refused point rests for `RETEST_S`, on a line that is given for no longer than its
-    longest back-off. While a device refuses everything, a few small
-    requests per read, each for another of its places, find out when it no longer does. After the first request that nobody answers
-    the rest of that read is not tried.
+    as on a fast network where none is given. A block refused with exception 2 or 3 is halved within the
+    same read until the bad points are known. Where it had to be cut is remembered per profile for a while
+    (`Cuts`); a refused point rests for `RETEST_S`, on a line that is given for no longer than its longest
+    back-off. A value is told by its exponent if both came in one answer, or if that was the same before
+    the value and after it; where a refusal took them apart both are asked for again to know. While a device
+    refuses everything, a few small requests per read, each for another of its places, find out when it
+    no longer does. After the first request that nobody answers the rest of that read is not tried.
     """
 
     def __init__(
@@ -60,25 +59,20 @@ class ModbusReader:
         self._rest_s = min(RETEST_S, line.backoff_s_max) if line else RETEST_S
         self._not_before = 0.0
         self._plans: dict[str, list[Plan]] = {}
-        self._cuts: dict[str, set[Cut]] = {}
-        self._cuts_until: dict[str, float] = {}
+        self._cuts: dict[str, Cuts] = {}
+        self._told_alone: set[tuple[str, str]] = set()
+        """Exponents, by profile and register, of which it was said that they are refused alone."""
         self._resting: dict[tuple[str, str], float] = {}
         self._refusing: dict[tuple[str, ...], int] = {}
         self._forgotten = 0
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
-        outcome = await self._read(device, points)
-        if outcome.torn:  # by what was just learned its exponents are asked for as they must be
-            outcome = await self._read(device, points)
-        return outcome.result(points, self._clock.now())
-
-    async def _read(self, device: Device, points: Sequence[Point]) -> Outcome:
-        outcome, asked = Outcome(), tuple(points)
+        asked, bad = tuple(points), {}
         if self._resting:
             asked = tuple(point for point in points if not self._rests(device, point))
-            refused = (QUALITIES["device_refused"], self._clock.now())
             resting = {point.id for point in points} - {point.id for point in asked}
-            outcome.bad |= dict.fromkeys(resting, refused)
+            bad = dict.fromkeys(resting, (REFUSED, self._clock.now()))
+        outcome = Outcome(asked, bad=bad)
         try:
             await self._ask_all(device, asked, outcome)
         except NoAnswer as error:
@@ -87,7 +81,7 @@ class ModbusReader:
         except LinkDown as error:
             outcome.rest, outcome.lost, outcome.line_lost = QUALITIES["link_down"], True, True
             outcome.detail = str(error) or "link down"
-        return outcome
+        return outcome.result(points, self._clock.now())
 
     def forget(self, device: str) -> None:
         self._forgotten += 1
@@ -105,29 +99,62 @@ class ModbusReader:
         return self._resting.get((device.id, point.id), 0.0) > self._clock.monotonic()
 
     async def _ask_all(self, device: Device, asked: tuple[Point, ...], outcome: Outcome) -> None:
-        if device.profile in self._cuts_until:
-            self._forget(device.profile)
+        cuts = self._cuts.get(device.profile)
+        if cuts and cuts.end(self._clock.monotonic()):
+            self._plans.clear()
         plan, forgotten = self._plan(device, asked), self._forgotten
         if self._refusing and _key(plan) in self._refusing and not await self._test(plan, outcome):
             return
+        await self._ask_plan(plan, outcome)
+        if forgotten == self._forgotten:  # or it was asked by a definition that no longer holds
+            self._learn(plan, outcome)
+        if outcome.apart and (torn := outcome.torn()):
+            await self._ask_again(plan, torn, outcome)
+
+    async def _ask_plan(self, plan: Plan, outcome: Outcome) -> None:
         if plan.before:
-            await self._confirm(plan, plan.before, outcome)
+            outcome.before = await self._confirm(plan, plan.before, plan.before_blocks, outcome)
         for number, block in enumerate(plan.blocks):
             try:
                 await self._ask(plan, block, outcome)
             except Refused as refusal:
                 await self._after_refusal(plan, plan.requests()[number], refusal, outcome)
         if plan.after:
-            await self._confirm(plan, plan.after, outcome)
-        if forgotten == self._forgotten:  # or it was asked by a definition that no longer holds
-            self._learn(plan, outcome)
+            outcome.after = await self._confirm(plan, plan.after, plan.after_blocks, outcome)
 
-    async def _confirm(self, plan: Plan, requests: Sequence[ReadRequest], outcome: Outcome) -> None:
+    async def _confirm(
+        self, plan: Plan, requests: Sequence[ReadRequest], blocks: Sequence[Block], outcome: Outcome
+    ) -> dict[str, PointReading]:
         """Ask once more for exponents that do not come in one answer with their values."""
-        again = Outcome()  # what is refused here is refused of the blocks too
-        for request in requests:
-            await self._try(plan, request, again)
-        outcome.confirm(again)
+        again = Outcome(plan.points)  # what is refused here is so of the blocks, or comes by them
+        for request, block in zip(requests, blocks, strict=True):
+            await self._try(plan, request, block, again)
+        if again.cuts:
+            outcome.cuts += again.cuts
+            outcome.refusal = again.refusal
+        return again.told()
+
+    async def _ask_again(self, plan: Plan, torn: Sequence[Block], outcome: Outcome) -> None:
+        """For values whose exponents are not known to be theirs, and after them for these, by what gave them.
+
+        An exponent that was refused by itself is asked for by what gave it from then on.
+        """
+        exponents = {n for block in torn for n in exponents_of(block)}
+        values, told = Outcome(plan.points), Outcome(plan.points)
+        for block in torn:
+            await self._once_more(plan, block, values)
+        for block in outcome.giving(exponents):
+            await self._once_more(plan, block, told)
+        if alone := outcome.refused_alone(exponents):
+            self._never_alone(plan, alone)
+        outcome.renew(values, told)
+
+    async def _once_more(self, plan: Plan, block: Block, outcome: Outcome) -> None:
+        try:
+            await self._ask(plan, block, outcome)
+        except Refused as refusal:
+            _check_behind(plan, refusal)
+            outcome.refuse((plan.points[n] for n in block.numbers()), self._clock.now())
 
     def _plan(self, device: Device, asked: tuple[Point, ...]) -> Plan:
         known = self._plans.setdefault(device.id, [])
@@ -138,7 +165,8 @@ class ModbusReader:
             known.clear()
         limits = self._limits_of(device.profile)
         cost = link_cost(self._line, limits.pause_s) if self._line else LinkCost()
-        known.append(Plan(device, asked, limits, cost, tuple(self._cuts.get(device.profile, ()))))
+        cuts = self._cuts.get(device.profile)
+        known.append(Plan(device, asked, limits, cost, tuple(cuts.holding) if cuts else ()))
         return known[-1]
 
     async def _test(self, plan: Plan, outcome: Outcome) -> bool:
@@ -148,14 +176,14 @@ class ModbusReader:
         """
         key = _key(plan)
         places = [(request.table, unit) for request in plan.requests() for unit in request.units]
-        tried = Outcome()  # what is refused here says nothing of ranges
+        tried = Outcome(plan.points)  # what is refused here says nothing of ranges
         for _ in range(min(TESTS_PER_READ, len(places))):
             place = self._refusing.get(key, 0)  # forgotten if the device was changed meanwhile
             table, unit = places[place % len(places)]
             if key in self._refusing:
                 self._refusing[key] = place + 1
             small = ReadRequest(table, unit.first, unit.last - unit.first + 1, (unit,))
-            await self._try(plan, small, tried)
+            await self._try(plan, small, plan.block(small), tried)
             if tried.answered:
                 return True
             outcome.detail = tried.detail
@@ -164,15 +192,20 @@ class ModbusReader:
             outcome.refuse(request.points, now)
         return False
 
-    async def _try(self, plan: Plan, request: ReadRequest, outcome: Outcome) -> bool:
-        """Send one request, halved as far as needed; True if every point of it has words."""
+    async def _try(self, plan: Plan, request: ReadRequest, block: Block, outcome: Outcome) -> bool:
+        """Send one request, halved as far as needed; True if it was answered whole, with words."""
         try:
-            return await self._ask(plan, plan.block(request), outcome)
+            return await self._ask(plan, block, outcome)
         except Refused as refusal:
-            return await self._after_refusal(plan, request, refusal, outcome)
+            await self._after_refusal(plan, request, refusal, outcome)
+        return False
 
     async def _ask(self, plan: Plan, block: Block, outcome: Outcome) -> bool:
-        """Send one request; True if every point of it has words. Raises Refused."""
+        """Send one request; True if every point of it has words.
+
+        Raises:
+            Refused: the device answered with an exception.
+        """
         try:
             words: Sequence[int] = (
                 await self._send(plan, block)
@@ -184,10 +217,10 @@ class ModbusReader:
             words = ()
         now, outcome.answered = self._clock.now(), True
         if len(words) != block.count:
-            numbers = (p for p in block.points(plan.points) if register_of(p).type != "string")
-            outcome.read += [PointReading(point.id, None, UNDECODABLE, now) for point in numbers]
+            numbers = (plan.points[n].id for n in block.numbers())
+            outcome.read += [PointReading(id, None, UNDECODABLE, now) for id in numbers]
             return False
-        outcome.keep(plan.points, block, words, now)
+        outcome.keep(block, words, now)
         return True
 
     async def _send(self, plan: Plan, block: Block) -> list[int]:
@@ -200,22 +233,20 @@ class ModbusReader:
 
     async def _after_refusal(
         self, plan: Plan, request: ReadRequest, refusal: Refused, outcome: Outcome
-    ) -> bool:
-        device = plan.device.id
-        if refusal.code in NOBODY_BEHIND:
-            raise NoAnswer(f"{device}: the gateway says exception {refusal.code}") from refusal
-        outcome.detail = f"{device} refuses {_named(request)}: exception {refusal.code}"
-        parts = request.smaller(plan.limits) if refusal.code in BAD_RANGE else ()
-        if not parts:
-            outcome.refuse(request.points, self._clock.now())
-            if refusal.code in BAD_RANGE:
-                outcome.refused += request.points
-                outcome.cuts += _around(request)
-            return False
-        healthy = [await self._try(plan, part, outcome) for part in parts]
-        if all(healthy):  # a hole between them, or the length, was what the device refused
-            outcome.cuts.append(request.cut(parts))
-        return all(healthy)
+    ) -> None:
+        _check_behind(plan, refusal)
+        outcome.detail = f"{plan.device.id} refuses {_named(request)}: exception {refusal.code}"
+        parts: Sequence[ReadRequest] = ()
+        if refusal.code in BAD_RANGE:
+            outcome.refusal, parts = outcome.detail, request.smaller(plan.limits)
+        if parts:
+            whole = [await self._try(plan, part, plan.block(part), outcome) for part in parts]
+            if all(whole):  # what lies between them, or the length, was what the device refused
+                outcome.cuts.append(request.cut(parts))
+            return
+        outcome.refuse(request.points, self._clock.now())
+        if refusal.code in BAD_RANGE:
+            outcome.refused.append(request)
 
     def _learn(self, plan: Plan, outcome: Outcome) -> None:
         """Remember what was refused, unless it was everything: then it is the device, not a range."""
@@ -223,29 +254,37 @@ class ModbusReader:
             if outcome.refused:
                 self._refuses_all(_key(plan))
             return
-        device = plan.device
+        device, now = plan.device, self._clock.monotonic()
         if self._refusing:
             self._refusing.pop(_key(plan), None)
-        if outcome.refused:
-            until = self._clock.monotonic() + self._rest_s
-            self._resting |= {(device.id, point.id): until for point in outcome.refused}
-        known = self._cuts.get(device.profile, set())
-        if outcome.cuts and (new := set(outcome.cuts) - known):
-            self._cuts[device.profile] = known | new
-            self._cuts_until.setdefault(device.profile, self._clock.monotonic() + CUTS_LAST_S)
+        for request in outcome.refused:
+            ids = (point.id for point in request.points)
+            self._resting |= {(device.id, id): now + self._rest_s for id in ids}
+            outcome.cuts.append((request.table, request.address, request.last))  # held by no other
+        if not outcome.cuts:
+            return
+        if new := self._cuts.setdefault(device.profile, Cuts()).learn(outcome.cuts, now):
             self._plans.clear()
-            outcome.torn = bool(outcome.scaled)
             log.warning(
                 "profile %s: device %s, now read apart: %s",
                 device.profile,
-                outcome.detail,
+                outcome.refusal,
                 sorted(new),
             )
 
-    def _forget(self, profile: str) -> None:
-        if self._cuts_until[profile] <= self._clock.monotonic():
-            del self._cuts_until[profile], self._cuts[profile]
-            self._plans.clear()
+    def _never_alone(self, plan: Plan, exponents: Sequence[Point]) -> None:
+        """Ask for these, refused by themselves, with what is beside them where they are asked for once more."""
+        plan.never_alone({point.id for point in exponents})
+        profile, registers = plan.device.profile, map(register_of, exponents)
+        told = {(profile, f"{register.table} {register.address}") for register in registers}
+        if new := told - self._told_alone:
+            self._told_alone |= new
+            log.warning(
+                "profile %s: device %s refuses exponents asked for alone, now asked for with others: %s",
+                profile,
+                plan.device.id,
+                sorted(where for _, where in new),
+            )
 
     def _refuses_all(self, key: tuple[str, ...]) -> None:
         if len(self._refusing) >= REFUSING_MAX:
@@ -261,12 +300,9 @@ def _asked(device: Device, block: Block) -> tuple[int, Table, int, int]:
     return int(device.unit or 1), block.table, block.address, block.count
 
 
-def _around(request: ReadRequest) -> list[Cut]:
-    """Keep a refused range apart from its neighbours."""
-    return [
-        (request.table, request.address - 1, request.address),
-        (request.table, request.last, request.last + 1),
-    ]
+def _check_behind(plan: Plan, refusal: Refused) -> None:
+    if refusal.code in NOBODY_BEHIND:
+        raise NoAnswer(f"{plan.device.id}: the gateway says exception {refusal.code}") from refusal
 
 
 def _named(request: ReadRequest) -> str:

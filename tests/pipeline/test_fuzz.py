@@ -13,9 +13,10 @@ from commands.proving.fuzz_cases import Life, Tally, Wrong, seeded
 from commands.proving.fuzz_modbus import life as modbus_life
 from config.plant import Line, LineKind
 from config.profile import Table
-from edge import fire_centre, gb26875, modbus_plans, mqtt_reader, payloads, wills
-from edge.modbus_outcome import Outcome
+from edge import fire_centre, gb26875, mqtt_reader, payloads, wills
+from edge.modbus_outcome import Apart, Outcome
 from edge.modbus_transport import NoAnswer, PymodbusTransport
+from edge.ports import PointReading
 
 SAMPLE = 2_000
 FEW = 400
@@ -113,23 +114,26 @@ def test_words_in_the_wrong_order_are_found_out(kind: LineKind) -> None:
     assert "says" in found(modbus_life(kind, Turned))
 
 
-def last_told(self: Outcome, again: Outcome) -> None:
+def first_told(_self: Outcome, _apart: Apart, _at: int, told: PointReading) -> PointReading:
     """Asks for exponents once more, and does not look at what comes."""
+    return told
 
 
-MIXING: list[tuple[object, str, object]] = [
-    (Outcome, "confirm", last_told),
-    (modbus_plans, "unconfirmed", lambda requests, points: ((), ())),
-]
+def either_side(self: Outcome, _apart: Apart, _at: int, told: PointReading) -> PointReading | None:
+    """Takes what an exponent was on the same side of its value for what it was on the other."""
+    return self.after.get(told.point) or self.before.get(told.point) or told
+
+
+MIXING = [first_told, either_side]
 
 
 @pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("kind", ["tcp", "rtu_over_tcp"])
-@pytest.mark.parametrize(("where", "name", "mixing"), MIXING, ids=[row[1] for row in MIXING])
+@pytest.mark.parametrize("mixing", MIXING)
 def test_a_value_with_the_exponent_of_another_time_is_found_out(
-    where: object, name: str, mixing: object, kind: LineKind, monkeypatch: pytest.MonkeyPatch
+    mixing: object, kind: LineKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(where, name, mixing)
+    monkeypatch.setattr(Outcome, "_again", mixing)
     assert "answer" in found(modbus_life(kind), 20_000)
 
 

@@ -2,12 +2,18 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from config.profile import Table
-from edge.modbus_transport import LinkDown, NoAnswer, Refused
+from config.clock import SteppedClock
+from config.plant import Point
+from config.profile import ModbusLimits, Table
+from edge.modbus_reader import ModbusReader
+from edge.modbus_transport import LinkDown, ModbusTransport, NoAnswer, Refused
+from edge.ports import PointReading, ReadResult
+from edge.readings import QUALITY_NAMES
+from tests.unit.edge.rows import register_point
 
 
 @dataclass
@@ -24,6 +30,8 @@ class TwinLine:
     asked: list[tuple[int, Table, int, int]] = field(default_factory=list)
     closed: int = 0
     before: Callable[[], None] = lambda: None
+    refuses: Callable[[int, int], int] = lambda _address, _count: 0
+    """The exception to a request for so many from an address on, 0 for none."""
 
     async def request(self, unit: int, table: Table, address: int, count: int) -> list[int]:
         self.before()
@@ -34,6 +42,8 @@ class TwinLine:
             raise NoAnswer("silent")
         if unit in self.exceptions:
             raise Refused(self.exceptions[unit])
+        if code := self.refuses(address, count):
+            raise Refused(code)
         addresses = range(address, address + count)
         if count > self.longest or self.bad_addresses.get(unit, set()) & set(addresses):
             raise Refused(2 if count <= self.longest else 3)
@@ -43,6 +53,36 @@ class TwinLine:
 
     async def close(self) -> None:
         self.closed += 1
+
+
+def reader_of(
+    twin: ModbusTransport, limits: ModbusLimits | None = None
+) -> tuple[ModbusReader, SteppedClock]:
+    clock = SteppedClock()
+    return ModbusReader(twin, lambda _profile: limits or ModbusLimits(), clock), clock
+
+
+def failing(*errors: Exception | None) -> Callable[[], None]:
+    """For `before`: what happens instead of one answer after another, None being the answer; then nothing."""
+    rest = iter(errors)
+
+    def fails() -> None:
+        if error := next(rest, None):
+            raise error
+
+    return fails
+
+
+def at(*addresses: int) -> list[Point]:
+    return [register_point(str(a), a) for a in addresses]
+
+
+def reasons(result: ReadResult) -> dict[str, str]:
+    return {r.point.removeprefix("a/"): QUALITY_NAMES[r.quality] for r in result.readings}
+
+
+def values(readings: Sequence[PointReading]) -> dict[str, float | None]:
+    return {r.point.removeprefix("a/"): r.value for r in readings}
 
 
 @dataclass

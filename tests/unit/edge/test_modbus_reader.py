@@ -1,36 +1,21 @@
 import asyncio
 import logging
-from collections.abc import Sequence
 
 import pytest
 
 from config.clock import SteppedClock
-from config.plant import Point
 from config.profile import ModbusLimits
-from edge.modbus_reader import CUTS_LAST_S, RETEST_S, TESTS_PER_READ, ModbusReader
-from edge.ports import PointReading, ReadResult
-from edge.readings import QUALITIES, QUALITY_NAMES
-from tests.unit.edge.modbus_twins import TwinLine
+from edge.modbus_reader import (
+    PLANS_MAX,
+    REFUSING_MAX,
+    RETEST_S,
+    TESTS_PER_READ,
+    ModbusReader,
+)
+from edge.modbus_transport import Garbled, LinkDown, NoAnswer
+from edge.readings import QUALITIES
+from tests.unit.edge.modbus_twins import TwinLine, at, failing, reader_of, reasons, values
 from tests.unit.edge.rows import START_MS, device, register_point
-
-
-def reader_of(
-    twin: TwinLine, limits: ModbusLimits | None = None
-) -> tuple[ModbusReader, SteppedClock]:
-    clock = SteppedClock()
-    return ModbusReader(twin, lambda _profile: limits or ModbusLimits(), clock), clock
-
-
-def at(*addresses: int) -> list[Point]:
-    return [register_point(str(a), a) for a in addresses]
-
-
-def reasons(result: ReadResult) -> dict[str, str]:
-    return {r.point.removeprefix("a/"): QUALITY_NAMES[r.quality] for r in result.readings}
-
-
-def values(readings: Sequence[PointReading]) -> dict[str, float | None]:
-    return {r.point.removeprefix("a/"): r.value for r in readings}
 
 
 async def test_every_point_asked_for_gets_a_reading_at_the_time_of_its_answer() -> None:
@@ -52,19 +37,6 @@ async def test_only_the_refused_register_is_bad_and_its_neighbours_come_in_the_s
     assert not result.lost
 
 
-async def test_where_a_block_had_to_be_cut_is_remembered_for_every_device_of_the_profile() -> None:
-    twin = TwinLine(bad_addresses={1: {33}, 2: {33}})
-    reader, _ = reader_of(twin)
-    points = at(*range(60))
-    await reader.read(device(), points)
-    twin.asked.clear()
-    await reader.read(device(), points)
-    assert twin.asked == [(1, "holding", 0, 33), (1, "holding", 34, 26)]
-    twin.asked.clear()
-    await reader.read(device("other", unit="2"), points)
-    assert twin.asked == [(2, "holding", 0, 33), (2, "holding", 33, 1), (2, "holding", 34, 26)]
-
-
 async def test_a_refused_register_is_asked_again_after_its_rest(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -78,40 +50,6 @@ async def test_a_refused_register_is_asked_again_after_its_rest(
     assert reasons(await reader.read(device(), at(1, 2, 3)))["3"] == "device_refused"
     await clock.advance(1)
     assert values((await reader.read(device(), at(1, 2, 3))).readings)["3"] == 3
-
-
-async def test_a_hole_that_the_device_refuses_is_read_around_from_then_on() -> None:
-    twin = TwinLine(bad_addresses={1: {5}})
-    reader, _ = reader_of(twin)
-    assert set(reasons(await reader.read(device(), at(1, 9))).values()) == {"good"}
-    twin.asked.clear()
-    assert set(reasons(await reader.read(device(), at(1, 9))).values()) == {"good"}
-    assert twin.asked == [(1, "holding", 1, 1), (1, "holding", 9, 1)]
-
-
-async def test_a_device_that_takes_shorter_requests_only_is_learned() -> None:
-    twin = TwinLine(longest=16)
-    reader, _ = reader_of(twin)
-    points = at(*range(64))
-    assert set(reasons(await reader.read(device(), points)).values()) == {"good"}
-    twin.asked.clear()
-    assert set(reasons(await reader.read(device(), points)).values()) == {"good"}
-    assert [count for *_, count in twin.asked] == [16, 16, 16, 16]
-
-
-async def test_what_a_bad_hour_taught_of_a_profile_is_learned_anew_after_a_day() -> None:
-    twin = TwinLine(longest=4)
-    reader, clock = reader_of(twin)
-    points = at(*range(8))
-    await reader.read(device(), points)
-    twin.longest = 125
-    twin.asked.clear()
-    await reader.read(device(), points)
-    assert len(twin.asked) == 2
-    await clock.advance(CUTS_LAST_S)
-    twin.asked.clear()
-    await reader.read(device(), points)
-    assert twin.asked == [(1, "holding", 0, 8)]
 
 
 async def test_a_device_that_refuses_everything_costs_a_few_requests_per_read_until_it_answers() -> (
@@ -128,6 +66,9 @@ async def test_a_device_that_refuses_everything_costs_a_few_requests_per_read_un
     result = await reader.read(device(), points)
     assert set(reasons(result).values()) == {"good"}
     assert twin.asked[-1] == (1, "holding", 0, 20)
+    twin.asked.clear()
+    await reader.read(device(), points)
+    assert twin.asked == [(1, "holding", 0, 20)]
 
 
 @pytest.mark.parametrize("missing", [{0}, {0, 1, 2, 3, 4, 5}, {19}])
@@ -183,15 +124,25 @@ async def test_after_the_first_silence_the_rest_of_the_read_is_not_tried() -> No
     reader, _ = reader_of(twin)
     result = await reader.read(device(), at(0, 200, 400))
     assert reasons(result) == {"0": "good", "200": "no_answer", "400": "no_answer"}
-    assert result.lost
+    assert (result.lost, result.line_lost, result.detail) == (True, False, "silent")
     assert len(twin.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"), [(NoAnswer(), "no answer"), (LinkDown(), "link down")]
+)
+async def test_a_read_that_failed_without_a_word_says_what_it_was(
+    error: Exception, detail: str
+) -> None:
+    reader, _ = reader_of(TwinLine(before=failing(error)))
+    assert (await reader.read(device(), at(0))).detail == detail
 
 
 async def test_a_link_that_is_down_is_told_for_every_point() -> None:
     reader, _ = reader_of(TwinLine(down=True))
     result = await reader.read(device(), at(0, 200))
     assert set(reasons(result).values()) == {"link_down"}
-    assert result.lost
+    assert (result.lost, result.line_lost) == (True, True)
     assert result.detail == "unplugged"
 
 
@@ -246,6 +197,68 @@ async def test_what_a_device_refused_before_it_was_changed_says_nothing_of_it_no
     assert reasons(await reader.read(device(), at(5, 33)))["33"] == "good"
 
 
+async def test_only_of_the_device_that_was_changed_nothing_is_remembered() -> None:
+    twin = TwinLine(bad_addresses={1: {33}, 2: {33}}, exceptions={3: 2, 4: 2})
+    reader, _ = reader_of(twin)
+    devices = [device(f"d{unit}", unit=str(unit)) for unit in (1, 2, 3, 4)]
+    points = at(*range(30, 35))
+
+    async def asked() -> dict[int, set[int]]:
+        """Of each unit, what it is asked for."""
+        twin.asked.clear()
+        for one in devices:
+            await reader.read(one, points)
+        return {
+            unit: {a for of, _, first, n in twin.asked if of == unit for a in range(first, first + n)}
+            for unit in (1, 2, 3, 4)
+        }  # fmt: skip
+
+    await asked()
+    few = set(range(30, 30 + TESTS_PER_READ))
+    assert await asked() == {1: {30, 31, 32, 34}, 2: {30, 31, 32, 34}, 3: few, 4: few}
+    reader.forget("d1")
+    reader.forget("d3")
+    now = await asked()
+    assert (now[1], now[3]) == ({30, 31, 32, 33, 34}, {30, 31, 32, 33, 34})
+    assert 33 not in now[2]
+    assert len(now[4]) == TESTS_PER_READ
+
+
+async def test_what_a_device_may_not_be_asked_for_holds_from_its_change_on() -> None:
+    limits = ModbusLimits()
+    reader = ModbusReader(twin := TwinLine(), lambda _: limits, SteppedClock())
+    await reader.read(device(), at(1, 2))
+    limits = ModbusLimits(forbidden=(("holding", 2, 2),))
+    reader.forget("d")
+    twin.asked.clear()
+    assert reasons(await reader.read(device(), at(1, 2))) == {"1": "good", "2": "disabled"}
+    assert twin.asked == [(1, "holding", 1, 1)]
+
+
+async def test_a_device_is_asked_as_always_while_another_refuses_everything() -> None:
+    twin = TwinLine(exceptions={1: 2})
+    reader, _ = reader_of(twin)
+    for _ in range(2):
+        result = await reader.read(device(), at(1, 2))
+        assert result.detail.startswith("d refuses holding")
+    twin.asked.clear()
+    assert set(reasons(await reader.read(device("e", unit="2"), at(1, 2))).values()) == {"good"}
+    assert twin.asked == [(2, "holding", 1, 2)]
+
+
+async def test_no_more_is_kept_of_how_to_ask_than_so_much() -> None:
+    reader, _ = reader_of(TwinLine())
+    refused, _ = reader_of(TwinLine(exceptions={1: 2}))
+    plans, refusing = set(), set()
+    for address in range(2 * REFUSING_MAX):
+        await reader.read(device(), at(address))
+        plans.add(len(reader._plans["d"]))
+        await refused.read(device(), at(address))
+        refusing.add(len(refused._refusing))
+    assert plans == set(range(1, PLANS_MAX + 1))
+    assert refusing == set(range(1, REFUSING_MAX + 1))
+
+
 async def test_strings_are_facts_and_give_no_reading() -> None:
     serial = register_point("serial", 10, "string", words=3)
     twin = TwinLine(words={10: 0x534E, 11: 0x3432, 12: 0})
@@ -272,8 +285,11 @@ async def test_a_value_takes_its_exponent_from_the_same_read(
 
 async def test_a_value_without_its_exponent_is_undecodable() -> None:
     scaled = register_point("100", 100, scale_from="power")
-    reader, _ = reader_of(TwinLine())
+    twin = TwinLine()
+    reader, _ = reader_of(twin)
     assert reasons(await reader.read(device(), [scaled])) == {"100": "undecodable"}
+    assert reasons(await reader.read(device(), [scaled, *at(99)])) == {"100": "undecodable", "99": "good"}  # fmt: skip
+    assert twin.asked == [(1, "holding", 100, 1), (1, "holding", 99, 2)]
 
 
 async def test_a_value_is_as_doubtful_as_its_exponent() -> None:
@@ -291,9 +307,12 @@ async def test_a_value_whose_exponent_did_not_come_has_the_reason_of_that() -> N
     reader, _ = reader_of(TwinLine(fails_at=2))
     result = await reader.read(device(), [scaled, power])
     assert reasons(result) == {"100": "no_answer", "power": "no_answer"}
-    reader, _ = reader_of(TwinLine(bad_addresses={1: {400}}))
-    result = await reader.read(device(), [scaled, power])
-    assert reasons(result) == {"100": "device_refused", "power": "device_refused"}
+    twin = TwinLine(bad_addresses={1: {400}})
+    reader, _ = reader_of(twin)
+    for number in range(2):  # then it rests
+        result = await reader.read(device(), [scaled, power])
+        assert reasons(result) == {"100": "device_refused", "power": "device_refused"}, number
+    assert sorted(address for _, _, address, _ in twin.asked) == [100, 100, 400, 400]
 
 
 async def test_a_register_that_is_refused_between_a_value_and_its_exponent_takes_neither() -> None:
@@ -314,7 +333,7 @@ async def test_a_register_that_is_refused_between_a_value_and_its_exponent_takes
 
 
 async def test_an_exponent_that_changes_while_a_refusal_is_learned_is_seen_too() -> None:
-    """A joined request, its two parts, then all anew as learned: exponent, value, exponent."""
+    """A joined request, its two parts, then both once more; from then on as learned: exponent, value, exponent."""
     twin = TwinLine(bad_addresses={1: {102}}, words={100: 7, 104: 1})
     reader, _ = reader_of(twin)
     points = [register_point("100", 100, scale_from="power"), register_point("power", 104, "i16")]
@@ -325,7 +344,7 @@ async def test_an_exponent_that_changes_while_a_refusal_is_learned_is_seen_too()
 
     twin.before = changing
     result = await reader.read(device(), points)
-    assert [first for _, _, first, _ in twin.asked] == [100, 100, 104, 104, 100, 104]
+    assert [first for _, _, first, _ in twin.asked] == [100, 100, 104, 100, 104]
     assert values(result.readings) == {"100": 70.0, "power": 0}
     twin.asked.clear()
     await reader.read(device(), points)
@@ -393,7 +412,7 @@ async def test_a_value_is_not_told_if_the_device_falls_silent_before_its_exponen
     points = [register_point("power", 0, "i16"), register_point("200", 200, scale_from="power")]
     for fails_at, reason in ((4, "good"), (3, "no_answer")):  # exponent, value, exponent
         reader, _ = reader_of(TwinLine(words={0: 1}, fails_at=fails_at))
-        assert reasons(await reader.read(device(), points)) == {"power": "good", "200": reason}
+        assert reasons(await reader.read(device(), points))["200"] == reason
 
 
 async def test_a_value_takes_the_exponent_of_its_own_answer() -> None:
@@ -429,6 +448,13 @@ async def test_bits_and_registers_are_read_from_their_own_tables() -> None:
     assert {table for _, table, _, _ in twin.asked} == {"coil", "discrete", "input"}
 
 
+async def test_an_answer_that_cannot_be_one_is_undecodable_and_what_is_next_is_asked_for() -> None:
+    reader, _ = reader_of(TwinLine(before=failing(Garbled("nonsense"))))
+    result = await reader.read(device(), at(1, 400))
+    assert reasons(result) == {"1": "undecodable", "400": "good"}
+    assert (result.lost, result.detail) == (False, "nonsense")
+
+
 async def test_an_answer_of_the_wrong_length_is_undecodable() -> None:
     class Short(TwinLine):
         async def request(self, unit, table, address, count):  # type: ignore[no-untyped-def]  # as in the port
@@ -436,6 +462,13 @@ async def test_an_answer_of_the_wrong_length_is_undecodable() -> None:
 
     reader, _ = reader_of(Short())
     assert set(reasons(await reader.read(device(), at(1, 2))).values()) == {"undecodable"}
+
+
+async def test_a_device_without_a_unit_is_the_first() -> None:
+    twin = TwinLine()
+    reader, _ = reader_of(twin)
+    await reader.read(device(unit=""), at(7))
+    assert twin.asked == [(1, "holding", 7, 1)]
 
 
 async def test_closing_gives_the_line_back() -> None:
