@@ -69,8 +69,8 @@ class _Loss:
 class _Task:
     """The points of one device in one poll class. Seconds of the clock.
 
-    `due` is when the next cycle begins; `grid` is where its regular cycles begin after a first or an
-    extra one. `pace_s` is how often it reads, `period_s` how often it tells that it cannot.
+    `grid` is when its next regular cycle begins, `due` the same or, before a first or an extra read,
+    earlier. `pace_s` is how often it reads, `period_s` how often it tells that it cannot.
     """
 
     device: Device
@@ -157,7 +157,7 @@ class Poller:
                 except Exception:
                     self.stats.faults += 1
                     log.exception("%s: reading %s failed", self._name, task.name)
-                    task.due = self._clock.monotonic() + task.period_s
+                    self._advance(task, task.period_s)
         finally:
             await self._reader.close()
 
@@ -230,14 +230,13 @@ class Poller:
             yield loss, min(tasks, key=lambda task: task.period_s)
 
     def _advance(self, task: _Task, every_s: float) -> None:
-        """Set the next cycle; those that went by meanwhile are missed."""
-        now = self._clock.monotonic()
-        if task.grid > max(now, task.due):  # a clock may wake a moment early
-            task.due = task.grid
-            return
-        steps = max(1, math.ceil((now - task.due) / every_s - 1e-9))
-        self.stats.missed += steps - 1
-        task.due += steps * every_s
+        """Set the next cycle, ever in the same phase; those that went by meanwhile are missed."""
+        behind_s = self._clock.monotonic() - task.grid
+        least = 1 if task.due == task.grid else 0  # a clock may wake a moment early
+        steps = max(least, math.ceil(behind_s / every_s - 1e-9))
+        self.stats.missed += max(0, steps - 1)
+        task.grid += steps * every_s
+        task.due = task.grid
 
     # --- one turn
 
@@ -311,8 +310,7 @@ class Poller:
         if not self._empty_of(task.device):
             log.warning("%s answers without values: %s", task.name, detail or "undecodable")
         self._empty.setdefault(task, now)
-        if task.due > now + self._line.backoff_s_max:
-            task.grid, task.due = max(task.grid, task.due), now + self._line.backoff_s_max
+        task.due = min(task.due, now + self._line.backoff_s_max)
 
     def _gives_again(self, task: _Task) -> None:
         since = self._empty.pop(task)
@@ -348,8 +346,8 @@ class Poller:
         self.stats.lost.discard(name)
         log.warning("%s back after %.1f s", name, now - loss.since)
         for task in tasks:
-            if task is not read and task.due > now:
-                task.grid, task.due = task.due, now
+            if task is not read:
+                task.due = min(task.due, now)
 
 
 def _says_down(readings: Sequence[PointReading]) -> bool:
