@@ -42,7 +42,8 @@ class LineStats:
     faults: int = 0
     busy_s: float = 0.0
     started_s: float = 0.0
-    round_trip_s: float = 0.0
+    last_read_s: float = 0.0
+    """How long the last read of a device took, with all its requests, whatever came of it."""
     errors: Counter[str] = field(default_factory=Counter)
     """Bad readings by reason, only those that a read gave."""
     last_good_s: dict[str, float] = field(default_factory=dict)
@@ -136,7 +137,7 @@ class Poller:
         stats = self.stats
         said = [
             f"{len(self.devices())} devices", f"{stats.reads} reads", f"{stats.missed} missed",
-            f"{stats.utilisation(now):.1%} busy", f"last round trip {1000 * stats.round_trip_s:.1f} ms",
+            f"{stats.utilisation(now):.1%} busy", f"last read took {1000 * stats.last_read_s:.1f} ms",
         ]  # fmt: skip
         said += [f"{count} {reason}" for reason, count in stats.errors.most_common()]
         lost = (f"{name} lost for {now - loss.since:.0f} s ({QUALITY_NAMES[loss.quality]})" for name, loss in self._losses.items())  # fmt: skip
@@ -269,8 +270,8 @@ class Poller:
     async def _read(self, task: _Task) -> ReadResult:
         begun = self._clock.monotonic()
         result = await self._reader.read(task.device, task.points)
-        self.stats.round_trip_s = self._clock.monotonic() - begun
-        self.stats.busy_s += self.stats.round_trip_s
+        self.stats.last_read_s = self._clock.monotonic() - begun
+        self.stats.busy_s += self.stats.last_read_s
         self.stats.reads += 1
         self._count(task.device.id, result.readings)
         return result

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.plant import LineKind
-from edge.poller import FIRST_READS_WITHIN_S
+from edge.poller import FIRST_READS_WITHIN_S, LineStats
 from tests.unit.edge.rows import line
 from tests.unit.edge.virtual_line import Paces, Polled, after, play
 
@@ -175,6 +175,32 @@ def test_after_a_read_that_stood_still_each_goes_on_in_its_phase_one_cycle_at_a_
         late = [at for at in it.begun(name) if (at - it.begun(name)[0] + TICK_S) % 1.0 > 2 * TICK_S]
         assert late == ([] if name == "d" else [stood.ended])
     assert it.stats.missed == skipped > 15
+
+
+# --- what is said of it
+
+
+def test_a_line_says_what_it_did_and_how_long_the_last_read_took() -> None:
+    async def story(it: Polled) -> None:
+        await it.lasts(10.0)
+        reads = it.devices.reads
+        busy = sum(read.ended - read.begun for read in reads) / 10.0
+        of_e = [read for read in reads if read.device == "e"]
+        assert it.poller.words(10.0) == (
+            f"2 devices, {len(reads)} reads, 0 missed, {busy:.1%} busy, last read took 1000.0 ms, "
+            f"{2 * len(of_e)} no_answer; device e lost for {10.0 - of_e[0].ended:.0f} s (no_answer)"
+        )
+        assert reads[-1].device == "e"
+
+    paces: Paces = {"d": (8.0,), "e": (3600.0, 3600.0)}
+    takes_s = {"d": 0.5, "e": 1.0}
+    play(story, paces, takes_s=takes_s, says={"e": "no_answer"}, row=line(backoff_s_max=8.0))
+
+
+def test_a_line_is_busy_since_its_start() -> None:
+    stats = LineStats(started_s=100.0, busy_s=5.0)
+    assert stats.utilisation(110.0) == 0.5
+    assert LineStats(started_s=100.0).utilisation(100.0) == 0.0
 
 
 # --- clocks
