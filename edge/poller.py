@@ -174,18 +174,23 @@ class Poller:
         self._tasks = [task for task in self._tasks if task.device.id not in touched] + fresh
         self._empty = {task: at for task, at in self._empty.items() if task in self._tasks}
         self._spread(fresh, self._clock.monotonic())
-        if self._sleep is not None:
-            self._sleep.reschedule(0.0)
-            self._sleep = None
+        self._wake()
 
     def end(self) -> None:
         """Have nothing more to read, though whoever reads now may not hear that its task is cancelled."""
         self._tasks = []
+        self._wake()
 
     # --- who is next
 
+    def _wake(self) -> None:
+        """End a sleep as a timeout would: what is next has changed."""
+        if self._sleep is not None:
+            self._sleep.reschedule(0.0)
+            self._sleep = None
+
     async def _slept_until(self, at: float) -> bool:
-        """False if what is next has changed meanwhile: `change` ends the sleep as a timeout would."""
+        """False if it was woken."""
         try:
             async with asyncio.timeout(None) as self._sleep:
                 await self._clock.sleep_until(at)

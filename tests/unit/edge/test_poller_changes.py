@@ -40,6 +40,7 @@ def test_a_device_that_changed_is_no_longer_lost_and_the_others_are() -> None:
         assert it.stats.lost == {"device a"}
         it.devices.reads.clear()
         await it.lasts(1.0)
+        assert it.told_of("b", "no_answer", since=100.0) == []
         assert {tuple(read.points) for read in it.devices.reads if read.device == "b"} == {
             ("b/0",),
             ("b/1",),
@@ -99,6 +100,17 @@ def test_a_device_that_is_gone_is_read_no_more_and_one_that_came_is() -> None:
     it = play(story, PACES, row=LINE)
     assert it.begun("b", since=100.0) == []
     assert 100.0 <= it.begun("new")[0] <= 101.0
+
+
+def test_a_line_that_is_ended_asks_nothing_more() -> None:
+    async def story(it: Polled) -> None:
+        await it.lasts(100.0)
+        it.devices.reads.clear()
+        it.poller.end()
+        await it.lasts(100.0)
+        assert (it.devices.reads, it.devices.closed) == ([], 1)
+
+    play(story, PACES, row=LINE)
 
 
 def test_a_line_without_devices_ends_and_gives_its_link_back() -> None:
