@@ -183,18 +183,19 @@ def test_after_a_read_that_stood_still_each_goes_on_in_its_phase_one_cycle_at_a_
 def test_a_line_says_what_it_did_and_how_long_the_last_read_took() -> None:
     async def story(it: Polled) -> None:
         await it.lasts(10.0)
-        reads = it.devices.reads
+        now, reads = it.clock.monotonic(), it.devices.reads
         busy = sum(read.ended - read.begun for read in reads) / 10.0
         of_e = [read for read in reads if read.device == "e"]
-        assert it.poller.words(10.0) == (
+        assert it.poller.words(now) == (
             f"2 devices, {len(reads)} reads, 0 missed, {busy:.1%} busy, last read took 1000.0 ms, "
-            f"{2 * len(of_e)} no_answer; device e lost for {10.0 - of_e[0].ended:.0f} s (no_answer)"
+            f"{2 * len(of_e)} no_answer; device e lost for {now - of_e[0].ended:.0f} s (no_answer)"
         )
         assert reads[-1].device == "e"
 
     paces: Paces = {"d": (8.0,), "e": (3600.0, 3600.0)}
     takes_s = {"d": 0.5, "e": 1.0}
-    play(story, paces, takes_s=takes_s, says={"e": "no_answer"}, row=line(backoff_s_max=8.0))
+    row = line(backoff_s_max=8.0)
+    play(story, paces, takes_s=takes_s, says={"e": "no_answer"}, row=row, start_s=1000.0)
 
 
 def test_a_line_is_busy_since_its_start() -> None:

@@ -30,6 +30,7 @@ def test_only_what_changed_is_read_anew_and_forgotten() -> None:
     assert first < 101.0
     assert second < 105.0
     assert [at - second for at in rest] == pytest.approx([5.0 * n for n in range(1, 20)])
+    assert it.stats.missed == 0
 
 
 def test_a_device_that_changed_is_no_longer_lost_and_the_others_are() -> None:

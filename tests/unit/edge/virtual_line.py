@@ -133,10 +133,18 @@ def site(paces: Paces, row: Line) -> Plant:
 Story = Callable[[Polled], Awaitable[None]]
 
 
-def play(story: Story, paces: Paces, seed: int = 1, row: Line | None = None, **of: Any) -> Polled:
-    """Poll such devices (their fields by name) as long as the story lasts."""
+def play(
+    story: Story,
+    paces: Paces,
+    seed: int = 1,
+    row: Line | None = None,
+    start_s: float = 0.0,
+    **of: Any,
+) -> Polled:
+    """Poll such devices (their fields by name), from `start_s` of the clock on, as long as the story lasts."""
     loop = VirtualLoop()
     clock, row = SetClock(loop, START_MS), row or line()
+    clock.slept_s = start_s
 
     async def main() -> Polled:
         devices = Devices(clock, **of)
