@@ -185,16 +185,20 @@ def test_a_device_without_values_is_asked_again_before_long_and_said_once(
 ) -> None:
     async def story(it: Polled) -> None:
         await it.lasts(100.0)
+        it.devices.says = {"d/1": why}
+        await it.lasts(100.0)
+        assert len(said(caplog)["device d"]) == 1, "all of it must give values again"
         it.devices.says.clear()
         await it.lasts(100.0)
 
     it = play(story, {"d": (3600.0, 1800.0)}, row=LINE, says={"d": why})
-    for number in (0, 1):
+    for number, healed in enumerate((100.0, 200.0)):
         of = [read.begun for read in it.devices.reads if read.points == [f"d/{number}"]]
-        steps = [b - a for a, b in pairwise(of)]
-        assert steps == pytest.approx([CAP_S] * 13), "the last of them gave a value"
+        assert [b - a for a, b in pairwise(of)] == pytest.approx([CAP_S] * (len(of) - 1))
+        assert of[-2] < healed <= of[-1], "what gave a value waits for its own time"
     (lines,) = said(caplog).values()
     assert [words.split()[0] for words in lines] == ["answers", "gives"]
+    assert lines[1] == f"gives values again after {of[-1] - of[0]:.1f} s"
     assert it.stats.lost == set()
 
 
