@@ -123,3 +123,20 @@ def test_a_line_without_devices_ends_and_gives_its_link_back() -> None:
         assert (it.devices.reads, it.devices.closed) == ([], 1)
 
     play(story, PACES, row=LINE)
+
+
+@pytest.mark.parametrize("changes", ["a", "b"])
+def test_what_is_being_read_is_told_unless_it_is_what_changed(changes: str) -> None:
+    async def story(it: Polled) -> None:
+        await it.lasts(20.0)
+        it.devices.takes_s = {"a": 0.5}
+        await it.lasts(it.begun("a")[-1] + 10.25 - it.clock.monotonic())
+        assert it.devices.busy
+        changed(it, [changes])
+        begun = it.clock.monotonic()
+        await it.lasts(0.25)
+        (read,) = [read for read in it.devices.reads if read.ended > begun]
+        assert read.device == "a"
+        assert it.told_of("a", "good", since=begun) == [read.ended] * (changes == "b")
+
+    play(story, {"a": (10.0,), "b": (10.0,)}, row=LINE)

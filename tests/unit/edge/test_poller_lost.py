@@ -101,6 +101,18 @@ def test_behind_a_lost_line_each_device_is_told_so_and_only_the_line_is_tried() 
         assert len(steps) >= 27
 
 
+def test_a_link_that_broke_within_a_read_is_the_lines() -> None:
+    it = after(5.0, {"d": (1.0, 1.0)}, says={"d/0": "no_answer", "d/1": "link_down"})
+    assert it.stats.lost == {"line l"}
+
+
+def test_what_sends_by_itself_is_told_lost_as_often_as_its_quickest_point() -> None:
+    it = after(100.0, {"d": (10.0, 60.0)}, row=line(kind="mqtt"), says={"d": "link_down"})
+    steps = [b - a for a, b in pairwise(sorted(set(it.told_of("d", "link_down"))))]
+    assert steps[1:] == pytest.approx([10.0] * (len(steps) - 1))
+    assert len(steps) > 8
+
+
 @pytest.mark.parametrize("lost", ["line", "device"])
 def test_what_is_back_is_read_whole_at_once_and_then_in_its_old_phase(
     lost: str, caplog: pytest.LogCaptureFixture
