@@ -4,8 +4,9 @@ import asyncio
 import logging
 import resource
 import statistics
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -36,16 +37,10 @@ GRID_S: Final = 600.0
 NO_LIMITS: Final = ModbusLimits()
 
 
-def run(small: bool) -> Sequence[Row]:
-    """All rows; `small` shortens row 9 to a minute."""
+def run(small: bool, only: Sequence[str] = ()) -> Sequence[Row]:
+    """All rows, or only those of these numbers; `small` shortens row 9 to a minute, row 17 to 20 s."""
     logging.getLogger("edge").setLevel(logging.ERROR)  # its dead devices are lost on purpose
-    return [
-        *modbus_requests.run(),
-        *_polls(),
-        *_serial_lines(),
-        *_punctual(60.0 if small else GRID_S),
-        *modbus_agents.run(small),
-    ]
+    return [row for number in only or MEASURES for row in MEASURES[number](small)]
 
 
 # --- row 7: polls a second
@@ -239,5 +234,16 @@ async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+MEASURES: Final[Mapping[str, Callable[[bool], Iterable[Row]]]] = {
+    "6": lambda _: modbus_requests.run(),
+    "7": lambda _: _polls(),
+    "8": lambda _: _serial_lines(),
+    "9": lambda small: _punctual(60.0 if small else GRID_S),
+    **modbus_agents.MEASURES,
+}
+"""By the number of a row."""
+
+
 if __name__ == "__main__":
-    main(run)
+    numbers = [word for word in sys.argv[1:] if not word.startswith("-")]
+    sys.exit(main(lambda small: run(small, numbers)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
@@ -17,6 +17,7 @@ from edge.diagnostics import Diagnostics, Now
 from edge.outbox import Dropped, Outbox
 from edge.outbox_file import OutboxRefused
 from edge.plausibility import Plausibility
+from edge.point_table import PointTable
 from edge.poller import Poller
 from edge.ports import Connect, LinkLost, PointReader, PointReading
 from edge.readings import CONTRACT, Birth, encode
@@ -82,6 +83,8 @@ class Agent:
     """Connections in a row on which nobody answered: each next one is given twice as long."""
     _news: Deadbands = field(init=False)
     _plausible: Plausibility = field(init=False)
+    _events: Set[str] = field(init=False)
+    """The points that are urgent."""
     _pending: list[PointReading] = field(init=False, default_factory=list)
     _urgent: list[PointReading] = field(init=False, default_factory=list)
     _refusing: bool = field(init=False, default=False)
@@ -101,6 +104,7 @@ class Agent:
         self._diagnostics = Diagnostics(self.id)
         self._news = Deadbands(self.outbox.table)
         self._plausible = Plausibility(self.outbox.table.live())
+        self._events = _events(self.outbox.table)
         (self._jitter,) = self.rng.spawn(1)
         self.pollers = [
             Poller(self.plant, line, reader, self.clock, self._jitter)
@@ -200,6 +204,7 @@ class Agent:
         """
         self._news.change(self.outbox.table)
         self._plausible.change(self.outbox.table.live())
+        self._events = _events(self.outbox.table)
         self.plant = plant
         self.taken_up(plant)
         ended = self._cancelled(
@@ -238,10 +243,9 @@ class Agent:
     def take(self, readings: Sequence[PointReading]) -> None:
         """Keep what is news of these readings: urgent ones on disk at once, others within 250 ms."""
         judged = self._plausible.judged(readings, self.clock.monotonic())
-        for reading in self._news.news(judged):
-            point = self.outbox.table.point(reading.point)
-            urgent = point is not None and point.lane == "event"
-            (self._urgent if urgent else self._pending).append(reading)
+        news, events = self._news.news(judged), self._events
+        self._pending += [reading for reading in news if reading.point not in events]
+        self._urgent += [reading for reading in news if reading.point in events]
         due = bool(self._urgent) or len(self._pending) >= FLUSH_READINGS
         if due and not self._refusing:
             self.flush()
@@ -413,6 +417,10 @@ class Agent:
 
     async def _sleep(self, seconds: float) -> None:
         await self.clock.sleep_until(self.clock.monotonic() + seconds)
+
+
+def _events(table: PointTable) -> Set[str]:
+    return {point.id for point in table.live() if point.lane == "event"}
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

@@ -89,7 +89,8 @@ def with_exponent(meaning: Decoder, distance: int, exponent: Decoder) -> Decoder
 def _decoder(register: Register, physical: Limits | None, expected: Limits | None) -> Decoder:
     number_of, meaning = _number_of(register), _MEANINGS[register.type]
     bits = 16 * WORDS.get(register.type, 0) if register.bit is None else register.bit_width
-    is_value = meaning is _natural and bits < SAFE_BITS
+    is_integer = meaning in (_natural, _signed) and bits < SAFE_BITS
+    sign = 1 << (bits - 1) if meaning is _signed else 0
     no_data, offset = frozenset(register.no_data), register.offset
     divisor, factor = _scaling(register.scale)
     low, high = _good_range(physical, expected)
@@ -98,7 +99,7 @@ def _decoder(register: Register, physical: Limits | None, expected: Limits | Non
         unsigned = number_of(words, at)
         if unsigned in no_data:
             return None, SENSOR_FAULT
-        raw = unsigned if is_value else meaning(unsigned, bits)
+        raw = (unsigned ^ sign) - sign if is_integer else meaning(unsigned, bits)
         if raw is None:
             return None, UNDECODABLE
         if power != 1.0:

@@ -68,7 +68,7 @@ class Diagnostics:
 
     def _of_line(self, line: Line, stats: LineStats, now: Now) -> dict[str, float]:
         said = {f"errors_{reason}": float(stats.errors[reason]) for reason in LINK_ERRORS}
-        said |= {"missed": float(stats.missed), "round_trip": 1000 * stats.round_trip_s}
+        said |= {"missed": float(stats.missed), "round_trip": 1000 * stats.last_read_s}
         since_s, busy_s = self._looks.get(line.id, (stats.started_s, 0.0))
         if busy_s > stats.busy_s:  # the line began anew
             since_s, busy_s = stats.started_s, 0.0

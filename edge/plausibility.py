@@ -1,8 +1,10 @@
 """Whether a value can be true: not by its range but by how it moves, or does not."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec import structs
 
 from config.plant import Point
 from edge.ports import PointReading
@@ -102,7 +104,7 @@ class Plausibility:
         seen.value, seen.time = value, reading.time
         if reason != RATE_IMPLAUSIBLE:
             seen.believed, seen.believed_at = value, reading.time
-        return replace(reading, quality=reason) if reason != GOOD else reading
+        return structs.replace(reading, quality=reason) if reason != GOOD else reading
 
 
 def _clock_was_set(seen: _Seen, time: int, monotonic: float) -> bool:

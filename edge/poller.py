@@ -42,7 +42,8 @@ class LineStats:
     faults: int = 0
     busy_s: float = 0.0
     started_s: float = 0.0
-    round_trip_s: float = 0.0
+    last_read_s: float = 0.0
+    """How long the last read of a device took, with all its requests, whatever came of it."""
     errors: Counter[str] = field(default_factory=Counter)
     """Bad readings by reason, only those that a read gave."""
     last_good_s: dict[str, float] = field(default_factory=dict)
@@ -69,8 +70,8 @@ class _Loss:
 class _Task:
     """The points of one device in one poll class. Seconds of the clock.
 
-    `due` is when the next cycle begins; `grid` is where its regular cycles begin after a first or an
-    extra one. `pace_s` is how often it reads, `period_s` how often it tells that it cannot.
+    `grid` is when its next regular cycle begins, `due` the same or, before a first or an extra read,
+    earlier. `pace_s` is how often it reads, `period_s` how often it tells that it cannot.
     """
 
     device: Device
@@ -136,7 +137,7 @@ class Poller:
         stats = self.stats
         said = [
             f"{len(self.devices())} devices", f"{stats.reads} reads", f"{stats.missed} missed",
-            f"{stats.utilisation(now):.1%} busy", f"last round trip {1000 * stats.round_trip_s:.1f} ms",
+            f"{stats.utilisation(now):.1%} busy", f"last read took {1000 * stats.last_read_s:.1f} ms",
         ]  # fmt: skip
         said += [f"{count} {reason}" for reason, count in stats.errors.most_common()]
         lost = (f"{name} lost for {now - loss.since:.0f} s ({QUALITY_NAMES[loss.quality]})" for name, loss in self._losses.items())  # fmt: skip
@@ -157,7 +158,7 @@ class Poller:
                 except Exception:
                     self.stats.faults += 1
                     log.exception("%s: reading %s failed", self._name, task.name)
-                    task.due = self._clock.monotonic() + task.period_s
+                    self._advance(task, task.period_s)
         finally:
             await self._reader.close()
 
@@ -173,18 +174,23 @@ class Poller:
         self._tasks = [task for task in self._tasks if task.device.id not in touched] + fresh
         self._empty = {task: at for task, at in self._empty.items() if task in self._tasks}
         self._spread(fresh, self._clock.monotonic())
-        if self._sleep is not None:
-            self._sleep.reschedule(0.0)
-            self._sleep = None
+        self._wake()
 
     def end(self) -> None:
         """Have nothing more to read, though whoever reads now may not hear that its task is cancelled."""
         self._tasks = []
+        self._wake()
 
     # --- who is next
 
+    def _wake(self) -> None:
+        """End a sleep as a timeout would: what is next has changed."""
+        if self._sleep is not None:
+            self._sleep.reschedule(0.0)
+            self._sleep = None
+
     async def _slept_until(self, at: float) -> bool:
-        """False if what is next has changed meanwhile: `change` ends the sleep as a timeout would."""
+        """False if it was woken."""
         try:
             async with asyncio.timeout(None) as self._sleep:
                 await self._clock.sleep_until(at)
@@ -230,14 +236,13 @@ class Poller:
             yield loss, min(tasks, key=lambda task: task.period_s)
 
     def _advance(self, task: _Task, every_s: float) -> None:
-        """Set the next cycle; those that went by meanwhile are missed."""
-        now = self._clock.monotonic()
-        if task.grid > max(now, task.due):  # a clock may wake a moment early
-            task.due = task.grid
-            return
-        steps = max(1, math.ceil((now - task.due) / every_s - 1e-9))
-        self.stats.missed += steps - 1
-        task.due += steps * every_s
+        """Set the next cycle, ever in the same phase; those that went by meanwhile are missed."""
+        behind_s = self._clock.monotonic() - task.grid
+        least = 1 if task.due == task.grid else 0  # a clock may wake a moment early
+        steps = max(least, math.ceil(behind_s / every_s - 1e-9))
+        self.stats.missed += max(0, steps - 1)
+        task.grid += steps * every_s
+        task.due = task.grid
 
     # --- one turn
 
@@ -270,8 +275,8 @@ class Poller:
     async def _read(self, task: _Task) -> ReadResult:
         begun = self._clock.monotonic()
         result = await self._reader.read(task.device, task.points)
-        self.stats.round_trip_s = self._clock.monotonic() - begun
-        self.stats.busy_s += self.stats.round_trip_s
+        self.stats.last_read_s = self._clock.monotonic() - begun
+        self.stats.busy_s += self.stats.last_read_s
         self.stats.reads += 1
         self._count(task.device.id, result.readings)
         return result
@@ -311,8 +316,7 @@ class Poller:
         if not self._empty_of(task.device):
             log.warning("%s answers without values: %s", task.name, detail or "undecodable")
         self._empty.setdefault(task, now)
-        if task.due > now + self._line.backoff_s_max:
-            task.grid, task.due = max(task.grid, task.due), now + self._line.backoff_s_max
+        task.due = min(task.due, now + self._line.backoff_s_max)
 
     def _gives_again(self, task: _Task) -> None:
         since = self._empty.pop(task)
@@ -348,8 +352,8 @@ class Poller:
         self.stats.lost.discard(name)
         log.warning("%s back after %.1f s", name, now - loss.since)
         for task in tasks:
-            if task is not read and task.due > now:
-                task.grid, task.due = task.due, now
+            if task is not read:
+                task.due = min(task.due, now)
 
 
 def _says_down(readings: Sequence[PointReading]) -> bool:

@@ -4,14 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from config.plant import Device, Point
 
 
-@dataclass(slots=True)
-class PointReading:
+class PointReading(msgspec.Struct, gc=False):
     """One reading of one point: value (None if bad), quality code, source time (UTC ms).
 
-    Nobody changes one; it is not frozen because making a frozen one takes four times as long.
+    Nobody changes one. As a dataclass it took twice as long to make, frozen ten times; the garbage
+    collector need not look at it, for nothing that it holds leads back to it.
     """
 
     point: str

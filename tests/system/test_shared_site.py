@@ -1,11 +1,12 @@
 """Two collectors share a site over a real NATS: one works, the other takes over, and nothing is lost or doubled."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import count
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,11 +18,12 @@ from collector.holding import hold
 from collector.ingest import Ingest
 from collector.live import LiveTable
 from commands.part_servers import NatsServer
-from config.clock import ScaledClock
+from config.clock import Clock, ScaledClock
+from config.plant import Device, Plant, Point
 from edge.agent import Agent
 from edge.mqtt_publisher import paho_connect
 from edge.outbox import Outbox
-from edge.ports import PointReading
+from edge.ports import PointReading, ReadResult
 from edge.readings import Birth, decode, decode_batch
 from tests.unit.collector.feeding import SITE, plant
 from tests.waiting import until
@@ -29,6 +31,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.system
 
 LASTS_S = 0.6
+PACE_S = 0.005
 AGENT, POINT = "agent-1", "pump/flow"
 PLANT = plant({AGENT: (POINT,)})
 
@@ -85,28 +88,53 @@ class Member:
         await self._leases.close()
 
 
+class Counter:
+    """A device whose point has another value at each read; `made` are those that it gave."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.made: list[float] = []
+
+    async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
+        value = float(len(self.made))
+        self.made.append(value)
+        return ReadResult([PointReading(point.id, value, 0, self._clock.now()) for point in points])
+
+    def forget(self, device: str) -> None:
+        """Nothing was learnt."""
+
+    def words(self) -> str:
+        return ""
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+def paced(site: Plant, period_s: float) -> Plant:
+    """The same site, its points read so often."""
+    points = {
+        point.id: msgspec.structs.replace(point, spec=replace(point.spec, period_s=period_s))
+        for point in site.points.values()
+    }
+    return replace(site, points=points)
+
+
 @asynccontextmanager
 async def speaking(server: NatsServer) -> AsyncIterator[list[float]]:
     """A real agent that reads another value every few milliseconds; yields the values that it kept."""
-    clock, rng, made = ScaledClock(), np.random.default_rng(1), list[float]()
+    clock, rng = ScaledClock(), np.random.default_rng(1)
+    device = Counter(clock)
     user = f"{SITE}/{AGENT}"
     connect = paho_connect(server.host, server.port, user, server.users[user], SITE, AGENT)
     outbox = Outbox(":memory:", now=clock.now(), rng=rng)
-    agent = Agent(PLANT, AGENT, {}, outbox, connect, clock, rng)
-
-    async def read() -> None:
-        for value in count(1.0):
-            agent.take([PointReading(POINT, value, 0, clock.now())])
-            made.append(value)
-            await asyncio.sleep(0.005)
-
-    tasks = [asyncio.create_task(agent.run()), asyncio.create_task(read())]
-    yield made
-    tasks[1].cancel()
+    agent = Agent(paced(PLANT, PACE_S), AGENT, {AGENT: device}, outbox, connect, clock, rng)
+    running = asyncio.create_task(agent.run())
+    yield device.made
+    agent.pollers[0].end()
     agent.flush()
     await until(lambda: not outbox.batches, 10)
-    tasks[0].cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     outbox.close()
 
 

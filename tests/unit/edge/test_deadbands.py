@@ -1,6 +1,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from config.plant import Point, PointSpec
 from config.profile import Register
@@ -57,6 +59,27 @@ def test_a_slow_drift_is_sent_once_it_leaves_the_band_of_what_was_sent() -> None
     bands = Deadbands(grown((), [POINT]))
     rows = [PointReading("a/p", 4.0 + 0.1 * n, 0, 100_000 + 1_000 * n) for n in range(12)]
     assert [r.value for row in rows for r in bands.news([row])] == pytest.approx([4.0, 4.6])
+
+
+told = st.tuples(
+    st.sampled_from([0, 1, 9_999, 10_000, 42_999, 43_000, 43_001, 43_002, -10_000]),
+    st.sampled_from([4.0, 4.5, 5.0, None]),
+    st.sampled_from([0, 5, 65]),
+)
+
+
+@given(st.lists(told, max_size=30))
+def test_what_leaves_is_what_is_news_beside_the_newest_that_left(
+    rows: list[tuple[int, float | None, int]],
+) -> None:
+    bands, last, time = Deadbands(grown((), [POINT])), None, 100_000
+    for after, value, quality in rows:
+        time = (last[0] if last else time) + after
+        reading = PointReading("a/p", value, quality, time)
+        news = is_news(POINT, last, reading)
+        assert bands.news([reading]) == [reading] * news
+        if news and (last is None or time >= last[0]):
+            last = (time, value, quality)
 
 
 def test_after_a_restart_everything_is_news_again() -> None:

@@ -35,7 +35,7 @@ def values(readings: Iterable[PointReading]) -> dict[str, float | None]:
 
 def test_a_line_says_its_use_since_the_last_look_and_its_errors() -> None:
     one, says = poller(), Diagnostics("e")
-    one.stats.started_s, one.stats.busy_s, one.stats.round_trip_s = 100.0, 45.0, 0.02
+    one.stats.started_s, one.stats.busy_s, one.stats.last_read_s = 100.0, 45.0, 0.02
     one.stats.errors = Counter(no_answer=3, sensor_fault=9)
     one.stats.last_good_s["d"] = 155.0
     first = values(says.of_lines(SITE, [one], Now(START_MS, 160.0)))

@@ -139,6 +139,15 @@ async def test_only_the_changed_device_is_read_otherwise() -> None:
         assert "a/d1" not in table
 
 
+async def test_what_has_become_urgent_goes_out_as_such() -> None:
+    async with running(site()) as one:
+        urgent = register_point("d1", 1, device="d", period_s=1.0, longest_silence_s=3.0, lane="event")  # fmt: skip
+        assert (await one.reload(site(rows=[urgent, *POINTS[1:]])))[0] == "done"
+        assert one.agent.outbox.number("event", one.clock.now(), one.clock.monotonic()) == 0
+        await one.clock.advance(4.0)
+        assert one.agent.outbox.number("event", one.clock.now(), one.clock.monotonic()) > 0
+
+
 async def test_a_new_device_is_read_at_once_however_long_the_others_sleep() -> None:
     slow = site(rows=points(("d", 1, 600.0)), devices=DEVICES[:1])
     async with running(slow) as one:
