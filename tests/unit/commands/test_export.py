@@ -1,6 +1,7 @@
 """Readings as files for other programs: from the files of the store and from a server that runs."""
 
 import csv
+import dataclasses
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import numpy as np
 import pytest
+from msgspec import structs
 
 from api import history
 from api.problems import Problem
@@ -249,19 +251,21 @@ def test_local_time_is_that_of_the_zone_at_the_instant() -> None:
     assert offsets_min(times, ZoneInfo("Asia/Kathmandu")).tolist() == [345] * 4
 
 
-def test_no_text_is_taken_for_a_formula(tmp_path: Path) -> None:
-    out = tmp_path / "x.csv"
-    with ExportFile(out, {0: "good"}) as file:
-        file.begin("booster/pressure", "=1+1", "-bar")
-        raw = MemoryStore().raw("", "", 0, 1)
-        file.add(raw, raw.time)
-        row = type(raw)(np.array([T0]), np.array([-1.5]), np.array([99], np.uint8))
-        file.add(row, np.array([-210]))
-        file.finish()
-    with out.open(encoding="utf-8", newline="") as stream:
+def test_of_a_csv_no_text_is_taken_for_a_formula_and_a_parquet_file_keeps_it(
+    tmp_path: Path,
+) -> None:
+    spec = dataclasses.replace(ONE.spec, name={"en": "=1+1"}, unit="-bar")
+    store, point = MemoryStore(), structs.replace(ONE, spec=spec)
+    store.write([batch(ONE.id, [T0], [-1.5], quality=99)], 1)
+    source, zone = FromStore(store, PLANT.site, "files"), ZoneInfo("America/St_Johns")
+    for out in (tmp_path / "x.csv", tmp_path / "x.parquet"):
+        assert write(source, out, [point], (T0, T0 + 1), zone, "en") == 1
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as stream:
         (found,) = csv.DictReader(stream)
     assert (found["name"], found["unit"], found["value"]) == ("'=1+1", "'-bar", "-1.5")
-    assert (found["quality"], found["time_local"][-6:]) == ("99", "-03:30")
+    assert (found["quality"], found["time_local"][-6:]) == ("99", "-02:30")
+    kept = duckdb.read_parquet(str(tmp_path / "x.parquet")).select("name, unit").fetchall()
+    assert kept == [("=1+1", "-bar")]
 
 
 FORMULAS = ["＝1+1", "＋1", "－1", "＠a", "\n=1+1", " =1+1", "\tx", "-", "\u3000=1"]
