@@ -51,7 +51,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     pictures.add_argument("--first", type=int, default=1, help="the first seed")
     pictures.add_argument("--days", type=int, default=1, help="sound days of each (default 1)")
     pictures.add_argument("--minutes", type=float, default=1.0, help="from picture to picture (default 1)")  # fmt: skip
-    others = (_add_processes(proofs), _add_readings(proofs), _add_away(proofs))
+    others = (
+        _add_processes(proofs),
+        _add_readings(proofs),
+        _add_away(proofs),
+        _add_backfill(proofs),
+    )
     for proof in (kills, delivery, outage, replay, fuzz, pictures, *others):
         proof.add_argument("--json", action="store_true")
 
@@ -60,6 +65,13 @@ def _add_readings(proofs: Any) -> argparse.ArgumentParser:
     readings: argparse.ArgumentParser = proofs.add_parser("readings", help="millions of readings in the store, open and closed, compared to the bit")  # fmt: skip
     readings.add_argument("--readings", type=_some, default=10_000_000, help="how many (default 10000000)")  # fmt: skip
     return readings
+
+
+def _add_backfill(proofs: Any) -> argparse.ArgumentParser:
+    backfill: argparse.ArgumentParser = proofs.add_parser("backfill", help="hours of history with faults in them arrive at once, in virtual time: nobody is paged, nothing is missing")  # fmt: skip
+    backfill.add_argument("--hours", type=float, default=6.0, help="how long the link was down (default 6)")  # fmt: skip
+    backfill.add_argument("--seed", type=int, default=1)
+    return backfill
 
 
 def _add_processes(proofs: Any) -> argparse.ArgumentParser:
