@@ -56,6 +56,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         _add_readings(proofs),
         _add_away(proofs),
         _add_backfill(proofs),
+        _add_endurance(proofs),
     )
     for proof in (kills, delivery, outage, replay, fuzz, pictures, *others):
         proof.add_argument("--json", action="store_true")
@@ -72,6 +73,14 @@ def _add_backfill(proofs: Any) -> argparse.ArgumentParser:
     backfill.add_argument("--hours", type=float, default=6.0, help="how long the link was down (default 6)")  # fmt: skip
     backfill.add_argument("--seed", type=int, default=1)
     return backfill
+
+
+def _add_endurance(proofs: Any) -> argparse.ArgumentParser:
+    endurance: argparse.ArgumentParser = proofs.add_parser("endurance", help="a whole site runs on, faster than the clock: no process grows in memory or descriptors")  # fmt: skip
+    endurance.add_argument("--minutes", type=float, default=30.0, help="how long (default 30)")
+    endurance.add_argument("--speed", type=float, default=10.0, help="how fast (default 10)")
+    endurance.add_argument("--seed", type=int, default=1)
+    return endurance
 
 
 def _add_processes(proofs: Any) -> argparse.ArgumentParser:
