@@ -108,15 +108,18 @@ def joined(raw: Raw, rolled: Mapping[Kind, Rolled | None], width_ms: int) -> Rol
 
 @contextmanager
 def blaming(shelf: Shelf, find: Callable[[], Iterable[StoreFile]]) -> Iterator[None]:
-    """Of the files that `find` gives, one that leaves a database of no use is set aside, and named: once is enough."""
+    """Of the files that `find` gives, those that are not what they should be are set aside, and one is named.
+
+    DuckDB does not always name what it cannot read, and some damage leaves a database of no use: once is enough.
+    """
     try:
         yield
-    except duckdb.InternalException as error:
-        damaged = [file for file in find() if is_damaged(file.path)]
+    except duckdb.Error as error:
+        damaged = [file for file in find() if is_damaged(file.path)] if _is_damage(error) else []
         for file in damaged:
             shelf.set_aside(file)
         if damaged:
-            raise duckdb.InternalException(f"{damaged[0].path} is damaged: {error}") from error
+            raise type(error)(f"{damaged[0].path} is damaged: {error}") from error
         raise
 
 
@@ -152,10 +155,14 @@ def is_damaged(path: Path) -> bool:
         with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as alone:
             alone.execute(sql.all_of(path)).fetchall()
     except duckdb.Error as error:
-        if isinstance(error, DAMAGE) or type(error) is duckdb.Error or is_beyond_end(error, path):
+        if _is_damage(error) or is_beyond_end(error, path):
             return True
         raise
     return False
+
+
+def _is_damage(error: duckdb.Error) -> bool:
+    return isinstance(error, DAMAGE) or type(error) is duckdb.Error
 
 
 def readable(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:

@@ -11,8 +11,8 @@ from collector.ports import Unavailable
 from tests.unit.collector.test_store_accidents import closed, counts
 from tests.unit.collector.test_store_duckdb import HOUR, KEY, SAME_DAY, T0, batch
 
-BEYOND_THE_END, INTERNAL = 23, 231
-"""Where, counted from its end, a bit of a closed hour makes DuckDB say so."""
+BEYOND_THE_END, INTERNAL, BARE, UNNAMED = 23, 231, 7, 107
+"""Where, counted from its end, a bit of a closed hour makes DuckDB say so: the last two without the file."""
 
 
 def flipped(folder: Path, place: int, kind: str = "hours") -> Path:
@@ -32,6 +32,26 @@ def test_what_a_file_says_to_lie_beyond_its_end_is_damage_and_no_sick_disk(tmp_p
     assert is_damaged(file)
     with pytest.raises(Unavailable, match=f"{file.name}.*put back a copy of this file"):
         store.raw(KEY.site, KEY.point, T0, T0 + HOUR)
+    store.close()
+
+
+@pytest.mark.parametrize(("place", "kind"), [(BARE, duckdb.Error), (UNNAMED, duckdb.InvalidInputException)])  # fmt: skip
+def test_a_damaged_file_is_named_where_duckdb_names_none(
+    tmp_path: Path, place: int, kind: type[duckdb.Error]
+) -> None:
+    store = closed(tmp_path, 3)
+    sound = next((tmp_path / "hours").glob(f"{T0}-*")).read_bytes()
+    file = flipped(tmp_path, place)
+    with duckdb.connect() as alone, pytest.raises(kind) as said:
+        alone.execute(all_of(file))
+    assert type(said.value) is kind
+    assert file.name not in str(said.value)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=f"{file.name}.*put back a copy of this file"):
+            store.raw(KEY.site, KEY.point, T0, T0 + HOUR)
+    assert len(store.raw(KEY.site, KEY.point, T0 + HOUR, T0 + 3 * HOUR).time) == 120
+    file.write_bytes(sound)
+    assert len(store.raw(KEY.site, KEY.point, T0, T0 + HOUR).time) == 60
     store.close()
 
 
