@@ -10,7 +10,8 @@ import numpy as np
 
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_database import MEMORY_LIMIT, is_beyond_end
-from collector.adapters.store_files import Broken, Piece, Shelf, Span, StoreFile
+from collector.adapters.store_files import Broken, Piece, Shelf, StoreFile
+from collector.adapters.store_spans import Span
 from collector.buckets import GRAIN_MS, ROLL_UPS, Rolled, in_order, kept, of_readings, widened
 from collector.ports import Buckets, Kind, Raw
 

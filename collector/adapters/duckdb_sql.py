@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from collector.adapters.store_files import Piece, Span
+from collector.adapters.store_files import Piece
+from collector.adapters.store_spans import Span
 from collector.ports import Kind
 
 SCHEMA: Final = """

@@ -29,7 +29,7 @@ from collector.adapters.duckdb_reading import (
     summed,
 )
 from collector.adapters.duckdb_state import State
-from collector.adapters.store_files import (
+from collector.adapters.store_spans import (
     Span,
     hour_of,
     in_parts,
