@@ -57,6 +57,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         _add_away(proofs),
         _add_backfill(proofs),
         _add_endurance(proofs),
+        _add_fire(proofs),
     )
     for proof in (kills, delivery, outage, replay, fuzz, pictures, *others):
         proof.add_argument("--json", action="store_true")
@@ -81,6 +82,13 @@ def _add_endurance(proofs: Any) -> argparse.ArgumentParser:
     endurance.add_argument("--speed", type=float, default=10.0, help="how fast (default 10)")
     endurance.add_argument("--seed", type=int, default=1)
     return endurance
+
+
+def _add_fire(proofs: Any) -> argparse.ArgumentParser:
+    fire: argparse.ArgumentParser = proofs.add_parser("fire", help="an urgent alarm beside a ten-fold flood and beside a backlog, through Mosquitto")  # fmt: skip
+    fire.add_argument("--rate", type=float, default=20_000.0, help="readings a second when it is quiet (default 20000)")  # fmt: skip
+    fire.add_argument("--backlog", type=_some, default=6_000_000, help="readings of the shorter backlog (default 6000000)")  # fmt: skip
+    return fire
 
 
 def _add_processes(proofs: Any) -> argparse.ArgumentParser:
