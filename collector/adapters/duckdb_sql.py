@@ -176,6 +176,11 @@ def all_of(path: Path) -> str:
     return f"select max(hash(columns(*))) from {_read([path])}"
 
 
+def nothing_of(path: Path) -> str:
+    """No row of a file, with all its columns."""
+    return f"select * from {_read([path])} limit 0"
+
+
 def open_up_to(generation: int) -> str:
     """How many readings of some hours are open that had arrived when a file was written."""
     return f"select count(*) from (select distinct series, time from open where {OF_SPAN} and arrival <= {generation})"

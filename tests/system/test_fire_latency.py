@@ -45,7 +45,7 @@ def test_alarms_are_raised_beside_a_flood_and_a_backlog(
 ) -> None:
     monkeypatch.setattr(latency, "PROBES", 12)
     few = {
-        name: Meanwhile(3000, 3000.0, 0.001, phase.lane)
+        name: Meanwhile(100_000, 50_000.0, 0.001, phase.lane)
         for name, phase in fire.phases(1.0, 1).items()
         if name in (fire.QUIET, fire.LONG)
     }
