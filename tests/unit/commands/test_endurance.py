@@ -21,7 +21,8 @@ def samples(first: Sample, last: Sample, count: int = 120) -> list[Sample]:
         (Sample(104.9, 20), []),
         (Sample(90.0, 12), []),
         (Sample(105.0, 20), ["server grew by 5.0%, from 100.0 to 105.0 MB"]),
-        (Sample(100.0, 21), ["server has 21 descriptors at least, and had 20 at most"]),
+        (Sample(100.0, 22), []),
+        (Sample(100.0, 23), ["server has 23 descriptors at least, and had 20 at most"]),
         (Sample(200.0, 40), ["server grew by 100.0%, from 100.0 to 200.0 MB", "server has 40 descriptors at least, and had 20 at most"]),
     ],
 )  # fmt: skip
