@@ -151,6 +151,12 @@ class RawHistory(TypedDict):
     quality: list[int]
 
 
+class HistoryKept(TypedDict):
+    """Readings are kept from then on, UTC ms (0: all); what was before is gone, but for roll-ups that buckets are made of."""
+
+    kept_from: int
+
+
 class BucketHistory(TypedDict):
     """One point in buckets of `resolution` ms; a gap is a missing bucket."""
 

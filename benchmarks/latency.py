@@ -1,8 +1,10 @@
 """Row 10: a reading over its limit until the alarm is in the ledger, under load, beside the broker alone."""
 
 import asyncio
+import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,7 @@ from benchmarks.running import WORDS, Failed, broker, end, go, line_of, load_at,
 from collector.adapters import mqtt_frames as mqtt
 from commands.load import SITE
 from commands.parts import NotHere, ensure
-from edge.readings import Birth, Committed, PointRow, Readings, encode, encode_batch, topic
+from edge.readings import Birth, Committed, Lane, PointRow, Readings, encode, encode_batch, topic
 
 SHAPE: Final = "natural"
 RATE: Final = 500_000
@@ -105,25 +107,42 @@ class Probe:
             self._news.set()
 
 
-async def _probed(host: str, port: int, begin: Callable[[], None]) -> tuple[list[float], ...]:
-    """Milliseconds of every alarm and of every echo, in turn."""
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """What arrives beside the alarms: so many readings, so many a second (0: as fast as they are committed)."""
+
+    readings: int
+    rate: float
+    every_s: float = EVERY_S
+    """From one alarm to the next."""
+    lane: Lane = "data"
+
+
+async def _probed(
+    host: str, port: int, load: subprocess.Popen[str], every_s: float
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of every alarm while the load lasts, and of every echo, in turn."""
     probe = Probe()
     await probe.connect(host, port)
     await probe.event(1, list(range(PROBES)), LIMIT - 10)
-    begin()
-    await asyncio.sleep(1.0)
+    go(load)
+    await asyncio.sleep(min(1.0, 10 * every_s))
     alarms, echoes = [], []
     for n in range(PROBES):
-        echoes.append(1000 * await probe.echo())
-        alarms.append(1000 * await probe.event(2 + n, [n], LIMIT + 10))
-        await asyncio.sleep(EVERY_S)
+        lasts = load.poll() is None
+        echo = 1000 * await probe.echo()
+        alarm = 1000 * await probe.event(2 + n, [n], LIMIT + 10)
+        if lasts:
+            echoes.append(echo)
+            alarms.append(alarm)
+            await asyncio.sleep(every_s)
     await probe.close()
     return alarms, echoes
 
 
-def measured(program: Path, seconds: float) -> tuple[list[float], list[float]]:
+def measured(program: Path, meanwhile: Meanwhile) -> tuple[list[float], list[float]]:
     """Alarms and echoes in ms under the load; every alarm is in the ledger at the end."""
-    readings = int(RATE * seconds)
+    readings = meanwhile.readings
     with broker(program) as (server, folder):
         (folder / "collector").mkdir()
         collector = started(
@@ -131,10 +150,12 @@ def measured(program: Path, seconds: float) -> tuple[list[float], list[float]]:
             "--readings", str(readings + 2 * PROBES), "--port", str(server.port),
             "--user", "collector", "--password", WORDS["collector"], "--probes", str(PROBES),
         )  # fmt: skip
-        load = load_at(server, SHAPE, readings, "--rate", str(RATE))
+        load = load_at(
+            server, SHAPE, readings, "--rate", str(meanwhile.rate), "--lane", meanwhile.lane
+        )
         try:
             line_of(load)
-            alarms, echoes = asyncio.run(_probed(server.host, server.port, lambda: go(load)))
+            alarms, echoes = asyncio.run(_probed(server.host, server.port, load, meanwhile.every_s))
             report = line_of(collector)
         finally:
             end(load, collector)
@@ -148,7 +169,8 @@ def run(small: bool) -> list[Row]:
     program = ensure(["mosquitto"])["mosquitto"]
     if isinstance(program, NotHere):
         return [Row("10 alarm latency", None, "ms", note=f"not run: {program.reason}")]
-    alarms, echoes = measured(program, 8 if small else 16)
+    seconds = 8 if small else 16
+    alarms, echoes = measured(program, Meanwhile(RATE * seconds, RATE))
 
     def row(name: str, percent: float, target: float) -> Row:
         ours, theirs = np.percentile(alarms, percent), np.percentile(echoes, percent)

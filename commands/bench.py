@@ -11,7 +11,7 @@ from benchmarks.running import Failed
 from commands.part_servers import PartFailed
 
 EXAMPLE = "bench ingest --small"
-NAMES = ("ingest", "influx", "latency", "modbus", "store", "skab")
+NAMES = ("chart", "ingest", "influx", "latency", "modbus", "store", "skab")
 WITH_FOLDER = ("skab",)
 
 

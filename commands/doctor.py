@@ -8,7 +8,7 @@ from typing import Any
 
 from collector.adapters.journal_sqlite import malformed_in
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.adapters.store_files import moment
+from collector.adapters.store_spans import moment
 from collector.ports import Unavailable
 from commands.asking import ServerAway, ask
 from config.settings import Settings, read_settings

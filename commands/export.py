@@ -5,23 +5,21 @@ import fnmatch
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
-from urllib.parse import quote
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from api.history import width_for
 from api.times import parse, text_of
 from collector.adapters.export_file import SELECT, ExportFile
 from collector.domain.days import midnight
-from collector.ports import Raw, ReadingStore, Unavailable
-from commands.asking import Refused, ServerAway, ask
+from collector.ports import Unavailable
+from commands.asking import ServerAway, ask
+from commands.export_sources import FromServer, FromStore, Source
 from commands.server import open_store
 from commands.serving import plant_of
 from commands.whole_file import harmless, whole
@@ -30,124 +28,13 @@ from config.settings import Settings, read_settings
 from edge.readings import QUALITY_NAMES, Ints
 
 EXAMPLE = "export config/plants/riverside 'booster/*' --from 2026-03-01 --to 2026-04-01 --out march.parquet"
-DAY_MS: Final = 86_400_000
 QUARTER_MS: Final = 900_000
 """Local time changes at none but these."""
-AT_ONCE_MS: Final = 10 * DAY_MS
 DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-HELD_MAX: Final = 2000
-"""Readings that the server gives at once."""
 
 
 class WrongUse(Exception):
     """What was asked for cannot be exported; the message says why."""
-
-
-class Source(Protocol):
-    """Where readings come from."""
-
-    name: str
-
-    def pieces(self, point: str, start: int, end: int) -> Iterator[Raw]:
-        """Readings with start ≤ time < end (UTC ms), in order."""
-        ...
-
-
-@dataclass(slots=True)
-class FromStore:
-    """The store, opened by this process."""
-
-    store: ReadingStore
-    site: str
-    name: str
-
-    def pieces(self, point: str, start: int, end: int) -> Iterator[Raw]:
-        """A few days at once, where there are some."""
-        start = max(start, self.store.kept_from())
-        if end - start > AT_ONCE_MS:
-            start, end = self._held(point, start, end)
-        for first in range(start, end, AT_ONCE_MS):
-            yield self.store.raw(self.site, point, first, min(first + AT_ONCE_MS, end))
-
-    def _held(self, point: str, start: int, end: int) -> tuple[int, int]:
-        """The part of a span within which all its readings lie: who says 1970 need not wait for 55 years."""
-        found = self.store.buckets(self.site, point, start, end, width_for(end - start))
-        if not len(found.time):
-            return start, start
-        return max(start, int(found.time[0])), min(end, int(found.time[-1]) + found.width_ms)
-
-
-@dataclass(slots=True)
-class FromServer:
-    """The running server, which owns the files. It gives few readings at once: a span with more is halved.
-
-    `kept_from` is asked for where a span holds too many readings only: it costs the server a whole
-    delivery report. Retention may run meanwhile, so it is asked for again before giving up.
-    """
-
-    settings: Settings
-    site: str
-    name: str = "the running server"
-    kept_from: int | None = None
-    taken_from: int | None = None
-    """From when (UTC ms) readings were kept when retention was first seen."""
-
-    def pieces(self, point: str, start: int, end: int) -> Iterator[Raw]:
-        """As many at once as the server gives."""
-        width = end - start
-        while start < end:
-            last = min(start + width, end)
-            found = self._asked(point, start, last)
-            if found is not None:
-                yield found
-                start = last
-                width = 2 * width if len(found.time) <= HELD_MAX // 2 else width
-            elif self.kept_from is None or last - start == 1:
-                start = self._moved(point, start)
-            else:
-                width = (last - start) // 2
-
-    def look(self) -> int:
-        """From when readings are kept now, UTC ms."""
-        kept: int = ask(self.settings, "delivery")["kept_from"]
-        if self.taken_from is None:
-            self.taken_from = kept
-        self.kept_from = kept
-        return kept
-
-    def taken(self) -> tuple[int, int] | None:
-        """The span (UTC ms) that retention took while this was read, where any was noticed."""
-        if self.kept_from is None or self.taken_from is None:
-            return None
-        with suppress(ServerAway):  # the readings are all there, whatever it says
-            self.look()
-        return (self.taken_from, self.kept_from) if self.taken_from < self.kept_from else None
-
-    def _asked(self, point: str, start: int, end: int) -> Raw | None:
-        """The readings; None where they are too many, or some are left as roll-ups only."""
-        asked = f"history?point={quote(point, safe='')}&start={start}&end={end}&resolution=raw"
-        try:
-            return _raw(ask(self.settings, f"sites/{self.site}/{asked}"))
-        except Refused as error:
-            if error.kind != "too-many-readings":
-                raise
-            return None
-
-    def _moved(self, point: str, start: int) -> int:
-        """Where to go on: no earlier than what is kept now."""
-        first = self.kept_from is None
-        kept = self.look()
-        if kept <= start and not first:
-            raise Unavailable(
-                f"the server says that {point} has too many readings at {text_of(start)} to give "
-                "them; if its log does not say why, export from the files with the server stopped"
-            )
-        return max(start, kept)
-
-
-def _raw(found: dict[str, Any]) -> Raw:
-    value = np.array(found["value"], np.float64)  # None is NaN
-    return Raw(np.array(found["time"], np.int64), value, np.array(found["quality"], np.uint8))
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -180,13 +67,19 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = _source(settings, plant.site, stack)
         try:
+            kept = source.kept_from()
             with whole(out, force=arguments.force) as part:
                 count = write(source, part, points, (start, end), zone, arguments.language)
         except (ServerAway, FileExistsError) as error:
             print(f"steward export: {error}", file=sys.stderr)
             return 3 if isinstance(error, ServerAway) else 2
-        _say_taken(source)
-    _say(arguments, out, source, len(points), count)
+        now = kept
+        with suppress(ServerAway, Unavailable):  # the file is whole, whatever is said now
+            now = source.kept_from()
+    for line in missing((start, end), kept, now):
+        print(f"steward export: {line}", file=sys.stderr)
+    said = {"file": str(out), "source": source.name, "points": len(points), "readings": count}
+    _say(said | {"kept_from": text_of(now) if now else None}, as_json=arguments.json)
     return 0
 
 
@@ -295,15 +188,20 @@ def _show(text: str) -> None:
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def _say_taken(source: Source) -> None:
-    if isinstance(source, FromServer) and (taken := source.taken()):
-        begin, end = map(text_of, taken)
-        print(f"steward export: retention ran meanwhile and took readings from {begin} to {end}: of some points they are not in the file", file=sys.stderr)  # fmt: skip
+def missing(span: tuple[int, int], kept: int, now: int) -> list[str]:
+    """What retention took of an asked span, in words; `kept`: from when readings were kept at the begin (UTC ms)."""
+    start, end = span
+    found = []
+    if start < kept:
+        found.append(f"readings are kept from {text_of(kept)} on: of what was asked before that, the file has none")  # fmt: skip
+    if max(start, kept) < min(now, end):
+        begin, last = text_of(max(start, kept)), text_of(min(now, end))
+        found.append(f"retention ran meanwhile and took readings from {begin} to {last}: of some points they are not in the file")  # fmt: skip
+    return found
 
 
-def _say(arguments: argparse.Namespace, out: Path, source: Source, points: int, count: int) -> None:
-    if arguments.json:
-        said = {"file": str(out), "source": source.name, "points": points, "readings": count}
+def _say(said: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
         print(json.dumps(said, ensure_ascii=False))
     else:
-        print(f"{count} readings of {points} points from {source.name} are in {out}")
+        print(f"{said['readings']} readings of {said['points']} points from {said['source']} are in {said['file']}")  # fmt: skip

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.adapters.store_files import moment
+from collector.adapters.store_spans import moment
 from collector.buckets import Kept
 from collector.ports import Kind, ReadingStore, Unavailable
 from config.settings import Settings

@@ -14,7 +14,17 @@ import numpy as np
 
 from collector.adapters import mqtt_frames as mqtt
 from collector.ports import Unavailable
-from edge.readings import WINDOW, Birth, Committed, PointRow, Readings, encode, encode_batch, topic
+from edge.readings import (
+    WINDOW,
+    Birth,
+    Committed,
+    Lane,
+    PointRow,
+    Readings,
+    encode,
+    encode_batch,
+    topic,
+)
 
 SITE: Final = "load"
 READINGS: Final = 6_000_000
@@ -122,9 +132,11 @@ class Publisher:
         start_ms: int,
         rate: float = 0.0,
         payload: str = "batches",
+        lane: Lane = "data",
     ) -> None:
         self._shape = shape
         self._payloads = PAYLOADS[payload]
+        self._lane = lane
         self._rate = rate
         self.window = WINDOW
         """Batches of an agent ahead of `committed`; without a collector as many as there are."""
@@ -138,7 +150,7 @@ class Publisher:
         self._acknowledged = 0
 
     def _packets(self, agent: int, readings: int, start_ms: int) -> list[bytes]:
-        where = topic(SITE, agent_name(agent), "data")
+        where = topic(SITE, agent_name(agent), self._lane)
         batches = self._payloads(agent, self._shape, readings, start_ms)
         return [mqtt.publish(where, b, number=1 + n % 60_000) for n, b in enumerate(batches)]
 
@@ -231,14 +243,14 @@ class Publisher:
                 if agent is not None:
                     mark = msgspec.json.decode(message.payload, type=Committed)
                     agent.answered = True
-                    agent.committed = max(agent.committed, mark.data)
+                    agent.committed = max(agent.committed, getattr(mark, self._lane))
             self._news.set()
 
 
 async def _main(options: argparse.Namespace) -> None:
     now_ms = time.time_ns() // 1_000_000
     publisher = Publisher(
-        SHAPES[options.shape], options.readings, now_ms, options.rate, options.payload
+        SHAPES[options.shape], options.readings, now_ms, options.rate, options.payload, options.lane
     )
     await publisher.connect(options.host, options.port, options.user, options.password)
     if not options.pour:
@@ -259,6 +271,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument("--shape", choices=SHAPES, default="natural")
     parser.add_argument("--payload", choices=PAYLOADS, default="batches", help="lines: InfluxDB's")
+    parser.add_argument("--lane", choices=("data", "backfill"), default="data")
     parser.add_argument("--readings", type=int, default=READINGS)
     parser.add_argument("--rate", type=float, default=0.0, help="readings a second (0: no limit)")
     parser.add_argument("--host", default="127.0.0.1")

@@ -51,7 +51,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     pictures.add_argument("--first", type=int, default=1, help="the first seed")
     pictures.add_argument("--days", type=int, default=1, help="sound days of each (default 1)")
     pictures.add_argument("--minutes", type=float, default=1.0, help="from picture to picture (default 1)")  # fmt: skip
-    others = (_add_processes(proofs), _add_readings(proofs), _add_away(proofs))
+    others = (
+        _add_processes(proofs),
+        _add_readings(proofs),
+        _add_away(proofs),
+        _add_backfill(proofs),
+        _add_endurance(proofs),
+        _add_fire(proofs),
+    )
     for proof in (kills, delivery, outage, replay, fuzz, pictures, *others):
         proof.add_argument("--json", action="store_true")
 
@@ -60,6 +67,28 @@ def _add_readings(proofs: Any) -> argparse.ArgumentParser:
     readings: argparse.ArgumentParser = proofs.add_parser("readings", help="millions of readings in the store, open and closed, compared to the bit")  # fmt: skip
     readings.add_argument("--readings", type=_some, default=10_000_000, help="how many (default 10000000)")  # fmt: skip
     return readings
+
+
+def _add_backfill(proofs: Any) -> argparse.ArgumentParser:
+    backfill: argparse.ArgumentParser = proofs.add_parser("backfill", help="hours of history with faults in them arrive at once, in virtual time: nobody is paged, nothing is missing")  # fmt: skip
+    backfill.add_argument("--hours", type=float, default=6.0, help="how long the link was down (default 6)")  # fmt: skip
+    backfill.add_argument("--seed", type=int, default=1)
+    return backfill
+
+
+def _add_endurance(proofs: Any) -> argparse.ArgumentParser:
+    endurance: argparse.ArgumentParser = proofs.add_parser("endurance", help="a whole site runs on, faster than the clock: no process grows in memory or descriptors")  # fmt: skip
+    endurance.add_argument("--minutes", type=float, default=30.0, help="how long (default 30)")
+    endurance.add_argument("--speed", type=float, default=10.0, help="how fast (default 10)")
+    endurance.add_argument("--seed", type=int, default=1)
+    return endurance
+
+
+def _add_fire(proofs: Any) -> argparse.ArgumentParser:
+    fire: argparse.ArgumentParser = proofs.add_parser("fire", help="an urgent alarm beside a ten-fold flood and beside a backlog, through Mosquitto")  # fmt: skip
+    fire.add_argument("--rate", type=float, default=20_000.0, help="readings a second when it is quiet (default 20000)")  # fmt: skip
+    fire.add_argument("--backlog", type=_some, default=6_000_000, help="readings of the shorter backlog (default 6000000)")  # fmt: skip
+    return fire
 
 
 def _add_processes(proofs: Any) -> argparse.ArgumentParser:

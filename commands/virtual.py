@@ -199,15 +199,15 @@ class VirtualSite:
 
     # --- agents
 
-    def start_agent(self, agent: str) -> None:
-        """An edge process begins; its outbox file is the one that the last one left."""
+    def start_agent(self, agent: str, *, reads: bool = True) -> None:
+        """An edge process begins, or one that only sends what the outbox holds; its file is the one that the last one left."""
         rng = np.random.default_rng([self.seed, len(self.outboxes), len(self._agents)])
         clock = self._clocks.setdefault(agent, EdgeClock(self.clock))
         path = self.folder / f"{agent}.outbox" if self.folder else ":memory:"
         outbox = self.outboxes.get(agent) or Outbox(path, now=clock.now(), rng=rng)
         self.outboxes[agent] = outbox
         running = Agent(
-            plant=self.plant, id=agent, readers=dict(self._readers(agent)), outbox=outbox,
+            plant=self.plant, id=agent, readers=dict(self._readers(agent)) if reads else {}, outbox=outbox,
             connect=self._connect(agent), clock=clock, rng=rng,
         )  # fmt: skip
         self._agents[agent] = asyncio.ensure_future(running.run())
@@ -252,10 +252,10 @@ class VirtualSite:
         ]  # fmt: skip
         return FireReader(line, watched, clock, ZoneInfo(self.plant.time_zone))
 
-    async def restart_agent(self, agent: str) -> None:
+    async def restart_agent(self, agent: str, *, reads: bool = True) -> None:
         """Kill an agent's process and start it again over the same outbox file."""
         await _end([self._agents.pop(agent)])
-        self.start_agent(agent)
+        self.start_agent(agent, reads=reads)
 
     async def damage(self, agent: str) -> None:
         """Kill an agent's process, spoil its outbox file, and start it again."""

@@ -10,7 +10,16 @@ from api import history as histories
 from api.problems import Problem
 from api.routes.access import ID, Anyone, Given, Site, json, known_caller
 from api.services import Services
-from api.shapes import BucketHistory, Live, Overview, PointRow, RawHistory, SiteDetail, SiteRow
+from api.shapes import (
+    BucketHistory,
+    HistoryKept,
+    Live,
+    Overview,
+    PointRow,
+    RawHistory,
+    SiteDetail,
+    SiteRow,
+)
 from api.site_views import live_columns, overview, site_detail, site_row, tagged
 from api.times import parse
 
@@ -121,3 +130,9 @@ async def history(
     until = await services.offload(services.complete_until)
     unit = plant.points[point].unit
     return json(histories.shown(found, point, unit, complete_until=until, resolution=width))
+
+
+@site_router.get("/history/kept", response_model=HistoryKept)
+async def history_kept(_plant: Site, services: Given) -> Response:
+    """From when on readings are kept: what retention took is not there any more."""
+    return json({"kept_from": max(0, await services.reading(services.store.kept_from))})

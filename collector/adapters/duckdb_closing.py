@@ -2,9 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 import duckdb
@@ -14,35 +13,27 @@ from collector.adapters.duckdb_database import ENDED, Database, transaction, unr
 from collector.adapters.duckdb_files import (
     FOLDERS,
     RowHours,
-    join_rolled,
     merge,
     not_rolled,
     to_close,
-    write_parts,
 )
-from collector.adapters.duckdb_reading import blaming, files_within, is_damaged
+from collector.adapters.duckdb_reading import blaming, files_within
+from collector.adapters.duckdb_rewriting import close_span, in_words
+from collector.adapters.duckdb_settling import Settling
 from collector.adapters.duckdb_state import State
-from collector.adapters.store_files import Beside, Piece, Shelf, Span, StoreFile, hour_of, moment
+from collector.adapters.duckdb_troubles import Trouble, Troubles
+from collector.adapters.store_files import Shelf, StoreFile
+from collector.adapters.store_spans import Span, hour_of, moment
 from collector.buckets import HOUR_MS, ROLL_UPS
 from collector.ports import Kind, Unavailable
 
 log = logging.getLogger("steward.store")
-TROUBLES_TOLD: Final = 100
 ONE_CORE: Final = "set threads = 1"
 """For merges; who reads meanwhile works on the own query in the own thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What could not be done and why. `damaged`: files that stood in the way, and nothing else did."""
-
-    said: str
-    damaged: tuple[StoreFile, ...] = ()
-    error: Exception | None = None
-
-
 class Closing:
-    """One at a time. `troubles` says what could not be closed, rolled up or merged when it was last tried."""
+    """One at a time. What cannot be closed, rolled up or merged is said, and stands in nobody's way."""
 
     def __init__(self, database: Database, state: State) -> None:
         self._database = database
@@ -51,103 +42,34 @@ class Closing:
         self._at_work = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._stopped = False
-        self.troubles: tuple[str, ...] = ()
+        self._troubles = Troubles(database)
+        self._settling = Settling(state, self._troubles, self._go_on)
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What could not be done when it was last tried."""
+        return self._troubles.said
 
     def close_hours(self, before: int) -> int:
         """Put every hour that ended by `before` into files; returns how many."""
         with self._at_work, self._database.connected() as self._connection:
             count, troubles = self._close(self._connection, hour_of(before))
-            self._keep(troubles)
+            self._troubles.keep(troubles)
             return count
 
     def tidy(self, before: int) -> int:
         """Close hours; then roll up what is not yet, and merge what is over. Returns how many were closed."""
         with self._at_work, self._database.connected() as self._connection:
-            troubles = self._look_again(self._connection)
+            troubles = self._settling.look_again(self._connection)
             self._drop_behind(self._connection)
             count, more = self._close(self._connection, hour_of(before))
             troubles += more
             lacking, more = self._roll_up(self._connection, hour_of(before))
             troubles += more
             troubles += self._merge(self._connection, hour_of(before), lacking, troubles)
-            self._keep(troubles)
+            self._troubles.keep(troubles)
             self._rows.forget_but({file for shelf in self._state.shelves for file in shelf})
             return count
-
-    def _look_again(self, connection: duckdb.DuckDBPyConnection) -> list[Trouble]:
-        """Take up what was put back, forget what was moved away; which copies could not be joined to newer files."""
-        troubles = []
-        for kind in FOLDERS:
-            self._state.shelves[kind].look_again()
-            for file in self._state.shelves[kind].unsettled():
-                self._go_on()
-                if trouble := self._settled(connection, kind, file):
-                    troubles.append(self._told(trouble))
-        return troubles
-
-    def _settled(
-        self, connection: duckdb.DuckDBPyConnection, kind: Kind, file: StoreFile
-    ) -> Trouble | None:
-        """What a file found beside newer ones has and they lack is joined to them; then it goes, and never before."""
-        shelf = self._state.shelves[kind]
-        beside = shelf.beside(file)
-        files = [file, *(piece.file for piece in beside.newer)]
-        try:
-            with blaming(shelf, lambda: files):
-                for each in files:
-                    shelf.check(each)
-                self._settle(connection, kind, beside)
-        except ENDED:
-            raise
-        except (duckdb.Error, OSError) as error:
-            what = f"{file.path} was put back beside newer files, which lack some of it, and could not be joined to them; it stays"
-            return self._trouble(connection, what, error, files)
-        return None
-
-    def _settle(self, connection: duckdb.DuckDBPyConnection, kind: Kind, beside: Beside) -> None:
-        shelf, file = self._state.shelves[kind], beside.hidden.file
-        if lacking := self._lacking(connection, kind, beside):
-            self._join(connection, kind, beside, lacking)
-            beside = shelf.beside(file)
-            lacking = self._lacking(connection, kind, beside)
-        if not lacking and shelf.settle(beside):
-            log.info("%s goes: newer files have all that it holds", file.path)
-
-    def _lacking(
-        self, connection: duckdb.DuckDBPyConnection, kind: Kind, beside: Beside
-    ) -> list[int]:
-        """Hours of which newer files lack some of what they hide."""
-        if not beside.newer:
-            return []
-        since = getattr(self._state.kept, kind)
-        text = sql.hours_lacking(beside.hidden, beside.newer, kind, since)
-        return [hour for (hour,) in connection.execute(text).fetchall()]
-
-    def _join(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        kind: Kind,
-        beside: Beside,
-        lacking: Sequence[int],
-    ) -> None:
-        """Write newer files anew with what they lack; one that is alone in its hours takes them."""
-        shelf, file = self._state.shelves[kind], beside.hidden.file
-        if beside.is_all and not _has_rows(connection, beside.newer):
-            with self._state.swapping:
-                shelf.make_newest(file)
-        elif kind == "raw":
-            for hour in lacking:
-                self._go_on()
-                span = (hour, hour + HOUR_MS)
-                self._close_span(connection, span, [Piece(file, (span,))])
-            log.info(
-                "%s was put back: %d hours were joined to newer files", file.path, len(lacking)
-            )
-        else:
-            join_rolled(connection, shelf, beside.hidden, self._state.swapping)
-
-    def _keep(self, troubles: Sequence[Trouble]) -> None:
-        self.troubles = tuple(dict.fromkeys(trouble.said for trouble in troubles))[:TROUBLES_TOLD]
 
     def delete_before(self, time: int, kind: Kind) -> None:
         """Forget what is older at once; a file goes when all that it holds is.
@@ -158,7 +80,7 @@ class Closing:
         with self._at_work, self._database.connected() as self._connection:
             kept = self._state.kept.but(kind, time)
             if kind == "raw":
-                self._look_again(self._connection)
+                self._settling.look_again(self._connection)
                 self._roll_up_going(self._connection, time)
             self._cut(self._connection, kind, getattr(kept, kind))
 
@@ -204,10 +126,10 @@ class Closing:
         try:
             for kind, span, error in self._merged(connection, before, lacking):
                 files = _files(self._state.shelves[kind], span)
-                what = f"files ({kind}) of {_said(span)} could not be merged"
-                trouble = self._trouble(connection, what, error, files)
+                what = f"files ({kind}) of {in_words(span)} could not be merged"
+                trouble = self._troubles.found(what, error, files)
                 if not trouble.damaged or not damaged.issuperset(trouble.damaged):
-                    troubles.append(self._told(trouble))
+                    troubles.append(self._troubles.told(trouble))
                     damaged.update(trouble.damaged)
         finally:
             connection.execute("reset threads")
@@ -243,7 +165,7 @@ class Closing:
         state = self._state
         hours, damaged = not_rolled(connection, state.shelves, self._rows, state.kept, time)
         troubles = [
-            self._told(Trouble(f"no roll-ups can be made: {unreadable(file)}", (file,)))
+            self._troubles.told(Trouble(f"no roll-ups can be made: {unreadable(file)}", (file,)))
             for file in damaged
         ]
         shelves = [state.shelves[kind] for kind in ROLL_UPS]
@@ -282,7 +204,7 @@ class Closing:
             elif trouble.damaged and len(within) > 1:
                 spans = [(hour, hour + HOUR_MS) for hour in sorted(within)] + spans
             else:
-                troubles.append(self._told(trouble))
+                troubles.append(self._troubles.told(trouble))
         return done, troubles
 
     def _tried(
@@ -292,68 +214,17 @@ class Closing:
             with blaming(
                 self._state.shelves["raw"], files_within(self._state.shelves["raw"], [span])
             ):
-                self._close_span(connection, span)
+                close_span(connection, self._state, span)
         except ENDED:
             raise
         except (duckdb.Error, OSError) as error:
             files = _files(self._state.shelves["raw"], span)
-            return self._trouble(connection, f"readings of {_said(span)} {what}", error, files)
+            return self._troubles.found(f"readings of {in_words(span)} {what}", error, files)
         return None
-
-    def _trouble(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        what: str,
-        error: Exception,
-        files: Iterable[StoreFile],
-    ) -> Trouble:
-        """DuckDB does not always name the file that it cannot read, so each is tried alone."""
-        try:
-            damaged = tuple(file for file in files if is_damaged(file.path))
-        except (duckdb.IOException, duckdb.OutOfMemoryException, OSError):
-            damaged = ()
-        why = unreadable(damaged[0]) if damaged else self._database.why(error)
-        return Trouble(f"{what}: {why}", damaged, error)
-
-    def _told(self, trouble: Trouble) -> Trouble:
-        """Said in the log once, as long as it lasts."""
-        if trouble.said not in self.troubles:
-            log.error("%s", trouble.said)
-            self.troubles = (*self.troubles, trouble.said)
-        return trouble
 
     def _go_on(self) -> None:
         if self._stopped:
             raise Unavailable("the store is being closed")
-
-    def _close_span(
-        self, connection: duckdb.DuckDBPyConnection, span: Span, beside: Sequence[Piece] = ()
-    ) -> None:
-        """Write files of some hours anew from open rows, their old files and what is beside; open rows go last."""
-        state, (start, end) = self._state, span
-        with state.writing:
-            points = state.series.points()
-            state.series.file()
-            arrival = state.arrival
-        values = {"start": max(start, state.kept.raw), "end": end, "arrival": arrival}
-        try:
-            kinds = write_parts(connection, state.shelves, span, values, points, beside)
-            with state.writing, state.swapping:
-                for kind in kinds:
-                    state.shelves[kind].put(start, (end - start) // HOUR_MS, arrival)
-                with transaction(connection):
-                    ((count,),) = connection.execute(sql.DROP_OPEN, values).fetchall()
-                state.count_open(connection)
-        except BaseException:
-            for shelf in state.shelves:
-                shelf.part(start).unlink(missing_ok=True)
-            raise
-        if count and len(kinds) <= len(ROLL_UPS):
-            state.late.not_rolled += count
-            log.warning(
-                "of readings of %s, %d came when others were gone: the roll-ups stay as they are",
-                _said(span), count,
-            )  # fmt: skip
 
     def _drop_behind(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Drop open readings that are older than what is kept, and files that a kill left behind a cut."""
@@ -378,15 +249,6 @@ class Closing:
                 last = moment(max(file.end for file in going))
                 log.info("retention: %d files (%s) up to %s go", len(going), kind, last)
             state.shelves[kind].drop_before(since)
-
-
-def _has_rows(connection: duckdb.DuckDBPyConnection, pieces: Sequence[Piece]) -> bool:
-    ((count,),) = connection.execute(sql.how_many(pieces, "count(*)")).fetchall()
-    return bool(count)
-
-
-def _said(span: Span) -> str:
-    return f"{moment(span[0])} to {moment(span[1])}"
 
 
 def _files(shelf: Shelf, span: Span) -> list[StoreFile]:

@@ -9,7 +9,8 @@ from typing import Final
 
 import duckdb
 
-from collector.adapters.store_files import StoreFile, file_of, moment
+from collector.adapters.store_files import StoreFile, file_of
+from collector.adapters.store_spans import moment
 from collector.ports import Unavailable
 
 MEMORY_LIMIT: Final = "1GB"

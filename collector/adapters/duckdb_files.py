@@ -1,7 +1,7 @@
 """Closed hours of the DuckDB store: readings and their roll-ups as files, which are merged as time goes by."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,8 @@ import numpy as np
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_database import ENDED
 from collector.adapters.duckdb_reading import blaming, fetched, files_within, is_damaged, raw_of
-from collector.adapters.store_files import Broken, Piece, Shelf, Span, StoreFile
+from collector.adapters.store_files import Broken, Piece, Shelf, StoreFile
+from collector.adapters.store_spans import Span
 from collector.buckets import HOUR_MS, ROLL_UPS, Kept, Rolled, by_point
 from collector.ports import Kind, Raw
 from edge.readings import Ints
@@ -231,7 +232,11 @@ def _is_due(files: Sequence[StoreFile], hours: int) -> bool:
 
 def _size(files: Sequence[StoreFile]) -> int:
     """Of those that are there: one that was just moved away is said when it is read."""
-    return sum(file.path.stat().st_size for file in files if file.path.exists())
+    size = 0
+    for file in files:
+        with suppress(FileNotFoundError):
+            size += file.path.stat().st_size
+    return size
 
 
 def merge(

@@ -9,8 +9,9 @@ import duckdb
 import numpy as np
 
 from collector.adapters import duckdb_sql as sql
-from collector.adapters.duckdb_database import MEMORY_LIMIT, is_beyond_end
-from collector.adapters.store_files import Broken, Piece, Shelf, Span, StoreFile
+from collector.adapters.duckdb_database import INVALID, MEMORY_LIMIT, no_room
+from collector.adapters.store_files import Broken, Piece, Shelf, StoreFile
+from collector.adapters.store_spans import Span
 from collector.buckets import GRAIN_MS, ROLL_UPS, Rolled, in_order, kept, of_readings, widened
 from collector.ports import Buckets, Kind, Raw
 
@@ -20,8 +21,14 @@ DAMAGE: Final = (
     duckdb.DataError,
     duckdb.SerializationException,
     duckdb.InternalException,
+    duckdb.NotSupportedError,
+    UnicodeDecodeError,
+    KeyError,
 )
-"""What DuckDB raises for a file that is not what it should be, beside a bare `duckdb.Error`."""
+"""What is raised for a file that is not what it should be, beside a bare `duckdb.Error`: names of columns may be no
+text, or other names."""
+COLUMNS: Final = (set(sql.READINGS.split(", ")), {"series", *sql.ROLLED.split(", ")})
+"""What a file has, of readings or of roll-ups."""
 
 
 def open_columns(
@@ -108,16 +115,28 @@ def joined(raw: Raw, rolled: Mapping[Kind, Rolled | None], width_ms: int) -> Rol
 
 @contextmanager
 def blaming(shelf: Shelf, find: Callable[[], Iterable[StoreFile]]) -> Iterator[None]:
-    """Of the files that `find` gives, one that leaves a database of no use is set aside, and named: once is enough."""
+    """Of the files that `find` gives, those that are not what they should be are set aside, and one is named.
+
+    DuckDB does not always name what it cannot read, and some damage leaves a database of no use: once is enough.
+    """
     try:
         yield
-    except duckdb.InternalException as error:
-        damaged = [file for file in find() if is_damaged(file.path)]
+    except (duckdb.Error, UnicodeDecodeError, KeyError) as error:
+        damaged = _damaged(error, list(find()))
         for file in damaged:
             shelf.set_aside(file)
         if damaged:
-            raise duckdb.InternalException(f"{damaged[0].path} is damaged: {error}") from error
+            kind = type(error) if isinstance(error, INVALID) else duckdb.DataError
+            raise kind(f"{damaged[0].path} is damaged: {error}") from error
         raise
+
+
+def _damaged(error: Exception, files: Sequence[StoreFile]) -> list[StoreFile]:
+    """Which of the files that are there an error may come from: the one that it names, where it names one."""
+    if not _is_damage(error) and (not isinstance(error, duckdb.IOException) or no_room(error)):
+        return []
+    named = [file for file in files if file.path.name in str(error)]
+    return [file for file in named or files if file.path.exists() and is_damaged(file.path)]
 
 
 def files_within(shelf: Shelf, spans: Sequence[Span]) -> Callable[[], list[StoreFile]]:
@@ -151,11 +170,29 @@ def is_damaged(path: Path) -> bool:
     try:
         with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as alone:
             alone.execute(sql.all_of(path)).fetchall()
-    except duckdb.Error as error:
-        if isinstance(error, DAMAGE) or type(error) is duckdb.Error or is_beyond_end(error, path):
+            names = {column[0] for column in alone.execute(sql.nothing_of(path)).description}
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        if _is_damage(error) or (isinstance(error, duckdb.IOException) and _is_given(path, error)):
             return True
         raise
-    return False
+    return names not in COLUMNS
+
+
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, DAMAGE) or type(error) is duckdb.Error
+
+
+def _is_given(path: Path, error: Exception) -> bool:
+    """Whether the disk gives every byte of a file of which DuckDB says that it cannot be read."""
+    if no_room(error):
+        return False
+    try:
+        with path.open("rb") as stream:
+            while stream.read(2**20):
+                pass
+    except OSError:
+        return False
+    return True
 
 
 def readable(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from collector.adapters.store_files import Piece, Span
+from collector.adapters.store_files import Piece
+from collector.adapters.store_spans import Span
 from collector.ports import Kind
 
 SCHEMA: Final = """
@@ -173,6 +174,11 @@ def hours_in(path: Path) -> str:
 def all_of(path: Path) -> str:
     """Reads every value of a file."""
     return f"select max(hash(columns(*))) from {_read([path])}"
+
+
+def nothing_of(path: Path) -> str:
+    """No row of a file, with all its columns."""
+    return f"select * from {_read([path])} limit 0"
 
 
 def open_up_to(generation: int) -> str:

@@ -12,8 +12,6 @@ from collector.adapters.duckdb_database import MEMORY_LIMIT
 from collector.ports import Raw
 from edge.readings import Ints
 
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes a text that begins with it for."""
 SCHEMA: Final = """
 create table label (number integer, point varchar, name varchar, unit varchar);
 create table reading (number integer, time bigint, utc_offset_min smallint, value double, quality utinyint);
@@ -66,9 +64,9 @@ class ExportFile:
         self._clear()
 
     def begin(self, point: str, name: str, unit: str) -> None:
-        """The point whose readings come next."""
+        """The point whose readings come next; its texts are written as they are."""
         self._points += 1
-        row = [self._points, *(_harmless(text) for text in (point, name, unit))]
+        row = [self._points, point, name, unit]
         self._database.execute("insert into label values (?, ?, ?, ?)", row)
 
     def add(self, raw: Raw, utc_offset_min: Ints) -> None:
@@ -98,8 +96,3 @@ class ExportFile:
             self._waiting.with_name(self._waiting.name + ".wal"),
         ):
             path.unlink(missing_ok=True)
-
-
-def _harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text

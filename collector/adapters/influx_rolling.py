@@ -16,7 +16,7 @@ import numpy as np
 from collector.adapters import influx_flux as flux
 from collector.adapters.influx_server import Bucket
 from collector.adapters.lineprotocol import HIDDEN, MEASUREMENT, Field, escaped, head_of
-from collector.adapters.store_files import (
+from collector.adapters.store_spans import (
     Span,
     hour_of,
     joined_hours,

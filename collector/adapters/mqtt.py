@@ -19,8 +19,9 @@ from config.clock import Clock
 log = logging.getLogger("steward.broker")
 
 BULK: Final = ("data", "backfill", "birth", "state", "reply")
-LIST_BYTES_MAX: Final = 1 << 20
-"""What one list holds at most, so that an event waits for no more than this."""
+LIST_BYTES_MAX: Final = 1 << 19
+"""What one list holds at most, so that an event waits for no more than this: at a megabyte alarms took twice as long
+beside a backlog, and not more readings came in a second (benchmarks/README.md)."""
 WAITING_BYTES_MAX: Final = 8 << 20
 """What may wait in memory; above it the socket is not read and the broker keeps the rest."""
 COMMITS_BYTES_MAX: Final = 1 << 20

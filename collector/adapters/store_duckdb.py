@@ -29,7 +29,7 @@ from collector.adapters.duckdb_reading import (
     summed,
 )
 from collector.adapters.duckdb_state import State
-from collector.adapters.store_files import (
+from collector.adapters.store_spans import (
     Span,
     hour_of,
     in_parts,
@@ -177,8 +177,10 @@ class DuckDbStore:
             return {}
         with self._database.connected() as connection, self._state.swapping:
             since = self._state.kept.raw
-            pieces = self._state.shelves["raw"].pieces([(since, 2**62)])
-            rows = connection.execute(sql.latest_of(pieces, list(names), since)).fetchall()
+            shelf = self._state.shelves["raw"]
+            pieces = shelf.pieces([(since, 2**62)])
+            with blaming(shelf, lambda: [piece.file for piece in pieces]):
+                rows = connection.execute(sql.latest_of(pieces, list(names), since)).fetchall()
         return {
             names[series]: (time, np.nan if value is None else value, quality)
             for series, time, value, quality in rows

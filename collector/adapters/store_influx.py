@@ -18,7 +18,7 @@ from collector.adapters.lineprotocol import (
     Reached,
     field_of,
 )
-from collector.adapters.store_files import hour_of
+from collector.adapters.store_spans import hour_of
 from collector.buckets import (
     HOUR_MS,
     Kept,

@@ -288,6 +288,12 @@ async def test_a_point_without_readings_has_an_empty_history(
     assert (await history(admin, point=PUMP)).json()["time"] == []
 
 
+async def test_from_when_on_readings_are_kept_is_told(web: Web, admin: httpx.AsyncClient) -> None:
+    assert (await admin.get(f"{BASE}/history/kept")).json() == {"kept_from": 0}
+    web.services.store.delete_before(1_700_000_000_000)
+    assert (await admin.get(f"{BASE}/history/kept")).json() == {"kept_from": 1_700_000_000_000}
+
+
 # --- alarms --------------------------------------------------------------------------------------
 
 

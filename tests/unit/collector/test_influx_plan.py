@@ -3,7 +3,7 @@
 import pytest
 
 from collector.adapters.influx_rolling import plan_of
-from collector.adapters.store_files import Span
+from collector.adapters.store_spans import Span
 from collector.buckets import Kept
 from collector.ports import Kind
 

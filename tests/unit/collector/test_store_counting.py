@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 
 from collector.adapters import store_duckdb
-from collector.adapters.store_files import in_parts
+from collector.adapters.store_spans import in_parts
 from collector.buckets import HOUR_MS
 from tests.unit.collector.test_store_accidents import closed
 from tests.unit.collector.test_store_duckdb import HOUR, KEY, T0, batch

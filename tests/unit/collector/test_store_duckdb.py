@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.adapters.store_files import hour_of
+from collector.adapters.store_spans import hour_of
 from collector.buckets import in_buckets
 from collector.ports import Buckets, SeriesKey, StoreBatch, Unavailable
 

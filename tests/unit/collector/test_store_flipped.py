@@ -1,6 +1,7 @@
 """One flipped bit in a file of the DuckDB store: the file is named, and all else goes on."""
 
 from pathlib import Path
+from typing import Final
 
 import duckdb
 import pytest
@@ -11,15 +12,23 @@ from collector.ports import Unavailable
 from tests.unit.collector.test_store_accidents import closed, counts
 from tests.unit.collector.test_store_duckdb import HOUR, KEY, SAME_DAY, T0, batch
 
-BEYOND_THE_END, INTERNAL = 23, 231
-"""Where, counted from its end, a bit of a closed hour makes DuckDB say so."""
+BEYOND_THE_END, INTERNAL, BARE, UNNAMED = 23, 231, 7, 107
+"""Where, counted from its end, a bit of a closed hour makes DuckDB say so: the last two without the file."""
 
 
-def flipped(folder: Path, place: int, kind: str = "hours") -> Path:
+FOOTER: Final = {
+    "a name of a column in capitals": (430, 5), "a name that is no text": (430, 7),
+    "another name": (430, 0), "a type that is not": (428, 1), "of another type": (456, 1),
+    "no columns": (484, 3), "half a number": (10, 3),
+}  # fmt: skip
+"""Places from the end and bits there, by what they are in the footer of a closed hour."""
+
+
+def flipped(folder: Path, place: int, kind: str = "hours", bit: int = 0) -> Path:
     """The first hour's file, one bit of which is not what was written."""
     file = next((folder / kind).glob(f"{T0}-*"))
     whole = bytearray(file.read_bytes())
-    whole[-place] ^= 1
+    whole[-place] ^= 1 << bit
     file.write_bytes(whole)
     return file
 
@@ -32,6 +41,41 @@ def test_what_a_file_says_to_lie_beyond_its_end_is_damage_and_no_sick_disk(tmp_p
     assert is_damaged(file)
     with pytest.raises(Unavailable, match=f"{file.name}.*put back a copy of this file"):
         store.raw(KEY.site, KEY.point, T0, T0 + HOUR)
+    store.close()
+
+
+@pytest.mark.parametrize(("place", "kind"), [(BARE, duckdb.Error), (UNNAMED, duckdb.InvalidInputException)])  # fmt: skip
+def test_a_damaged_file_is_named_where_duckdb_names_none(
+    tmp_path: Path, place: int, kind: type[duckdb.Error]
+) -> None:
+    store = closed(tmp_path, 3)
+    sound = next((tmp_path / "hours").glob(f"{T0}-*")).read_bytes()
+    file = flipped(tmp_path, place)
+    with duckdb.connect() as alone, pytest.raises(kind) as said:
+        alone.execute(all_of(file))
+    assert type(said.value) is kind
+    assert file.name not in str(said.value)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=f"{file.name}.*put back a copy of this file"):
+            store.raw(KEY.site, KEY.point, T0, T0 + HOUR)
+    assert len(store.raw(KEY.site, KEY.point, T0 + HOUR, T0 + 3 * HOUR).time) == 120
+    file.write_bytes(sound)
+    assert len(store.raw(KEY.site, KEY.point, T0, T0 + HOUR).time) == 60
+    store.close()
+
+
+@pytest.mark.parametrize("name", FOOTER)
+def test_no_bit_of_a_footer_is_called_a_sick_disk(tmp_path: Path, name: str) -> None:
+    store = closed(tmp_path, 3)
+    place, bit = FOOTER[name]
+    file = flipped(tmp_path, place, bit=bit)
+    assert is_damaged(file)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=f"{file.name}.*put back a copy of this file"):
+            store.raw(KEY.site, KEY.point, T0, T0 + HOUR)
+    with pytest.raises(Unavailable, match=file.name):
+        store.latest(KEY.site, [KEY.point])
+    assert len(store.raw(KEY.site, KEY.point, T0 + HOUR, T0 + 3 * HOUR).time) == 120
     store.close()
 
 

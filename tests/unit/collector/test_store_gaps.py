@@ -5,16 +5,17 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import duckdb
 import numpy as np
 import pytest
 
 from collector.adapters import duckdb_sql
-from collector.adapters.duckdb_files import Shelves, merge
+from collector.adapters.duckdb_files import DAY_MS, Shelves, due_merges, merge
 from collector.adapters.duckdb_reading import closed_columns
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.adapters.store_files import Piece, Shelf
+from collector.adapters.store_files import Piece, Shelf, StoreFile
 from collector.ports import Unavailable
 from tests.unit.collector.test_store_accidents import closed, counts, names, raises
 from tests.unit.collector.test_store_duckdb import END, HOUR, KEY, SAME_DAY, T0, batch, every_minute
@@ -209,6 +210,19 @@ def test_a_file_that_is_moved_away_stops_no_merge(tmp_path: Path) -> None:
     store.close_hours(END)
     assert (store.troubles, len(names(tmp_path)), counts(store)) == ((), 1, [60] * 4)
     store.close()
+
+
+class Vanishing(type(Path())):  # type: ignore[misc]  # the class of paths of this system
+    """Of a file that is moved away just after somebody looked whether it is there."""
+
+    def exists(self) -> bool:
+        return True
+
+
+def test_a_file_that_goes_while_a_merge_is_weighed_stops_nobody(tmp_path: Path) -> None:
+    day = T0 // DAY_MS * DAY_MS
+    hours = [StoreFile(day + n * HOUR, 1, 1, Vanishing(tmp_path / str(n))) for n in range(3)]
+    assert due_merges(cast(Shelf, hours), 24, day + 2 * DAY_MS) == [day]
 
 
 @pytest.mark.parametrize("beside_a_restart", [False, True])

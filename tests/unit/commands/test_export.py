@@ -1,6 +1,7 @@
 """Readings as files for other programs: from the files of the store and from a server that runs."""
 
 import csv
+import dataclasses
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import numpy as np
 import pytest
+from msgspec import structs
 
 from api import history
 from api.problems import Problem
@@ -19,9 +21,10 @@ from collector.adapters.export_file import ExportFile
 from collector.adapters.memory_store import MemoryStore
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.ports import Raw, ReadingStore, SeriesKey, StoreBatch, Unavailable
-from commands import export, main, whole_file
+from commands import export, export_sources, main, whole_file
 from commands.asking import Refused, ServerAway
-from commands.export import FromServer, FromStore, Source, offsets_min, write
+from commands.export import missing, offsets_min, write
+from commands.export_sources import FromServer, FromStore, Source
 from config.load import load_plant
 from config.settings import Settings
 from edge.readings import QUALITIES
@@ -42,11 +45,11 @@ def batch(point: str, times: list[int], values: list[float], quality: int = 0) -
 
 
 def answering(store: ReadingStore, cuts: Sequence[int] = ()) -> Callable[[Settings, str], Any]:
-    """A server's answers out of a store; after each delivery report retention cuts at the next of `cuts`."""
+    """A server's answers out of a store; each time it said what is kept, retention cuts at the next of `cuts`."""
     left = list(cuts)
 
     def ask(_: Settings, path: str) -> Any:
-        if path == "delivery":
+        if path == f"sites/{PLANT.site}/history/kept":
             kept = store.kept_from()
             if left:
                 cut = left.pop(0)
@@ -185,7 +188,7 @@ def test_of_a_running_server_the_same_readings_come_in_parts(
     cut = int(times[3000]) + 1
     store.delete_before(cut)
 
-    monkeypatch.setattr(export, "ask", answering(store))
+    monkeypatch.setattr(export_sources, "ask", answering(store))
     outs = [tmp_path / name for name in ("server.parquet", "store.parquet")]
     server = FromServer(Settings(), PLANT.site)
     sources: list[Source] = [server, FromStore(store, PLANT.site, "files")]
@@ -204,22 +207,68 @@ def test_what_retention_leaves_meanwhile_comes_whole(
     times = range(T0, T0 + 5000 * step, step)
     store.write([batch(ONE.id, list(times), [1.0] * len(times))], 1)
     store.delete_before(T0 + HOUR // 2)
-    monkeypatch.setattr(export, "ask", answering(store, [T0 + HOUR]))
+    monkeypatch.setattr(export_sources, "ask", answering(store, [T0 + HOUR]))
     server = FromServer(Settings(), PLANT.site)
     found = [piece.time for piece in server.pieces(ONE.id, T0, times[-1] + 1)]
     assert np.concatenate(found).tolist() == [time for time in times if time >= T0 + HOUR]
-    assert server.taken() == (T0 + HOUR // 2, T0 + HOUR)
+    assert server.kept_from() == T0 + HOUR
+
+
+@pytest.mark.parametrize(
+    ("start", "kept", "now", "said"),
+    [
+        (5, 0, 0, []),
+        (5, 5, 5, []),
+        (4, 5, 5, ["kept from 1970-01-01T00:00:00.005Z on"]),
+        (5, 5, 7, ["meanwhile and took readings from 1970-01-01T00:00:00.005Z to 1970-01-01T00:00:00.007Z"]),
+        (6, 5, 7, ["from 1970-01-01T00:00:00.006Z to 1970-01-01T00:00:00.007Z"]),
+        (4, 5, 99, ["kept from", "from 1970-01-01T00:00:00.005Z to 1970-01-01T00:00:00.009Z"]),
+        (7, 5, 7, []),
+        (5, 99, 99, ["kept from 1970-01-01T00:00:00.099Z on"]),
+    ],
+)  # fmt: skip
+def test_what_retention_took_of_the_asked_span_is_said(
+    start: int, kept: int, now: int, said: list[str]
+) -> None:
+    found = missing((start, 9), kept, now)
+    assert len(found) == len(said)
+    assert all(words in line for words, line in zip(said, found, strict=True))
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["server", "files"])
+def test_a_span_that_begins_before_what_is_kept_is_said(
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    running: bool,
+) -> None:
+    store = DuckDbStore(data / "store")
+    store.delete_before(T0 + 6)
+    if running:
+        answers = answering(store)
+        monkeypatch.setattr(export, "ask", lambda *_: {})
+        monkeypatch.setattr(export_sources, "ask", answers)
+    else:
+        store.close()
+    assert main.main(asked(data, "--out", str(data / "x.csv"), "--json")) == main.DONE
+    told = capsys.readouterr()
+    assert "readings are kept from 2026-03-15T00:00:00.006Z on" in told.err
+    said = json.loads(told.out)
+    assert (said["readings"], said["kept_from"]) == (1, "2026-03-15T00:00:00.006Z")
+    assert said["source"].startswith("the running server" if running else "the files")
+    store.close()
 
 
 def test_a_server_that_never_gives_readings_ends_the_export(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def ask(_: Settings, path: str) -> Any:
-        if path == "delivery":
+        if path.endswith("/history/kept"):
             return {"kept_from": 0}
         raise Refused("too many", "too-many-readings")
 
-    monkeypatch.setattr(export, "ask", ask)
+    monkeypatch.setattr(export_sources, "ask", ask)
     with pytest.raises(Unavailable, match="too many readings at 2026-03-15T00:00:00"):
         list(FromServer(Settings(), PLANT.site).pieces(ONE.id, T0, T0 + HOUR))
 
@@ -249,19 +298,21 @@ def test_local_time_is_that_of_the_zone_at_the_instant() -> None:
     assert offsets_min(times, ZoneInfo("Asia/Kathmandu")).tolist() == [345] * 4
 
 
-def test_no_text_is_taken_for_a_formula(tmp_path: Path) -> None:
-    out = tmp_path / "x.csv"
-    with ExportFile(out, {0: "good"}) as file:
-        file.begin("booster/pressure", "=1+1", "-bar")
-        raw = MemoryStore().raw("", "", 0, 1)
-        file.add(raw, raw.time)
-        row = type(raw)(np.array([T0]), np.array([-1.5]), np.array([99], np.uint8))
-        file.add(row, np.array([-210]))
-        file.finish()
-    with out.open(encoding="utf-8", newline="") as stream:
+def test_of_a_csv_no_text_is_taken_for_a_formula_and_a_parquet_file_keeps_it(
+    tmp_path: Path,
+) -> None:
+    spec = dataclasses.replace(ONE.spec, name={"en": "=1+1"}, unit="-bar")
+    store, point = MemoryStore(), structs.replace(ONE, spec=spec)
+    store.write([batch(ONE.id, [T0], [-1.5], quality=99)], 1)
+    source, zone = FromStore(store, PLANT.site, "files"), ZoneInfo("America/St_Johns")
+    for out in (tmp_path / "x.csv", tmp_path / "x.parquet"):
+        assert write(source, out, [point], (T0, T0 + 1), zone, "en") == 1
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as stream:
         (found,) = csv.DictReader(stream)
     assert (found["name"], found["unit"], found["value"]) == ("'=1+1", "'-bar", "-1.5")
-    assert (found["quality"], found["time_local"][-6:]) == ("99", "-03:30")
+    assert (found["quality"], found["time_local"][-6:]) == ("99", "-02:30")
+    kept = duckdb.read_parquet(str(tmp_path / "x.parquet")).select("name, unit").fetchall()
+    assert kept == [("=1+1", "-bar")]
 
 
 FORMULAS = ["＝1+1", "＋1", "－1", "＠a", "\n=1+1", " =1+1", "\tx", "-", "\u3000=1"]
