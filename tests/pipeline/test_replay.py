@@ -82,7 +82,7 @@ def test_own_recordings_with_empty_cells_come_through_both_ways(
     known.write_text(recording_text(60), encoding="utf-8")
     other.write_text(recording_text(40, ("T1 °C", 'Druck "x"', "状态", "")), encoding="utf-8")
     code, outcome = replayed(capsys, str(known), str(other), "--speed", "20")
-    assert (code, outcome["verdict"]) == (0, "yes"), outcome
+    assert (code, outcome["verdict"]) == (0, "yes"), json.dumps(outcome, indent=1)
     played = {(Path(row["file"]).name, row["by"]): row for row in outcome["played"]}
     assert len(played) == 4
     for (name, by), row in played.items():
