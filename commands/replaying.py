@@ -135,6 +135,8 @@ class Outcome:
         shown = ("made", "journalled", "stored", "lost", "doubled")
         readings = self.delivery["readings"]
         told = ", ".join(f"{name} {readings[name]}" for name in shown if readings[name] is not None)
+        if readings.get("derived"):
+            told += f"; {readings['derived']} of those journalled are the server's own"
         held = (
             f", {readings['held_batches']} batches still in an outbox"
             if readings["held_batches"]
