@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 
 from collector.adapters import store_duckdb
+from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_spans import in_parts
 from collector.buckets import HOUR_MS
 from tests.unit.collector.test_store_accidents import closed
@@ -51,4 +52,17 @@ def test_repeats_are_counted_once_open_and_closed(
     assert store.count() == 120 + 1 + 30
     store.close_hours(T0 + 20 * HOUR)
     assert store.count() == len(store.raw(KEY.site, KEY.point, 0, 2**62).time) == 151
+    store.close()
+
+
+def test_the_log_of_what_was_written_stays_short(tmp_path: Path) -> None:
+    """DuckDB holds it in memory too, until it is made part of the file."""
+    store, longest = DuckDbStore(tmp_path), 0
+    for n in range(60):
+        start = T0 + n * 10_000
+        store.write([batch(list(range(start, start + 2_500)))], n + 1)
+        log = tmp_path / "readings.duckdb.wal"
+        longest = max(longest, log.stat().st_size if log.exists() else 0)
+    assert 1_000_000 < longest < 3_000_000  # of 6 MB in all
+    assert store.count() == 150_000
     store.close()
