@@ -37,6 +37,8 @@ class Made:
     """What outboxes took (and is not `gone` with a rolled-back disk), and what journals forgot."""
 
     made: dict[Key, float] = field(default_factory=dict)
+    again: Counter[Key] = field(default_factory=Counter)
+    """How often a reading was made beyond the first time: an agent may say twice in a millisecond how it is itself."""
     urgent: set[Key] = field(default_factory=set)
     gone: dict[Key, float] = field(default_factory=dict)
     forgotten: set[Key] = field(default_factory=set)
@@ -108,7 +110,9 @@ def compare(
     read = [read_journal(journal) for journal in journals]
     known = {key for one in read for key in one.readings}
     lost = set(made.made) - known - made.forgotten
-    absorbed = sum(count - 1 for one in read for count in one.readings.values())
+    absorbed = sum(
+        max(0, count - 1 - made.again[key]) for one in read for key, count in one.readings.items()
+    )
     missing = {number for one in read for number in one.missing}
     problems = [problem for one in read for problem in one.problems]
     problems += _some(lost & made.urgent, "urgent readings lost")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -41,6 +42,9 @@ class WitnessedOutbox(Outbox):
     ) -> None:  # fmt: skip
         super().keep(readings, now, monotonic=monotonic, urgent=urgent)
         if self.alive:
+            keys = [(r.point, r.time) for r in (*readings, *urgent)]
+            self.history.again.update(key for key in keys if key in self.history.made)
+            self.history.again += Counter(keys) - Counter(set(keys))
             made = {(r.point, r.time): r.value or 0.0 for r in (*readings, *urgent)}
             self.history.made |= made
             self.history.urgent |= {(r.point, r.time) for r in urgent}
