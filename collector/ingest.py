@@ -230,9 +230,13 @@ class Ingest:
                 appending = asyncio.ensure_future(
                     self.offload(partial(self.journal.append, entries))
                 )
-                await asyncio.sleep(0)  # the disk is at work from here on
-                self.receiving.look_ahead(self.source.waiting())
-                position: int = await appending
+                try:
+                    await asyncio.sleep(0)  # the disk is at work from here on
+                    self.receiving.look_ahead(self.source.waiting())
+                    position: int = await appending
+                except BaseException:
+                    appending.cancel()  # or it would go on when nobody waits for it
+                    raise
             except Unavailable as error:
                 self._journal_refused(error)
             else:

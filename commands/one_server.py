@@ -4,7 +4,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +30,8 @@ def held(data: Path) -> Iterator[None]:
             raise Unavailable(f"a server runs on {data} already, {owner}: end that one, or set STEWARD_DATA to a folder of its own for this one") from error  # fmt: skip
         except OSError as error:
             raise Unavailable(f"{path} cannot be locked: {error}; STEWARD_DATA must lie on a disk that knows locks") from error  # fmt: skip
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        with suppress(OSError):  # a note for others only: the lock holds without it
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
         yield

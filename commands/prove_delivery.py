@@ -155,9 +155,9 @@ class _Model:
     async def _trouble(self) -> None:
         every = (
             (self._agent_killed, 3), (self._collector_killed, 3), (self._broker_killed, 2),
-            (self._cut, 4), (self._collector_cut, 2), (self._copied, 3), (self._rolled_back, 1),
-            (self._journal_restored, 1), (self._agent_half_open, 3), (self._agent_taken_over, 2),
-            (self._agent_doubled, 1), (self._collector_taken_over, 2),
+            (self._cut, 4), (self._collector_cut, 2), (self._copied, 3), (self._rolled_back, 2),
+            (self._journal_restored, 2), (self._agent_half_open, 3), (self._agent_taken_over, 2),
+            (self._agent_doubled, 2), (self._collector_taken_over, 2),
             (self._collector_half_open, 2), (self._two_collectors, 2),
         )  # fmt: skip
         self.accidents.update({deed.__name__.strip("_"): 0 for deed, _ in every})

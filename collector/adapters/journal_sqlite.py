@@ -38,6 +38,10 @@ CREATE TABLE IF NOT EXISTS count (
 """
 
 
+_NOT_OURS: Final = (msgspec.MsgspecError, UnicodeDecodeError, TypeError)
+"""What reading a file raises that SQLite takes for sound: bytes that are not ours, a null or no row where one must be."""
+
+
 class _Carry(msgspec.Struct):
     """What a file needs of those before it."""
 
@@ -429,7 +433,7 @@ class SqliteJournal:
         """Read something of a file; if it turns out to be malformed, set it aside and give None."""
         try:
             return work()
-        except (sqlite3.Error, msgspec.MsgspecError) as error:
+        except (sqlite3.Error, *_NOT_OURS) as error:
             if isinstance(error, sqlite3.Error) and not _is_damage(error):
                 raise Unavailable(f"the journal cannot be read: {error}") from error
             self._set_aside(file, error)

@@ -7,6 +7,7 @@ from typing import Final
 
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.memory_store import MemoryStore
+from collector.columns import CORRECTED_MS
 from collector.ports import StoreBatch
 from edge.readings import Batch, Birth, PointRow, decode, decode_batch
 
@@ -51,6 +52,9 @@ class Journalled:
 
     readings: Counter[Key] = field(default_factory=Counter)
     values: dict[Key, float | None] = field(default_factory=dict)
+    due: Counter[Key] = field(default_factory=Counter)
+    """How often each is to be in the store, by its time there: a clock error that was believed is taken out of it."""
+    due_values: dict[Key, float | None] = field(default_factory=dict)
     numbers: set[Number] = field(default_factory=set)
     missing: set[Number] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
@@ -67,8 +71,13 @@ def read_journal(journal: MemoryJournal) -> Journalled:
             continue
         if entry.kind == "batch":
             batch = decode_batch(entry.payload)
-            found.readings.update(_keys(batch, tables[entry.epoch]))
-            found.values |= dict(zip(_keys(batch, tables[entry.epoch]), batch.v, strict=True))
+            keys = _keys(batch, tables[entry.epoch])
+            found.readings.update(keys)
+            found.values |= dict(zip(keys, batch.v, strict=True))
+            error = entry.clock_error if abs(entry.clock_error) > CORRECTED_MS else 0
+            due = [(point, time - error) for point, time in keys]
+            found.due.update(due)
+            found.due_values |= dict(zip(due, batch.v, strict=True))
         lane = (entry.epoch, entry.lane)
         if entry.seq != marks[lane] + 1:
             found.problems.append(f"{lane}: {entry.seq} behind {marks[lane]}")
@@ -110,9 +119,10 @@ def compare(
     read = [read_journal(journal) for journal in journals]
     known = {key for one in read for key in one.readings}
     lost = set(made.made) - known - made.forgotten
-    absorbed = sum(
-        max(0, count - 1 - made.again[key]) for one in read for key, count in one.readings.items()
-    )
+    more = Counter[Key]()
+    for one in read:
+        more.update({k: max(0, count - 1 - made.again[k]) for k, count in one.readings.items()})
+    absorbed = more.total()
     missing = {number for one in read for number in one.missing}
     problems = [problem for one in read for problem in one.problems]
     problems += _some(lost & made.urgent, "urgent readings lost")
@@ -122,16 +132,16 @@ def compare(
     if len(lost) > thinned or (len(lost) < thinned and not rolled_back):
         problems.append(f"{len(lost)} lost, but {thinned} counted as thinned")
     if absorbed and not rolled_back:
-        problems.append(f"{absorbed} journalled twice")
+        problems += _some(+more, f"of {absorbed} journalled twice")
     return Compared(len(known), len(lost), len(missing), absorbed, tuple(problems))
 
 
 def of_store(journal: MemoryJournal, store: WitnessedStore, *, restored: bool) -> list[str]:
     """What is wrong with the store behind a journal; one that was `restored` had written readings that it forgot."""
     read = read_journal(journal)
-    wrong = [key for key, value in read.values.items() if _stored(store, key) != [value]]
-    lost = [key for key in read.readings if store.writes[key] < read.readings[key]]
-    again = [key for key, count in store.writes.items() if count > read.readings[key]]
+    wrong = [key for key, value in read.due_values.items() if _stored(store, key) != [value]]
+    lost = [key for key in read.due if store.writes[key] < read.due[key]]
+    again = [key for key, count in store.writes.items() if count > read.due[key]]
     return [
         *_some(wrong, "not stored with the value that was journalled"),
         *_some(lost, "journalled and not stored as often"),

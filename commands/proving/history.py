@@ -4,12 +4,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from collector.domain.conditions import rank_of
 from config.rules import Priority
 
 Key = tuple[str, str, int]
 """site, point, source time (UTC ms)"""
+
+
+class Told(NamedTuple):
+    """An event of an alarm: its kind and instant, the alarm's priority then, and whether it is latched."""
+
+    alarm: str
+    kind: str
+    at: int
+    priority: Priority
+    latched: bool = False
 
 
 @dataclass(slots=True)
@@ -35,8 +46,8 @@ class History:
     stored: Mapping[Key, list[float | None]]
     """As the store shows them. Ours show a key once however often it was written: what is sent or journalled twice
     is found by the numbers of the lanes."""
-    told: Sequence[tuple[str, str, int, Priority]] = ()
-    """(alarm, kind of event, instant, the alarm's priority then), in the order in which they were decided."""
+    told: Sequence[Told] = ()
+    """What was decided of alarms, in that order."""
     occurrences: Sequence[tuple[str, int, int | None]] = ()
     """(rule, raised, returned) of each alarm."""
     order_causes: Sequence[str] = ()
@@ -104,15 +115,27 @@ def _of_decisions(history: History) -> Iterable[str]:
         yield f"{fault}: a second work order at {at} while the first was open"
 
 
-def _told_again(told: Iterable[tuple[str, str, int, Priority]]) -> Iterator[tuple[str, int]]:
-    """Annunciations of what people knew: neither returned or reset since the last one, nor more urgent (rules-alarms 17)."""
+def _told_again(told: Iterable[Told]) -> Iterator[tuple[str, int]]:
+    """Annunciations of what people know: the alarm is not over and not more urgent than they heard (rules-alarms 17).
+
+    One that is latched and not acknowledged is not over when its condition returns.
+    """
     known: dict[str, int] = {}
-    for alarm, kind, at, priority in told:
-        if kind in ("returned", "reset"):
-            known.pop(alarm, None)
-        elif kind == "annunciated":
+    acknowledged, back = set[str](), set[str]()
+    for alarm, kind, at, priority, latched in told:
+        if kind == "annunciated":
             if rank_of(priority) <= known.get(alarm, -1):
                 yield alarm, at
+            acknowledged.discard(alarm)
+            back.discard(alarm)
+        if kind == "acknowledged":
+            acknowledged.add(alarm)
+        if kind == "returned":
+            back.add(alarm)
+        over = alarm in back and (alarm in acknowledged or not latched)
+        if kind == "reset" or (over and kind in ("returned", "acknowledged")):
+            known.pop(alarm, None)
+        elif kind == "annunciated" or (kind == "priority" and alarm in known):
             known[alarm] = rank_of(priority)
 
 

@@ -282,6 +282,30 @@ def test_a_file_that_was_being_made_at_the_kill_is_made_again(folder: Path) -> N
     journal.close()
 
 
+@pytest.mark.parametrize(
+    "spoilt", ["NULL", "x'93c3'", "x'81a1ff00'"], ids=["null", "a list", "no text"]
+)
+@pytest.mark.parametrize("table", ["group", "carry"])
+def test_a_file_that_is_sound_for_sqlite_and_not_ours_is_set_aside(
+    folder: Path, table: str, spoilt: str
+) -> None:
+    """As the end of a file looks that was cut short."""
+    journal = SqliteJournal(folder)
+    journal.append([birth(), batch(1)])
+    journal.close()
+    (newest,) = folder.glob("journal-*.sqlite")
+    with closing(sqlite3.connect(newest)) as db, db:
+        column = "entries" if table == "group" else "state"
+        db.execute(f'CREATE TABLE copy AS SELECT * FROM "{table}"')  # noqa: S608  # names of this test
+        db.execute(f'DROP TABLE "{table}"')
+        db.execute(f'ALTER TABLE copy RENAME TO "{table}"')
+        db.execute(f'UPDATE "{table}" SET {column} = {spoilt}')  # noqa: S608
+    again = SqliteJournal(folder)
+    assert malformed_in(folder) == [newest.with_suffix(".malformed").name]
+    assert again.append([batch(1)]) > 0
+    again.close()
+
+
 def test_malformed_counts_do_not_stop_the_journal(folder: Path) -> None:
     SqliteJournal(folder).close()
     (folder / "counts.sqlite").write_bytes(b"nonsense " * 999)

@@ -134,6 +134,23 @@ async def test_what_waits_is_decoded_while_the_disk_is_at_work() -> None:
     assert pipe.source.waiting() == [batch(2)]
 
 
+@pytest.mark.parametrize("ticks", [1, 2, 3])
+async def test_a_pass_that_is_cancelled_leaves_no_append_behind(ticks: int) -> None:
+    async def offload(work: Callable[[], Any]) -> Any:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return work()
+
+    pipe = Pipe(offload=offload)
+    passing = asyncio.create_task(pipe.take(birth()))
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    passing.cancel()
+    for _ in range(9):
+        await asyncio.sleep(0)
+    assert (passing.cancelled(), pipe.journal.last()) == (True, 0)
+
+
 async def test_a_full_journal_commits_nothing_until_it_is_not(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

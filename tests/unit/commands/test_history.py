@@ -2,17 +2,23 @@ from dataclasses import replace
 
 import pytest
 
-from commands.proving.history import AgentHistory, History, problems
-from config.rules import Priority
+from commands.proving.history import AgentHistory, History, Told, problems
 
-ONCE: list[tuple[str, str, int, Priority]] = [
-    ("alarm", "raised", 5, "high"),
-    ("alarm", "annunciated", 5, "high"),
-]
-MORE: list[tuple[str, str, int, Priority]] = [
-    *ONCE, ("alarm", "annunciated", 6, "critical"), ("alarm", "returned", 7, "critical"), ("alarm", "abnormal_again", 8, "high"),
-    ("alarm", "annunciated", 8, "high"), ("alarm", "reset", 9, "high"), ("alarm", "annunciated", 10, "high"), ("other", "annunciated", 5, "low"),
+ONCE = [Told("alarm", "raised", 5, "high"), Told("alarm", "annunciated", 5, "high")]
+MORE = [
+    *ONCE,
+    Told("alarm", "annunciated", 6, "critical"), Told("alarm", "returned", 7, "critical"),
+    Told("alarm", "annunciated", 8, "high"), Told("alarm", "reset", 9, "high"), Told("alarm", "annunciated", 10, "high"),
+    Told("alarm", "annunciated", 11, "critical"), Told("alarm", "priority", 12, "low"), Told("alarm", "annunciated", 13, "critical"),
+    Told("other", "annunciated", 5, "low"), Told("other", "acknowledged", 6, "low"), Told("other", "returned", 7, "low", latched=True),
+    Told("other", "annunciated", 8, "low"), Told("other", "returned", 9, "low", latched=True), Told("other", "acknowledged", 10, "low"),
+    Told("other", "annunciated", 11, "low"),
 ]  # fmt: skip
+LATCHED = [
+    *ONCE,
+    Told("alarm", "returned", 6, "high", latched=True),
+    Told("alarm", "annunciated", 7, "high"),
+]
 
 KEYS = [("s", "a/p", 1_000 * n) for n in range(1, 6)]
 
@@ -61,8 +67,9 @@ PLANTED = [
     ("no value where there was one", with_value([None]), "another value"),
     ("a reading stored twice", with_value([2_000.0, 2_000.0]), "stored more than once"),
     ("an alarm said twice", replace(sound(), told=[*ONCE, *ONCE]), "made twice"),
-    ("an alarm said again after a restart", replace(sound(), told=[*ONCE, ("alarm", "annunciated", 905, "high")]), "made twice"),
-    ("an alarm said again as less", replace(sound(), told=[*ONCE, ("alarm", "annunciated", 6, "medium")]), "made twice"),
+    ("an alarm said again after a restart", replace(sound(), told=[*ONCE, Told("alarm", "annunciated", 905, "high")]), "made twice"),
+    ("a latched alarm said again while nobody has acknowledged it", replace(sound(), told=LATCHED), "made twice"),
+    ("an alarm said again as less", replace(sound(), told=[*ONCE, Told("alarm", "annunciated", 6, "medium")]), "made twice"),
     ("a second order", replace(sound(), order_causes=["alarm:1", "alarm:1"]), "more than one order"),
     ("a second order for a fault that has one", replace(sound(), faults=[("pump trip", 5, 9), ("pump trip", 8, None)]), "a second work order at 8"),
     ("an alarm raised while it stands", replace(sound(), occurrences=[("rule", 5, 7), ("rule", 6, None)]), "raised again at 6"),
