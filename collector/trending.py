@@ -1,10 +1,10 @@
 """Courses of the points that profiles ask to watch: read hourly as they grow, kept, and what they say made rows."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,12 +23,12 @@ from collector.ports import (
     ReadingStore,
     Unavailable,
 )
+from collector.projecting import Offload
 from config.clock import Clock
 from config.plant import Plant, Point
 from config.rules import Level
 from edge.readings import BAD, QUALITIES, Floats, Ints
 
-T = TypeVar("T")
 log = logging.getLogger("steward.trending")
 
 EVERY_S: Final = 3600.0
@@ -37,12 +37,6 @@ BACK_MS: Final = 90 * DAY_MS
 """What is older is not read: readings at a first start, or behind an outage."""
 NOT_ITS_OWN: Final = (QUALITIES["in_test"], QUALITIES["frozen"])
 CURSOR: Final = "trending-asks"
-
-
-class Offload(Protocol):
-    """Runs blocking work beside the loop (or inline where there is no thread)."""
-
-    def __call__(self, work: Callable[[], T]) -> Awaitable[T]: ...
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import json
 import signal
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from commands.proving.counting_plant import LINE, SITE, CountingDevices, witness
 from commands.proving.history import problems
 from commands.proving.kills import keep_journal, keep_last_of_journal, read_history
 from commands.proving.real_parts import INFLUXD, with_influxd
+from commands.proving.telling import told
 from commands.settling import NotSettled, settle
 from config.clock import ScaledClock
 from config.load import load_plant
@@ -51,12 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = asyncio.run(prove_away(Path(folder), arguments.seconds, program))
     if found is None:
         return 3
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        for name, value in found.items():
-            print(f"{name}: {value}")
-    return 1 if found["problems"] else 0
+    return told(found, as_json=arguments.json)
 
 
 def _say(text: str) -> None:

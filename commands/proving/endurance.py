@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import statistics
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from commands.demo import prepare, quiet_report, start
 from commands.installation import Installation, Stop
 from commands.part_servers import free_port
+from commands.proving.telling import told
 from commands.reconciling import WRONG
 
 GROWTH_MAX: Final = 0.05
@@ -53,12 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = prove_endurance(Path(folder), arguments.minutes * 60, arguments.speed, arguments.seed)  # fmt: skip
     if found is None:
         return 3
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        for name, value in found.items():
-            print(f"{name}: {value}")
-    return 1 if found["problems"] else 0
+    return told(found, as_json=arguments.json)
 
 
 def prove_endurance(data: Path, seconds: float, speed: float, seed: int) -> dict[str, Any] | None:

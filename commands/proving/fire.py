@@ -1,7 +1,6 @@
 """`steward prove fire`: an urgent alarm does not queue behind a ten-fold flood, nor behind a backlog, however long that is."""
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from benchmarks.latency import PROBES, Meanwhile, measured
 from commands.parts import NotHere, ensure
+from commands.proving.telling import told
 
 LATER_MS_MAX: Final = 150.0
 TIMES: Final = 10
@@ -38,12 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         _say(f"{program.part} cannot be had: {program.reason}")
         return 3
     found = prove_fire(program, arguments.rate, arguments.backlog)
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        for name, value in found.items():
-            print(f"{name}: {value}")
-    return 1 if found["problems"] else 0
+    return told(found, as_json=arguments.json)
 
 
 def prove_fire(program: Path, rate: float, backlog: int) -> dict[str, Any]:

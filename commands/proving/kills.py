@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import os
 import signal
 import sqlite3
@@ -29,6 +28,7 @@ from commands.part_servers import free_port
 from commands.parts import NotHere, ensure
 from commands.proving.history import AgentHistory, History, Key, Told, problems
 from commands.proving.real_parts import store_of, with_influxd, with_mosquitto
+from commands.proving.telling import told
 from edge.readings import Birth, Malformed, decode, decode_batch
 
 QUIET_S_MAX = 60.0
@@ -51,12 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = prove_kills(Path(folder), arguments.seconds, arguments.kills, arguments.seed, real)
     if found is None:
         return 3
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        for name, value in found.items():
-            print(f"{name}: {value}")
-    return 0 if not found["problems"] else 1
+    return told(found, as_json=arguments.json)
 
 
 def _say(text: str) -> None:
