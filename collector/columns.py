@@ -1,6 +1,7 @@
 """Batches to columns: one pass of numpy over everything that a journal group holds."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from edge.readings import (
     Malformed,
     decode,
 )
+
+log = logging.getLogger("steward.columns")
 
 SUSPECT: Final = QUALITIES["clock_suspect"]
 CORRECTED_MS: Final = 60_000
@@ -155,12 +158,14 @@ class Columns:
     def join(self, entries: Sequence[Entry], batches: Sequence[Decoded] | None = None) -> Joined:
         """Columns of all batches among the entries, in order of arrival.
 
-        `batches` are those of the entries of kind `batch`, in order, if they are decoded already. Raises
-        `Malformed` for one that is not, and should not be in a journal.
+        `batches` are those of the entries of kind `batch`, in order, if they are decoded already. One that
+        cannot be decoded, and should not be in a journal, is left out and said.
         """
-        if batches is None:
-            batches = self._decoded([e.payload for e in entries if e.kind == "batch"])
-        known = iter(batches)
+        known: Iterator[Decoded | Malformed] = iter(
+            self._decoder.decode([e.payload for e in entries if e.kind == "batch"])
+            if batches is None
+            else batches
+        )
         pile = _Pile()
         for entry in entries:
             if entry.kind == "birth":
@@ -168,19 +173,13 @@ class Columns:
             elif entry.kind == "batch":
                 batch = next(known)
                 table = self._tables.get((entry.site, entry.agent, entry.epoch))
-                if table is not None:
+                if isinstance(batch, Malformed):
+                    log.error("batch %d of %s/%s, lane %s, came out of the journal unreadable and is lost: %s", entry.seq, entry.site, entry.agent, entry.lane, batch)  # fmt: skip
+                elif table is not None:
                     pile.batches.append(batch)
                     pile.entries.append(entry)
                     pile.tables.append(table)
         return self._joined(pile)
-
-    def _decoded(self, payloads: Sequence[bytes]) -> list[Decoded]:
-        decoded = []
-        for batch in self._decoder.decode(payloads):
-            if isinstance(batch, Malformed):
-                raise batch
-            decoded.append(batch)
-        return decoded
 
     def _joined(self, pile: _Pile) -> Joined:
         lengths = np.fromiter((b.size for b in pile.batches), np.int64, len(pile.batches))

@@ -235,7 +235,7 @@ class Ingest:
                     self.receiving.look_ahead(self.source.waiting())
                     position: int = await appending
                 except BaseException:
-                    appending.cancel()  # or it would go on when nobody waits for it
+                    appending.cancel()  # or it would begin when nobody waits for it; in a thread it ends what it has begun
                     raise
             except Unavailable as error:
                 self._journal_refused(error)

@@ -12,7 +12,7 @@ import msgspec
 
 from collector.adapters.nats_link import NatsAt
 from collector.adapters.nats_log import NatsLog, Piece
-from collector.adapters.packed_entries import pack, unpack
+from collector.adapters.packed_entries import Damaged, pack, unpack
 from collector.counting import HOUR_MS, CountKey, Counts, Tally, merged
 from collector.ports import Entry, MarkKey, Unavailable
 
@@ -252,6 +252,6 @@ def _entries(piece: Piece) -> list[Entry]:
     """The group of a piece, empty for a fence; one that cannot be read is named and left out."""
     try:
         return unpack(piece.data)
-    except msgspec.MsgspecError as error:
+    except Damaged as error:
         log.error("piece %d of the journal is malformed (%s): left out", piece.seq, error)
         return []

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from collector.adapters.packed_entries import pack, unpack
+from collector.adapters.packed_entries import Damaged, pack, unpack
 from collector.counting import HOUR_MS, CountKey, Counts, Tally, merged
 from collector.ports import Entry, MarkKey, Unavailable
 
@@ -36,10 +36,6 @@ CREATE TABLE IF NOT EXISTS count (
     missing INTEGER, aside INTEGER, aside_batches INTEGER,
     PRIMARY KEY (file, site, agent, lane, hour)) WITHOUT ROWID;
 """
-
-
-_NOT_OURS: Final = (msgspec.MsgspecError, UnicodeDecodeError, TypeError)
-"""What reading a file raises that SQLite takes for sound: bytes that are not ours, a null or no row where one must be."""
 
 
 class _Carry(msgspec.Struct):
@@ -82,6 +78,7 @@ class _File:
     def open(self) -> sqlite3.Connection:
         if self.db is None:
             self.db = _connect(self.path)
+            self.db.text_factory = bytes  # one bit makes a blob a text: its checksum judges it
         return self.db
 
     def close(self) -> None:
@@ -89,18 +86,23 @@ class _File:
             self.db.close()
             self.db = None
 
-    def groups(self, position: int) -> Iterator[tuple[int, list[Entry]]]:
+    def groups(self, position: int) -> Iterator[tuple[int, list[Entry] | Damaged]]:
         cursor = self.open().execute(
-            'SELECT last, entries FROM "group" WHERE last > ? ORDER BY last', (position,)
+            'SELECT last, first, entries FROM "group" WHERE last > ? ORDER BY last', (position,)
         )
-        for last, blob in cursor:
-            yield last, unpack(blob)
+        for last, first, blob in cursor:
+            yield last, _checked(last, first, blob)
 
     def births(self, position: int) -> list[Entry]:
+        """Of groups that cannot be read none."""
         rows = self.open().execute(
-            'SELECT entries FROM "group" WHERE births > 0 AND last <= ? ORDER BY last', (position,)
+            'SELECT last, first, entries FROM "group" WHERE births > 0 AND last <= ? ORDER BY last',
+            (position,),
         )
-        return [e for (blob,) in rows for e in unpack(blob) if e.kind == "birth"]
+        groups = (_checked(*row) for row in rows)
+        return [
+            e for group in groups if isinstance(group, list) for e in group if e.kind == "birth"
+        ]
 
     def begin(self, carry: bytes) -> None:
         db = self.open()
@@ -115,12 +117,28 @@ class _File:
         self.open().execute('INSERT INTO "group" VALUES (?, ?, ?, ?)', row)
 
     def carried(self) -> Tally:
-        """Marks and births as they stood when this file was begun."""
+        """Marks and births as they stood when this file was begun. Raises `Damaged`."""
+        row = self.open().execute("SELECT state FROM carry").fetchone()
+        try:
+            carry = _carries.decode(row[0])
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+            raise Damaged(f"what it took over: {error}") from error
         tally = Tally()
-        for (blob,) in self.open().execute("SELECT state FROM carry"):
-            carry = _carries.decode(blob)
-            tally.add(carry.births)
-            tally.marks.update({(s, a, e, lane): n for s, a, e, lane, n in carry.marks})
+        tally.add(carry.births)
+        tally.marks.update({(s, a, e, lane): n for s, a, e, lane, n in carry.marks})
+        return tally
+
+    def begun_in(self) -> int:
+        """The hour in which it was begun. Raises `Damaged`."""
+        row = self.open().execute("SELECT hour FROM carry").fetchone()
+        if row is None or not isinstance(row[0], int):
+            raise Damaged("the hour in which it was begun is not there")
+        return row[0]
+
+    def births_as_of(self, position: int) -> Tally:
+        """Births at a position within this file. Raises `Damaged`."""
+        tally = self.carried()
+        tally.add(self.births(position))
         return tally
 
 
@@ -165,7 +183,8 @@ class SqliteJournal:
     A new file is begun each hour (by receive time) and at `file_bytes`. `trim` deletes whole files.
     Files older than `keep_ms`, or above `cap_bytes` together, go even if somebody has not read them:
     `dropped` counts their entries, `commits` how long writes take, `fill` (0..1) says beforehand how near the cap is.
-    A file that SQLite calls malformed is `set_aside` (counted since the start) and begun anew.
+    A file that SQLite calls malformed is `set_aside` (counted since the start) and begun anew. A group in a sound file that is
+    not what was written is left out; a note beside the file names it, and counts as set aside.
     """
 
     def __init__(
@@ -241,8 +260,7 @@ class SqliteJournal:
                 return self._tally.all_births()
             behind = [f for f in self._files if f.first <= position + 1]
             file = behind[-1] if behind else self._files[0]
-            tally = self._guarded(file, file.carried) or Tally()
-            tally.add(self._guarded(file, partial(file.births, position)) or ())
+            tally = self._guarded(file, partial(file.births_as_of, position)) or Tally()
             return tally.all_births()
 
     def marks(self) -> Mapping[MarkKey, int]:
@@ -309,16 +327,24 @@ class SqliteJournal:
             self._delete(file)
             return
         (last,) = db.execute('SELECT max(last) FROM "group"').fetchone()
-        (file.hour,) = db.execute("SELECT hour FROM carry").fetchone()
+        file.hour = file.begun_in()
         file.last = file.first - 1 if last is None else last
         if file is not self._files[-1]:
             file.close()
 
     def _reread(self, file: _File) -> Tally:
         tally = file.carried()
-        for _, entries in file.groups(0):
+        for _, entries in self._sound(file, 0):
             tally.add(entries)
         return tally
+
+    def _sound(self, file: _File, position: int) -> Iterator[tuple[int, list[Entry]]]:
+        """Its groups behind a position; one that cannot be read is named and left out."""
+        for last, group in file.groups(position):
+            if isinstance(group, Damaged):
+                self._leave_out(file, last, group)
+            else:
+                yield last, group
 
     def _begin(self, received: int) -> _File:
         self._counting(self._keep_counts)
@@ -365,7 +391,7 @@ class SqliteJournal:
         self, file: _File, position: int, limit: int, found: list[tuple[int, list[Entry]]]
     ) -> None:
         held = sum(len(entries) for _, entries in found)
-        for last, entries in file.groups(position):
+        for last, entries in self._sound(file, position):
             if held >= limit:
                 break
             found.append((last, entries))
@@ -433,9 +459,11 @@ class SqliteJournal:
         """Read something of a file; if it turns out to be malformed, set it aside and give None."""
         try:
             return work()
-        except (sqlite3.Error, *_NOT_OURS) as error:
+        except (sqlite3.Error, Damaged) as error:
             if isinstance(error, sqlite3.Error) and not _is_damage(error):
-                raise Unavailable(f"the journal cannot be read: {error}") from error
+                raise Unavailable(
+                    f"the journal file {file.path} cannot be read: {error}"
+                ) from error
             self._set_aside(file, error)
             return None
 
@@ -446,6 +474,10 @@ class SqliteJournal:
         except sqlite3.Error as error:
             if _is_damage(error):
                 self._set_aside(file, error)
+            elif isinstance(error, sqlite3.IntegrityError):
+                self._floor = max(
+                    self._floor, file.last + JUMP
+                )  # the next try begins a file of its own
             raise
 
     def _set_aside(self, file: _File, error: Exception) -> None:
@@ -454,6 +486,17 @@ class SqliteJournal:
         self._files = [other for other in self._files if other is not file]
         self._floor = max(self._floor, file.first + JUMP)
         log.error("journal file %s is malformed (%s): set aside, a new one begins", aside, error)
+
+    def _leave_out(self, file: _File, last: int, error: Damaged) -> None:
+        note = file.path.with_name(f"{file.path.stem}-groups{MALFORMED}")
+        line = f"the group that ends at position {last} of {file.path.name} is lost: {error}\n"
+        with suppress(OSError):
+            if note.exists() and line in note.read_text(encoding="utf-8"):
+                return
+            with note.open("a", encoding="utf-8") as text:
+                text.write(line)
+        self.set_aside += 1
+        log.error("%s: readings in it do not reach the store or the alarms: check the disk of %s", line.rstrip(), self._folder)  # fmt: skip
 
     def _put_away(self, path: Path) -> Path:
         aside = path.with_suffix(MALFORMED)
@@ -470,5 +513,18 @@ def malformed_in(folder: Path) -> list[str]:
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file is spoilt; all else (a full disk, a conflict, a lock) says nothing of it."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+    """Whether SQLite says that the file is spoilt, or has lost a table; all else (a full disk, a conflict, a lock) says nothing of it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    lost = code == sqlite3.SQLITE_ERROR and str(error).startswith("no such table")
+    return lost or code in _DAMAGE
+
+
+def _checked(last: int, first: object, blob: object) -> list[Entry] | Damaged:
+    """The entries of a row of "group", if they are what was written there."""
+    try:
+        entries = unpack(blob)
+    except Damaged as error:
+        return error
+    if first != last - len(entries) + 1:
+        return Damaged("it is not as long as its place")
+    return entries

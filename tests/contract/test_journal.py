@@ -1,7 +1,7 @@
 """What every journal promises; the SQLite one also keeps it over restarts, full disks and torn files."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from collector.adapters.journal_nats import NatsJournal
 from collector.adapters.journal_sqlite import JUMP, SqliteJournal, malformed_in
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.nats_link import NatsAt
+from collector.adapters.packed_entries import HEAD, Damaged, pack, unpack
 from collector.ports import Entry, Unavailable
 from commands.part_servers import NatsServer
 
@@ -201,7 +202,7 @@ def test_every_commit_waits_for_the_disk(folder: Path) -> None:
     journal.append([batch(1)])
     db = journal._files[-1].open()
     assert db.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert db.execute("PRAGMA journal_mode").fetchone() == (b"wal",)
     journal.close()
     journal.close()
 
@@ -282,27 +283,109 @@ def test_a_file_that_was_being_made_at_the_kill_is_made_again(folder: Path) -> N
     journal.close()
 
 
+def changed(path: Path, *statements: str) -> None:
+    """The file as other hands left it, sound for SQLite."""
+    with closing(sqlite3.connect(path)) as db, db:
+        for statement in statements:
+            db.execute(statement)
+
+
+def loose(table: str) -> tuple[str, ...]:
+    """The table without its rules: a null may stand in it."""
+    return (
+        f'CREATE TABLE copy AS SELECT * FROM "{table}"',  # noqa: S608  # names of this test
+        f'DROP TABLE "{table}"',
+        f'ALTER TABLE copy RENAME TO "{table}"',
+    )
+
+
 @pytest.mark.parametrize(
-    "spoilt", ["NULL", "x'93c3'", "x'81a1ff00'"], ids=["null", "a list", "no text"]
+    "spoilt",
+    [
+        (*loose("carry"), "UPDATE carry SET state = NULL"),
+        ("UPDATE carry SET state = x'93c3'",),
+        ("UPDATE carry SET state = x'81a1ff00'",),
+        (*loose("carry"), "UPDATE carry SET hour = NULL"),
+        ("UPDATE carry SET hour = 'x'",),
+        ("DELETE FROM carry",),
+        ('DROP TABLE "group"',),
+    ],
+    ids=["null", "a list", "no text", "no hour", "hour a text", "nothing", "no groups"],
 )
-@pytest.mark.parametrize("table", ["group", "carry"])
+@pytest.mark.parametrize("which", [0, 1], ids=["older", "newest"])
 def test_a_file_that_is_sound_for_sqlite_and_not_ours_is_set_aside(
-    folder: Path, table: str, spoilt: str
+    folder: Path, which: int, spoilt: Sequence[str]
 ) -> None:
-    """As the end of a file looks that was cut short."""
+    """As the end of a file looks that was cut short. What the other file has stays, and the next start finds nothing new."""
     journal = SqliteJournal(folder)
     journal.append([birth(), batch(1)])
+    journal.append([batch(2, received=T0 + HOUR)])
     journal.close()
-    (newest,) = folder.glob("journal-*.sqlite")
-    with closing(sqlite3.connect(newest)) as db, db:
-        column = "entries" if table == "group" else "state"
-        db.execute(f'CREATE TABLE copy AS SELECT * FROM "{table}"')  # noqa: S608  # names of this test
-        db.execute(f'DROP TABLE "{table}"')
-        db.execute(f'ALTER TABLE copy RENAME TO "{table}"')
-        db.execute(f'UPDATE "{table}" SET {column} = {spoilt}')  # noqa: S608
+    path = folder / files(folder)[which]
+    changed(path, *spoilt)
+    for life in range(2):
+        again = SqliteJournal(folder)
+        again.births(1)
+        again.append([batch(3 + life, received=T0 + 2 * HOUR)])
+        held = [e.seq for _, e in again.read_from(0, 9) if e.kind == "batch"]
+        assert held == [2 if which == 0 else 1, 3, 4][: 2 + life]
+        assert malformed_in(folder) == [path.with_suffix(".malformed").name]
+        assert again.set_aside == (1 if life == 0 else 0)
+        again.close()
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        (*loose("group"), 'UPDATE "group" SET entries = NULL WHERE last = 3'),
+        ("UPDATE \"group\" SET entries = x'93c3' WHERE last = 3",),
+        ('UPDATE "group" SET entries = substr(entries, 1, 40) WHERE last = 3',),
+        ('UPDATE "group" SET first = 1 WHERE last = 3',),
+        ('UPDATE "group" SET last = 77 WHERE last = 3',),
+    ],
+    ids=["null", "a list", "cut", "first", "last"],
+)
+@pytest.mark.parametrize("which", [0, 1], ids=["older", "newest"])
+def test_a_group_that_is_not_what_was_written_is_left_out_and_named(
+    folder: Path, which: int, spoilt: Sequence[str]
+) -> None:
+    journal = SqliteJournal(folder)
+    for n in range(1, 5):
+        journal.append([batch(n)])
+    if which == 0:
+        journal.append([batch(5, received=T0 + HOUR)])
+    journal.close()
+    path = folder / files(folder)[0]
+    changed(path, *spoilt)
+    for life in range(2):
+        again = SqliteJournal(folder)
+        assert [e.seq for _, e in again.read_from(0, 9)][:3] == [1, 2, 4]
+        again.read_from(0, 9)
+        assert again.set_aside == (0 if life else 1)
+        assert malformed_in(folder) == [f"{path.stem}-groups.malformed"]
+        again.close()
+    assert again.last() >= 4
+
+
+def test_no_bit_of_a_group_can_turn_without_being_seen(folder: Path) -> None:
+    """Most of a file is readings, and SQLite has no checksum of its own."""
+    blob = pack([birth(), batch(1)])
+    for bit in range(8 * len(blob)):
+        turned = bytearray(blob)
+        turned[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(Damaged):
+            unpack(bytes(turned))
+    assert unpack(blob) == [birth(), batch(1)]
+    assert unpack(blob[HEAD:]) == [birth(), batch(1)]  # as they were before they had one
+
+
+def test_a_group_that_one_bit_made_a_text_is_read(folder: Path) -> None:
+    journal = SqliteJournal(folder)
+    journal.append([replace(batch(1), payload=b"\xff\xfe")])
+    journal.close()
+    changed(folder / files(folder)[0], 'UPDATE "group" SET entries = CAST(entries AS TEXT)')
     again = SqliteJournal(folder)
-    assert malformed_in(folder) == [newest.with_suffix(".malformed").name]
-    assert again.append([batch(1)]) > 0
+    assert [e.payload for _, e in again.read_from(0, 9)] == [b"\xff\xfe"]
     again.close()
 
 
@@ -398,12 +481,12 @@ def test_what_another_one_wrote_in_between_is_no_damage(folder: Path) -> None:
     first.append([batch(2)])
     with pytest.raises(Unavailable, match="UNIQUE"):
         second.append([batch(2)])
-    second.close()
+    assert second.append([batch(2)]) > JUMP, "in a file of its own"
     assert first.append([batch(3)]) == 3
     assert malformed_in(folder) == []
     first.close()
     again = SqliteJournal(folder)
-    assert [e.seq for _, e in again.read_from(0, 9)] == [1, 2, 3]
+    assert [e.seq for _, e in again.read_from(0, 9)] == [1, 2, 3, 2]
     again.close()
 
 
