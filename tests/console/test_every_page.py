@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import pytest
 from playwright.sync_api import Page
 
-from commands.shooting import DESK, LANGUAGES, PHONE, Look, settle
+from commands.shooting import DESK, LANGUAGES, PHONE, Look, Screen, settle
 from tests.console.conftest import Visits
 
 LOOKS = [Look(screen, language) for screen, language in zip((DESK, PHONE), LANGUAGES, strict=True)]
@@ -31,6 +31,12 @@ SMALL = """(least) => [...document.querySelectorAll("a[href], button, input, sel
   .filter(([, r]) => r.height < least - 0.5 || r.width < least - 0.5)
   .map(([e, r]) => `${e.outerHTML.slice(0, 90)} ${r.width.toFixed(0)}x${r.height.toFixed(0)}`)"""
 """Links inside a sentence are text; everything else that a finger meets is measured."""
+RETURNED_MS_MAX = 90_000
+"""The silence that the demo was given ends as soon as it is read again, which may take a back-off."""
+CUT = """(tag) => {
+  const [inner, outer] = [tag, tag.closest("td, .card")].map((e) => e.getBoundingClientRect());
+  return inner.right > outer.right || inner.left < outer.left;
+}"""
 TOO_WIDE = """() => [document.documentElement.scrollWidth, innerWidth]"""
 
 
@@ -97,3 +103,14 @@ def test_at_a_desk_the_page_itself_never_scrolls(
     size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
     sizes = {name: page.evaluate(size) for name in walk(page, pages)}
     assert sizes == {name: [DESK.width, DESK.height] for name in pages}
+
+
+@pytest.mark.usefixtures("nobodys_alarm")
+@pytest.mark.parametrize("screen", [DESK, PHONE], ids=str)
+def test_an_alarm_that_has_returned_says_so_however_long_its_names_are(
+    screen: Screen, visit: Visits
+) -> None:
+    page = visit.to("/sites/riverside/alarms", Look(screen))
+    said = page.locator("tr .tag.n, .card .tag.n", has_text="returned").first
+    said.wait_for(state="visible", timeout=RETURNED_MS_MAX)
+    assert said.evaluate(CUT) is False
