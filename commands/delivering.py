@@ -28,11 +28,12 @@ def delivery_report(
     it and are no more: another one of the same time came later, or they came behind retention. `past_retention`
     came in hours before the one from which readings are kept. Where there are some, `replaced` is None: the
     journal counts by when readings came, the store keeps them by when they were taken, and nobody knows how many
-    came after that hour and were taken before. `position` and `marks` are the moment of all counts.
+    came after that hour and were taken before. `position` and `marks` are the moment of all counts. `unknown` says
+    in words what nobody knows though it should be known: counts that cannot be read make all None that needs them.
     """
     held = _held(store, position)
     now = journal.standing()
-    counts = now.counts
+    counts = now.counts or {}
     rows = [
         {
             "site": site, "agent": agent, "lane": lane, "hour": hour, "batches": c.batches,
@@ -61,12 +62,16 @@ def delivery_report(
             "refused": held.refused,
             "past_retention": past.readings - past.aside,
             "replaced": None if past.readings or held.taken is None else _less(held.taken, held.stored),
-        },
-        "missing_batches": total.missing,
+        } | (dict.fromkeys(_OF_COUNTS) if now.counts is None else {}),
+        "missing_batches": None if now.counts is None else total.missing,
         "kept_from": max(since, 0),
         "position": now.last,
         "marks": [[*key, number] for key, number in sorted(now.marks.items())],
+        "unknown": [f"what was journalled, and so what is lost: the journal's counts cannot be read ({now.trouble}); mend or move that file away"] if now.counts is None else [],
     }  # fmt: skip
+
+
+_OF_COUNTS: Final = ("journalled", "derived", "quarantined", "unstored", "past_retention", "replaced")  # fmt: skip
 
 
 class _Held(NamedTuple):

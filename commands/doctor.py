@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from collector.adapters.journal_sqlite import malformed_in
+from collector.adapters.sqlite_file import malformed_in
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_spans import moment
 from collector.ports import Unavailable

@@ -88,16 +88,17 @@ def whole_report(
     may go on meanwhile. `lost` is what was made and is neither journalled, nor dropped, nor held;
     `doubled` what is journalled beyond that, None where an outbox's books begin later than the journal's. A
     batch that was set aside whole counts as lost: nobody can read it. Agents whose outboxes are on other
-    machines are `not_compared`; where all are, nothing is known.
+    machines are `not_compared`; where all are, nothing is known. Nor is it where the journal's counts cannot be read.
     """
-    cuts = _cuts(server, outboxes, tail)
+    is_counted = server["readings"]["journalled"] is not None
+    cuts = _cuts(server, outboxes, tail) if is_counted else {}
     since: dict[str, int] = {}
     for row in server["rows"]:
         name = f"{row['site']}.{row['agent']}"
         since[name] = min(since.get(name, row["hour"]), row["hour"])
     whole = all(o.since <= since.get(name, o.since) for name, o in outboxes.items())
     elsewhere = sorted(since.keys() - outboxes.keys() - {name for name in since if name.endswith(f".{STEWARD}")})  # fmt: skip
-    compared = bool(outboxes) or not elsewhere
+    compared = is_counted and (bool(outboxes) or not elsewhere)
     readings = dict(server["readings"]) | {
         "made": sum(o.made for o in outboxes.values()),
         "sent": sum(o.sent for o in outboxes.values()),
@@ -115,6 +116,7 @@ def whole_report(
         "readings": readings, "agents": agents, "lanes": _lanes(server["rows"]), "rows": rows,
         "not_compared": elsewhere,
         "differences": [d for name, cut in cuts.items() for d in _differences(name, cut, rows)],
+        "unknown": list(server.get("unknown", ())),
     }  # fmt: skip
 
 

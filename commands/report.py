@@ -91,6 +91,8 @@ def _print(report: dict[str, Any]) -> None:
     for found in report["differences"]:
         began = "" if found["from_hour"] is None else f", not before {_hour(found['from_hour'])}"
         print(f"{found['what']}: {abs(found['difference'])} readings of {found['site']}/{found['agent']}, lane {found['lane']}{began}: {found['sent']} sent, {found['journalled']} journalled")  # fmt: skip
+    for words in report["unknown"]:
+        print(f"not known: {words}")
     if report["not_compared"]:
         print(f"not compared, for their outboxes are on other machines: {', '.join(report['not_compared'])}")  # fmt: skip
 

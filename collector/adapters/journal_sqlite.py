@@ -9,11 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
+from collector.adapters.journal_counts import CountRow, KeptCounts, rows_of
 from collector.adapters.packed_entries import Damaged, pack, unpack
+from collector.adapters.sqlite_file import MALFORMED, connect, is_damage, put_away
 from collector.counting import HOUR_MS, CountKey, Counts, Tally, merged
 from collector.ports import Entry, MarkKey, Unavailable
 
@@ -21,7 +23,6 @@ T = TypeVar("T")
 log = logging.getLogger("steward.journal")
 
 MB: Final = 1 << 20
-MALFORMED: Final = ".malformed"
 JUMP: Final = 1 << 32
 """Positions left out after a malformed file: no file can hold so many."""
 
@@ -30,12 +31,6 @@ _SCHEMA: Final = (
        births INTEGER NOT NULL, entries BLOB NOT NULL)""",
     "CREATE TABLE carry (hour INTEGER NOT NULL, state BLOB NOT NULL)",
 )
-_COUNTS: Final = """
-CREATE TABLE IF NOT EXISTS count (
-    file INTEGER, site TEXT, agent TEXT, lane TEXT, hour INTEGER, batches INTEGER, readings INTEGER,
-    missing INTEGER, aside INTEGER, aside_batches INTEGER,
-    PRIMARY KEY (file, site, agent, lane, hour)) WITHOUT ROWID;
-"""
 
 
 class _Carry(msgspec.Struct):
@@ -43,25 +38,12 @@ class _Carry(msgspec.Struct):
 
     marks: list[tuple[str, str, str, str, int]]
     births: list[Entry]
+    counts: list[CountRow] = []
+    """Of files before it, what could not be kept where it belongs."""
 
-
-_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _encoder = msgspec.msgpack.Encoder()
 _carries = msgspec.msgpack.Decoder(_Carry)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    # Calls come from worker threads, one at a time under the journal's lock.
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        db.execute("PRAGMA page_size=16384")
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-    except sqlite3.DatabaseError:
-        db.close()
-        raise
-    return db
 
 
 @dataclass(slots=True)
@@ -77,7 +59,7 @@ class _File:
 
     def open(self) -> sqlite3.Connection:
         if self.db is None:
-            self.db = _connect(self.path)
+            self.db = connect(self.path)
             self.db.text_factory = bytes  # one bit makes a blob a text: its checksum judges it
         return self.db
 
@@ -116,14 +98,17 @@ class _File:
         row = (last, self.last + 1, births, blob)
         self.open().execute('INSERT INTO "group" VALUES (?, ?, ?, ?)', row)
 
-    def carried(self) -> Tally:
-        """Marks and births as they stood when this file was begun. Raises `Damaged`."""
+    def carry(self) -> _Carry:
+        """What it took over when it was begun. Raises `Damaged`."""
         row = self.open().execute("SELECT state FROM carry").fetchone()
         try:
-            carry = _carries.decode(row[0])
+            return _carries.decode(row[0])
         except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
             raise Damaged(f"what it took over: {error}") from error
-        tally = Tally()
+
+    def carried(self) -> Tally:
+        """Marks and births as they stood when this file was begun. Raises `Damaged`."""
+        carry, tally = self.carry(), Tally()
         tally.add(carry.births)
         tally.marks.update({(s, a, e, lane): n for s, a, e, lane, n in carry.marks})
         return tally
@@ -170,11 +155,15 @@ class Commits:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One moment of a journal: its last position, and what it holds in numbers up to there."""
+    """One moment of a journal: its last position, and what it holds in numbers up to there.
+
+    `counts` are None where they cannot be read: `trouble` says why.
+    """
 
     last: int
-    counts: Mapping[CountKey, Counts]
+    counts: Mapping[CountKey, Counts] | None
     marks: Mapping[MarkKey, int]
+    trouble: str = ""
 
 
 class SqliteJournal:
@@ -183,8 +172,8 @@ class SqliteJournal:
     A new file is begun each hour (by receive time) and at `file_bytes`. `trim` deletes whole files.
     Files older than `keep_ms`, or above `cap_bytes` together, go even if somebody has not read them:
     `dropped` counts their entries, `commits` how long writes take, `fill` (0..1) says beforehand how near the cap is.
-    A file that SQLite calls malformed is `set_aside` (counted since the start) and begun anew. A group in a sound file that is
-    not what was written is left out; a note beside the file names it, and counts as set aside.
+    A file that SQLite calls malformed is set aside and begun anew. A group in a sound file that is not what was
+    written is left out; a note beside the file names it, and counts as set aside.
     """
 
     def __init__(
@@ -201,16 +190,14 @@ class SqliteJournal:
         self._keep_ms = keep_ms
         self._lock = threading.RLock()
         self._tally = Tally()
-        self._counts_path = folder / "counts.sqlite"
-        self._counts: sqlite3.Connection | None = None
         self._counted_file = 0
         self._floor = 0
         self._trimmed = 0
         self.dropped = 0
         self.commits = Commits()
-        self.set_aside = 0
+        self._set_aside_here = 0
         folder.mkdir(parents=True, exist_ok=True)
-        self._counting(self._keep_counts)
+        self._counts = KeptCounts(folder / "counts.sqlite")
         self._files = self._find()
         self._restore()
 
@@ -277,22 +264,27 @@ class SqliteJournal:
         with self._lock:
             for file in self._files:
                 file.close()
-            self._close_counts()
 
     # --- what metrics and the delivery report read ---------------------------------------------
 
     def counts(self) -> Mapping[CountKey, Counts]:
-        """Everything ever journalled, per agent, lane and hour."""
+        """Everything ever journalled, per agent, lane and hour. Raises `Unavailable`: not all of it can be read."""
         with self._lock:
-            kept: dict[CountKey, Counts] = {}
-            for row in self._counting(self._of_other_files):
-                kept.setdefault(row[1:5], Counts()).add(Counts(*row[5:]))
+            kept = self._counts.of_other_files(self._counted_file)
             return merged([kept, self._tally.counts])
 
     def standing(self) -> "Standing":
         """Its end, with the counts and marks of all up to there: one moment, whatever is appended meanwhile."""
         with self._lock:
-            return Standing(self.last(), self.counts(), self.marks())
+            try:
+                return Standing(self.last(), self.counts(), self.marks())
+            except Unavailable as error:
+                return Standing(self.last(), None, self.marks(), str(error))
+
+    @property
+    def set_aside(self) -> int:
+        """Files, and groups of others, that were malformed and set aside since the start."""
+        return self._set_aside_here + self._counts.set_aside
 
     @property
     def fill(self) -> float:
@@ -333,6 +325,7 @@ class SqliteJournal:
             file.close()
 
     def _reread(self, file: _File) -> Tally:
+        self._counts.wait(file.carry().counts)
         tally = file.carried()
         for _, entries in self._sound(file, 0):
             tally.add(entries)
@@ -347,11 +340,13 @@ class SqliteJournal:
                 yield last, group
 
     def _begin(self, received: int) -> _File:
-        self._counting(self._keep_counts)
+        self._counts.wait(rows_of(self._counted_file, self._tally.counts))
+        self._counts.write()
         first = self.last() + 1
         path = self._folder / f"journal-{first:019d}.sqlite"
         file = _File(path, first, first - 1, received // HOUR_MS, 0)
-        carry = _Carry([(*k, n) for k, n in self._tally.marks.items()], self._tally.all_births())
+        marks = [(*key, number) for key, number in self._tally.marks.items()]
+        carry = _Carry(marks, self._tally.all_births(), self._counts.waiting)
         try:
             self._written(file, partial(file.begin, _encoder.encode(carry)))
         except sqlite3.Error:
@@ -399,45 +394,7 @@ class SqliteJournal:
         if file is not self._files[-1]:
             file.close()
 
-    # --- counts, trimming, accidents -----------------------------------------------------------
-
-    def _open_counts(self) -> sqlite3.Connection:
-        if self._counts is None:
-            self._counts = _connect(self._counts_path)
-            self._counts.executescript(_COUNTS)
-        return self._counts
-
-    def _close_counts(self) -> None:
-        if self._counts is not None:
-            self._counts.close()
-            self._counts = None
-
-    def _counting(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do something with the counts; malformed ones are put away, and it is done with new ones."""
-        try:
-            return work(self._open_counts())
-        except sqlite3.Error as error:
-            self._close_counts()
-            if not _is_damage(error):
-                raise Unavailable(f"the journal's counts cannot be reached: {error}") from error
-            aside = self._put_away(self._counts_path)
-            log.error("the journal's counts are malformed (%s): set aside as %s; those of files before the newest are lost", error, aside)  # fmt: skip
-        return work(self._open_counts())
-
-    def _of_other_files(self, db: sqlite3.Connection) -> list[tuple[Any, ...]]:
-        return db.execute("SELECT * FROM count WHERE file <> ?", (self._counted_file,)).fetchall()
-
-    def _keep_counts(self, db: sqlite3.Connection) -> None:
-        """Keep the newest file's counts where its deletion does not reach them."""
-        rows = [
-            (self._counted_file, *key, c.batches, c.readings, c.missing, c.aside, c.aside_batches)
-            for key, c in self._tally.counts.items()
-        ]
-        if not rows:
-            return
-        with db:
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany("INSERT OR REPLACE INTO count VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+    # --- trimming, accidents --------------------------------------------------------------------
 
     def _drop_oldest(self, now: int) -> None:
         while len(self._files) > 1 and (
@@ -460,7 +417,7 @@ class SqliteJournal:
         try:
             return work()
         except (sqlite3.Error, Damaged) as error:
-            if isinstance(error, sqlite3.Error) and not _is_damage(error):
+            if isinstance(error, sqlite3.Error) and not is_damage(error):
                 raise Unavailable(
                     f"the journal file {file.path} cannot be read: {error}"
                 ) from error
@@ -472,7 +429,7 @@ class SqliteJournal:
         try:
             work()
         except sqlite3.Error as error:
-            if _is_damage(error):
+            if is_damage(error):
                 self._set_aside(file, error)
             elif isinstance(error, sqlite3.IntegrityError):
                 self._floor = max(
@@ -482,7 +439,8 @@ class SqliteJournal:
 
     def _set_aside(self, file: _File, error: Exception) -> None:
         file.close()
-        aside = self._put_away(file.path)
+        aside = put_away(file.path)
+        self._set_aside_here += 1
         self._files = [other for other in self._files if other is not file]
         self._floor = max(self._floor, file.first + JUMP)
         log.error("journal file %s is malformed (%s): set aside, a new one begins", aside, error)
@@ -495,28 +453,8 @@ class SqliteJournal:
                 return
             with note.open("a", encoding="utf-8") as text:
                 text.write(line)
-        self.set_aside += 1
+        self._set_aside_here += 1
         log.error("%s: readings in it do not reach the store or the alarms: check the disk of %s", line.rstrip(), self._folder)  # fmt: skip
-
-    def _put_away(self, path: Path) -> Path:
-        aside = path.with_suffix(MALFORMED)
-        path.replace(aside)
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        self.set_aside += 1
-        return aside
-
-
-def malformed_in(folder: Path) -> list[str]:
-    """Names of the files of a journal that were set aside, in this life or before, and lie there still."""
-    return sorted(path.name for path in folder.glob(f"*{MALFORMED}"))
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file is spoilt, or has lost a table; all else (a full disk, a conflict, a lock) says nothing of it."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    lost = code == sqlite3.SQLITE_ERROR and str(error).startswith("no such table")
-    return lost or code in _DAMAGE
 
 
 def _checked(last: int, first: object, blob: object) -> list[Entry] | Damaged:

@@ -10,10 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from collector.adapters.journal_nats import NatsJournal
-from collector.adapters.journal_sqlite import JUMP, SqliteJournal, malformed_in
+from collector.adapters.journal_sqlite import JUMP, SqliteJournal
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.nats_link import NatsAt
 from collector.adapters.packed_entries import HEAD, Damaged, pack, unpack
+from collector.adapters.sqlite_file import malformed_in
 from collector.ports import Entry, Unavailable
 from commands.part_servers import NatsServer
 
@@ -443,18 +444,92 @@ def test_counts_that_are_malformed_are_begun_anew_when_they_are_asked_for(folder
     journal.close()
 
 
-def test_counts_that_cannot_be_written_for_a_moment_are_kept_and_tried_again(folder: Path) -> None:
+def sqlite(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement)
+
+
+def batches(journal: SqliteJournal) -> dict[int, int]:
+    """By hour since the first."""
+    counts = journal.counts().items()
+    return {(hour - T0) // HOUR: one.batches for (*_, hour), one in sorted(counts)}
+
+
+def test_counts_that_cannot_be_written_cost_no_reading_and_are_tried_again(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     journal = SqliteJournal(folder)
     journal.append([batch(1)])
     with closing(sqlite3.connect(folder / "counts.sqlite", isolation_level=None)) as other:
-        journal._counting(lambda db: db.execute("PRAGMA busy_timeout=0"))
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(Unavailable, match="locked"):
-            journal.append([batch(2, received=T0 + HOUR)])
+        assert journal.append([batch(2, received=T0 + HOUR)]) == 2
+        assert batches(journal) == {0: 1, 1: 1}
+        (said,) = caplog.messages
+        assert "database is locked" in said
+        assert "readings go on" in said
         other.execute("ROLLBACK")
+    assert journal.append([batch(3, received=T0 + 2 * HOUR)]) == 3
+    assert batches(journal) == {0: 1, 1: 1, 2: 1}
+    assert (malformed_in(folder), len(caplog.messages)) == ([], 1)
+    journal.close()
+    with closing(sqlite3.connect(folder / "counts.sqlite")) as db:
+        assert db.execute("SELECT file, batches FROM count").fetchall() == [(1, 1), (2, 1)]
+
+
+STRANGE = ("DROP TABLE count", "CREATE TABLE count (site TEXT, batches INTEGER)")
+FULL = ("CREATE TRIGGER full BEFORE INSERT ON count BEGIN SELECT RAISE(ABORT, 'disk is full'); END",)  # fmt: skip
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    ("hurt", "healed"), [(FULL, ("DROP TRIGGER full",)), (STRANGE, ("DROP TABLE count",))]
+)
+def test_counts_wait_in_the_journal_while_their_file_takes_nothing(
+    folder: Path, hurt: Sequence[str], healed: Sequence[str], restarted: bool
+) -> None:
+    """Also over a restart, and while the files that they count are let go of."""
+    journal = SqliteJournal(folder)
+    sqlite(folder / "counts.sqlite", *hurt)
+    for hour in range(3):
+        assert journal.append([batch(hour + 1, received=T0 + hour * HOUR)]) == hour + 1
+        journal.trim(hour)
+    if restarted:
+        journal.close()
+        journal = SqliteJournal(folder)
+    sqlite(folder / "counts.sqlite", *healed)
+    assert batches(journal) == {0: 1, 1: 1, 2: 1}
+    journal.append([batch(4, received=T0 + 3 * HOUR)])
+    journal.close()
+    again = SqliteJournal(folder)
+    assert batches(again) == {0: 1, 1: 1, 2: 1, 3: 1}
+    assert again._counts.waiting == []
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "hurt", [STRANGE, ("INSERT INTO count VALUES (7, 's', 'a', 'data', 0, 'x', 0, 0, 0, 0)",)]
+)
+def test_counts_that_are_not_ours_are_not_known_and_everything_else_is(
+    folder: Path, hurt: Sequence[str]
+) -> None:
+    journal = SqliteJournal(folder)
+    sqlite(folder / "counts.sqlite", *hurt)
+    journal.append([batch(1)])
+    with pytest.raises(Unavailable, match=r"counts\.sqlite"):
+        journal.counts()
+    now = journal.standing()
+    assert (now.last, now.counts) == (1, None)
+    assert now.marks == {("riverside", "a1", "e1", "data"): 1}
+    assert "counts.sqlite" in now.trouble
+    journal.close()
+
+
+def test_no_file_of_counts_can_be_made_and_the_journal_begins(folder: Path) -> None:
+    (folder / "counts.sqlite").mkdir(parents=True)
+    journal = SqliteJournal(folder)
+    assert journal.append([batch(1)]) == 1
     assert journal.append([batch(2, received=T0 + HOUR)]) == 2
-    assert journal.counts()["riverside", "a1", "data", T0].batches == 1
-    assert malformed_in(folder) == []
     journal.close()
 
 

@@ -1,6 +1,8 @@
 """The server's half of the delivery report."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,25 @@ def test_of_a_store_that_is_away_nothing_is_known(tmp_path: Path) -> None:
     found = delivery_report(journal, MemoryStore(unavailable="away"), lambda: 1)["readings"]
     assert found | {"stored": None, "replaced": None, "unstored": None, "waiting_for_store": 0} == found  # fmt: skip
     journal.close()
+
+
+def test_of_counts_that_cannot_be_read_nothing_is_called_lost_and_the_file_is_named(
+    site: "Site",
+) -> None:
+    site.make(3)
+    site.send()
+    with closing(sqlite3.connect(site.folder / "journal" / "counts.sqlite")) as db:
+        db.execute("DROP TABLE count")
+        db.execute("CREATE TABLE count (site TEXT)")
+    server = site.server()
+    report = whole_report(server, outbox_counts(site.folder))
+    unknown = dict.fromkeys(("journalled", "unstored", "replaced", "lost", "doubled"))
+    assert report["readings"] | unknown | {"made": 3} == report["readings"]
+    assert (report["rows"][0]["made"], report["differences"]) == (3, [])
+    (words,) = report["unknown"]
+    assert "counts.sqlite" in words
+    assert verdict(report["readings"]) == 3
+    assert len(delivery_since(site.journal, 0)["batches"]) == site.sent
 
 
 class Site:
