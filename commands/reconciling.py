@@ -1,8 +1,9 @@
 """Outboxes and journal compared up to the numbers that both know: who made what, what came, and where a difference is. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -65,16 +66,30 @@ WRONG: Final = ("lost", "doubled", "unstored", "refused")
 
 @dataclass(slots=True)
 class _Cut:
-    """One agent, up to the numbers that both sides knew at one moment; readings by lane where it says so."""
+    """One agent, up to the numbers that both sides knew at one moment; readings by lane where it says so.
+
+    `uncounted` were made before the journal's counts of it begin: they may have come in hours whose counts are lost.
+    """
 
     sent: Counter[str]
     journalled: Counter[str]
     due: int
+    uncounted: int
 
     @property
     def over(self) -> int:
         """Readings journalled beyond what was made, below 0: so many are not there."""
         return self.journalled.total() - self.due
+
+    @property
+    def unknown(self) -> int:
+        """So many of those that are not there may have come."""
+        return min(max(0, -self.over), self.uncounted)
+
+    @property
+    def lost(self) -> int:
+        """At least so many did not."""
+        return max(0, -self.over) - self.unknown
 
 
 def whole_report(
@@ -85,17 +100,18 @@ def whole_report(
     An agent's batches are compared up to the higher of two numbers per lane: what the outbox knew to be
     journalled, and what was journalled when the server was asked. All up to there is journalled by the
     time of the tail, and what the outbox holds beyond it is neither lost nor there yet. So agents
-    may go on meanwhile. `lost` is what was made and is neither journalled, nor dropped, nor held;
+    may go on meanwhile. `lost` is what was made and is neither journalled, nor dropped, nor held, None where
+    that may have come before the journal's counts of an agent begin (what is certainly lost is told all the same);
     `doubled` what is journalled beyond that, None where an outbox's books begin later than the journal's. A
     batch that was set aside whole counts as lost: nobody can read it. Agents whose outboxes are on other
     machines are `not_compared`; where all are, nothing is known. Nor is it where the journal's counts cannot be read.
     """
     is_counted = server["readings"]["journalled"] is not None
-    cuts = _cuts(server, outboxes, tail) if is_counted else {}
     since: dict[str, int] = {}
     for row in server["rows"]:
         name = f"{row['site']}.{row['agent']}"
         since[name] = min(since.get(name, row["hour"]), row["hour"])
+    cuts = _cuts(server, outboxes, tail, since) if is_counted else {}
     whole = all(o.since <= since.get(name, o.since) for name, o in outboxes.items())
     elsewhere = sorted(since.keys() - outboxes.keys() - {name for name in since if name.endswith(f".{STEWARD}")})  # fmt: skip
     compared = is_counted and (bool(outboxes) or not elsewhere)
@@ -104,7 +120,7 @@ def whole_report(
         "sent": sum(o.sent for o in outboxes.values()),
         "dropped_at_cap": sum(o.dropped for o in outboxes.values()),
         "held_batches": sum(o.held_batches for o in outboxes.values()),
-        "lost": sum(max(0, -cut.over) for cut in cuts.values()) if compared else None,
+        "lost": _lost(cuts.values()) if compared else None,
         "doubled": sum(max(0, cut.over) for cut in cuts.values()) if whole and compared else None,
     }
     agents = {
@@ -116,13 +132,38 @@ def whole_report(
         "readings": readings, "agents": agents, "lanes": _lanes(server["rows"]), "rows": rows,
         "not_compared": elsewhere,
         "differences": [d for name, cut in cuts.items() for d in _differences(name, cut, rows)],
-        "unknown": list(server.get("unknown", ())),
+        "unknown": [*server.get("unknown", ()), *_uncounted(cuts, outboxes, since)],
     }  # fmt: skip
 
 
+def _lost(cuts: Collection[_Cut]) -> int | None:
+    """Of all agents; what is certain is not hidden by what is unknown."""
+    certain = sum(cut.lost for cut in cuts)
+    return None if not certain and any(cut.unknown for cut in cuts) else certain
+
+
+def _uncounted(
+    cuts: Mapping[str, _Cut], outboxes: Mapping[str, OutboxCount], since: Mapping[str, int]
+) -> list[str]:
+    return [
+        f"whether {cut.unknown} readings of {name} are lost: its outbox counts from {_utc(outboxes[name].since)} on, the journal {_counts(since.get(name))}"
+        for name, cut in cuts.items()
+        if cut.unknown
+    ]
+
+
+def _counts(since: int | None) -> str:
+    return "has no counts of it" if since is None else f"from {_utc(since)} on"
+
+
+def _utc(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="minutes")
+
+
 def _cuts(
-    server: Mapping[str, Any], outboxes: Mapping[str, OutboxCount], tail: Iterable[Sequence[Any]]
-) -> dict[str, _Cut]:
+    server: Mapping[str, Any], outboxes: Mapping[str, OutboxCount],
+    tail: Iterable[Sequence[Any]], since: Mapping[str, int],
+) -> dict[str, _Cut]:  # fmt: skip
     marks: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for site, agent, epoch, lane, number in server.get("marks", ()):
         marks[f"{site}.{agent}", epoch][lane] = number
@@ -134,7 +175,9 @@ def _cuts(
         name = f"{site}.{agent}"
         if name in outboxes and epoch == outboxes[name].epoch and seq <= upto[name].get(lane, 0):
             journalled[name][lane] += readings
-    return {name: _cut(o, upto[name], journalled[name]) for name, o in outboxes.items()}
+    return {
+        name: _cut(o, upto[name], journalled[name], since.get(name)) for name, o in outboxes.items()
+    }
 
 
 def _up_to(outbox: OutboxCount, marks: Mapping[str, int]) -> dict[str, int]:
@@ -142,7 +185,7 @@ def _up_to(outbox: OutboxCount, marks: Mapping[str, int]) -> dict[str, int]:
     return {lane: max(outbox.marks.get(lane, 0), marks.get(lane, 0)) for lane in lanes}
 
 
-def _cut(outbox: OutboxCount, upto: Mapping[str, int], journalled: Counter[str]) -> _Cut:
+def _cut(outbox: OutboxCount, upto: Mapping[str, int], journalled: Counter[str], since: int | None) -> _Cut:  # fmt: skip
     sent: Counter[str] = Counter()
     for hour in outbox.hours:
         sent[hour.lane] += hour.sent
@@ -153,7 +196,8 @@ def _cut(outbox: OutboxCount, upto: Mapping[str, int], journalled: Counter[str])
         elif seq > upto.get(lane, 0):
             due -= readings
             sent[lane] -= readings
-    return _Cut(sent, journalled, due)
+    before = sum(hour.made for hour in outbox.hours if since is None or hour.hour < since)
+    return _Cut(sent, journalled, due, before)
 
 
 def _lanes(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
@@ -205,7 +249,7 @@ def _differences(name: str, cut: _Cut, rows: Iterable[Mapping[str, Any]]) -> lis
             own = [r for r in rows if (r["site"], r["agent"], r["lane"]) == (site, agent, lane)]
             found.append({
                 "site": site, "agent": agent, "lane": lane, "sent": cut.sent[lane], "journalled": cut.journalled[lane],
-                "difference": difference, "from_hour": from_hour(own, difference), "what": _what(difference, cut.over),
+                "difference": difference, "from_hour": from_hour(own, difference), "what": _what(difference, cut),
             })  # fmt: skip
     return found
 
@@ -227,11 +271,11 @@ def from_hour(rows: Sequence[Mapping[str, Any]], difference: int) -> int | None:
     return first
 
 
-def _what(difference: int, over: int) -> str:
+def _what(difference: int, cut: _Cut) -> str:
     """`lost` and `doubled` where the agent's readings as a whole say so; else they went under other numbers."""
-    if difference > 0 and over < 0:
-        return "lost"
-    if difference < 0 and over > 0:
+    if difference > 0 and cut.over < 0:
+        return "lost" if cut.lost else "not counted"
+    if difference < 0 and cut.over > 0:
         return "doubled"
     return "numbered anew"
 

@@ -117,6 +117,20 @@ def test_of_a_store_that_is_away_nothing_is_known(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_of_an_hour_whose_counts_were_spoilt_it_is_not_known_what_is_lost(site: "Site") -> None:
+    site.make(3)
+    site.send()
+    site.now += HOUR
+    site.make(2)
+    site.send()
+    (site.folder / "journal" / "counts.sqlite").write_bytes(b"nonsense " * 999)
+    report = whole_report(site.server(), outbox_counts(site.folder))
+    readings = report["readings"]
+    assert (readings["made"], readings["journalled"], readings["lost"]) == (5, 2, None)
+    assert [found["what"] for found in report["differences"]] == ["not counted"]
+    assert "3 readings of riverside.a1" in report["unknown"][0]
+
+
 def test_of_counts_that_cannot_be_read_nothing_is_called_lost_and_the_file_is_named(
     site: "Site",
 ) -> None:
@@ -141,7 +155,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         (folder / "edge").mkdir()
-        self.folder, self.sent = folder, 0
+        self.folder, self.sent, self.now = folder, 0, T0
         self.journal = SqliteJournal(folder / "journal")
         rng = np.random.default_rng(1)
         self.outbox = Outbox(folder / "edge" / f"{SITE}.a1.outbox", now=T0, rng=rng)
@@ -149,21 +163,21 @@ class Site:
 
     def make(self, batches: int) -> None:
         for _ in range(batches):
-            reading = PointReading(POINT.id, 1.0, 0, T0)
-            self.outbox.keep([reading], T0, monotonic=1.0)
+            reading = PointReading(POINT.id, 1.0, 0, self.now)
+            self.outbox.keep([reading], self.now, monotonic=1.0)
 
     def send(self, *, lose: int = 0, commit: bool = True) -> None:
         """Number and journal all that waits, but for one number; the outbox is told, or not yet."""
-        self.outbox.number("data", T0, 1.0)
+        self.outbox.number("data", self.now, 1.0)
         for seq in range(self.sent + 1, self.outbox.given("data") + 1):
             readings = 0 if seq == lose else 1
             entry = Entry(
-                T0, "batch", SITE, "a1", "data", self.outbox.epoch, seq, readings=readings
+                self.now, "batch", SITE, "a1", "data", self.outbox.epoch, seq, readings=readings
             )
             self.journal.append([entry])
         self.sent = self.outbox.given("data")
         if commit:
-            self.outbox.commit(Committed(self.outbox.epoch, data=self.sent), T0)
+            self.outbox.commit(Committed(self.outbox.epoch, data=self.sent), self.now)
 
     def server(self) -> dict[str, Any]:
         return delivery_report(self.journal, MemoryStore(), lambda: 0)

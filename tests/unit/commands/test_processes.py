@@ -231,8 +231,8 @@ def report_of(journalled: dict[str, int], *outboxes: tuple[str, OutboxCount], as
     ]  # fmt: skip
     total = sum(journalled.values())
     server = {"rows": rows, "readings": {"journalled": total, "quarantined": aside, "stored": total - aside, "unstored": 0, "refused": 0}}  # fmt: skip
-    readings: dict[str, Any] = whole_report(server, dict(outboxes))["readings"]
-    return readings
+    report = whole_report(server, dict(outboxes))
+    return {**report["readings"], "unknown": report["unknown"]}
 
 
 def test_what_was_set_aside_hides_no_loss() -> None:
@@ -256,6 +256,28 @@ def test_what_is_held_is_not_lost_and_what_is_older_than_the_books_not_known() -
     assert (held["lost"], held["doubled"]) == (0, 0)
     young = report_of({"a": 1000}, ("x.a", books(100, 100, since=6)))
     assert (young["lost"], young["doubled"]) == (0, None)
+
+
+def test_what_may_have_come_before_the_journal_s_counts_begin_is_not_called_lost() -> None:
+    """And hides no loss that is certain; an agent of whose readings none is missing has lost none."""
+    older = ("x.a", books(1000, 1000, since=4))
+    said = report_of({"a": 950}, older)
+    assert (said["lost"], said["doubled"]) == (None, 0)
+    (words,) = said["unknown"]
+    assert "50 readings of x.a" in words
+    assert "1970-01-01T04:00" in words
+    assert "1970-01-01T05:00" in words
+    certain = report_of({"a": 950, "b": 990}, older, ("x.b", books(1000, 1000)))
+    assert (certain["lost"], len(certain["unknown"])) == (10, 1)
+    hours = (HourMade(4 * HOUR, "data", 10, 10, 0), HourMade(5 * HOUR, "data", 990, 990, 0))
+    partly = report_of({"a": 950}, ("x.a", OutboxCount("e", hours, 0, ())))
+    assert (partly["lost"], len(partly["unknown"])) == (40, 1)
+    assert "10 readings of x.a" in partly["unknown"][0]
+    whole = report_of({"a": 1000}, older)
+    assert (whole["lost"], whole["unknown"]) == (0, [])
+    silent = report_of({"b": 1000}, older, ("x.b", books(1000, 1000)))
+    assert silent["lost"] is None
+    assert "no counts of it" in silent["unknown"][0]
 
 
 def test_of_agents_whose_outboxes_are_elsewhere_nothing_is_known() -> None:
