@@ -29,7 +29,8 @@ def delivery_report(
     came in hours before the one from which readings are kept. Where there are some, `replaced` is None: the
     journal counts by when readings came, the store keeps them by when they were taken, and nobody knows how many
     came after that hour and were taken before. `position` and `marks` are the moment of all counts. `unknown` says
-    in words what nobody knows though it should be known: counts that cannot be read make all None that needs them.
+    in words what nobody knows though it should be known: counts that cannot be read make all None that needs them,
+    and where a store was given more than was journalled, or holds more than it was given, nobody knows what it lacks.
     """
     held = _held(store, position)
     now = journal.standing()
@@ -50,6 +51,11 @@ def delivery_report(
     past = _sum(c for (*_, hour), c in counts.items() if hour < since)
     due = total.readings - total.aside
     unstored = _less(due, held.taken, held.refused, _waiting(journal, held.position, now.last))
+    replaced = None if past.readings or held.taken is None else _less(held.taken, held.stored)
+    if now.counts is None:
+        unknown = [f"what was journalled, and so what is lost: the journal's counts cannot be read ({now.trouble}); mend or move that file away"]  # fmt: skip
+    else:
+        unknown = _too_many(unstored, replaced)
     return {
         "rows": rows,
         "readings": {
@@ -58,16 +64,16 @@ def delivery_report(
             "quarantined": total.aside,
             "stored": held.stored,
             "waiting_for_store": max(0, now.last - held.position),
-            "unstored": unstored,
+            "unstored": _if_any(unstored),
             "refused": held.refused,
             "past_retention": past.readings - past.aside,
-            "replaced": None if past.readings or held.taken is None else _less(held.taken, held.stored),
+            "replaced": _if_any(replaced),
         } | (dict.fromkeys(_OF_COUNTS) if now.counts is None else {}),
         "missing_batches": None if now.counts is None else total.missing,
         "kept_from": max(since, 0),
         "position": now.last,
         "marks": [[*key, number] for key, number in sorted(now.marks.items())],
-        "unknown": [f"what was journalled, and so what is lost: the journal's counts cannot be read ({now.trouble}); mend or move that file away"] if now.counts is None else [],
+        "unknown": unknown,
     }  # fmt: skip
 
 
@@ -98,13 +104,27 @@ def _held(store: ReadingStore, position: Callable[[], int]) -> _Held:
 
 
 def _less(whole: int, *parts: int | None) -> int | None:
-    """What is left; None where a part is not known, or the parts are more than the whole: they are not of one site."""
+    """What is left, below 0: the parts are more than the whole; None where a part is not known."""
     left = whole
     for part in parts:
         if part is None:
             return None
         left -= part
-    return left if left >= 0 else None
+    return left
+
+
+def _if_any(left: int | None) -> int | None:
+    return left if left is not None and left >= 0 else None
+
+
+def _too_many(unstored: int | None, replaced: int | None) -> list[str]:
+    """Of what is below 0."""
+    found = []
+    if unstored is not None and unstored < 0:
+        found.append(f"what did not reach the store: it was given, or is to be given, {-unstored} readings more than are counted as journalled; the journal's counts or its newest file were lost, or the store is not of this journal")  # fmt: skip
+    if replaced is not None and replaced < 0:
+        found.append(f"what was replaced in the store: it holds {-replaced} readings more than it was ever given; something else wrote into it, or it was put back with a state of another day")  # fmt: skip
+    return found
 
 
 def _waiting(journal: SqliteJournal, position: int, last: int) -> int | None:

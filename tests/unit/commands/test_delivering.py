@@ -94,6 +94,35 @@ def test_a_loss_between_journal_and_store_is_none_that_was_replaced(tmp_path: Pa
     journal.close()
 
 
+class Holding(MemoryStore):
+    """Somebody else wrote four readings into it."""
+
+    def count(self) -> int:
+        return super().count() + 4
+
+
+@pytest.mark.parametrize(
+    ("store", "given", "name", "words"),
+    [
+        (MemoryStore(), 5, "unstored", "2 readings more than are counted as journalled"),
+        (Holding(), 3, "replaced", "holds 4 readings more than it was ever given"),
+    ],
+)
+def test_what_a_store_has_too_much_is_named(
+    store: MemoryStore, given: int, name: str, words: str, tmp_path: Path
+) -> None:
+    """Three were journalled."""
+    journal = SqliteJournal(tmp_path / "journal")
+    journal.append([Entry(T0, "batch", SITE, "a1", "data", "e1", 1, readings=3)])
+    times, none = np.arange(T0, T0 + given), np.zeros(given, np.int64)
+    store.write([StoreBatch([KEY], none, times, np.ones(given), none.astype(np.uint8))], 1)
+    found = delivery_report(journal, store, store.cursor)
+    (said,) = found["unknown"]
+    assert words in said
+    assert found["readings"][name] is None
+    journal.close()
+
+
 async def test_batches_that_no_birth_explains_any_more_are_not_stored_and_said(
     tmp_path: Path,
 ) -> None:
@@ -128,7 +157,7 @@ def test_of_an_hour_whose_counts_were_spoilt_it_is_not_known_what_is_lost(site: 
     readings = report["readings"]
     assert (readings["made"], readings["journalled"], readings["lost"]) == (5, 2, None)
     assert [found["what"] for found in report["differences"]] == ["not counted"]
-    assert "3 readings of riverside.a1" in report["unknown"][0]
+    assert "3 readings of riverside.a1" in report["unknown"][-1]
 
 
 def test_of_counts_that_cannot_be_read_nothing_is_called_lost_and_the_file_is_named(
