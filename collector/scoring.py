@@ -19,8 +19,9 @@ from collector.groups import Group
 from collector.live import LiveTable
 from collector.ports import Entry, Journal
 from collector.scored import NO_VALUE, Heard, SavedAsset, Score, Scored, fits, saved, take_up
+from collector.speaking import Speaker
 from config.plant import SCORE, STEWARD, Device, Plant
-from edge.readings import BAD, CONTRACT, Birth, PointRow, Readings, encode, encode_batch
+from edge.readings import BAD
 
 T = TypeVar("T")
 log = logging.getLogger("steward.scoring")
@@ -36,11 +37,11 @@ class _Saved(msgspec.Struct):
 
 
 @dataclass(slots=True)
-class _Speaker:
-    """What `steward` says at one site: its points by index, and what of it the journal has."""
+class _Spoken:
+    """What the journal has of a site's speaker of scores; `place` is that of each point among those it says."""
 
-    points: list[str]
-    epoch: str
+    speaker: Speaker
+    place: dict[str, int]
     born: bool = False
     seq: int = 0
 
@@ -54,12 +55,15 @@ class Scoring:
     def __init__(self, plants: Iterable[Plant], live: LiveTable) -> None:
         self._assets: list[Scored] = []
         self._column: dict[int, tuple[int, int]] = {}
+        self._spoken: dict[str, _Spoken] = {}
         for plant in plants:
             for device in plant.devices.values():
                 self._add(plant, device, live)
+            if points := [asset.point for asset in self._assets if asset.site == plant.site]:
+                self._spoken[plant.site] = _spoken(plant, sorted(points))
         self._rows = np.array(sorted(self._column), np.int64)
-        self._speakers = {site: _speaker(self._assets, site) for site in {a.site for a in self._assets}}  # fmt: skip
-        self._last_words: list[tuple[Scored, Score]] = []
+        self._fallen: list[Scored] = []
+        """Whose last word is still to be said."""
         self._is_ahead = False
         self.position = 0
         self.faults = 0
@@ -95,9 +99,10 @@ class Scoring:
         """
         marks = journal.marks()
         known = {(entry.site, entry.epoch) for entry in journal.births() if entry.agent == STEWARD}
-        for site, speaker in self._speakers.items():
-            speaker.born = (site, speaker.epoch) in known
-            speaker.seq = marks.get((site, STEWARD, speaker.epoch, "data"), 0)
+        for site, spoken in self._spoken.items():
+            epoch = spoken.speaker.epoch
+            spoken.born = (site, epoch) in known
+            spoken.seq = marks.get((site, STEWARD, epoch, "data"), 0)
         try:
             file = msgspec.msgpack.decode(saved, type=_Saved)
         except msgspec.MsgspecError:
@@ -109,7 +114,7 @@ class Scoring:
                 continue
             if kept is not None and fits(kept, len(asset.value)):
                 take_up(asset, kept)
-            elif kept or is_spoilt or self._speakers[asset.site].born:
+            elif kept or is_spoilt or self._spoken[asset.site].born:
                 log.warning("%s learns anew what is normal: what it had learnt is lost", asset.name)
         self.position = file.position
         return file.position
@@ -134,10 +139,12 @@ class Scoring:
             scores: dict[str, list[Score]] = {}
             for asset, score in self._scores(group, urgent=urgent):
                 scores.setdefault(asset.site, []).append(score)
+            for asset, score in self._last_words(group.received):
+                scores.setdefault(asset.site, []).append(score)
             return [
                 entry
                 for site, found in scores.items()
-                for entry in _entries(site, self._speakers[site], found, group.received)
+                for entry in _entries(self._spoken[site], found, group.received)
             ]
         except Exception as error:  # noqa: BLE001  # a reading is worth more than any score
             self._end(error)
@@ -149,7 +156,11 @@ class Scoring:
         self.position = max(self.position, position)
 
     def replayed(self, group: Group, *, urgent: bool = False) -> None:
-        """A group that is in the journal, with its scores: they are made again, and not said again. Never raises."""
+        """A group that is in the journal, with its scores: they are made again, and not said again. Never raises.
+
+        The last word of an asset that falls here goes with the next group that is taken: nobody knows whether the
+        journal has it, and twice is once.
+        """
         try:
             for _ in self._scores(group, urgent=urgent):
                 pass
@@ -161,20 +172,18 @@ class Scoring:
         """Of the live readings of watched points: rows that they close wait, and so many that wait are judged."""
         for number, readings in self._heard(group).items():
             asset = self._assets[number]
-            self._tried(asset, partial(asset.hear, readings), group.received)
+            self._tried(asset, partial(asset.hear, readings))
         if urgent:
             return
         waiting = [asset for asset in self._assets if asset.waiting]
         left = max(ROWS_AT_ONCE, sum(len(asset.waiting) for asset in waiting) // WAITING_SHARE)
         for asset in sorted(waiting, key=lambda asset: asset.waiting[0].end):
             had = len(asset.waiting)
-            for score in self._tried(asset, partial(asset.judge, left), group.received) or ():
+            for score in self._tried(asset, partial(asset.judge, left)) or ():
                 yield asset, score
             left -= had - len(asset.waiting)
             if left <= 0:
                 break
-        yield from self._last_words
-        self._last_words.clear()
 
     def _heard(self, group: Group) -> dict[int, list[Heard]]:
         """By asset, in order of time."""
@@ -194,14 +203,13 @@ class Scoring:
 
     # --- faults --------------------------------------------------------------------------------
 
-    def _tried(self, asset: Scored, work: Callable[[], T], at: int) -> T | None:
-        """What comes of it; None where it raised: then the asset's last word is that it has no score."""
+    def _tried(self, asset: Scored, work: Callable[[], T]) -> T | None:
+        """What comes of it; None where it raised."""
         try:
             return work()
         except Exception as error:  # one asset's detector stops no reading and no other asset
             log.exception("%s is not watched until the next start", asset.name)
             self._set_aside(asset, error)
-            self._last_words.append((asset, (asset.point, at, np.nan, NO_VALUE)))
             return None
 
     def _end(self, error: Exception) -> None:
@@ -212,42 +220,35 @@ class Scoring:
         self._rows = self._rows[:0]
 
     def _set_aside(self, asset: Scored, error: Exception) -> None:
-        self.faults += not asset.is_aside
+        if not asset.is_aside:
+            self.faults += 1
+            self._fallen.append(asset)
         asset.is_aside, asset.waiting = True, []
         self.aside[asset.name] = f"{type(error).__name__}: {error}"
+
+    def _last_words(self, at: int) -> list[tuple[Scored, Score]]:
+        """Of each asset that fell that it has no score; once, also where that cannot be said."""
+        fallen, self._fallen = self._fallen, []
+        return [(asset, (asset.point, at, np.nan, NO_VALUE)) for asset in fallen]
 
 
 # --- the agent `steward` -----------------------------------------------------------------------
 
 
-def _speaker(assets: Sequence[Scored], site: str) -> _Speaker:
-    """Another set of points is another epoch, as for every agent."""
-    points = sorted(asset.point for asset in assets if asset.site == site)
-    return _Speaker(points, hashlib.sha256("\n".join(points).encode()).hexdigest()[:16])
+def _spoken(plant: Plant, points: Sequence[str]) -> _Spoken:
+    place = {point: index for index, point in enumerate(points)}
+    return _Spoken(Speaker(plant, [plant.points[point] for point in points]), place)
 
 
-def _entries(
-    site: str, speaker: _Speaker, scores: Sequence[Score], received: int
-) -> Iterator[Entry]:
-    if not speaker.born:
-        speaker.born = True
-        yield Entry(received, "birth", site, STEWARD, epoch=speaker.epoch, payload=_birth(speaker))
-    speaker.seq += 1
-    point, time, value, quality = zip(*scores, strict=True)
-    readings = Readings(
-        np.array([speaker.points.index(one) for one in point], np.int64), np.array(time, np.int64),
-        np.array(value), np.array(quality, np.uint8),
-    )  # fmt: skip
-    payload = encode_batch(readings, epoch=speaker.epoch, seq=speaker.seq, oldest=speaker.seq, now=received)  # fmt: skip
+def _entries(spoken: _Spoken, scores: Sequence[Score], received: int) -> Iterator[Entry]:
+    """One batch, behind a birth where it is the first."""
+    speaker, site = spoken.speaker, spoken.speaker.plant.site
+    if not spoken.born:
+        spoken.born = True
+        yield Entry(received, "birth", site, STEWARD, epoch=speaker.epoch, payload=speaker.birth())
+    spoken.seq += 1
+    said = [(spoken.place[point], time, value, quality) for point, time, value, quality in scores]
     yield Entry(
-        received, "batch", site, STEWARD, "data", speaker.epoch, speaker.seq, payload=payload,
-        readings=len(scores),
+        received, "batch", site, STEWARD, "data", speaker.epoch, spoken.seq,
+        payload=speaker.batch(said, spoken.seq, received), readings=len(scores),
     )  # fmt: skip
-
-
-def _birth(speaker: _Speaker) -> bytes:
-    rows = [
-        PointRow(index, point, "σ", "measurement", 2, "data", 0.0, 0.0)
-        for index, point in enumerate(speaker.points)
-    ]
-    return encode(Birth(CONTRACT, 1, speaker.epoch, "", "", rows))

@@ -1,4 +1,7 @@
-"""The agent `steward`: what is made here comes in as if a broker had brought it, so ingest numbers, journals and judges it as all else."""
+"""The agent `steward`: what is made here comes in as if a broker had brought it, so ingest numbers, journals and judges it as all else.
+
+Scores alone go into the journal with the readings that they are made of (`collector.scoring`), in the same words.
+"""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -57,12 +60,13 @@ class Speaker:
             return False
         if not self._born:
             self._born = True
-            put(Message(topic(site, STEWARD, "birth"), self._birth(), now))
+            put(Message(topic(site, STEWARD, "birth"), self.birth(), now))
         self._said[lane] = mark + 1, now
-        put(Message(topic(site, STEWARD, lane), self._batch(said, mark + 1, now), now))
+        put(Message(topic(site, STEWARD, lane), self.batch(said, mark + 1, now), now))
         return True
 
-    def _batch(self, said: Sequence[Said], seq: int, now: int) -> bytes:
+    def batch(self, said: Sequence[Said], seq: int, now: int) -> bytes:
+        """The payload that says these under this number."""
         index, time, value, quality = zip(*said, strict=True)
         readings = Readings(
             np.array(index, np.int64), np.array(time, np.int64), np.array(value, np.float64),
@@ -70,7 +74,8 @@ class Speaker:
         )  # fmt: skip
         return encode_batch(readings, epoch=self.epoch, seq=seq, oldest=seq, now=now)
 
-    def _birth(self) -> bytes:
+    def birth(self) -> bytes:
+        """The payload that says what the points are."""
         rows = [
             PointRow(i, p.id, p.unit, p.kind, p.decimals, "data", p.period_s, p.longest_silence_s)
             for i, p in enumerate(self.points)

@@ -23,7 +23,7 @@ from config.clock import SteppedClock
 from config.plant import SCORE, STEWARD, Plant
 from config.profile import Profile, WatchSpec
 from config.watching import score_point
-from edge.readings import QUALITIES, Floats
+from edge.readings import QUALITIES, QUALITY_NAMES, Floats
 from tests.unit.collector.feeding import SITE, T0, Recorder, Source, Store, batch, birth, plant
 from tests.waiting import until
 
@@ -98,6 +98,10 @@ class Pipe:
 
     def stored(self, of: str = SCORED) -> list[tuple[int, float, int]]:
         return [(t, v, q) for point, t, v, q in self.store.rows if point == of]
+
+    def shown(self) -> str:
+        """The quality of the first asset's score in the live table."""
+        return QUALITY_NAMES[int(self.live.quality[self.live.row(SITE, SCORED)])]
 
     def spoil(self) -> None:
         """The first asset's detector cannot be reckoned with any more."""
@@ -313,11 +317,23 @@ async def test_a_detector_that_stumbles_stops_no_reading_and_says_so(caplog: pyt
 async def test_a_fault_of_no_asset_ends_all_scores_and_no_reading(caplog: pytest.LogCaptureFixture) -> None:  # fmt: skip
     pipe = await begun(Pipe())
     await pipe.feed(rows(130))
-    pipe.ingest.scoring._speakers.clear()
+    pipe.ingest.scoring._column.clear()
     before = pipe.ingest.stats.readings
     await pipe.feed(rows(20), first=130)
-    assert pipe.ingest.stats.readings == before + 40
+    assert pipe.ingest.stats.readings == before + 40 + 1
     assert (pipe.ingest.scoring.faults, len(caplog.records)) == (1, 1)
+    assert pipe.shown() == "no_answer"
+
+
+async def test_a_fault_in_saying_scores_ends_them_too(caplog: pytest.LogCaptureFixture) -> None:
+    """The last word cannot be said either: that is logged as well, and no more is tried."""
+    pipe = await begun(Pipe())
+    await pipe.feed(rows(130))
+    pipe.ingest.scoring._spoken.clear()
+    before = pipe.ingest.stats.readings
+    await pipe.feed(rows(40), first=130)
+    assert pipe.ingest.stats.readings == before + 80
+    assert (pipe.ingest.scoring.faults, len(caplog.records)) == (1, 2)
 
 
 async def test_the_other_assets_are_watched_on_and_a_restart_learns_the_fallen_one_anew(
@@ -356,6 +372,12 @@ async def test_a_fault_that_is_in_the_journal_does_not_keep_the_server_from_star
     monkeypatch.setattr(scored, "judged", stumbles)
     again = Pipe(pipe.journal, file=tmp_path / "live.bin")
     assert again.ingest.scoring.faults == 1
+    assert again.shown() == "good"  # nothing came yet with which anything could be said
+    for first in (150, 160):
+        await again.feed(rows(10), first=first)
+        assert again.shown() == "no_answer"
+    await again.projecting.drain()
+    assert sum(np.isnan(value) for _, value, _ in again.scores()) == 1
 
 
 @pytest.mark.parametrize("learnt", [(0.0, 0.0), (None, None)], ids=["stood still", "not read"])
