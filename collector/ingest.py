@@ -120,7 +120,7 @@ class Ingest:
 
         The judges have restored themselves before.
         """
-        shown = self.live.restore(load(self.live_file)) if self.live_file else 0
+        shown = self._restore_live()
         scored = self._restore_scores(shown)
         self._saved_position, self._saved_scores = min(shown, scored), scored
         self.journal.rise(max([shown, scored, self._stored(), *(j.position for j in self.judges)]))
@@ -132,6 +132,15 @@ class Ingest:
         self.receiving.restore(self.journal)
         self._position = self.journal.last()
         self._save_at = self.clock.monotonic() + self.save_every_s
+
+    def _restore_live(self) -> int:
+        """Where the table stands; a file that cannot be read is named, and the next save writes over it."""
+        if self.live_file is None:
+            return 0
+        shown = self.live.restore(load(self.live_file))
+        if shown is None and self.live_file.is_file():
+            log.warning("%s is spoilt: this start takes longer, and points that were last read before the journal begins show nothing until they are read again; nothing that is stored is lost", self.live_file)  # fmt: skip
+        return shown or 0
 
     def _restore_scores(self, shown: int) -> int:
         """Where the detectors stand; where there are none they wait for nothing."""

@@ -184,8 +184,8 @@ class LiveTable:
         columns = {name: getattr(self, name)[:size].tobytes() for name in _COLUMNS}
         return msgspec.msgpack.encode(_Saved(self.position, list(self._rows), columns))
 
-    def restore(self, saved: bytes) -> int:
-        """Take up what `dump` gave; returns its journal position (0 if it cannot be read).
+    def restore(self, saved: bytes) -> int | None:
+        """Take up what `dump` gave; returns its journal position, None if it cannot be read.
 
         All points count as changed, as marks of the earlier life are not of this one.
         """
@@ -193,9 +193,9 @@ class LiveTable:
             file = msgspec.msgpack.decode(saved, type=_Saved)
             columns = {n: np.frombuffer(file.columns[n], t) for n, (t, _) in _COLUMNS.items()}
         except (msgspec.MsgspecError, KeyError, ValueError):
-            return 0
+            return None
         if any(len(column) != len(file.rows) for column in columns.values()):
-            return 0
+            return None
         rows = np.array([self.row(site, point) for site, point in file.rows], np.int64)
         self._counter += 1
         for name in _COLUMNS:

@@ -355,6 +355,26 @@ async def test_the_saved_table_spares_the_journal_that_all_have_read(tmp_path: P
     assert second.judge.groups == []
 
 
+@pytest.mark.parametrize("spoilt", [b"", b"nonsense"])
+async def test_a_spoilt_table_is_named_and_a_missing_or_empty_one_is_not(
+    spoilt: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "live"
+    first = Pipe(live_file=file)
+    await first.ingest.save()
+    first = Pipe(live_file=file)
+    await varied(first)
+    assert caplog.messages == []
+    file.write_bytes(spoilt)
+    second = Pipe(first.journal, live_file=file)
+    assert second.shown() == first.shown()
+    (said,) = caplog.messages
+    assert f"{file} is spoilt" in said
+    await second.ingest.save()
+    Pipe(first.journal, live_file=file)
+    assert len(caplog.messages) == 1
+
+
 async def test_nothing_is_trimmed_that_the_store_does_not_hold(tmp_path: Path) -> None:
     pipe = Pipe(live_file=tmp_path / "live")
     await varied(pipe)

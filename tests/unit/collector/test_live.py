@@ -137,7 +137,7 @@ def test_the_table_comes_back_from_its_file_in_a_new_life(tmp_path: Any) -> None
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x93\x01\x02\x03"])
 def test_a_file_that_cannot_be_read_is_as_none(content: bytes) -> None:
     live = table()
-    assert live.restore(content) == 0
+    assert live.restore(content) is None
     assert shown(live) == {}
 
 
@@ -147,7 +147,7 @@ def test_a_file_with_columns_cut_off_is_as_none() -> None:
     content = live.dump()
     file = msgspec.msgpack.decode(content)
     file["columns"]["value"] = file["columns"]["value"][:-8]
-    assert table().restore(msgspec.msgpack.encode(file)) == 0
+    assert table().restore(msgspec.msgpack.encode(file)) is None
 
 
 def test_conditions_are_what_alarming_last_said() -> None:
