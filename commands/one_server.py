@@ -1,29 +1,38 @@
 """One server a data folder: two would write into the same journal, each as if it were alone."""
 
+import errno
 import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from collector.ports import Unavailable
 
 LOCK: Final = "server.lock"
+_EXCLUSIVE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 
 @contextmanager
 def held(data: Path) -> Iterator[None]:
-    """Have the folder for this process alone, however it ends. Raises `Unavailable`: another server has it."""
+    """Have the folder for this process alone, however it ends. Raises `Unavailable`: another server has it.
+
+    The folder itself is locked, for a file in it may be deleted under whoever has locked it; the file too, for older
+    versions lock nothing else.
+    """
     path = data / LOCK
-    try:
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise Unavailable(f"{path} cannot be written: {error}") from error
-    with file:
+    with ExitStack() as opened:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file = opened.enter_context(path.open("a+", encoding="utf-8"))
+            folder = os.open(data, os.O_RDONLY)
+            opened.callback(os.close, folder)
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be written: {error}") from error
+        try:
+            fcntl.flock(file, _EXCLUSIVE)
+            _lock_folder(folder)
         except BlockingIOError as error:
             file.seek(0)
             owner = file.read().strip() or "another one"
@@ -35,3 +44,12 @@ def held(data: Path) -> Iterator[None]:
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
         yield
+
+
+def _lock_folder(folder: int) -> None:
+    """Raises `BlockingIOError`: another one has it."""
+    try:
+        fcntl.flock(folder, _EXCLUSIVE)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise  # NFS locks nothing that is not open for writing, which no folder can be: there the file must do

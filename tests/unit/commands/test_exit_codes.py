@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from collector.ports import Unavailable
 from commands import main
 from commands.access import write_secret
 from commands.one_server import LOCK, held
@@ -125,6 +126,16 @@ def test_a_second_server_on_a_data_folder_touches_nothing_and_names_the_first(
     assert "or set STEWARD_DATA" in said
     with held(data):
         pass  # whoever had it is gone
+
+
+def test_a_lock_file_that_is_deleted_lets_no_second_server_in(data: Path) -> None:
+    with held(data):
+        (data / LOCK).unlink()
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="a server runs on"), held(data):
+                pass
+    with held(data):
+        pass
 
 
 def test_a_load_without_a_broker_is_unavailable(capsys: pytest.CaptureFixture[str]) -> None:
