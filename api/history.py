@@ -76,9 +76,9 @@ def _width(resolution: str, span: int, fits: int) -> int:
 
 
 def shown(
-    found: Raw | Buckets, point: str, unit: str, *, complete_until: int, resolution: int
+    found: Raw | Buckets, point: str, unit: str, *, complete_until: int | None, resolution: int
 ) -> History:
-    """Columns as HTTP says them; NaN becomes null when they are written."""
+    """Columns as HTTP says them; NaN becomes null when they are written, and so is what nobody knows."""
     if isinstance(found, Raw):
         return {
             "point": point,

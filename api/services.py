@@ -109,7 +109,7 @@ class Services:
     """Everything the API needs. `wall` is real time for logins and pacing; `clock` is the site's.
 
     The callables give what only the collector knows: dependencies, figures, agents and quarantine
-    of a site, the delivery report and what was journalled behind a position, derived points made anew, until when (UTC ms) the store is complete; and ask its agents.
+    of a site, the delivery report and what was journalled behind a position, derived points made anew, until when (UTC ms) the store is complete (it may raise `Unavailable`); and ask its agents.
     """
 
     plants: Mapping[str, Plant]

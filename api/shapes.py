@@ -140,12 +140,12 @@ class Live(TypedDict):
 
 
 class RawHistory(TypedDict):
-    """Raw readings of one point; times UTC ms."""
+    """Raw readings of one point; times UTC ms. `complete_until` is null while nobody knows it."""
 
     point: str
     unit: str
     resolution: Literal["raw"]
-    complete_until: int
+    complete_until: int | None
     time: list[int]
     value: list[float | None]
     quality: list[int]
@@ -158,12 +158,12 @@ class HistoryKept(TypedDict):
 
 
 class BucketHistory(TypedDict):
-    """One point in buckets of `resolution` ms; a gap is a missing bucket."""
+    """One point in buckets of `resolution` ms; a gap is a missing bucket. `complete_until` is null while nobody knows it."""
 
     point: str
     unit: str
     resolution: int
-    complete_until: int
+    complete_until: int | None
     time: list[int]
     min: list[float | None]
     max: list[float | None]

@@ -8,7 +8,7 @@ from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.mqtt import MqttSource
 from collector.buckets import Late
 from collector.ingest import Ingest
-from collector.ports import ReadingStore
+from collector.ports import ReadingStore, Unavailable
 from collector.projecting import Projecting
 from collector.selfwatch import SelfWatch
 from commands.deadman import Deadman
@@ -18,7 +18,7 @@ from config.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """The parts of a server that are measured; nothing here waits for a disk."""
+    """The parts of a server that are measured; nothing here waits for a disk, or raises where one cannot be read."""
 
     source: MqttSource
     ingest: Ingest
@@ -30,18 +30,22 @@ class Gauges:
     clock: Clock
     side: SideLoops
 
-    def lag_s(self) -> float:
-        """How long the oldest journal entry that the store does not hold has waited."""
+    def lag_s(self) -> float | None:
+        """How long the oldest journal entry that the store does not hold has waited; None: it cannot be read."""
         if not self.projecting.lag:
             return 0.0
-        entries = self.journal.read_from(self.projecting.position, 1)
+        try:
+            entries = self.journal.read_from(self.projecting.position, 1)
+        except Unavailable:
+            return None
         return max(0, self.clock.now() - entries[0][1].received) / 1000 if entries else 0.0
 
     def said(self) -> Mapping[str, float]:
-        """The server's own points by name, in the units of `config.links`."""
+        """The server's own points by name, in the units of `config.links`; without what nobody knows now."""
         counts = self.ingest.receiving.counts
+        lag_s = self.lag_s()
         return {
-            "store_lag": self.lag_s(),
+            **({} if lag_s is None else {"store_lag": lag_s}),
             "store_waiting": self.projecting.lag,
             "queue": self.source.waiting_bytes / 1000,
             "commit_time": 1000 * self.journal.commits.longest_s(),
@@ -80,7 +84,10 @@ class Gauges:
     def _store(self) -> Iterator[Figure]:
         stats = self.projecting.stats
         yield Figure("steward_projecting_lag_entries", self.projecting.lag, "journal entries not stored yet", counter=False)  # fmt: skip
-        yield Figure("steward_projecting_lag_seconds", self.lag_s(), "how long the oldest of them has waited", counter=False)  # fmt: skip
+        lag_s = self.lag_s()
+        yield Figure("steward_journal_readable", float(lag_s is not None), "0 while entries that are not stored yet cannot be read", counter=False)  # fmt: skip
+        if lag_s is not None:
+            yield Figure("steward_projecting_lag_seconds", lag_s, "how long the oldest of them has waited", counter=False)  # fmt: skip
         yield Figure("steward_store_readings_total", stats.stored, "readings handed to the store")
         yield Figure("steward_store_writes_total", stats.writes, "writes that the store took")
         yield Figure("steward_store_refused_total", stats.refused, "writes that the store did not take at first")  # fmt: skip

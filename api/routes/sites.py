@@ -22,6 +22,7 @@ from api.shapes import (
 )
 from api.site_views import live_columns, overview, site_detail, site_row, tagged
 from api.times import parse
+from collector.ports import Unavailable
 
 router = APIRouter()
 site_router = APIRouter(prefix="/sites/{site}")
@@ -127,9 +128,17 @@ async def history(
     found, width = await services.reading(
         lambda: histories.read(services.store, plant.site, point, (first, last), resolution)
     )
-    until = await services.offload(services.complete_until)
+    until = await _complete_until(services)
     unit = plant.points[point].unit
     return json(histories.shown(found, point, unit, complete_until=until, resolution=width))
+
+
+async def _complete_until(services: Services) -> int | None:
+    """None while the journal cannot be read: what the store has is told all the same."""
+    try:
+        return await services.offload(services.complete_until)
+    except Unavailable:
+        return None
 
 
 @site_router.get("/history/kept", response_model=HistoryKept)

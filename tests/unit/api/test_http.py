@@ -773,6 +773,18 @@ async def test_what_reads_the_journal_is_asked_beside_the_loop(
     assert beside == [True, True]
 
 
+async def test_history_is_told_while_nobody_knows_until_when_it_is_complete(
+    web: Web, admin: httpx.AsyncClient
+) -> None:
+    def complete_until() -> int:
+        raise Unavailable("the journal cannot be read")
+
+    web.services.complete_until = complete_until
+    reply = await admin.get(f"{BASE}/history", params={"point": PRESSURE})
+    assert (reply.status_code, reply.json()["complete_until"]) == (200, None)
+    assert reply.json()["point"] == PRESSURE
+
+
 async def test_what_an_agent_says_of_a_request_is_told_as_it_says_it(web: Web) -> None:
     asked: list[tuple[str, str, str]] = []
 

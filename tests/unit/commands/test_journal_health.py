@@ -2,17 +2,25 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from api.services import Health
 from collector.adapters.journal_sqlite import SqliteJournal
+from collector.adapters.memory_journal import MemoryJournal
+from collector.adapters.memory_store import MemoryStore
 from collector.ingest import IngestStats
+from collector.live import LiveTable
+from collector.ports import Entry
+from collector.projecting import Projecting, inline
 from commands.doctor import journal_row, journal_trouble
 from commands.figures import Gauges
 from commands.server import journal_health
+from config.clock import SteppedClock
 from config.settings import Settings
+
+T0 = 1_773_532_800_000
 
 
 @pytest.fixture
@@ -49,3 +57,20 @@ def test_the_figures_count_it(damaged: SqliteJournal) -> None:
     measured = SimpleNamespace(ingest=SimpleNamespace(stats=IngestStats()), journal=damaged)
     figures = {f.name: f.value for f in Gauges._journal(cast(Gauges, measured))}
     assert figures["steward_journal_set_aside_total"] == 1
+
+
+def test_while_the_journal_cannot_be_read_the_figures_say_so_and_what_is_known() -> None:
+    journal, store, clock = MemoryJournal(), MemoryStore(), SteppedClock(T0 + 5_000)
+    journal.append([Entry(T0, "batch", "riverside", "a1", "data", "e1", 1, readings=1)])
+    projecting = Projecting(journal, store, LiveTable([]), inline, clock)
+    other: Any = None  # is not looked at
+    gauges = Gauges(other, other, cast(Any, journal), projecting, store, other, other, clock, other)
+
+    def figures() -> dict[str, float]:
+        return {f.name: f.value for f in gauges._store()}
+
+    age, readable = "steward_projecting_lag_seconds", "steward_journal_readable"
+    assert figures() | {age: 5, readable: 1} == figures()
+    journal.fail_reads = -1
+    assert age not in figures()
+    assert figures() | {"steward_projecting_lag_entries": 1, readable: 0} == figures()

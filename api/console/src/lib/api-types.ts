@@ -132,7 +132,7 @@ export interface RawHistory {
   point: string;
   unit: string;
   resolution: "raw";
-  complete_until: number;
+  complete_until: number | null;
   time: number[];
   value: (number | null)[];
   quality: number[];
@@ -142,7 +142,7 @@ export interface BucketHistory {
   point: string;
   unit: string;
   resolution: number;
-  complete_until: number;
+  complete_until: number | null;
   time: number[];
   min: (number | null)[];
   max: (number | null)[];
