@@ -25,7 +25,7 @@ def held(data: Path) -> Iterator[None]:
     path = data / LOCK
     with ExitStack() as opened:
         try:
-            file = opened.enter_context(path.open("a+", encoding="utf-8"))
+            file = opened.enter_context(path.open("a+", encoding="utf-8", errors="replace"))
             folder = os.open(data, os.O_RDONLY)
             opened.callback(os.close, folder)
         except OSError as error:
@@ -35,14 +35,13 @@ def held(data: Path) -> Iterator[None]:
             _lock_folder(folder)
         except BlockingIOError as error:
             file.seek(0)
-            owner = file.read().strip() or "another one"
+            owner = file.read(200).strip() or "another one"
             raise Unavailable(f"a server runs on {data} already, {owner}: end that one, or set STEWARD_DATA to a folder of its own for this one") from error  # fmt: skip
         except OSError as error:
             raise Unavailable(f"{path} cannot be locked: {error}; STEWARD_DATA must lie on a disk that knows locks") from error  # fmt: skip
         with suppress(OSError):  # a note for others only: the lock holds without it
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
 
 

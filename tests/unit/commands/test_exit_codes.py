@@ -138,6 +138,11 @@ def test_a_lock_file_that_is_deleted_lets_no_second_server_in(data: Path) -> Non
         pass
 
 
+def test_a_full_disk_takes_only_the_note_of_who_holds_the_lock(data: Path) -> None:
+    with full_disk(), held(data):
+        assert [path.name for path in data.iterdir()] == [LOCK]
+
+
 def test_a_load_without_a_broker_is_unavailable(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["simulate", "load", "--port", "1", "--readings", "60"]
     assert main.main(words) == main.UNAVAILABLE
