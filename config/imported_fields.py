@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Set
 from typing import Any, Final
 
-from config.profile import WORDS
+from config.profile import WORDS, spells
 from config.register_maps import whole
 
 BYTES: Final = {"low": 0, "high": 8}
@@ -33,6 +33,27 @@ def free(name: str, taken: Set[str]) -> str:
 def size_of(fields: Mapping[str, Any]) -> int:
     """Registers that a value of the row's type takes; of a text 1."""
     return WORDS.get(fields["type"], 1)
+
+
+def order_of(fields: Mapping[str, Any]) -> str | None:
+    """The order of a row as its point has it, "" for the usual one; None if no value of its size has that."""
+    order, size = fields.get("order") or "AB", size_of(fields)
+    if size == 1:  # of a text too: characters stay in their words
+        if not spells(order, len(order) // 2):
+            return None
+        swapped = order[0] > order[1]
+        return ("BADC" if fields["type"] == "string" else "BA") if swapped else ""
+    order = PATTERNS.get(order, order)
+    if order not in PATTERNS.values() and not spells(order, size):
+        return None
+    return "" if order == "ABCD" else order
+
+
+PATTERNS: Final[Mapping[str, str]] = {
+    "AB": "ABCD", "BA": "BADC",
+    "ABCDEFGH": "ABCD", "GHEFCDAB": "CDAB", "BADCFEHG": "BADC", "HGFEDCBA": "DCBA",
+}  # fmt: skip
+"""Orders written out to the pattern that they follow."""
 
 
 def field_of(fields: Mapping[str, Any]) -> tuple[int | None, int]:

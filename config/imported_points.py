@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from config.imported_fields import field_of, free, is_bit, size_of, slug, titled
+from config.imported_fields import field_of, free, is_bit, order_of, size_of, slug, titled
 from config.imported_scale import Exponent
 from config.register_maps import FIELDS
 
@@ -140,21 +140,9 @@ class RowPoint:
             place["type"] = type
         if bit is not None and width > 1:
             place["bit_width"] = width
-        return place | self._order() | ({"words": fields["words"]} if type == "string" else {})
-
-    def _order(self) -> dict[str, str]:
-        order, size = self.fields.get("order"), size_of(self.fields)
-        if self.fields["type"] == "string":
-            size = 1  # characters: only the bytes of a word may change places
-        pattern = {"AB": "ABCD", "BA": "BADC", "ABCDEFGH": "ABCD", "GHEFCDAB": "CDAB", "BADCFEHG": "BADC", "HGFEDCBA": "DCBA"}.get(order or "AB", order)  # fmt: skip
-        if size == 1:
-            pattern = {"CDAB": "ABCD", "DCBA": "BADC"}.get(pattern or "", pattern)
-        if pattern not in ("ABCD", "CDAB", "BADC", "DCBA"):
-            self.note(f"order {order} is none that {size} words have: read as ABCD; check it")
-            return {}
-        if pattern == "ABCD":
-            return {}
-        return {"order": "BA" if size == 1 and self.fields["type"] != "string" else str(pattern)}
+        if order := order_of(fields):
+            place["order"] = order
+        return place | ({"words": fields["words"]} if type == "string" else {})
 
     def _value(self, kind: str, units: Set[str], exponent: Exponent) -> dict[str, Any]:
         fields = self.fields

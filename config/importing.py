@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from config.checking import Span, grown, table_of
-from config.imported_fields import field_of, free, size_of, slug, titled
+from config.imported_fields import field_of, free, order_of, size_of, slug, titled
 from config.imported_points import Draft, RowPoint
 from config.imported_scale import Exponents
 from config.register_maps import RegisterMap, Row, whole
@@ -21,6 +21,7 @@ LEFT_OUT: Final[Sequence[tuple[Callable[[Mapping[str, Any]], object], str]]] = (
     (lambda f: f["type"] == "string" and f.get("chars_per_word") == 1, "has one character per word"),
     (lambda f: f["type"] == "string" and not f.get("words"), "is a text of unknown length: words is missing"),
     (lambda f: f["type"] != "string" and (f.get("words") or size_of(f)) != size_of(f), "takes {words} words, which {type} does not"),
+    (lambda f: f["table"] in ("holding", "input") and order_of(f) is None, "has the order {order}, which is none of a {type}"),
 )  # fmt: skip
 """When a row cannot be a point, and the reason in words."""
 

@@ -26,13 +26,21 @@ WORDS: Mapping[str, int] = {
 """Registers that a value of a type takes; `string` says its own length."""
 
 
+def spells(order: str, words: int) -> bool:
+    """Whether an order says of each byte of so many words where it stands: words moved, their bytes swapped in all or none."""
+    letters = "ABCDEFGH"[: 2 * words]
+    whole = [letters[n : n + 2] for n in range(0, len(letters), 2)]
+    pairs = sorted(order[n : n + 2] for n in range(0, len(order), 2))
+    return len(order) == 2 * words and pairs in (whole, [pair[::-1] for pair in whole])
+
+
 @dataclass(frozen=True, slots=True)
 class Register:
     """Where a Modbus value stands and how its words become a number.
 
     `order` is ABCD, CDAB, BADC or DCBA, A the most significant byte by its place on the wire (for
     8 bytes the same pattern over words: ABCD most significant word first, CDAB low word first).
-    Orders may also be written out in full (AB, BA, ABCDEFGH, GHEFCDAB …). `bit` is set for a field
+    Orders may also be written out in full (AB, BA, ABCDEFGH, GHEFCDAB, EFGHABCD …). `bit` is set for a field
     of `bit_width` bits of a word (0 = least significant; a byte of a word has 8; signed types extend
     the field's sign). value = raw × scale + offset.
     `no_data` are raw unsigned numbers, after the order, before scaling (a file may say them signed).

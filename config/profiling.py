@@ -36,6 +36,7 @@ from config.profile import (
     StateName,
     Table,
     Tags,
+    spells,
 )
 from config.scaling import with_exponents
 from config.tags import contradictions
@@ -46,7 +47,7 @@ ORDERS: Mapping[int, tuple[str, ...]] = {
     2: ("ABCD", "CDAB", "BADC", "DCBA"),
     4: ("ABCD", "CDAB", "BADC", "DCBA", "ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"),
 }
-"""Registers of a value to the orders it may have."""
+"""Registers of a value to the orders it may have, beside those that it spells (`spells`)."""
 HEARTBEATS_MISSED = 3
 """So many signs of life of a transmission device that did not come are silence."""
 
@@ -157,8 +158,9 @@ def _place(context: Context, key: str, text: PointText) -> tuple[Table, int, str
 def _fits(context: Context, key: str, text: PointText, bit: str, words: int, first: int) -> bool:
     """Whether order, address and bit are such as a value of so many registers can have."""
     order = text.order or (context.file.modbus.order if words > 1 else "ABCD")
-    if text.type != "string" and order not in ORDERS.get(words, ()):
-        context.mistakes.unknown(context.shown, f"points.{key}.order", order, ORDERS.get(words, ()))
+    allowed = ORDERS[1 if text.type == "string" else words]
+    if order not in allowed and not spells(order, words):
+        context.mistakes.unknown(context.shown, f"points.{key}.order", order, allowed)
     elif first + words - 1 > LAST_ADDRESS:
         context.wrong(f"{key}.at", f"{first} is not in 0..{LAST_ADDRESS + 1 - words}")
     elif bit and int(bit) + text.bit_width > 16 * words:

@@ -9,6 +9,7 @@ from commands.profile import CSV_EXAMPLE
 from commands.profile_trial import points_of, try_device
 from config.clock import ScaledClock
 from config.load import LIBRARY, load_profile
+from config.profile import Register
 from simulators.modbus_server import ModbusServer
 from simulators.telling import Holding, rounds
 
@@ -40,6 +41,21 @@ def test_the_list_of_the_help_becomes_a_profile_that_tests_right(
     assert main.main(["profile", "test", "acme.toml", "--json"]) == main.DONE
     found = json.loads(capsys.readouterr().out)
     assert (found["verdict"], len(found["points"])) == ("yes", 3)
+
+
+@pytest.mark.parametrize("order", ["CDABGHEF", "EFGHABCD", "GHEFCDAB"])
+def test_an_order_of_four_words_is_proven_by_values_that_a_wrong_one_would_change(
+    order: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "list.csv").write_text(f"id,address,type,order\ntotal,40001,uint64,{order}\n", encoding="utf-8")  # fmt: skip
+    assert main.main(["profile", "import", "list.csv"]) == main.DONE
+    assert capsys.readouterr().err == ""
+    assert main.main(["profile", "test", "list.toml", "--json"]) == main.DONE
+    (point,) = json.loads(capsys.readouterr().out)["points"]
+    (register,) = [p.source for p in load_profile(here / "list.toml").points]
+    assert isinstance(register, Register)
+    assert register.order in (order, "CDAB")
+    assert point["values"] > 4
 
 
 def test_what_is_left_out_is_listed_with_its_reason(

@@ -132,6 +132,9 @@ LOST = [
     ({"words": 3}, "takes 3 words, which u16 does not"),
     ({"type": "string"}, "unknown length"),
     ({"type": "string", "words": 2, "chars_per_word": 1}, "one character per word"),
+    ({"type": "u64", "order": "ACBDEFGH"}, "has the order ACBDEFGH, which is none of a u64"),
+    ({"type": "u32", "order": "CDABGHEF"}, "has the order CDABGHEF, which is none of a u32"),
+    ({"order": "HA"}, "has the order HA, which is none of a u16"),
     ({"type": "f32", "bit": 3}, "names bits of a f32"),
     ({"bit": 9, "bit_width": 8}, "names bit 16 of 16"),
     ({"type": "u32", "address": 65535}, "beyond address 65535"),
@@ -180,7 +183,6 @@ NOTED = [
     ({"bits": {"0": "a"}, "sentinels": [65535]}, "a single bit cannot say so"),
     ({"bits": {"0": "a", "16": "b"}}, "names bit 16 of 16"),
     ({"sentinels": [65536, 1]}, "65536 never stands in 16 bits"),
-    ({"order": "DCBAFEHG"}, "order DCBAFEHG is none"),
     ({"packed": "two codes"}, "one number of several (two codes)"),
     ({"unit_from": "u"}, "the unit that u says"),
     ({"optional": True}, "on some models only"),
@@ -205,6 +207,24 @@ def test_what_a_point_cannot_say_is_noted_and_the_point_kept(
 ) -> None:
     _, notes = one(fields, tmp_path)
     assert any(said in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("type", "order", "words"),
+    [
+        ("u64", "CDABGHEF", [0x0203, 0x0001, 0x0607, 0x0405]),
+        ("u64", "EFGHABCD", [0x0405, 0x0607, 0x0001, 0x0203]),
+        ("i64", "FEHGBADC", [0x0504, 0x0706, 0x0100, 0x0302]),
+        ("u16", "CDABGHEF", [0x0607]),
+        ("u16", "DCBAHGFE", [0x0706]),
+    ],
+)
+def test_an_order_that_spells_each_byte_is_read_as_it_says(
+    type: str, order: str, words: list[int], tmp_path: Path
+) -> None:
+    point, notes = one({"type": type, "order": order}, tmp_path)
+    assert decoded(point, words) == (0x0001020304050607 if len(words) > 1 else 0x0607)
+    assert notes == []
 
 
 def test_bytes_and_fields_of_a_word_keep_their_bits_and_sentinels(tmp_path: Path) -> None:

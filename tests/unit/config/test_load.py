@@ -200,6 +200,7 @@ SPOILED = [
     ("address beyond the end", BOOSTER, 'at = "holding:0"', 'at = "holding:65536"', "not in 0..65535"),
     ("negative address", BOOSTER, 'at = "holding:0"', 'at = "holding:-1"', "not of the form"),
     ("word order that is none", BOOSTER, 'order = "CDAB"', 'order = "ACBD"', "'ACBD' is unknown"),
+    ("order of a text that is none", BOOSTER, 'type = "f32"\norder = "CDAB"', 'type = "string"\nwords = 5\norder = "GHEFCDAB"', "'GHEFCDAB' is unknown"),
     ("range the wrong way round", BOOSTER, "range = [0, 16]", "range = [16, 0]", "from low to high"),
     ("range of one number", BOOSTER, "range = [0, 16]", "range = [0]", "range: has 1 entries; allowed: at least 2"),
     ("range without end", BOOSTER, "range = [0, 16]", "range = [0, inf]", "finite"),
