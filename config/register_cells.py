@@ -200,8 +200,13 @@ def _range(given: Given) -> dict[str, Any]:
 def _sentinels(given: Given) -> dict[str, Any]:
     if "sentinels" not in given:
         return {}
+    type = _type(given)["type"]
+    if both := re.search(
+        r"\d+,\d+" if type in FLOATS else r"\b[1-9]\d{0,2}(?:,\d{3})+\b", given["sentinels"]
+    ):
+        raise Unclear(f"{both[0]!r} is one number or {both[0].count(',') + 1}: write blanks between numbers, and none in one")  # fmt: skip
     words = re.split(r"[\s;,|]+", given["sentinels"])
-    if (type := _type(given)["type"]) in FLOATS:
+    if type in FLOATS:
         # NaN is no value anyway
         return {"sentinels": [_bits_of(word, type) for word in words if word.lower() not in ("", "nan")]}  # fmt: skip
     return {"sentinels": [_whole(word) for word in words if word]}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from config.mistakes import Mistakes
+from config.number_marks import Ambiguous, Marks, marks_of
 from config.register_cells import CELLS, Unclear
 from config.register_maps import POINTS_MAX, RegisterMap, Row, check_row
 from config.register_words import COLUMNS, DECIMALS, DOUBTFUL, EMPTY, SIZELESS, plain, plain_type
@@ -37,11 +38,14 @@ def read_csv(text: str, name: str, shown: str, mistakes: Mistakes) -> RegisterMa
     columns = _columns(table[0][1], shown, mistakes)
     if columns is None:
         return None
-    rows = [_row(number, columns, cells, delimiter, (shown, mistakes)) for number, cells in table[1:]]  # fmt: skip
+    marks = marks_of((number, cell) for number, cells in table[1:] for field, cell in zip(columns, cells, strict=False) if field in NUMBERS)  # fmt: skip
+    rows = [_row(number, columns, cells, (delimiter, marks), (shown, mistakes)) for number, cells in table[1:]]  # fmt: skip
     sound = [row for row in rows if row]
     unused = [f"column {title!r}" for title, field in zip(table[0][1], columns, strict=True) if not field and title.strip()]  # fmt: skip
     sizeless = _sizeless(columns, [cells for _, cells in table[1:]])
-    return RegisterMap(name, {}, sound, {}, unused, sizeless + _assumed(columns, sound, unused))
+    return RegisterMap(
+        name, {}, sound, {}, unused, marks.notes() + sizeless + _assumed(columns, sound, unused)
+    )
 
 
 def _sizeless(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -90,19 +94,23 @@ def _row(
     number: int,
     columns: Sequence[str],
     cells: Sequence[str],
-    delimiter: str,
+    written: tuple[str, Marks],
     told: tuple[str, Mistakes],
 ) -> Row | None:
-    shown, mistakes = told
+    (delimiter, marks), (shown, mistakes) = written, told
     if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
         mistakes.add(shown, f"row {number}", f"has {len(cells)} cells for {len(columns)} columns: quote texts that hold {delimiter!r}")  # fmt: skip
         return None
     given = {f: c.strip() for f, c in zip(columns, cells, strict=False) if f and c.strip()}
     given = {f: c for f, c in given.items() if f in TEXTS or c.lower() not in EMPTY}
-    if delimiter != ",":
-        given |= {f: given[f].replace(",", ".") for f in NUMBERS if f in given}
     fields: dict[str, Any] = {}
     sound = True
+    for key in [key for key in given if key in NUMBERS]:
+        try:
+            given[key] = marks.plain(number, given[key])
+        except Ambiguous as error:
+            mistakes.add(shown, f"row {number}.{key}", str(error))
+            return None
     for key, make in CELLS.items():
         try:
             fields |= make(given)

@@ -647,6 +647,39 @@ def test_delimiters_byte_order_marks_and_decimal_commas(delimiter: str, tmp_path
     assert point.name == {"en": "Flow", "zh": "流量"}
 
 
+MARKED = [
+    ("1,000", "0.1", 1000, "1,000 is taken as 1000 (row 2), because '.' is the decimal mark of 0.1 in row 3"),
+    ("1.000", "0.10", 1, "1.000 is taken as 1.000 (row 2), because '.' is the decimal mark of 0.10 in row 3"),
+    ("1,000", "0,25", 1, "1,000 is taken as 1.000 (row 2), because ',' is the decimal mark of 0,25 in row 3"),
+    ("1.500", "1.000,5", 1500, "1.500 is taken as 1500"),
+    ("1.500", "0.001", 1.5, "1.500 is taken as 1.500"),
+    ("1,500", "1,000,000", 1500, "1,500 is taken as 1500"),
+    ("/1.000", "x 0,5 V", 0.001, "1.000 is taken as 1000"),
+    ("1,0", "0,5", 1, ""),
+    ("1000.500", "1", 1000.5, ""),
+    ("1.234.567", "1", 1234567, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(("one", "other", "scale", "said"), MARKED, ids=[row[0] + " beside " + row[1] for row in MARKED])  # fmt: skip
+def test_a_mark_in_a_number_means_what_the_other_numbers_of_the_list_show_and_that_is_said(
+    one: str, other: str, scale: float, said: str, delimiter: str
+) -> None:
+    text = io.StringIO()
+    rows = [["id", "address", "scale"], ["x", "40001", one], ["y", "40002", other]]
+    csv.writer(text, delimiter=delimiter).writerows(rows)
+    registers = of_csv(text.getvalue())
+    assert registers.rows[0].fields["scale"] == pytest.approx(scale)
+    assert [note[: len(said)] for note in registers.assumed] == ([said] if said else [])
+
+
+def test_a_mark_that_the_list_settles_in_many_rows_is_said_once() -> None:
+    rows = [f"p{n};{40001 + n};1,000" for n in range(12)]
+    (note,) = of_csv("\n".join(["id;address;scale", *rows, "q;40020;0,5"])).assumed
+    assert "(row 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more)" in note
+
+
 WRONG_CSV = [
     ("", "has 0 rows below a line"),
     ("id,address\n", "has 0 rows"),
@@ -668,7 +701,14 @@ WRONG_CSV = [
     ("id,address,scale,unit\nx,40001,0.1kWh,Wh\n", "'0.1kWh' is in kWh, and unit says Wh"),
     ("id,address,scale\nx,40001,0.1 or 1\n", "row 2.scale: '0.1 or 1' is not a number"),
     ("id,address,scale\nx,40001,1:10\n", "row 2.scale: '1:10' is not a number"),
-    ('id,address,scale\nx,40001,"0,1"\n', "row 2.scale: '0,1' is not a number"),
+    ("id\taddress\tscale\nx\t40001\t1,000\n", "row 2.scale: '1,000' is 1000 or 1.000, and no other number of the list shows its decimal mark"),
+    ("id;address;max;min\nx;40001;5;1\ny;40002;-1.000;5\n", "row 3.max: '1.000' is 1.000 or 1000"),
+    ("id;address;scale\nx;40001;1/1.000\n", "row 2.scale: '1.000' is 1.000 or 1000"),
+    ("id;address;scale\nx;40001;0.1\ny;40002;0,1\nz;40003;1,000\n", "row 4.scale: '1,000' is 1000 or 1.000, and the list has both marks: 0.1 in row 2 and 0,1 in row 3"),
+    ("id;address;scale\nx;40001;1.2.3\n", "row 2.scale: '1.2.3' is not a number"),
+    ("id;address;scale\nx;40001;1,00,000\n", "row 2.scale: '1,00,000' is not a number"),
+    ('id,address,sentinels\nx,40001,"65,535"\n', "row 2.sentinels: '65,535' is one number or 2"),
+    ("id;address;type;sentinels\nx;40001;float;9999,0\n", "row 2.sentinels: '9999,0' is one number or 2"),
     ("id,address\n,40001\n", "row 2.id: is missing"),
     ("id,address,table\nx,1,shelf\n", "table 'shelf' is not one of"),
     ("id,address,fc\nx,1,7\n", "function '7' is not one of 1, 2, 3, 4"),
