@@ -22,6 +22,8 @@ UNITS: Final[Mapping[str, str]] = {
 NAMELESS: Final = ("string", "f32", "f64")
 """Types whose values nobody names."""
 REMARKS: Final = ("note", "packed", "type_note")
+POWERS: Final = range(-10, 0)
+"""Scales that are as likely powers of ten."""
 FLAG_TYPE: Final = {"i16": "u16", "i32": "u32", "i64": "u64"}
 BESIDE: Final[Mapping[str, str]] = {
     "packed": "is kept as one number of several ({packed}); split it by bit_width where needed",
@@ -159,10 +161,13 @@ class RowPoint:
         return made
 
     def _say_what_is_doubtful(self, made: Mapping[str, Any]) -> None:
-        """A range of raw numbers instead of values, and a scale that divides instead of multiplying."""
+        """A range of raw numbers instead of values, and a scale that divides or is a power of ten instead of multiplying."""
         scale, bits = made.get("scale", 1), 16 * size_of(self.fields)
-        if self.fields.get("scale") in (10, 100, 1000):
+        said = self.fields.get("scale") if "scale" in made else None
+        if said in (10, 100, 1000):
             self.note(f"scale {scale:g} multiplies: 5 is read as {5 * scale:g}; some lists mean division by {scale:g}, then write 1/{scale:g}")  # fmt: skip
+        if said in POWERS:
+            self.note(f"scale {scale:g} multiplies: 5 is read as {5 * scale:g}; some lists mean 10^{scale:g}, then write {10**scale:g} or call the column exponent")  # fmt: skip
         if "range" not in made or scale == 1 or "scale_from" in made or self.fields["type"] in NAMELESS:  # fmt: skip
             return
         most = abs(scale) * 2.0**bits

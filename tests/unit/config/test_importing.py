@@ -178,6 +178,11 @@ def test_what_no_request_can_read_is_left_out_and_the_rest_loads(
 NOTED = [
     ({"scale": 0.1, "range": [0, 65535]}, "more than u16 x 0.1 can give"),
     ({"scale": 10}, "write 1/10"),
+    (
+        {"scale": -1},
+        "scale -1 multiplies: 5 is read as -5; some lists mean 10^-1, then write 0.1 or call the column exponent",
+    ),
+    ({"scale": -3.0, "kind": "counter"}, "some lists mean 10^-3, then write 0.001"),
     ({"unit": "furlong"}, "'furlong' is not in config/units.toml"),
     ({"unit": "KWH"}, "is taken as kWh"),
     ({"bits": {"0": "a"}, "sentinels": [65535]}, "a single bit cannot say so"),
@@ -398,6 +403,17 @@ def test_a_type_that_is_none_is_said_once() -> None:
     with pytest.raises(ConfigErrors) as found:
         of_csv("id,address,type\nx,40001,u12\n")
     assert len(found.value.mistakes) == 1
+
+
+@pytest.mark.parametrize("scale", ["-0.1", "0.1", "1", "-1.5", "-11"])
+def test_a_scale_that_is_no_power_of_ten_is_not_doubted(scale: str) -> None:
+    assert drafted(of_csv(f"id,address,type,scale\nx,40001,i16,{scale}\n")).notes == []
+
+
+@pytest.mark.parametrize("scale", ["-1", "10"])
+def test_a_scale_that_is_left_out_is_not_doubted(scale: str) -> None:
+    (note,) = drafted(of_csv(f"id,address,type,scale,enum\nx,40001,i16,{scale},0=Off\n")).notes
+    assert "its scale is left out" in note.message
 
 
 def test_a_list_that_says_all_is_not_doubted() -> None:
