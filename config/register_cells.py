@@ -2,6 +2,7 @@
 
 import re
 import struct
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -72,6 +73,8 @@ def _at(said: str, table: str | None) -> dict[str, Any]:
         return {"table": by_style, "address": int(number) - 1}
     if style and style[1]:
         raise Unclear(f"{said!r} is of table {by_style}, and the row says {table}")
+    if re.fullmatch(r"\w+\.\d+", said):
+        raise Unclear(f"{said!r} has a point: write the address alone, and a bit in a column bit")
     if table is None:
         raise Unclear(f"{said!r} says no table: give a column table or function, or numbers such as 40001")  # fmt: skip
     doubt = _doubt(said, table, by_style)
@@ -80,10 +83,6 @@ def _at(said: str, table: str | None) -> dict[str, Any]:
 
 def _address(said: str) -> int:
     """An address on the wire: 12, 0x0C or 0Ch."""
-    if hexadecimal := re.fullmatch(r"([0-9A-Fa-f]{1,6})[hH]", said):
-        return int(hexadecimal[1], 16)
-    if re.fullmatch(r"\w+\.\d+", said):
-        raise Unclear(f"{said!r} has a point: write the address alone, and a bit in a column bit")
     try:
         return _whole(said)
     except Unclear:
@@ -177,13 +176,19 @@ def _scale(said: str, unit: str) -> dict[str, Any]:
     """`0.1`, `x0.1`, `1/10`, `/10`, `10^-1`, or `0.1V` with its unit."""
     if power := re.fullmatch(r"[x×*]?\s*10\s*(?:\^|\*\*)\s*\(?([-+]?\d{1,2})\)?", said):
         return {"scale": float(f"1e{power[1]}")}
-    parts = re.fullmatch(rf"(?:[x×*]\s*|([/÷])\s*)?({NUMBER})((?:/\d+)?)\s*((?:[^\W\d_]|[%°‰])\S*)?", said)  # fmt: skip
-    if parts is None or (parts[1] and parts[3]):
+    parts = re.fullmatch(rf"(?:[x×*]\s*|([/÷])\s*)?({NUMBER})((?:/\d+)?)\s*((?:[^\W\d_]|[%°‰℃℉])\S*)?", said)  # fmt: skip
+    raised = parts and unicodedata.category((parts[4] or " ")[0]) == "No"  # 10² has no unit ²
+    if parts is None or raised or (parts[1] and parts[3]):
         raise Unclear(f"{said!r} is not a number such as 0.1, 1/10, /10 or 10^-1")
-    if parts[4] and unit and parts[4].lower() != unit.lower():
+    if parts[4] and unit and _alike(parts[4]) != _alike(unit):
         raise Unclear(f"{said!r} is in {parts[4]}, and unit says {unit}")
     number = _number(f"1/{parts[2]}" if parts[1] else parts[2] + parts[3])
     return {"scale": number} | ({"unit": parts[4]} if parts[4] else {})
+
+
+def _alike(unit: str) -> str:
+    """℃ and °C, m³ and m3 are one unit."""
+    return unicodedata.normalize("NFKC", unit).lower()
 
 
 def _offset(given: Given) -> dict[str, Any]:
@@ -218,7 +223,7 @@ FLOATS: Final[Mapping[str, tuple[str, str]]] = {"f32": (">f", ">I"), "f64": (">d
 
 def _bits_of(word: str, type: str) -> int:
     """What stands in the registers: the bits themselves where written in hex, else those of the number."""
-    if "x" in word.lower():
+    if HEX.fullmatch(word):
         return _whole(word)
     value, bits = FLOATS[type]
     try:
@@ -275,12 +280,15 @@ BETWEEN: Final = " \t\r\n;|,/"
 NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?"
 
 
+HEX: Final = re.compile(r"0[xX]([0-9A-Fa-f]{1,16})|([0-9A-Fa-f]{1,16})[hH]")
+
+
 def _whole(text: str) -> int:
     if re.fullmatch(r"-?\d{1,20}", text):
         return int(text)
-    if re.fullmatch(r"0[xX][0-9A-Fa-f]{1,16}", text):
-        return int(text, 16)
-    raise Unclear(f"{text!r} is not a whole number such as 12 or 0x0C")
+    if hexadecimal := HEX.fullmatch(text):
+        return int(hexadecimal[1] or hexadecimal[2], 16)
+    raise Unclear(f"{text!r} is not a whole number such as 12, 0x0C or 0Ch")
 
 
 def _number(text: str) -> float:

@@ -9,11 +9,22 @@ from config.mistakes import Mistakes
 from config.number_marks import Ambiguous, Marks, marks_of
 from config.register_cells import CELLS, Unclear
 from config.register_maps import POINTS_MAX, RegisterMap, Row, check_row
-from config.register_words import COLUMNS, DECIMALS, DOUBTFUL, EMPTY, SIZELESS, plain, plain_type
+from config.register_words import (
+    COLUMNS,
+    DECIMALS,
+    DOUBTFUL,
+    EMPTY,
+    SIZELESS,
+    folded,
+    plain,
+    plain_type,
+)
 
 NUMBERS: Final = ("scale", "divisor", "offset", "min", "max")
 TEXTS: Final = ("id", "name", "zh", "note")
 """Columns whose cells hold whatever they hold."""
+KEPT: Final = (*TEXTS, "enum", "bits")
+"""Columns of texts for people: their signs stay as they are written."""
 
 
 def read_csv(text: str, name: str, shown: str, mistakes: Mistakes) -> RegisterMap | None:
@@ -38,7 +49,7 @@ def read_csv(text: str, name: str, shown: str, mistakes: Mistakes) -> RegisterMa
     columns = _columns(table[0][1], shown, mistakes)
     if columns is None:
         return None
-    marks = marks_of((number, cell) for number, cells in table[1:] for field, cell in zip(columns, cells, strict=False) if field in NUMBERS)  # fmt: skip
+    marks = marks_of((number, folded(cell)) for number, cells in table[1:] for field, cell in zip(columns, cells, strict=False) if field in NUMBERS)  # fmt: skip
     rows = [_row(number, columns, cells, (delimiter, marks), (shown, mistakes)) for number, cells in table[1:]]  # fmt: skip
     sound = [row for row in rows if row]
     unused = [f"column {title!r}" for title, field in zip(table[0][1], columns, strict=True) if not field and title.strip()]  # fmt: skip
@@ -102,7 +113,8 @@ def _row(
         mistakes.add(shown, f"row {number}", f"has {len(cells)} cells for {len(columns)} columns: quote texts that hold {delimiter!r}")  # fmt: skip
         return None
     given = {f: c.strip() for f, c in zip(columns, cells, strict=False) if f and c.strip()}
-    given = {f: c for f, c in given.items() if f in TEXTS or c.lower() not in EMPTY}
+    given = {f: c if f in KEPT else folded(c) for f, c in given.items()}
+    given = {f: c for f, c in given.items() if f in TEXTS or folded(c).lower() not in EMPTY}
     fields: dict[str, Any] = {}
     sound = True
     for key in [key for key in given if key in NUMBERS]:

@@ -79,9 +79,18 @@ BY_DIGIT: Final[Mapping[str, str]] = {"0": "coil", "1": "discrete", "3": "input"
 """First digit of a 40001-style number to its table."""
 
 
+WIDE: Final = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0x2212: "-"}
+"""Letters, digits and signs of Chinese width, and the sign for minus; not all that Unicode folds: 10² is not 102."""
+
+
+def folded(text: str) -> str:
+    """The text with the letters, digits and signs of a keyboard."""
+    return text.translate(WIDE)
+
+
 def plain(text: str) -> str:
     """A title as the tables above have it: small letters, single blanks for _ - / . and brackets."""
-    return " ".join(re.sub(r"[\s_\-/.()]+", " ", text.lower()).split())
+    return " ".join(re.sub(r"[\s_\-/.()]+", " ", folded(text).lower()).split())
 
 
 def plain_type(text: str) -> str:

@@ -322,6 +322,8 @@ def test_which_of_two_exponents_is_meant_is_never_guessed(tmp_path: Path) -> Non
         ("sf\n-2", 1.23), ("exponent\n2", 12300.0), ("sf\n0", 123.0), ("sf\n+1", 1230.0), ("scale,sf\n1,-2", 1.23),
         ("scale,sf\n0.1,0", 12.3), ("sf\n-", 123.0), ("divisor\n100", 1.23), ("scale\n/100", 1.23), ("scale\n÷10", 12.3),
         ("scale\nx0.1", 12.3), ("scale\n× 0.1", 12.3), ("scale\n10^-2", 1.23), ("scale\n10**-1", 12.3), ("scale\n1E-1", 12.3),
+        ("scale\n０．１", 12.3), ("scale\n−0.1", -12.3), ("scale\n10^−1", 12.3), ("scale\n／１０", 12.3), ("offset\n−23", 100), ("offset\n－23", 100),
+        ("scale\n0.1℃", 12.3), ("scale,unit\n0.1℃,°C", 12.3), ("scale,unit\n0.1 °C,℃", 12.3), ("scale\n0.1％", 12.3), ("scale,unit\n0.1 m³,m3", 12.3),
         ("scale\n0.1V", 12.3), ("scale\n0.1 kWh", 12.3), ("scale,unit\n0.1 V,v", 12.3), ("scale\n1/10A", 12.3), ("系数\n0.1", 12.3),
     ],
 )  # fmt: skip
@@ -330,6 +332,24 @@ def test_a_scale_is_understood_as_makers_write_it(cells: str, value: float, tmp_
     draft = drafted(of_csv(f"id,address,{titles}\nx,40001,{row}\n"))
     assert decoded(loaded(draft, tmp_path).points[0], [123]) == pytest.approx(value)
     assert draft.notes == []
+
+
+def test_no_data_is_written_in_hex_as_an_address_is(tmp_path: Path) -> None:
+    fields = cells("id,address,type,sentinels\nx,４０００１,u16,FFFFh 0x8000 −1\n")
+    assert (fields["address"], fields["sentinels"]) == (0, [65535, 32768, -1])
+    assert cells("id,address,type,sentinels\nx,40001,float,7FC00001H\n")["sentinels"] == [
+        0x7FC00001
+    ]
+
+
+@pytest.mark.parametrize("column", ["enum", "bits", "scale", "sentinels", "unit", "order"])
+def test_a_dash_is_an_empty_cell(column: str) -> None:
+    assert cells(f"id,address,type,{column}\nx,40001,i16,－\ny,40002,i16,-\n") == {"id": "x", "table": "holding", "address": 0, "type": "i16"}  # fmt: skip
+
+
+def test_texts_are_kept_as_they_are_written() -> None:
+    fields = cells("id,address,zh,enum,note\nx,40001,１号泵（备用）,0=－ 1=＋,−\n")
+    assert [fields[key] for key in ("zh", "enum", "note")] == ["１号泵（备用）", {"0": "－", "1": "＋"}, "−"]  # fmt: skip
 
 
 def test_an_exponent_of_0_scales_no_exponent(tmp_path: Path) -> None:
@@ -707,6 +727,8 @@ WRONG_CSV = [
     ("id,address\nx,40000\n", "row 2.address: '40000' is not in 40001"),
     ("id,address\nx,\n", "row 2.address: is missing"),
     ("id,address,fc\nx,D100,3\n", "'D100' is no address; allowed: 40001 or 4x0001"),
+    ("id,address\nx,40004.3\n", "'40004.3' has a point: write the address alone, and a bit in a column bit"),
+    ("id,address,scale\nx,40001,10²\n", "'10²' is not a number"),
     ("id,address,fc\nx,100.3,3\n", "'100.3' has a point: write the address alone, and a bit in a column bit"),
     ("id,address,fc\nx,4x0001,4\n", "'4x0001' is of table holding, and the row says input"),
     ("id,address\nx,40002-40001\n", "'40002-40001' is no span of registers"),
