@@ -21,6 +21,30 @@ def titled(id: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def is_chinese(text: str) -> bool:
+    """Whether there is a sign of Chinese in it."""
+    return any("\u3400" <= sign <= "\u9fff" for sign in text)
+
+
+def key_of(fields: Mapping[str, Any]) -> str:
+    """The id of a row's point: its own in small letters, by its place where that says too little to tell it from others."""
+    own = slug(str(fields["id"]), "_")
+    if own and not is_chinese(str(fields["id"])):
+        return own
+    bit = field_of(fields)[0]
+    place = [fields["table"], str(fields["address"])] + ([] if bit is None else [str(bit)])
+    return "_".join(filter(None, [own, *place]))
+
+
+def names_of(key: str, fields: Mapping[str, Any]) -> dict[str, str]:
+    """Name by language: what the row says, and where it says only an id, that, unless the point's own id says as much."""
+    id, zh = str(fields["id"]), fields.get("zh")
+    name = fields.get("name") or ("" if id.isascii() else id)
+    if is_chinese(name) and (not zh or not fields.get("name")):
+        zh, name = zh or name, ""
+    return {"en": name or titled(key)} | ({"zh": zh} if zh else {})
+
+
 def free(name: str, taken: Set[str]) -> str:
     """The name, numbered if it is taken."""
     number = 2

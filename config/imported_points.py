@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from config.imported_fields import field_of, free, is_bit, order_of, size_of, slug, titled
+from config.imported_fields import (
+    field_of,
+    free,
+    is_bit,
+    names_of,
+    order_of,
+    size_of,
+    slug,
+    titled,
+)
 from config.imported_scale import Exponent
 from config.register_maps import FIELDS
 
@@ -76,8 +85,7 @@ class RowPoint:
         if exponent.why and kind in ("measurement", "counter") and fields["type"] != "string":
             self.draft.note(self.key, f"{exponent.why}; unscaled it would look like a value", lost=True)  # fmt: skip
             return None
-        name = {"en": fields.get("name") or titled(self.key)}
-        point: dict[str, Any] = {"name": name | ({"zh": fields["zh"]} if fields.get("zh") else {})}
+        point: dict[str, Any] = {"name": names_of(self.key, fields)}
         if kind != "measurement":
             point["kind"] = kind
         point |= self._place(kind)

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from config.checking import Span, grown, table_of
-from config.imported_fields import field_of, free, order_of, size_of, slug, titled
+from config.imported_fields import (
+    field_of,
+    free,
+    is_chinese,
+    key_of,
+    order_of,
+    size_of,
+    slug,
+    titled,
+)
 from config.imported_points import Draft, RowPoint
 from config.imported_scale import Exponents
 from config.register_maps import RegisterMap, Row, whole
@@ -151,7 +160,7 @@ def _span_text(span: Span) -> str:
 def _points(
     rows: Sequence[Row], units: Set[str], allowed: _Allowed, draft: Draft
 ) -> dict[str, Any]:
-    names = _names(rows, draft)
+    names = _names(rows)
     kept = {
         place: key
         for place, (row, key) in enumerate(zip(rows, names, strict=True))
@@ -163,21 +172,27 @@ def _points(
         made = RowPoint(key, rows[place].fields, draft).made(units, exponents.of(place), taken)
         if made is not None:
             points[key] = made
+    for row, key in zip(rows, names, strict=True):
+        _say_renamed(row, key, points.get(key, {}).get("name", {}), draft)
     return points
 
 
-def _names(rows: Sequence[Row], draft: Draft) -> list[str]:
-    """The id of each row's point: in small letters, a second one numbered."""
+def _names(rows: Sequence[Row]) -> list[str]:
+    """The id of each row's point, a second one numbered."""
     taken: set[str] = set()
     names: list[str] = []
     for row in rows:
-        given = str(row.fields["id"])
-        base = slug(given, "_") or f"{row.fields['table']}_{row.fields['address']}"
-        names.append(free(base, taken))
+        names.append(free(key_of(row.fields), taken))
         taken.add(names[-1])
-        if names[-1] != given.lower().replace(" ", "_"):
-            draft.note(names[-1], f"is {given!r} in the list")
     return names
+
+
+def _say_renamed(row: Row, key: str, name: Mapping[str, str], draft: Draft) -> None:
+    """What the list calls a point, unless that is its name or as good as its id."""
+    given = str(row.fields["id"])
+    kept = is_chinese(given) and given in name.values()
+    if not kept and key != given.lower().replace(" ", "_"):
+        draft.note(key, f"is {given!r} in the list")
 
 
 def _left_out(row: Row, key: str, allowed: _Allowed, draft: Draft) -> bool:

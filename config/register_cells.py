@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from config.register_words import (
+    ACCESS,
     BY_DIGIT,
     FUNCTIONS,
     ORDERS,
@@ -27,10 +28,10 @@ Given = Mapping[str, str]
 
 
 def _name(given: Given) -> dict[str, Any]:
-    if not given.get("id") and not given.get("name"):
+    id = given.get("id") or given.get("name") or given.get("zh")
+    if not id:
         raise Unclear("is missing")
     texts = {key: given[key] for key in ("name", "zh", "unit", "scale_from", "note") if key in given}  # fmt: skip
-    id = given.get("id") or given["name"]
     return {"id": id} | ({"name": id} if " " in id else {}) | texts
 
 
@@ -237,12 +238,13 @@ def _kind(given: Given) -> dict[str, Any]:
 
 
 def _access(given: Given) -> dict[str, Any]:
-    said = re.sub(r"[^a-z]", "", given.get("access", "").lower())
-    if said in ("w", "wo", "write", "writeonly"):
-        return {"write_only": True}
-    if said in ("", "r", "ro", "read", "readonly", "rw", "wr", "readwrite"):
-        return {"writable": True} if "w" in said else {}
-    raise Unclear(f"{given['access']!r} is not one of R, RW, W")
+    if "access" not in given:
+        return {}
+    said = "".join(sign for sign in given["access"].lower() if sign.isalpha())
+    meant = next((means for means, names in ACCESS.items() if said in names), None)
+    if meant is None:
+        raise Unclear(f"{given['access']!r} is not one of R, RW, W")
+    return {"r": {}, "rw": {"writable": True}, "w": {"write_only": True}}[meant]
 
 
 def _named(field: str) -> Callable[[Given], dict[str, Any]]:
@@ -254,7 +256,7 @@ def _named(field: str) -> Callable[[Given], dict[str, Any]]:
     return make
 
 
-NUMBERED: Final = re.compile(r"(?<![\w.])(-?(?:0[xX][0-9A-Fa-f]+|\d+))\s*[=:]\s*")
+NUMBERED: Final = re.compile(r"(?<![\w.])(-?(?:0[xX][0-9A-Fa-f]+|\d+))\s*[=:＝：]\s*")
 """A number that a text follows."""
 
 
@@ -268,13 +270,13 @@ def _meanings(cell: str) -> dict[str, str]:
         key = str(int(number, 16 if "x" in number.lower() else 10))
         if key in named:
             raise Unclear(f"{cell!r} names {key} twice")
-        if re.search(r"\d+\s*[=:]", text) or (not text and parts[-1] is not text):
+        if re.search(r"\d+\s*[=:＝：]", text) or (not text and parts[-1] is not text):
             raise Unclear(f"{cell!r} cannot be taken apart at {text!r}: write 0=Off; 1=On")
         named[key] = " ".join(text.strip(BETWEEN).split())
     return named
 
 
-BETWEEN: Final = " \t\r\n;|,/"
+BETWEEN: Final = " \t\r\n;|,/；，、"
 
 
 NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?"

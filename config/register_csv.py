@@ -21,7 +21,9 @@ from config.register_words import (
 )
 
 NUMBERS: Final = ("scale", "divisor", "offset", "min", "max")
-TEXTS: Final = ("id", "name", "zh", "note")
+NAMING: Final = ("id", "name", "zh")
+"""Columns of which one must be there."""
+TEXTS: Final = (*NAMING, "note")
 """Columns whose cells hold whatever they hold."""
 KEPT: Final = (*TEXTS, "enum", "bits")
 """Columns of texts for people: their signs stay as they are written."""
@@ -94,10 +96,11 @@ def _columns(titles: Sequence[str], shown: str, mistakes: Mistakes) -> list[str]
             both = [title for title, own in zip(titles, fields, strict=True) if own == field]
             mistakes.add(shown, "row 1", f"columns {', '.join(map(repr, both))} are all the {field}: keep one")  # fmt: skip
             return None
-    missing = [] if {"id", "name"} & set(fields) else ["id"]
-    missing += [] if "address" in fields else ["address"]
-    for field in missing:
-        mistakes.add(shown, "row 1", f"has no column {field} (this line is to name the columns); it may be called {', '.join(COLUMNS[field])}")  # fmt: skip
+    missing: list[tuple[str, ...]] = [] if set(NAMING) & set(fields) else [NAMING]
+    missing += [] if "address" in fields else [("address",)]
+    for field, *others in missing:
+        offered = ", ".join(name for one in (field, *others) for name in COLUMNS[one])
+        mistakes.add(shown, "row 1", f"has no column {field} (this line is to name the columns); it may be called {offered}")  # fmt: skip
     return None if missing else fields
 
 

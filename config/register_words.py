@@ -5,31 +5,31 @@ from collections.abc import Mapping
 from typing import Final
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "id": ("id", "point", "point id", "tag", "key", "variable", "variable name", "symbol"),
+    "id": ("id", "point", "point id", "tag", "key", "variable", "variable name", "symbol", "标识", "标识符"),
     "name": ("name", "en", "english", "english name", "name en", "parameter", "label", "signal"),
-    "zh": ("zh", "zh name", "name zh", "chinese", "chinese name", "中文", "中文名", "中文名称", "名称"),
-    "table": ("table", "register type", "reg type", "area", "register table", "object type", "space"),
-    "function": ("function", "function code", "fc", "func", "read function", "modbus function", "功能码"),
-    "address": ("address", "addr", "register", "reg", "register address", "modbus address", "register number", "地址"),
-    "type": ("type", "data type", "datatype", "format", "data format", "类型"),
-    "order": ("order", "byte order", "word order", "endianness", "endian", "swap"),
-    "words": ("words", "registers", "length", "quantity", "word count", "size"),
+    "zh": ("zh", "zh name", "name zh", "chinese", "chinese name", "中文", "中文名", "中文名称", "名称", "参数名称", "变量名称", "信号名称", "测点名称"),
+    "table": ("table", "register type", "reg type", "area", "register table", "object type", "space", "寄存器类型"),
+    "function": ("function", "function code", "fc", "func", "read function", "modbus function", "功能码", "读功能码"),
+    "address": ("address", "addr", "register", "reg", "register address", "modbus address", "register number", "地址", "寄存器地址"),
+    "type": ("type", "data type", "datatype", "format", "data format", "类型", "数据类型"),
+    "order": ("order", "byte order", "word order", "endianness", "endian", "swap", "字节序", "字节顺序"),
+    "words": ("words", "registers", "length", "quantity", "word count", "size", "寄存器数", "寄存器数量", "寄存器个数"),
     "scale": ("scale", "factor", "multiplier", "resolution", "coefficient", "scaling", "倍率", "系数", "分辨率"),
-    "divisor": ("divisor", "divide by", "divider", "denominator"),
+    "divisor": ("divisor", "divide by", "divider", "denominator", "除数"),
     "offset": ("offset", "bias"),
     "scale_from": ("scale from", "exponent", "power of ten", "scale register", "scale factor register", "sf"),
     "unit": ("unit", "units", "engineering unit", "eu", "单位"),
-    "sentinels": ("sentinels", "sentinel", "no data", "nodata", "invalid", "invalid value", "invalid values", "not available"),
-    "min": ("min", "minimum", "range min"),
-    "max": ("max", "maximum", "range max"),
+    "sentinels": ("sentinels", "sentinel", "no data", "nodata", "invalid", "invalid value", "invalid values", "not available", "无效值"),
+    "min": ("min", "minimum", "range min", "最小值"),
+    "max": ("max", "maximum", "range max", "最大值"),
     "bit": ("bit", "bit number", "bit position", "bit index"),
     "bit_width": ("bit width", "bit count", "bit length", "width"),
     "byte": ("byte", "byte half"),
-    "enum": ("enum", "enumeration", "values", "states", "value map", "options", "meaning"),
+    "enum": ("enum", "enumeration", "values", "states", "value map", "options", "meaning", "枚举"),
     "bits": ("bits", "bit names", "flags", "bit meaning", "bitmap"),
     "kind": ("kind",),
-    "access": ("access", "rw", "r w", "read write", "permission"),
-    "note": ("comment", "comments", "note", "notes", "remark", "remarks", "description", "说明", "备注"),
+    "access": ("access", "rw", "r w", "read write", "permission", "读写", "读写属性", "权限"),
+    "note": ("comment", "comments", "note", "notes", "remark", "remarks", "description", "说明", "备注", "描述"),
 }  # fmt: skip
 """What a column may be called, in small letters, with blanks for _ - / and dots."""
 DECIMALS: Final = ("decimals", "decimal", "decimal places", "decimal point", "dp", "digits", "precision", "小数位", "小数位数", "精度")  # fmt: skip
@@ -43,10 +43,10 @@ DOUBTFUL: Final[Mapping[str, str]] = {
 EMPTY: Final = frozenset({"-", "--", "–", "—", "/", "n/a", "n.a.", "na"})
 """What stands in a cell that holds nothing, in small letters."""
 TABLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "holding": ("holding", "holding register", "holding registers", "hr", "4x", "4xxxx", "4"),
-    "input": ("input", "input register", "input registers", "ir", "3x", "3xxxx", "3"),
-    "coil": ("coil", "coils", "coil status", "do", "digital output", "0x", "0xxxx", "0"),
-    "discrete": ("discrete", "discrete input", "discrete inputs", "input status", "di", "digital input", "1x", "1xxxx", "1"),
+    "holding": ("holding", "holding register", "holding registers", "hr", "保持寄存器", "4x", "4xxxx", "4"),
+    "input": ("input", "input register", "input registers", "ir", "输入寄存器", "3x", "3xxxx", "3"),
+    "coil": ("coil", "coils", "coil status", "do", "digital output", "线圈", "0x", "0xxxx", "0"),
+    "discrete": ("discrete", "discrete input", "discrete inputs", "input status", "di", "digital input", "离散输入", "1x", "1xxxx", "1"),
 }  # fmt: skip
 TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "u8": ("u8", "uint8", "byte", "unsigned8", "uchar"),
@@ -73,6 +73,12 @@ ORDERS: Final[Mapping[str, str]] = {
     "low word first": "CDAB", "lsw first": "CDAB", "word swap": "CDAB", "swapped words": "CDAB", "big endian word swap": "CDAB",
     "byte swap": "BADC", "big endian byte swap": "BADC", "swapped bytes": "BADC", "little endian word swap": "BADC",
 }  # fmt: skip
+ACCESS: Final[Mapping[str, tuple[str, ...]]] = {
+    "r": ("r", "ro", "read", "readonly", "只读", "读"),
+    "rw": ("rw", "wr", "readwrite", "读写", "可读写", "可读可写"),
+    "w": ("w", "wo", "write", "writeonly", "只写", "写"),
+}  # fmt: skip
+"""Access to how makers write it, letters only."""
 FUNCTIONS: Final[Mapping[int, str]] = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 WRITES: Final = frozenset({5, 6, 15, 16, 22, 23})
 BY_DIGIT: Final[Mapping[str, str]] = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}

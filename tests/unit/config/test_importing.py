@@ -447,6 +447,56 @@ def test_an_id_that_is_there_twice_is_numbered(tmp_path: Path) -> None:
     assert [point.id for point in made.points] == ["flow", "flow_2", "flow_2_2", "holding_0"]
 
 
+NAMED_BY: list[tuple[str, str, dict[str, str]]] = [
+    # list, ids, names
+    ("名称,地址,类型,倍率,单位\n电压,40032,uint16,0.1,V", "holding_31", {"en": "Holding 31", "zh": "电压"}),
+    ("id,address\nA相电流,40032", "a_holding_31", {"en": "A holding 31", "zh": "A相电流"}),
+    ("id,address,bit\n过压,40032,3", "holding_31_3", {"en": "Holding 31 3", "zh": "过压"}),
+    ("name,address\n电压,40032", "holding_31", {"en": "Holding 31", "zh": "电压"}),
+    ("id,名称,地址\nua,电压,40032", "ua", {"en": "Ua", "zh": "电压"}),
+    ("id,name,zh,address\nua,Voltage,电压,40032", "ua", {"en": "Voltage", "zh": "电压"}),
+    ("id,name,zh,address\nua,电压,A相电压,40032", "ua", {"en": "电压", "zh": "A相电压"}),
+    ("id,address\nÖldruck,40032", "ldruck", {"en": "Öldruck"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "key", "names"), NAMED_BY, ids=[row[0][-20:] for row in NAMED_BY])  # fmt: skip
+def test_a_point_keeps_what_its_list_calls_it(
+    text: str, key: str, names: dict[str, str], tmp_path: Path
+) -> None:
+    (point,) = loaded(drafted(of_csv(text)), tmp_path).points
+    assert (point.id, point.name) == (key, names)
+
+
+def test_an_id_of_a_chinese_name_is_that_of_its_place_whatever_stands_before_it(
+    tmp_path: Path,
+) -> None:
+    rows = ["A相电流,40001", "A相电压,40002", "A相电压,40003"]
+    for some in (rows, rows[::-1], rows[1:]):
+        draft = drafted(of_csv("\n".join(["名称,地址", *some])))
+        names = {point.id: point.name["zh"] for point in loaded(draft, tmp_path).points}
+        assert names["a_holding_1"] == names["a_holding_2"] == "A相电压"
+        assert [note for note in draft.notes if "in the list" in note.message] == []
+
+
+def test_a_chinese_name_is_said_where_its_point_is_left_out() -> None:
+    notes = drafted(of_csv("名称,地址,功能码\n复位,12,6\n")).notes
+    assert ("holding_12", "is '复位' in the list") in [(n.point, n.message) for n in notes]
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted"),
+    [("读写", "writable"), ("可读可写", "writable"), ("R/W", "writable"), ("R & W", "writable"), ("R/O", ""), ("Write-only", "write_only"), ("只写", "write_only"), ("只读", "")],
+)  # fmt: skip
+def test_access_is_understood_in_chinese_too(cell: str, wanted: str) -> None:
+    fields = cells(f"名称,地址,读写\n电压,40001,{cell}\n")
+    assert [key for key in ("writable", "write_only") if key in fields] == [wanted][: bool(wanted)]
+
+
+def test_a_chinese_list_of_values_is_taken_apart() -> None:
+    assert cells("名称,地址,枚举\n状态,40001,0：停止；1＝运行、2:故障\n")["enum"] == {"0": "停止", "1": "运行", "2": "故障"}  # fmt: skip
+
+
 def test_every_unit_that_is_mapped_is_one() -> None:
     assert set(UNITS.values()) <= set(NAMES)
     assert all(name == name.lower() for name in UNITS)
@@ -720,7 +770,10 @@ WRONG_CSV = [
     ("", "has 0 rows below a line"),
     ("id,address\n", "has 0 rows"),
     ("id;type\nx;u16\n", "row 1: has no column address (this line is to name the columns)"),
-    ("address\n40001\n", "row 1: has no column id"),
+    ("address\n40001\n", "row 1: has no column id (this line is to name the columns); it may be called id, "),
+    ("address\n40001\n", ", 中文, 中文名, "),
+    ("名称\n电压\n", "row 1: has no column address (this line is to name the columns); it may be called address, addr, register, reg, register address, modbus address, register number, 地址"),
+    ("id,address,access\nx,40001,禁止\n", "row 2.access: '禁止' is not one of"),
     ("id,tag,address\nx,y,40001\n", "columns 'id', 'tag' are all the id"),
     ("id,address\nx,40001\ny,here\n", "row 3.address: 'here' says no table"),
     ("id,address\nx,12\n", "row 2.address: '12' says no table"),
