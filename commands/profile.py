@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from commands.profile_trial import TIMEOUT_S, Result, is_away, try_device, try_simulated
@@ -14,6 +15,7 @@ from config.files import UnitsFile
 from config.imported_fields import slug
 from config.imported_points import Draft
 from config.importing import draft_profile
+from config.list_text import Unreadable, text_of
 from config.load import LIBRARY, load_profile, units_of
 from config.mistakes import ConfigErrors, Mistakes
 from config.profile import Profile
@@ -119,16 +121,18 @@ def _registers(source: Path, id: str, mistakes: Mistakes) -> RegisterMap | None:
         if data.startswith(b"PK"):
             mistakes.add(source.name, "", "is a workbook: save its sheet as CSV UTF-8")
             return None
-        text = data.decode("utf-8-sig")
+        text, said = text_of(data)
     except OSError as error:
         mistakes.add(str(source), "", f"cannot be read: {error.strerror}")
         return None
-    except UnicodeDecodeError as error:
-        mistakes.add(source.name, "", f"is not UTF-8: byte {error.start}; save it as CSV UTF-8")
+    except Unreadable as error:
+        mistakes.add(source.name, "", str(error))
         return None
     if source.suffix.lower() == ".json":
-        return read_map(text, source.name, mistakes)
-    return read_csv(text, id or source.stem, source.name, mistakes)
+        registers = read_map(text, source.name, mistakes)
+    else:
+        registers = read_csv(text, id or source.stem, source.name, mistakes)
+    return replace(registers, assumed=[said, *registers.assumed]) if registers and said else registers  # fmt: skip
 
 
 def _head(source: Path, registers: RegisterMap) -> list[str]:

@@ -58,6 +58,20 @@ def test_an_order_of_four_words_is_proven_by_values_that_a_wrong_one_would_chang
     assert point["values"] > 4
 
 
+def test_a_list_of_a_chinese_spreadsheet_keeps_its_names_and_says_how_it_was_read(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "名称,地址,类型,倍率,单位\r\nA相电流,40032,uint16,0.01,A\r\n温度㎡,40033,int16,0.1℃,\r\n"
+    (here / "list.csv").write_bytes(text.encode("gb18030"))
+    assert main.main(["profile", "import", "list.csv"]) == main.DONE
+    assert "the file is not UTF-8 and was read as GB 18030" in capsys.readouterr().err
+    points = load_profile(here / "list.toml").points
+    assert [(p.name["zh"], p.unit) for p in points] == [("A相电流", "A"), ("温度㎡", "°C")]
+    (here / "list.csv").write_text(text, encoding="utf-8")
+    assert main.main(["profile", "import", "list.csv", "--force"]) == main.DONE
+    assert "GB 18030" not in capsys.readouterr().err
+
+
 def test_what_is_left_out_is_listed_with_its_reason(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +103,9 @@ def test_a_file_that_is_there_is_not_overwritten_unasked(
     [
         ("l.csv", b"id,address\nx,here\n", "l.csv: row 2.address"),
         ("l.csv", b"id,address\n\xff\xfe,1\n", "l.csv: is not UTF-8: byte 11"),
+        ("l.csv", "id,address,unit\nx,40001,°C\ny,40002,µS\n".encode("cp1252"), "l.csv: is not UTF-8: byte 24"),
+        ("l.csv", "id,address,name\nx,40001,Öldruck für Lüfter\n".encode("cp1252"), "l.csv: is not UTF-8: byte 24"),
+        ("l.csv", "id,address,name\nx,40001,電壓異常\n".encode("big5"), "l.csv: is not UTF-8: byte 24"),
         ("l.csv", b"id,address\nx\0,40001", "l.csv: holds a zero byte"),
         ("l.csv", b"x" * (4 * 1024 * 1024 + 1), "l.csv: is larger than 4 MiB"),
         ("l.xlsx", b"PK\x03\x04\x14", "l.xlsx: is a workbook: save its sheet as CSV UTF-8"),
