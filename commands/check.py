@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Final
 
 from commands.access import key_path, secrets_folder
@@ -24,6 +25,7 @@ NAMED: Final = 5
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument("plant", help="folder of the plant")
+    parser.add_argument("--requests", action="store_true", help="show the addresses of each request, and what of them no point stands in")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -45,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         f"{plant.site}: {found['devices']} devices, {found['points']} points, {found['rules']} rules, {found['plans']} plans; {'sound' if fits else 'a line is too busy'}"
     )
     _say_reads(uses)
+    if arguments.requests:
+        _say_requests(uses)
     for name in found["missing_secrets"]:
         print(f"  secret {name} is missing: write it to {secrets_folder(settings) / name}")
     for row in found["not_observable"]:
@@ -77,6 +81,10 @@ def _read(use: Use) -> dict[str, object]:
         "requests": use.requests, "registers": use.registers, "holes": use.holes,
         "cycle_s": use.cycle_s, "share": use.share, "unread": list(use.unread),
         "asked_again": list(use.again), "asked_again_requests": use.again_requests,
+        "plan": [
+            {"table": one.table, "first": one.first, "last": one.last, "holes": one.holes, "again": one.again}
+            for one in use.asked
+        ],
     }  # fmt: skip
 
 
@@ -93,6 +101,22 @@ def _say_reads(uses: Sequence[Use]) -> None:
             print(f"  {use.device} {use.poll}: exponents that do not come in one answer with all their values are asked for once more, in {use.again_requests} of the {use.requests} requests: {_few(use.again)}")  # fmt: skip
         for point in use.unread:
             print(f"  point {point} is never read: {use.device}'s limits do not let a request hold it")  # fmt: skip
+
+
+def _say_requests(uses: Sequence[Use]) -> None:
+    """The addresses of each request, in the order in which they are asked for."""
+    for use in uses:
+        said: list[str] = []
+        for one in use.asked:
+            holes = f" (holes {', '.join(map(_span, one.holes))})" if one.holes else ""
+            said.append(f"{'once more ' if one.again else ''}{one.table}:{_span((one.first, one.last))}{holes}")  # fmt: skip
+        for line in wrap(f"{use.device} {use.poll} asks for {'; '.join(said)}", 110, initial_indent="  ", subsequent_indent="    "):  # fmt: skip
+            print(line)
+
+
+def _span(ends: tuple[int, int]) -> str:
+    first, last = ends
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def _few(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.plant import MODBUS_LINES, Line, Plant, Point, Serial
-from config.profile import Register
+from config.profile import Register, Table
 from edge.registers import (
     LinkCost,
     ReadRequest,
@@ -19,6 +19,7 @@ from edge.registers import (
     width,
     with_exponents,
 )
+from edge.spans import Span
 
 REQUEST_BYTES: Final = 8
 """Of a read over a serial line: unit, function, address, count, CRC."""
@@ -58,6 +59,18 @@ def link_cost(line: Line, pause_s: float = 0.0) -> LinkCost:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """One request of a cycle, and the addresses in it that no point stands in."""
+
+    table: Table
+    first: int
+    last: int
+    holes: tuple[Span, ...] = ()
+    again: bool = False
+    """Whether it asks for exponents once more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """What one device takes of its line in one poll class."""
 
@@ -76,6 +89,8 @@ class Use:
     again: tuple[str, ...] = ()
     """Exponents that are asked for once more in each cycle, by so many of the requests:"""
     again_requests: int = 0
+    asked: tuple[Asked, ...] = ()
+    """The requests of a cycle in their order; those for exponents once more behind the others."""
 
     @property
     def share(self) -> float:
@@ -83,13 +98,19 @@ class Use:
         return self.cycle_s / self.period_s
 
 
-def _holes(request: ReadRequest, points: Iterable[Point]) -> int:
+def _asked(request: ReadRequest, points: Iterable[Point], *, again: bool) -> Asked:
     wanted: set[int] = set()
     for point in points:
         if request.holds(point):
             register = register_of(point)
             wanted.update(range(register.address, register.address + width(register)))
-    return request.count - len(wanted)
+    holes: list[Span] = []
+    for address in range(request.address, request.last + 1):
+        if address in wanted:
+            continue
+        first = holes.pop()[0] if holes and holes[-1][1] == address - 1 else address
+        holes.append((first, address))
+    return Asked(request.table, request.address, request.last, tuple(holes), again)
 
 
 def uses_of(plant: Plant, lines: Iterable[Line] | None = None) -> tuple[Use, ...]:
@@ -135,13 +156,15 @@ def _use(
     exponents = unconfirmed(planned, points)
     more = [request for some in exponents for request in plan_reads(some, limits, cost)]
     requests = [*planned, *more]
+    asked = tuple(_asked(request, points, again=n >= len(planned)) for n, request in enumerate(requests))  # fmt: skip
     read = {point.id for request in requests for point in request.points}
     return Use(
         line.id, device, group[0].poll, period_s, len(requests),
-        sum(request.count for request in requests), sum(_holes(request, points) for request in requests),
+        sum(request.count for request in requests), sum(last - first + 1 for one in asked for first, last in one.holes),
         sum(cost.of(request.table, request.count) for request in requests),
         tuple(point.id for point in points if point.id not in read),
         tuple(dict.fromkeys(point.id for some in exponents for point in some)), len(more),
+        asked=asked,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from commands.broker import run_broker, write_passwords
 from commands.part_servers import free_port
 from commands.supervising import Child, Children
 from config.settings import environment_with
-from edge.bus_time import Use
+from edge.bus_time import Asked, Use
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
@@ -99,6 +99,31 @@ def test_exponents_that_are_asked_for_twice_are_said(
         (read,) = json.loads(said(capsys))["reads"]
         assert read["asked_again"] == list(uses[0].again)
         assert read["asked_again_requests"] == uses[0].again_requests
+
+
+def test_the_addresses_of_each_request_are_shown_with_their_holes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = (Asked("holding", 0, 41, ((12, 15), (30, 30))), Asked("input", 9, 9), Asked("holding", 7, 7, again=True))  # fmt: skip
+    row = Use("l", "inverter", "fast", 1.0, 3, 44, 5, 0.04, (), asked=asked)
+    many = replace(row, device="meter", asked=tuple(Asked("coil", n, n + 1) for n in range(0, 900, 9)))  # fmt: skip
+    monkeypatch.setattr(check, "uses_of", lambda _: [row, many])
+    assert main.main(["check", str(RIVERSIDE)]) == main.DONE
+    assert "holes 12" not in said(capsys)
+    assert main.main(["check", str(RIVERSIDE), "--requests"]) == main.DONE
+    shown = said(capsys)
+    assert (
+        "  inverter fast asks for holding:0-41 (holes 12-15, 30); input:9; once more holding:7\n"
+        in shown
+    )
+    assert shown.count("coil:") == 100
+    assert max(map(len, shown[shown.index("meter fast asks") :].splitlines())) <= 110
+    assert main.main(["check", str(RIVERSIDE), "--json"]) == main.DONE
+    assert json.loads(said(capsys))["reads"][0]["plan"] == [
+        {"table": "holding", "first": 0, "last": 41, "holes": [[12, 15], [30, 30]], "again": False},
+        {"table": "input", "first": 9, "last": 9, "holes": [], "again": False},
+        {"table": "holding", "first": 7, "last": 7, "holes": [], "again": True},
+    ]
 
 
 def test_a_plan_that_no_point_shows_is_listed(

@@ -94,6 +94,25 @@ def test_each_device_takes_its_part_of_the_line() -> None:
     refuse_overload(uses)
 
 
+def test_each_request_says_its_addresses_and_those_that_no_point_stands_in() -> None:
+    # by an exponent that no request can hold with its value, at both its sides
+    points = [
+        register_point("v", 400, scale_from="e"), register_point("e", 0),
+        register_point("a", 2, "u32"), register_point("b", 7), register_point("c", 9, table="input"),
+    ]  # fmt: skip
+    (use,) = uses_of(plant([rtu()], [device()], points))
+    assert sorted((one.table, one.first, one.last, one.holes, one.again) for one in use.asked) == [
+        ("holding", 0, 0, (), True),
+        ("holding", 0, 7, ((1, 1), (4, 6)), False),
+        ("holding", 400, 400, (), False),
+        ("input", 9, 9, (), False),
+    ]
+    assert use.asked[-1].again
+    assert use.holes == 4
+    assert sum(one.last - one.first + 1 for one in use.asked) == use.registers
+    assert len(use.asked) == use.requests
+
+
 def test_a_line_that_cannot_keep_its_pace_is_refused_with_who_uses_how_much() -> None:
     uses = uses_of(busy(0.09))
     with pytest.raises(LineTooBusy) as refusal:
