@@ -3,14 +3,14 @@
 import argparse
 import asyncio
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from commands.profile_trial import TIMEOUT_S, Result, is_away, try_device, try_simulated
+from commands.profile_line import WrongWords, add_line, line_of
+from commands.profile_trial import Result, is_away, try_device, try_simulated
 from config.files import UnitsFile
 from config.imported_fields import slug
 from config.imported_points import Draft
@@ -50,13 +50,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "test", help="read every point of a profile: of its own simulator, or of a device"
     )
     testing.add_argument("file", help="the profile, ID.toml")
-    testing.add_argument("--against", default="", metavar="HOST:PORT", help="a device over Modbus TCP (no other line); it is only read")  # fmt: skip
-    testing.add_argument(
-        "--unit", type=int, default=1, help="Modbus unit of the device: 1..247, or 0 or 255"
-    )
-    testing.add_argument(
-        "--timeout", type=float, default=TIMEOUT_S, help="seconds that the device may take, to 60"
-    )
+    add_line(testing)
     testing.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -193,7 +187,7 @@ def _say_next(target: Path, draft: Draft, points: int) -> None:
     print("Next:")
     print("  1. Look through it: units, ranges, kind = \"counter\" of meters, poll = \"fast\" of what matters; class (Brick) and haystack if others ask.")  # fmt: skip
     print(f"  2. ./steward profile test {target}")
-    print(f"  3. ./steward profile test {target} --against HOST:502 --unit 1   (the device itself, only read)")  # fmt: skip
+    print(f"  3. ./steward profile test {target} --against HOST:502 --unit 1   (the device itself, only read; or --against /dev/ttyUSB0 --baud 9600)")  # fmt: skip
     print(f"  4. Put it into PLANT/profiles/{id}.toml, name it in PLANT/plant.toml, ./steward check PLANT")  # fmt: skip
 
 
@@ -206,18 +200,16 @@ def _test(arguments: argparse.Namespace) -> int:
         return _wrong(f"{profile.id} is a profile of protocol {profile.protocol}; only Modbus profiles can be tested so")  # fmt: skip
     if not profile.points:
         return _wrong(f"{profile.id} has no points")
-    if arguments.unit not in units_of("tcp"):
-        return _wrong(f"--unit {arguments.unit} is not in 1..247, 0 or 255")
-    if not 0 < arguments.timeout <= 60:
-        return _wrong(f"--timeout {arguments.timeout:g} is not above 0 and up to 60 seconds")
-    if not arguments.against:
+    try:
+        line = line_of(arguments)
+    except WrongWords as error:
+        return _wrong(str(error))
+    kind = line.kind if line else "tcp"
+    if arguments.unit not in units_of(kind):
+        return _wrong(f"--unit {arguments.unit} is not in 1..247{', 0 or 255' if kind == 'tcp' else ', as a serial bus has them'}")  # fmt: skip
+    if line is None:
         return _told(profile, asyncio.run(try_simulated(profile)), arguments)
-    endpoint = re.fullmatch(r"\[?([A-Za-z0-9._:-]+?)\]?:(\d{1,5})", arguments.against)
-    if endpoint is None or not 1 <= int(endpoint[2]) <= 65535:
-        return _wrong(f"--against {arguments.against!r} is not HOST:PORT such as 10.0.3.7:502")
-    results, detail = asyncio.run(
-        try_device(profile, endpoint[1], int(endpoint[2]), arguments.unit, arguments.timeout)
-    )
+    results, detail = asyncio.run(try_device(profile, line, arguments.unit))
     if detail:
         print(f"steward profile: {detail}", file=sys.stderr)
     return _told(profile, results, arguments)

@@ -17,7 +17,6 @@ from simulators.modbus_server import ModbusServer
 from simulators.telling import Holding, Told, rounds
 
 UNIT = 1
-TIMEOUT_S = 1.0
 ASSET = "device"
 RELATIVE = {"f32": 1e-6}
 """How near a value must come back; all other types hold theirs to 1e-9."""
@@ -96,10 +95,7 @@ class _Reading:
 
 
 @asynccontextmanager
-async def _reading(
-    profile: Profile, host: str, port: int, unit: int, timeout_s: float = TIMEOUT_S
-) -> AsyncIterator[_Reading]:
-    line = Line("trial", "trial", "tcp", host, port, timeout_s=timeout_s)
+async def _reading(profile: Profile, line: Line, unit: int) -> AsyncIterator[_Reading]:
     kept = _Kept(PymodbusTransport(line))
     reader = ModbusReader(kept, lambda _profile: profile.limits, ScaledClock(), line)
     try:
@@ -134,7 +130,9 @@ async def try_simulated(profile: Profile) -> list[Result]:
     server = ModbusServer(holding, ScaledClock())
     port = await server.start()
     try:
-        async with _reading(swift, "127.0.0.1", port, UNIT) as reading:
+        async with _reading(
+            swift, Line("trial", "trial", "tcp", "127.0.0.1", port), UNIT
+        ) as reading:
             for one in rounds(points):
                 holding.words = one.words
                 seen = await reading.seen(one.points)
@@ -174,12 +172,10 @@ def _same(point: Point, wanted: float | str | None, came: float | str | None) ->
     return wanted == came
 
 
-async def try_device(
-    profile: Profile, host: str, port: int, unit: int, timeout_s: float = TIMEOUT_S
-) -> tuple[list[Result], str]:
+async def try_device(profile: Profile, line: Line, unit: int) -> tuple[list[Result], str]:
     """Each point of a Modbus profile as one read of a device gives it, and what went wrong last; nothing is written."""
     points = points_of(profile)
-    async with _reading(profile, host, port, unit, timeout_s) as reading:
+    async with _reading(profile, line, unit) as reading:
         seen = await reading.seen(points)
     return [_one_read(point, seen[point.id]) for point in points], reading.detail
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, cast, get_args
 
 from config.files import LineText
-from config.plant import ROUND_TRIP_S, Line, LineKind, Secret, Serial, Tls
+from config.plant import ROUND_TRIP_S, Line, LineKind, Parity, Secret, Serial, Tls
 from config.profile import PROTOCOLS
 from config.readers import installed_readers
 
@@ -58,7 +58,7 @@ def make_line(key: str, text: LineText, elsewhere: str | None, folder: Path, wro
         secret=Secret(text.password.secret) if text.password else None,
         path=(elsewhere or endpoint) if kind in ("rtu", "reader") else "",
         reader=text.reader or "",
-        serial=_serial(text) if kind in SERIAL else None,
+        serial=serial_of(text.baud, text.parity, text.stop_bits, text.turnaround) if kind in SERIAL else None,
         tls=_tls(key, text, host, folder, wrong) if kind == "tls" or text.ca else None,
         round_trip_s=text.round_trip or ROUND_TRIP_S,
     )  # fmt: skip
@@ -88,15 +88,20 @@ def _endpoint(key: str, kind: str, endpoint: str, wrong: Wrong) -> tuple[str, in
     return host.strip("[]"), int(port)
 
 
-def _serial(text: LineText) -> Serial:
+def serial_of(
+    baud: int | None,
+    parity: Parity | None,
+    stop_bits: int | None,
+    turnaround_s: float | None = None,
+) -> Serial:
     """As the standard has it where nothing is said: even parity, and a second stop bit without parity."""
     usual = Serial()
-    parity = text.parity or usual.parity
+    parity = parity or usual.parity
     return Serial(
-        baud=text.baud or usual.baud,
+        baud=baud or usual.baud,
         parity=parity,
-        stop_bits=text.stop_bits or (2 if parity == "none" else 1),
-        turnaround_s=usual.turnaround_s if text.turnaround is None else text.turnaround,
+        stop_bits=stop_bits or (2 if parity == "none" else 1),
+        turnaround_s=usual.turnaround_s if turnaround_s is None else turnaround_s,
     )
 
 

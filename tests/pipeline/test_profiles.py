@@ -10,7 +10,7 @@ from commands import main, profile_trial
 from commands.profile_trial import points_of, try_device, try_simulated
 from config.clock import ScaledClock
 from config.load import LIBRARY, load_profile
-from config.plant import Point
+from config.plant import Line, Point
 from config.profile import Profile
 from simulators.layout import footprint
 from simulators.modbus_server import ModbusServer
@@ -106,13 +106,14 @@ async def test_a_device_is_only_read_and_what_it_refuses_is_named() -> None:
     server = ModbusServer(holding, ScaledClock())
     port = await server.start()
     try:
-        results, detail = await try_device(profile, "127.0.0.1", port, 7)
+        line = Line("l", "a", "tcp", "127.0.0.1", port)
+        results, detail = await try_device(profile, line, 7)
         wanted = {told.point.removeprefix("device/"): told for told in first.told}
         assert {r.point: r.seen.value for r in results if r.point in wanted} == {
             name: told.wanted for name, told in wanted.items()
         }
         assert detail == ""
-        nobody, detail = await try_device(profile, "127.0.0.1", port, 8)
+        nobody, detail = await try_device(profile, line, 8)
         assert {result.seen.quality for result in nobody} == {"no_answer"}
         assert "exception 11" in detail
     finally:

@@ -1,20 +1,29 @@
+import argparse
+import asyncio
 import json
 import os
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from commands import main
 from commands.profile import CSV_EXAMPLE
+from commands.profile_line import add_line, line_of
 from commands.profile_trial import points_of, try_device
 from config.clock import ScaledClock
 from config.load import LIBRARY, load_profile
+from config.plant import Serial
 from config.profile import Register
 from simulators.modbus_server import ModbusServer
 from simulators.telling import Holding, rounds
+from tests.unit.edge.rows import line
+from tests.unit.edge.serial_twin import SerialBus, sealed
 
 LIST = "\n".join(line.strip() for line in CSV_EXAMPLE.splitlines())
 PROFILES = LIBRARY / "profiles"
+GENERATOR = str(PROFILES / "generator.toml")
 
 
 @pytest.fixture
@@ -139,6 +148,21 @@ def test_a_list_that_cannot_be_read_is_wrong_use(
             "248 is not in 1..247, 0 or 255",
         ),
         (["test", str(PROFILES / "generator.toml"), "--timeout", "0"], "0 is not above 0"),
+        (
+            ["test", GENERATOR, "--against", "h:502", "--parity", "odd"],
+            "--parity means nothing over",
+        ),
+        (["test", GENERATOR, "--stop-bits", "2"], "--stop-bits means nothing over Modbus TCP"),
+        (["test", GENERATOR, "--against", "/dev/x", "--baud", "5"], "5 is not in 300..4000000"),
+        (
+            ["test", GENERATOR, "--against", "/dev/x", "--unit", "255"],
+            "255 is not in 1..247, as a serial",
+        ),
+        (
+            ["test", GENERATOR, "--against", "h:502", "--rtu", "--unit", "0"],
+            "0 is not in 1..247, as a",
+        ),
+        (["test", GENERATOR, "--rtu"], "there is no --against"),
         (["test", str(PROFILES / "generator.toml"), "--against", "there"], "is not HOST:PORT"),
         (["test", str(PROFILES / "generator.toml"), "--against", "h:70000"], "is not HOST:PORT"),
     ],
@@ -174,12 +198,92 @@ async def test_devices_that_answer_as_unit_0_or_255_are_read(unit: int) -> None:
     server = ModbusServer(holding, ScaledClock())
     port = await server.start()
     try:
-        results, _ = await try_device(profile, "127.0.0.1", port, unit, 5.0)
+        results, _ = await try_device(
+            profile, line(host="127.0.0.1", port=port, timeout_s=5.0), unit
+        )
     finally:
         await server.close()
     told = {told.point.removeprefix("device/"): told.quality for told in one.told}
     assert told
     assert {r.point: r.seen.quality for r in results if r.point in told} == told
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "serial"),
+    [
+        (["10.0.3.7:502"], "tcp", None),
+        (["[::1]:502"], "tcp", None),
+        (["/dev/ttyUSB0"], "rtu", Serial(9600, "even", 1)),
+        (["/dev/ttyUSB0", "--baud", "19200", "--parity", "none"], "rtu", Serial(19_200, "none", 2)),
+        (["/dev/ttyUSB0", "--parity", "odd", "--stop-bits", "2"], "rtu", Serial(9600, "odd", 2)),
+        (["10.0.3.7:4001", "--rtu", "--baud", "4800"], "rtu_over_tcp", Serial(4800, "even", 1)),
+    ],
+)
+def test_a_line_of_the_command_is_one_of_a_plant(
+    words: list[str], kind: str, serial: Serial | None
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_line(parser)
+    line = line_of(parser.parse_args(["--against", *words]))
+    assert line is not None
+    assert (line.kind, line.serial, line.path) == (kind, serial, words[0] if kind == "rtu" else "")
+    assert (line.host, line.port) == (("", 0) if kind == "rtu" else (words[0].rpartition(":")[0].strip("[]"), int(words[0].rpartition(":")[2])))  # fmt: skip
+
+
+def holder_of(words: Sequence[int], unit: int, functions: set[int]) -> Callable[[bytes], bytes]:
+    """A device on a serial bus that holds these words from address 0 on; others are silent."""
+
+    def answer(request: bytes) -> bytes:
+        at, count = int.from_bytes(request[2:4], "big"), int.from_bytes(request[4:6], "big")
+        functions.add(request[1])
+        data = b"".join(word.to_bytes(2, "big") for word in words[at : at + count])
+        return sealed(bytes((unit, request[1], len(data))) + data) if request[0] == unit else b""
+
+    return answer
+
+
+async def test_a_device_on_a_serial_port_is_only_read(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["profile", "import", "list.csv", "--id", "acme"]) == main.DONE
+    functions: set[int] = set()
+    words = [2301, 0, 0x4D2, 0, *[0] * 5, 1]
+    async with SerialBus(
+        Serial(115_200, "none", 2), holder_of(words, 7, functions)
+    ).running() as bus:
+        said = ["profile", "test", "acme.toml", "--against", bus.path, "--baud", "115200", "--parity", "none", "--unit"]  # fmt: skip
+        assert await asyncio.to_thread(main.main, [*said, "7", "--stop-bits", "2"]) == main.DONE  # fmt: skip
+        shown = capsys.readouterr().out
+        assert re.search(r"voltage_l1 +08fd +230\.1 V +good", shown)
+        assert re.search(r"energy +04d2 0000 +12\.34 kWh +good", shown)
+        assert f"3 points right on {bus.path} unit 7" in shown
+        assert await asyncio.to_thread(main.main, [*said, "8", "--timeout", "0.05"]) == main.NO
+        assert "no_answer" in capsys.readouterr().out
+    assert functions == {3}
+    assert await asyncio.to_thread(main.main, [*said, "7"]) == main.UNAVAILABLE
+    assert f"{bus.path} was not reached" in capsys.readouterr().out
+
+
+async def test_a_device_behind_a_gateway_of_serial_frames_is_only_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    profile = load_profile(PROFILES / "generator.toml")
+    one = next(iter(rounds(points_of(profile))))
+    server = ModbusServer(Holding(7, profile.limits, one.words), ScaledClock(), rtu=True)
+    port = await server.start()
+    said = ["profile", "test", str(PROFILES / "generator.toml"), "--unit", "7", "--timeout", "2", "--json"]  # fmt: skip
+    try:
+        where = ["--against", f"127.0.0.1:{port}"]
+        await asyncio.to_thread(main.main, [*said, *where, "--rtu", "--baud", "115200"])
+        found = {row["point"]: row for row in json.loads(capsys.readouterr().out)["points"]}
+        told = {told.point.removeprefix("device/"): told for told in one.told}
+        assert told
+        assert {name: found[name]["value"] for name in told} == {name: one.wanted for name, one in told.items()}  # fmt: skip
+        # what speaks serial frames does not speak Modbus TCP
+        assert await asyncio.to_thread(main.main, [*said, *where]) != main.DONE
+    finally:
+        await server.close()
+    assert set(server.functions) <= {1, 2, 3, 4}
 
 
 def test_the_help_names_every_column_and_an_example(capsys: pytest.CaptureFixture[str]) -> None:
