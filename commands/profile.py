@@ -60,15 +60,16 @@ def _columns() -> str:
     return (
         "Columns of a CSV, in any order, and what each may be called (capitals, blanks, _ and - do not matter):\n\n"
         f"{rows}\n\n"
-        "Needed: id (or name) and address. Without table and function the address is of the style 40001, 30001,\n"
+        "Needed: id (or name, or zh) and address. The file is UTF-8, or GB 18030 as a Chinese spreadsheet saves it. Without table and function the address is of the style 40001, 30001,\n"
         "10001, 00001, 4x0001 (one-based, six digits too); with either it is the address on the wire, from 0, also 0x1A or\n"
         "1Ah. 40001-40002 is a value of two registers. A cell of - or n/a is empty.\n"
         f"type:  {', '.join(TYPES)} or as makers write them (uint16, float, dword …); empty is u16.\n"
-        f"order: ABCD, CDAB, BADC, DCBA (A = most significant byte), or {', '.join(ORDERS)}.\n"
+        f"order: ABCD, CDAB, BADC, DCBA (A = most significant byte), each byte of four words such as GHEFCDAB or EFGHABCD, or {', '.join(ORDERS)}.\n"
         "scale: 0.1, 1/10, /10, 10^-1 or 0.1V; value = raw x scale + offset. divisor: value = raw / divisor. scale_from: id of\n"
         "the row that holds the decimal exponent, or that exponent itself, -10..10: value = raw x 10^exponent. min and max: what the VALUE can physically be, in its unit, after\n"
         "scale: any other reading is bad and dropped (alarm limits belong in alarms.toml). sentinels: raw numbers that mean\n"
-        "no data, 65535 or 0xFFFF; of a float the number itself, or its bits in hex.\n"
+        "no data, 65535, 0xFFFF or FFFFh; of a float the number itself, or its bits in hex.\n"
+        "Numbers: 0.1 or 0,1; 1,000 and 1.000 only where another number of the list shows which mark is that of fractions.\n"
         "enum and bits: 0=Off; 1=On. byte: high or low. access: R, RW or W.\n\nexample:\n\n"
         + CSV_EXAMPLE
     ).replace("%", "%%")
