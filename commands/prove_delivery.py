@@ -252,8 +252,9 @@ class _Model:
         await self.collector.kill()
         journal = self.collector.journal
         before = read_journal(journal)
+        stored = read_journal(journal, until=self.collector.store.cursor())
         journal.forget_after(int(self.rng.integers(journal.last() // 2, journal.last() + 1)))
-        forget(self.history, before, read_journal(journal))
+        forget(self.history, before, read_journal(journal), stored=stored)
         await self._down()
         self.collector.start()
 
@@ -276,13 +277,12 @@ class _Model:
     def verdict(self) -> Verdict:
         """Compare made, journalled, thinned and missing."""
         thinned = sum(count.thinned for count in self.machine.outbox.counts())
-        found = compare(
-            self.history, [self.collector.journal, self.other.journal], thinned=thinned,
-            rolled_back=bool(self.accidents["rolled_back"]),
-        )  # fmt: skip
-        restored = bool(self.accidents["journal_restored"])
-        collectors = (self.collector, self.other)
-        problems = [p for c in collectors for p in of_store(c.journal, c.store, restored=restored)]
+        found = compare(self.history, [self.collector.journal, self.other.journal], thinned=thinned)
+        forgotten = self.history.stored_and_forgotten
+        problems = [
+            *of_store(self.collector.journal, self.collector.store, forgotten),
+            *of_store(self.other.journal, self.other.store, Counter()),
+        ]
         return Verdict(
             seed=self.seed, made=len(self.history.made), journalled=found.journalled,
             lost=found.lost, thinned=thinned, missing=found.missing, absorbed=found.absorbed,

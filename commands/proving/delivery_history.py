@@ -42,8 +42,12 @@ class Made:
     """How often a reading was made beyond the first time: an agent may say twice in a millisecond how it is itself."""
     urgent: set[Key] = field(default_factory=set)
     gone: dict[Key, float] = field(default_factory=dict)
+    put_back: Counter[Key] = field(default_factory=Counter)
+    """How often a reading was on an old copy of a disk that was put back: so often it may come again."""
     forgotten: set[Key] = field(default_factory=set)
     forgotten_numbers: set[Number] = field(default_factory=set)
+    stored_and_forgotten: Counter[Key] = field(default_factory=Counter)
+    """How often a reading, by its time in the store, was written there from what the journal forgot then."""
 
 
 @dataclass(slots=True)
@@ -60,18 +64,20 @@ class Journalled:
     problems: list[str] = field(default_factory=list)
 
 
-def read_journal(journal: MemoryJournal) -> Journalled:
-    """Read all of it; every number of a lane must be there once, or be counted missing once."""
+def read_journal(journal: MemoryJournal, until: int | None = None) -> Journalled:
+    """Read all of it, or up to a position; every number of a lane must be there once, or be counted missing once."""
     found = Journalled()
     tables: dict[str, list[PointRow]] = {}
     marks: Counter[tuple[str, str]] = Counter()
-    for _, entry in journal.read_from(0, journal.last()):
+    for position, entry in journal.read_from(0, journal.last()):
+        if until is not None and position > until:
+            break
         if entry.kind == "birth":
             tables[entry.epoch] = decode(entry.payload, Birth).points
             continue
         if entry.kind == "batch":
             batch = decode_batch(entry.payload)
-            keys = _keys(batch, tables[entry.epoch])
+            keys = keys_of(batch, tables[entry.epoch])
             found.readings.update(keys)
             found.values |= dict(zip(keys, batch.v, strict=True))
             error = entry.clock_error if abs(entry.clock_error) > CORRECTED_MS else 0
@@ -87,14 +93,16 @@ def read_journal(journal: MemoryJournal) -> Journalled:
     return found
 
 
-def _keys(batch: Batch, table: Sequence[PointRow]) -> list[Key]:
+def keys_of(batch: Batch, table: Sequence[PointRow]) -> list[Key]:
+    """What its readings are known by."""
     return [(table[i].point, batch.t + d) for i, d in zip(batch.i, batch.d, strict=True)]
 
 
-def forget(made: Made, before: Journalled, after: Journalled) -> None:
-    """A journal became an older copy of itself: note what it forgot."""
+def forget(made: Made, before: Journalled, after: Journalled, *, stored: Journalled) -> None:
+    """A journal became an older copy of itself: note what it forgot, and what of that had been `stored`."""
     made.forgotten |= set(before.readings) - set(after.readings)
     made.forgotten_numbers |= before.numbers - after.numbers
+    made.stored_and_forgotten += stored.due - after.due
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,44 +116,40 @@ class Compared:
     problems: tuple[str, ...]
 
 
-def compare(
-    made: Made, journals: Sequence[MemoryJournal], *, thinned: int, rolled_back: bool
-) -> Compared:
+def compare(made: Made, journals: Sequence[MemoryJournal], *, thinned: int) -> Compared:
     """Compare what was made with what all collectors together have.
 
-    With a rolled-back outbox a reading may come again under another number (the store's key takes it
-    in), and what was thinned since the copy is not counted any more.
+    What was on an old copy of a disk may come again under another number (the store's key takes it
+    in), or be thinned although it came before.
     """
     read = [read_journal(journal) for journal in journals]
     known = {key for one in read for key in one.readings}
     lost = set(made.made) - known - made.forgotten
-    more = Counter[Key]()
-    for one in read:
-        more.update({k: max(0, count - 1 - made.again[k]) for k, count in one.readings.items()})
-    absorbed = more.total()
+    more = [one.readings - made.again - Counter(set(one.readings)) for one in read]
     missing = {number for one in read for number in one.missing}
     problems = [problem for one in read for problem in one.problems]
     problems += _some(lost & made.urgent, "urgent readings lost")
     problems += _some(known - set(made.made) - set(made.gone), "never made")
     problems += _some(_wrong(made, read), "journalled with another value")
     problems += _some(_unexplained(made, read), "numbers missing that nobody had")
-    if len(lost) > thinned or (len(lost) < thinned and not rolled_back):
+    put_back = sum(count for key, count in made.put_back.items() if key not in lost)
+    if not len(lost) <= thinned <= len(lost) + put_back:
         problems.append(f"{len(lost)} lost, but {thinned} counted as thinned")
-    if absorbed and not rolled_back:
-        problems += _some(+more, f"of {absorbed} journalled twice")
+    for one in more:
+        problems += _some(one - made.put_back, "journalled again that no old copy held")
+    absorbed = sum(one.total() for one in more)
     return Compared(len(known), len(lost), len(missing), absorbed, tuple(problems))
 
 
-def of_store(journal: MemoryJournal, store: WitnessedStore, *, restored: bool) -> list[str]:
-    """What is wrong with the store behind a journal; one that was `restored` had written readings that it forgot."""
+def of_store(journal: MemoryJournal, store: WitnessedStore, forgotten: Counter[Key]) -> list[str]:
+    """What is wrong with the store behind a journal, which was written `forgotten` beside what is journalled."""
     read = read_journal(journal)
+    due = read.due + forgotten
     wrong = [key for key, value in read.due_values.items() if _stored(store, key) != [value]]
-    lost = [key for key in read.due if store.writes[key] < read.due[key]]
-    again = [key for key, count in store.writes.items() if count > read.due[key]]
     return [
         *_some(wrong, "not stored with the value that was journalled"),
-        *_some(lost, "journalled and not stored as often"),
-        *_some([] if restored else again, "written to the store more often than journalled"),
+        *_some(due - store.writes, "journalled and not stored as often"),
+        *_some(store.writes - due, "written to the store more often than journalled"),
     ]
 
 

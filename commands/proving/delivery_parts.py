@@ -15,13 +15,15 @@ from collector.adapters.memory_journal import MemoryJournal
 from collector.ingest import Ingest
 from collector.live import LiveTable
 from collector.projecting import Projecting
-from commands.proving.delivery_history import SITE, Made, WitnessedStore
+from commands.proving.delivery_history import SITE, Key, Made, WitnessedStore, keys_of
 from config.clock import Clock
 from config.plant import Device, Line, Plant, Point, PointSpec
 from config.profile import JsonPath
 from edge.agent import Agent
+from edge.batches import Outgoing, payload_of
 from edge.outbox import Outbox, OutboxLimits
 from edge.ports import PointReading
+from edge.readings import decode_batch
 
 T = TypeVar("T")
 
@@ -48,6 +50,14 @@ class WitnessedOutbox(Outbox):
             made = {(r.point, r.time): r.value or 0.0 for r in (*readings, *urgent)}
             self.history.made |= made
             self.history.urgent |= {(r.point, r.time) for r in urgent}
+
+    def held(self) -> Counter[Key]:
+        """How often each reading is on the disk."""
+        rows, found = list(self._rows()), Counter[Key]()
+        for (columns,) in self._file.db.execute("SELECT columns FROM batches"):
+            sent = payload_of(Outgoing("data", 1, columns), epoch=self.epoch, oldest=1, now=0)
+            found.update(keys_of(decode_batch(sent), rows))
+        return found
 
 
 @dataclass(slots=True)
@@ -91,6 +101,8 @@ class Machine:
             await ended(task)
         self.outbox.close()
         self.outbox = self._disk(left)
+        if image:
+            self.history.put_back += self.outbox.held()
 
     def take(self, serial: int, now: int, *, trip: bool) -> None:
         """The agent reads its points, if it runs."""
