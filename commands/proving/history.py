@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from collector.domain.conditions import rank_of
 from config.rules import Priority
@@ -21,6 +21,11 @@ class Told(NamedTuple):
     at: int
     priority: Priority
     latched: bool = False
+
+
+def told_of(subject: str, kind: str, at: int, data: Mapping[str, Any]) -> Told:
+    """An event as it was journalled; of `latched` only a return speaks."""
+    return Told(subject, kind, at, data.get("priority", "low"), data.get("latched", False))
 
 
 @dataclass(slots=True)
@@ -54,6 +59,12 @@ class History:
     """The cause of each order."""
     faults: Sequence[tuple[str, int, int | None]] = ()
     """(asset and kind of fault, raised, ended) of each order of a fault; None while it is open."""
+
+
+_STANDS: Final = {"annunciated": True, "abnormal_again": True, "returned": False}
+"""Events that say whether the condition of an alarm is abnormal from then on."""
+_ACKNOWLEDGED: Final = {"annunciated": False, "acknowledged": True}
+"""Events that say whether people have acknowledged what they heard."""
 
 
 def problems(history: History) -> list[str]:
@@ -121,18 +132,13 @@ def _told_again(told: Iterable[Told]) -> Iterator[tuple[str, int]]:
     One that is latched and not acknowledged is not over when its condition returns.
     """
     known: dict[str, int] = {}
-    acknowledged, back = set[str](), set[str]()
+    stands, acknowledged = dict[str, bool](), dict[str, bool]()
     for alarm, kind, at, priority, latched in told:
-        if kind == "annunciated":
-            if rank_of(priority) <= known.get(alarm, -1):
-                yield alarm, at
-            acknowledged.discard(alarm)
-            back.discard(alarm)
-        if kind == "acknowledged":
-            acknowledged.add(alarm)
-        if kind == "returned":
-            back.add(alarm)
-        over = alarm in back and (alarm in acknowledged or not latched)
+        if kind == "annunciated" and rank_of(priority) <= known.get(alarm, -1):
+            yield alarm, at
+        stands[alarm] = _STANDS.get(kind, stands.get(alarm, True))
+        acknowledged[alarm] = _ACKNOWLEDGED.get(kind, acknowledged.get(alarm, False))
+        over = not stands[alarm] and (acknowledged[alarm] or not latched)
         if kind == "reset" or (over and kind in ("returned", "acknowledged")):
             known.pop(alarm, None)
         elif kind == "annunciated" or (kind == "priority" and alarm in known):

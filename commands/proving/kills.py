@@ -26,7 +26,7 @@ from commands.demo import prepare, start
 from commands.installation import Installation, Stop
 from commands.part_servers import free_port
 from commands.parts import NotHere, ensure
-from commands.proving.history import AgentHistory, History, Key, Told, problems
+from commands.proving.history import AgentHistory, History, Key, problems, told_of
 from commands.proving.real_parts import store_of, with_influxd, with_mosquitto
 from commands.proving.telling import told
 from edge.readings import Birth, Malformed, decode, decode_batch
@@ -250,12 +250,7 @@ def _with_decisions(site: Installation, where: str, history: History) -> History
     try:
         events = [e for e in decisions.since(0, 1_000_000) if e.stream == "alarm"]
         alarms = decisions.rows("alarm", where)
-        history.told = [
-            Told(
-                e.subject, e.kind, e.at, e.data.get("priority", "low"), e.data.get("latched", False)
-            )
-            for e in events
-        ]
+        history.told = [told_of(e.subject, e.kind, e.at, e.data) for e in events]
         history.occurrences = [
             (row.data["rule"], row.data["raised_at"], row.data["returned_at"]) for row in alarms
         ]

@@ -1,8 +1,15 @@
 from dataclasses import replace
+from typing import Literal
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from commands.proving.history import AgentHistory, History, Told, problems
+from collector.domain.alarms import Wish, on_sample, on_wish, watch_from
+from collector.domain.conditions import Sample, compile_rule, priority_of
+from commands.proving.history import AgentHistory, History, Told, problems, told_of
+from config.rules import Level
+from tests.alarm_world import a_rule, ms
 
 ONCE = [Told("alarm", "raised", 5, "high"), Told("alarm", "annunciated", 5, "high")]
 MORE = [
@@ -19,6 +26,12 @@ LATCHED = [
     Told("alarm", "returned", 6, "high", latched=True),
     Told("alarm", "annunciated", 7, "high"),
 ]
+AGAIN = [
+    *LATCHED[:3],
+    Told("alarm", "abnormal_again", 7, "high"),
+    Told("alarm", "acknowledged", 8, "high"),
+]
+"""Acknowledged while its condition stands again: it is not over."""
 
 KEYS = [("s", "a/p", 1_000 * n) for n in range(1, 6)]
 
@@ -37,6 +50,16 @@ def sound() -> History:
 
 def test_a_history_in_which_everything_arrived_once_is_sound() -> None:
     assert problems(sound()) == []
+
+
+def test_a_latched_alarm_that_returned_after_its_acknowledgement_may_be_said_again() -> None:
+    told = [
+        *AGAIN,
+        Told("alarm", "returned", 9, "high", latched=True),
+        Told("alarm", "abnormal_again", 10, "high"),
+        Told("alarm", "annunciated", 10, "high"),
+    ]
+    assert problems(replace(sound(), told=told)) == []
 
 
 def agent(**changes: object) -> History:
@@ -69,12 +92,40 @@ PLANTED = [
     ("an alarm said twice", replace(sound(), told=[*ONCE, *ONCE]), "made twice"),
     ("an alarm said again after a restart", replace(sound(), told=[*ONCE, Told("alarm", "annunciated", 905, "high")]), "made twice"),
     ("a latched alarm said again while nobody has acknowledged it", replace(sound(), told=LATCHED), "made twice"),
+    ("a latched alarm said again that was acknowledged while it stood again", replace(sound(), told=[*AGAIN, Told("alarm", "annunciated", 9, "high")]), "made twice"),
     ("an alarm said again as less", replace(sound(), told=[*ONCE, Told("alarm", "annunciated", 6, "medium")]), "made twice"),
     ("a second order", replace(sound(), order_causes=["alarm:1", "alarm:1"]), "more than one order"),
     ("a second order for a fault that has one", replace(sound(), faults=[("pump trip", 5, 9), ("pump trip", 8, None)]), "a second work order at 8"),
     ("an alarm raised while it stands", replace(sound(), occurrences=[("rule", 5, 7), ("rule", 6, None)]), "raised again at 6"),
     ("an alarm raised before it returned", replace(sound(), occurrences=[("rule", 5, None), ("rule", 9, None)]), "raised again at 9"),
 ]  # fmt: skip
+
+
+LEVELS = (Level("high", 10.0, "medium"), Level("high", 20.0, "critical"))
+DEEDS = st.sampled_from((5.0, 11.0, 25.0, "acknowledge", "reset"))
+
+
+@given(st.lists(DEEDS, max_size=12), st.booleans())
+@example([11.0, 5.0, 11.0, "acknowledge"], True)
+def test_what_people_know_of_an_alarm_is_known_here_too(
+    deeds: list[float | str], latch: bool
+) -> None:
+    """Said again by a fault it is found; what was decided in good order is not."""
+    watch = compile_rule(a_rule(latch=latch, levels=LEVELS), 3600)
+    state, said = watch_from(watch, ms(0)), list[Told]()
+    for n, deed in enumerate(deeds, 1):
+        if isinstance(deed, str):
+            subject = state.alarm.id if state.alarm else "none"
+            kind: Literal["acknowledge", "reset"] = "reset" if deed == "reset" else "acknowledge"
+            step = on_wish(state, Wish(f"w{n}", kind, subject, "li", ms(n)))
+        else:
+            step = on_sample(watch, state, Sample(ms(n), deed, 0, ms(n)))
+        state = step.state
+        said += [told_of(e.subject, e.kind, e.at, e.data) for e in step.events]
+    assert problems(History({}, {}, {}, said)) == []
+    if state.alarm and state.alarm.heard >= 0:
+        again = Told(state.alarm.id, "annunciated", ms(99), priority_of(state.alarm.heard))
+        assert problems(History({}, {}, {}, [*said, again])) != []
 
 
 @pytest.mark.parametrize(("name", "history", "said"), PLANTED, ids=[p[0] for p in PLANTED])
