@@ -24,13 +24,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of each proof."""
     proofs = parser.add_subparsers(dest="proof", required=True)
     kills = proofs.add_parser("kills", help="kill -9 of edge, broker, server and InfluxDB, then compare made, journalled and stored")  # fmt: skip
-    kills.add_argument("--seconds", type=float, default=120.0, help="how long (default 120)")
-    kills.add_argument("--kills", type=int, default=40, help="at least so many (default 40)")
+    kills.add_argument(
+        "--seconds", type=float, default=120.0, help="how long (default 120): a pump trips after 40"
+    )
+    kills.add_argument("--kills", type=_some, default=40, help="at least so many (default 40)")
     kills.add_argument("--seed", type=int, default=1)
     kills.add_argument("--broker", choices=("own", "mosquitto"), default="own")
     kills.add_argument("--store", choices=("duckdb", "influxd"), default="duckdb", help="influxd is killed too")  # fmt: skip
     delivery = proofs.add_parser("delivery", help="the delivery rules in a model, in virtual time")
-    delivery.add_argument("--seeds", type=int, default=1000, help="how many runs (default 1000)")
+    delivery.add_argument("--seeds", type=_some, default=1000, help="how many runs (default 1000)")
     delivery.add_argument("--first", type=int, default=0, help="the first seed")
     outage = proofs.add_parser("outage", help="days without a link, a full disk, a damaged file; then catch-up, in virtual time")  # fmt: skip
     outage.add_argument("--hours", type=float, default=72.0, help="how long the link is down (default 72)")  # fmt: skip
@@ -40,14 +42,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     replay.add_argument("folder", help="searched for *.csv, also below")
     replay.add_argument("--within", type=float, default=120.0, help="seconds that the longest may take (default 120)")  # fmt: skip
     fuzz = proofs.add_parser("fuzz", help="damaged and random answers of devices, in memory: no crash, nothing wrong called good, memory flat")  # fmt: skip
-    fuzz.add_argument("--frames", type=int, default=1_000_000, help="how many, in equal parts of each kind (default 1000000)")  # fmt: skip
+    fuzz.add_argument("--frames", type=_some, default=1_000_000, help="how many, in equal parts of each kind (default 1000000)")  # fmt: skip
     fuzz.add_argument("--seed", type=int, default=1)
     fuzz.add_argument("--kind", help="only this kind of frames")
     fuzz.add_argument(
         "--life", type=int, help="only this life of a receiver, as a failure names it"
     )
     pictures = proofs.add_parser("pictures", help="cameras through days of weather and every failure of their pictures")  # fmt: skip
-    pictures.add_argument("--seeds", type=int, default=20, help="how many cameras (default 20)")
+    pictures.add_argument("--seeds", type=_some, default=20, help="how many cameras (default 20)")
     pictures.add_argument("--first", type=int, default=1, help="the first seed")
     pictures.add_argument("--days", type=int, default=1, help="sound days of each (default 1)")
     pictures.add_argument("--minutes", type=float, default=1.0, help="from picture to picture (default 1)")  # fmt: skip

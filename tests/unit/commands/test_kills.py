@@ -1,8 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.ports import Entry
-from commands.proving.kills import ALL_TIME, WHOLE, keep_journal
+from commands.proving.history import AgentHistory, History
+from commands.proving.kills import ALL_TIME, QUIET_S_MAX, WHOLE, keep_journal, outcome
 
 T0 = 1_763_700_000_000
 HOUR_MS = 3_600_000
@@ -28,3 +32,35 @@ def test_the_proof_reads_what_the_journal_let_go(tmp_path: Path) -> None:
     whole = SqliteJournal(tmp_path / WHOLE)
     assert [e.seq for _, e in whole.read_from(0, ALL_TIME)] == [1, 2, 3, 4]
     whole.close()
+
+
+def history(made: int = 1, **changes: object) -> History:
+    """One reading made, journalled and stored, one alarm and its order."""
+    key = ("riverside", "pump/flow", T0)
+    agent = AgentHistory(made, journalled=made)
+    whole = History(
+        {"plant-room": agent}, {key: [1.0]}, {key: [1.0]},
+        occurrences=[("trip", T0, None)], order_causes=["alarm:trip"],
+    )  # fmt: skip
+    return replace(whole, **changes)  # type: ignore[arg-type]  # a table of members
+
+
+@pytest.mark.parametrize(
+    ("left", "kills", "said"),
+    [
+        (history(), 40, []),
+        (history(), 39, ["only 39 kills of 40"]),
+        (history(0, journalled={}, stored={}), 40, ["nothing was made", "nothing was stored"]),
+        (history(occurrences=[]), 40, ["no alarm was raised"]),
+        (history(order_causes=[]), 40, ["no work order was raised"]),
+    ],
+)
+def test_a_run_in_which_nothing_could_be_lost_is_no_proof(
+    left: History, kills: int, said: list[str]
+) -> None:
+    assert outcome(left, {"edge": kills}, 1.0, asked=40)["problems"] == said
+
+
+def test_a_run_that_does_not_come_to_rest_is_no_proof() -> None:
+    found = outcome(history(), {"edge": 40}, QUIET_S_MAX + 1, asked=40)
+    assert found["problems"] == ["not quiet within 60 s"]

@@ -37,12 +37,18 @@ def test_an_accident_that_never_happened_in_many_lives_is_a_fault_of_the_proof(k
     assert make_report(verdicts(RUNS_THAT_SEE_ALL - 1, seen=seen))["never_seen"] == []
 
 
-@pytest.mark.parametrize("option", ["--runs", "--at-once"])
+@pytest.mark.parametrize(
+    ("proof", "option"),
+    [
+        ("processes", "--runs"), ("processes", "--at-once"), ("kills", "--kills"),
+        ("delivery", "--seeds"), ("pictures", "--seeds"), ("fuzz", "--frames"),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("said", ["0", "-1", "none"])
-def test_no_life_at_all_is_no_proof(
-    option: str, said: str, capsys: pytest.CaptureFixture[str]
+def test_none_at_all_is_no_proof(
+    proof: str, option: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        main.main(["prove", "processes", option, said])
+        main.main(["prove", proof, option, said])
     assert ended.value.code == main.WRONG_USE
     assert option in capsys.readouterr().err
