@@ -2,18 +2,17 @@
 
 import argparse
 import importlib
-import json
 import logging
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from os import cpu_count
 from pathlib import Path
 from typing import Any
 
 from commands.prove_delivery import Verdict, run_model
 from commands.prove_pictures import run_proof
+from commands.proving.telling import tell
 
 EXAMPLE = "prove replay ../shared/data/skab"
 TOLD_EVERY_S = 10.0
@@ -139,17 +138,7 @@ def _say(text: str) -> None:
 
 def _delivery(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    verdicts = prove_delivery(seeds)
-    bad = [verdict for verdict in verdicts if not verdict.ok]
-    report = _delivery_report(verdicts)
-    if arguments.json:
-        print(json.dumps(report | {"failed": [asdict(verdict) for verdict in bad]}))
-    else:
-        print(", ".join(f"{name} {value}" for name, value in report.items() if name != "accidents"))
-        print("accidents: " + ", ".join(f"{n} {v}" for n, v in report["accidents"].items()))
-        for verdict in bad:
-            print(f"NO  seed {verdict.seed}: {'; '.join(verdict.problems)}")
-    return 1 if bad or not verdicts else 0
+    return tell(_delivery_report(prove_delivery(seeds)), as_json=arguments.json)
 
 
 def prove_delivery(seeds: range) -> list[Verdict]:
@@ -183,6 +172,7 @@ def _delivery_report(verdicts: list[Verdict]) -> dict[str, Any]:
         "thinned": sum(verdict.thinned for verdict in verdicts),
         "absorbed": sum(verdict.absorbed for verdict in verdicts),
         "accidents": accidents,
+        "problems": [f"seed {v.seed}: {problem}" for v in verdicts for problem in v.problems],
     }
 
 
@@ -194,14 +184,9 @@ def _outage(arguments: argparse.Namespace) -> int:
 
     logging.disable(logging.CRITICAL)  # hours of it in seconds
     episodes = prove_outage(Outage(arguments.hours, arguments.points, arguments.seed), _say)
-    if arguments.json:
-        print(json.dumps([asdict(episode) for episode in episodes]))
-    else:
-        for episode in episodes:
-            print(f"{episode.name}: " + ", ".join(f"{n} {v}" for n, v in episode.figures.items()))
-            for problem in episode.problems:
-                print(f"NO  {episode.name}: {problem}")
-    return 1 if any(episode.problems for episode in episodes) else 0
+    problems = [f"{one.name}: {problem}" for one in episodes for problem in one.problems]
+    figures = {one.name: one.figures for one in episodes}
+    return tell({**figures, "problems": problems}, as_json=arguments.json)
 
 
 # --- replay ---------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import argparse
 import copy
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,8 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from os import cpu_count
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from commands.proving.telling import tell
 from config.profile import PictureLimits
 from edge.pictures import FAULTS, Fault, Verdict, Verdicts, Watch, frame_of_cells
 from simulators.pictures import Scene
@@ -136,18 +137,10 @@ def run_proof(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
             if time.monotonic() - told > TOLD_EVERY_S:
                 told = time.monotonic()
                 say(f"{len(verdicts)} of {len(seeds)} cameras in {told - started:.0f} s")
-    report, problems = summary(verdicts, PictureLimits())
-    if arguments.json:
-        print(json.dumps(report | {"problems": problems}))
-    else:
-        print("\n".join(f"{name}: {value}" for name, value in report.items()))
-        print("\n".join(f"NO  {text}" for text in problems), end="\n" if problems else "")
-    return 1 if problems or not verdicts else 0
+    return tell(summary(verdicts, PictureLimits()), as_json=arguments.json)
 
 
-def summary(
-    verdicts: Sequence[PictureVerdict], limits: PictureLimits
-) -> tuple[dict[str, object], list[str]]:
+def summary(verdicts: Sequence[PictureVerdict], limits: PictureLimits) -> dict[str, Any]:
     """The figures of all cameras, and what should not be."""
     problems = [f"seed {v.seed}: {text}" for v in verdicts for text in v.problems(limits)]
     found = [one for verdict in verdicts for one in verdict.found]
@@ -155,7 +148,7 @@ def summary(
         fault: max((one.pictures or 0 for one in found if one.fault == fault), default=0)
         for fault in FAULTS
     }
-    report: dict[str, object] = {
+    return {
         "cameras": len(verdicts),
         "sound pictures": sum(verdict.pictures for verdict in verdicts),
         "false alarms": sum(len(verdict.alarms) for verdict in verdicts),
@@ -166,5 +159,5 @@ def summary(
             sum(v.unknown["blurred"] + v.unknown["moved"] for v in verdicts)
             / max(1, 2 * sum(v.pictures for v in verdicts)), 4,
         ),
+        "problems": problems,
     }  # fmt: skip
-    return report, problems

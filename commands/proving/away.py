@@ -23,7 +23,7 @@ from commands.proving.counting_plant import LINE, SITE, CountingDevices, witness
 from commands.proving.history import problems
 from commands.proving.kills import keep_journal, keep_last_of_journal, read_history
 from commands.proving.real_parts import INFLUXD, with_influxd
-from commands.proving.telling import told
+from commands.proving.telling import tell
 from commands.settling import NotSettled, settle
 from config.clock import ScaledClock
 from config.load import load_plant
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = asyncio.run(prove_away(Path(folder), arguments.seconds, program))
     if found is None:
         return 3
-    return told(found, as_json=arguments.json)
+    return tell(found, as_json=arguments.json)
 
 
 def _say(text: str) -> None:

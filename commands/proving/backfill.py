@@ -1,12 +1,11 @@
 """`steward prove backfill`: hours of history arrive at once, with faults in them: nobody is paged, and nothing of it is missing."""
 
 import argparse
-import json
 import logging
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from api.ordering import ORDER
 from collector.ports import LedgerEvent
+from commands.proving.telling import tell
 from commands.virtual import VirtualSite
 from config.clock import VirtualClock, VirtualLoop, run_virtual
 from config.load import load_plant
@@ -66,12 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0 when the proof holds, 1 when it does not."""
     logging.disable(logging.CRITICAL)  # hours of it in seconds
     found = prove_backfill(arguments.hours, arguments.seed)
-    if arguments.json:
-        print(json.dumps(asdict(found)))
-    else:
-        print(", ".join(f"{name} {value}" for name, value in found.figures.items()))
-        print("\n".join(f"NO  {problem}" for problem in found.problems) or "history came whole, and nobody was paged")  # fmt: skip
-    return 1 if found.problems else 0
+    return tell({**found.figures, "problems": found.problems}, as_json=arguments.json)
 
 
 def prove_backfill(hours: float, seed: int) -> Found:

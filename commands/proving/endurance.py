@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from commands.demo import prepare, quiet_report, start
 from commands.installation import Installation, Stop
 from commands.part_servers import free_port
-from commands.proving.telling import told
+from commands.proving.telling import tell
 from commands.reconciling import WRONG
 
 GROWTH_MAX: Final = 0.05
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = prove_endurance(Path(folder), arguments.minutes * 60, arguments.speed, arguments.seed)  # fmt: skip
     if found is None:
         return 3
-    return told(found, as_json=arguments.json)
+    return tell(found, as_json=arguments.json)
 
 
 def prove_endurance(data: Path, seconds: float, speed: float, seed: int) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.latency import PROBES, Meanwhile, measured
 from commands.parts import NotHere, ensure
-from commands.proving.telling import told
+from commands.proving.telling import tell
 
 LATER_MS_MAX: Final = 150.0
 TIMES: Final = 10
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         _say(f"{program.part} cannot be had: {program.reason}")
         return 3
     found = prove_fire(program, arguments.rate, arguments.backlog)
-    return told(found, as_json=arguments.json)
+    return tell(found, as_json=arguments.json)
 
 
 def prove_fire(program: Path, rate: float, backlog: int) -> dict[str, Any]:

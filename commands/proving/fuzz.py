@@ -5,19 +5,19 @@ life, so one life of one kind can be played again alone.
 """
 
 import argparse
-import json
 import logging
 import sys
 import time
 import tracemalloc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from commands.proving import fuzz_fire, fuzz_modbus, fuzz_mqtt
 from commands.proving.fuzz_cases import Life, Tally, Wrong, seeded
+from commands.proving.telling import tell
 
 KINDS: Final[Mapping[str, Life]] = {
     "modbus-tcp": fuzz_modbus.life("tcp"),
@@ -46,6 +46,12 @@ class Failure:
     frame_number: int
     what: str
     frame: str
+
+    def told(self) -> str:
+        """What it was, its bytes, and how to see it again."""
+        again = f"./steward prove fuzz --kind {self.kind} --seed {self.seed} --life {self.life}"
+        where = f"{self.kind}, frame {self.frame_number} of life {self.life}"
+        return f"{where}: {self.what}\n    {self.frame[:600] or 'no bytes'}\n    again: {again}"
 
 
 @dataclass(slots=True)
@@ -81,8 +87,18 @@ class Fuzzing:
         return max(grown, default=0) <= GROWN_BYTES_MAX and self.end_mb - self.warm_mb <= GROWN_MB_MAX  # fmt: skip
 
     @property
+    def problems(self) -> list[str]:
+        """What no receiver may do, each with how to see it again; and what was not tried."""
+        found = [failure.told() for failure in self.failures]
+        if not self.flat:
+            found.append("memory is not flat")
+        if self.done < max(1, self.frames):
+            found.append(f"only {self.done} frames of {self.frames}")
+        return found
+
+    @property
     def ok(self) -> bool:
-        return self.done >= self.frames > 0 and self.flat and not self.failures
+        return not self.problems
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -92,12 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"steward prove: {kinds[0]!r} is no kind of frames; allowed: {', '.join(KINDS)}", file=sys.stderr)  # fmt: skip
         return 2
     fuzzing = fuzz(arguments.frames, arguments.seed, kinds, arguments.life)
-    report = _report(fuzzing)
-    if arguments.json:
-        print(json.dumps(report))
-    else:
-        _show(report)
-    return 0 if fuzzing.ok else 1
+    return tell(_report(fuzzing), as_json=arguments.json)
 
 
 def fuzz(
@@ -233,13 +244,12 @@ def _report(fuzzing: Fuzzing) -> dict[str, Any]:
     return {
         "frames": fuzzing.done,
         "seed": fuzzing.seed,
-        "ok": fuzzing.ok,
         "seconds": round(fuzzing.seconds, 1),
         "per_second": round(fuzzing.done / max(fuzzing.seconds, 1e-9)),
         "memory_mb": {"warm": round(fuzzing.warm_mb, 1), "end": round(fuzzing.end_mb, 1)},
         "flat": fuzzing.flat,
         "kinds": {kind: _part_report(part) for kind, part in fuzzing.parts.items()},
-        "failures": [asdict(failure) for failure in fuzzing.failures],
+        "problems": fuzzing.problems,
     }
 
 
@@ -253,15 +263,3 @@ def _part_report(part: Part) -> dict[str, Any]:
         "grown_bytes": part.grown_bytes,
         "of": dict(part.tally.frames.most_common()),
     }
-
-
-def _show(report: Mapping[str, Any]) -> None:
-    for kind, part in report["kinds"].items():
-        print(f"{kind}: {part['frames']} frames in {part['seconds']} s, {part['readings_with_value']} readings with a value, {part['readings_without_value']} without, grown by {part['grown_bytes']} bytes")  # fmt: skip
-        print("  " + ", ".join(f"{name} {count}" for name, count in part["of"].items()))
-    memory = report["memory_mb"]
-    print(f"{report['frames']} frames, seed {report['seed']}, {report['seconds']} s, {report['per_second']}/s, memory {memory['warm']} MB warm, {memory['end']} MB at the end, {'flat' if report['flat'] else 'NOT flat'}, {len(report['failures'])} failures")  # fmt: skip
-    for failure in report["failures"]:
-        print(f"NO  {failure['kind']}, frame {failure['frame_number']} of life {failure['life']}: {failure['what']}")  # fmt: skip
-        print(f"    {failure['frame'][:600] or 'no bytes'}")
-        print(f"    again: ./steward prove fuzz --kind {failure['kind']} --seed {failure['seed']} --life {failure['life']}")  # fmt: skip

@@ -28,7 +28,7 @@ from commands.part_servers import free_port
 from commands.parts import NotHere, ensure
 from commands.proving.history import AgentHistory, History, Key, problems, told_of
 from commands.proving.real_parts import store_of, with_influxd, with_mosquitto
-from commands.proving.telling import told
+from commands.proving.telling import tell
 from edge.readings import Birth, Malformed, decode, decode_batch
 
 QUIET_S_MAX = 60.0
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = prove_kills(Path(folder), arguments.seconds, arguments.kills, arguments.seed, real)
     if found is None:
         return 3
-    return told(found, as_json=arguments.json)
+    return tell(found, as_json=arguments.json)
 
 
 def _say(text: str) -> None:

@@ -2,20 +2,19 @@
 
 import argparse
 import asyncio
-import json
 import logging
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from commands.proving.accidents import ACCIDENTS, LEFT_HALF_OPEN
 from commands.proving.counting_plant import write_plant
 from commands.proving.lives import WHO, Template, Verdict, live, make_template
+from commands.proving.telling import tell
 from config.load import load_plant
 
 TOLD_EVERY_S: Final = 10.0
@@ -30,12 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     verdicts = asyncio.run(prove_processes(seeds, at_once=arguments.at_once))
     if verdicts is None:
         return 3
-    report = make_report(verdicts)
-    if arguments.json:
-        print(json.dumps(report))
-    else:
-        _print(report)
-    return 1 if report["failed"] or report["never_seen"] else 0
+    return tell(make_report(verdicts), as_json=arguments.json)
 
 
 async def prove_processes(seeds: range, *, at_once: int) -> list[Verdict] | None:
@@ -102,7 +96,7 @@ def _say(text: str) -> None:
 
 
 def make_report(verdicts: list[Verdict]) -> dict[str, Any]:
-    """All lives together: readings, accidents `seen` of those tried by kind, and what failed."""
+    """All lives together: readings, accidents `seen` of those tried by kind, and what was wrong."""
     tried: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     for verdict in verdicts:
@@ -117,17 +111,8 @@ def make_report(verdicts: list[Verdict]) -> dict[str, Any]:
         **{name: sum(getattr(verdict, name) for verdict in verdicts) for name in sums},
         "quiet_s_max": round(max((verdict.quiet_s for verdict in verdicts), default=0.0), 1),
         "accidents": {kind: {"seen": seen[kind], "tried": tried[kind]} for kind in kinds},
-        "never_seen": [kind for kind in kinds if enough and not seen[kind]],
-        "failed": [asdict(verdict) for verdict in verdicts if not verdict.ok],
+        "problems": [
+            *(f"seed {v.seed}: {problem}" for v in verdicts for problem in v.problems),
+            *(f"never seen: {kind}" for kind in kinds if enough and not seen[kind]),
+        ],
     }
-
-
-def _print(report: dict[str, Any]) -> None:
-    shown = [name for name, value in report.items() if not isinstance(value, dict | list)]
-    print(", ".join(f"{name.replace('_', ' ')} {report[name]}" for name in shown))
-    for kind, count in report["accidents"].items():
-        print(f"  {kind}: seen {count['seen']} of {count['tried']} tried")
-    for kind in report["never_seen"]:
-        print(f"NO  never seen: {kind}")
-    for verdict in report["failed"]:
-        print(f"NO  seed {verdict['seed']}: {'; '.join(verdict['problems'])}")

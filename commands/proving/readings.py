@@ -1,7 +1,6 @@
 """`steward prove readings`: ten million readings in a store, with repeats, open and closed, compared to the bit."""
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import numpy as np
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.buckets import in_buckets
 from collector.ports import Buckets, Raw, ReadingStore, SeriesKey, StoreBatch
+from commands.proving.telling import tell
 from edge.readings import QUALITIES, Ints
 
 START_MS: Final = 1_773_532_800_000
@@ -41,11 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         problems += [f"closed: {problem}" for problem in problems_of(store, steps, POINTS)]
         problems += store.troubles
         store.close()
-    if arguments.json:
-        print(json.dumps({"readings": steps * POINTS, "problems": problems}))
-    else:
-        print("\n".join(problems) or f"{steps * POINTS} readings came back to the bit, open and closed")  # fmt: skip
-    return 1 if problems else 0
+    return tell({"readings": steps * POINTS, "problems": problems}, as_json=arguments.json)
 
 
 def _say(text: str) -> None:

@@ -201,7 +201,7 @@ def test_a_crash_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_says_what_it_did(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prove", "fuzz", "--frames", "200", "--kind", "mqtt", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert (said["frames"], said["failures"], said["flat"]) == (200, [], True)
+    assert (said["frames"], said["problems"], said["flat"]) == (200, [], True)
     assert sum(said["kinds"]["mqtt"]["of"].values()) == 200
 
 

@@ -9,7 +9,7 @@ async def test_a_sample_of_short_lives_loses_and_doubles_nothing() -> None:
     verdicts = await prove_processes(range(2, 4), at_once=2)
     assert verdicts is not None, "the site did not come up"
     report = make_report(verdicts)
-    assert report["failed"] == []
+    assert report["problems"] == []
     assert report["held"] == 2
     assert report["made"] > 2_000
     assert report["stored"] == report["journalled"]
