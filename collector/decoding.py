@@ -4,7 +4,7 @@ What the quick parser takes is exactly what `edge.readings.decode_batch` takes, 
 is not in the plainest form is left to that one to judge.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -54,7 +54,7 @@ class Decoder:
     def decode(self, payloads: Sequence[bytes]) -> list[Decoded | Malformed]:
         """What `decode_batch` gives for each payload, as columns, or the `Malformed` that it raises."""
         quick = [self._quick(payload) for payload in payloads]
-        within = _within([plain for plain in quick if plain is not None])
+        within = iter(_within([plain for plain in quick if plain is not None]))
         return [
             (None if plain is None else next(within)) or _thorough(payload)
             for payload, plain in zip(payloads, quick, strict=True)
@@ -98,7 +98,7 @@ def _values(found: Any) -> bytes:
         return np.array(values, np.float64).tobytes()
 
 
-def _within(found: Sequence[tuple[_Header, _Columns]]) -> Iterator[Decoded | None]:
+def _within(found: Sequence[tuple[_Header, _Columns]]) -> list[Decoded | None]:
     """None for those that have a number out of its bounds: looked at in all batches together."""
     sizes = [len(columns[0]) // 8 for _, columns in found]
     highest = _highest((columns[0] for _, columns in found), sizes)
@@ -106,8 +106,10 @@ def _within(found: Sequence[tuple[_Header, _Columns]]) -> Iterator[Decoded | Non
     worst = _highest((columns[3] for _, columns in found), sizes)
     fit = (highest <= INDEX_MAX) & (later <= 2 * NUMBER_MAX) & (worst <= QUALITY_MAX)
     rows = zip(found, sizes, highest.tolist(), fit.tolist(), strict=True)
-    for (header, columns), size, top, good in rows:
-        yield Decoded(*header, *columns, size, top if size else -1) if good else None
+    return [
+        Decoded(*header, *columns, size, top if size else -1) if good else None
+        for (header, columns), size, top, good in rows
+    ]
 
 
 def _highest(

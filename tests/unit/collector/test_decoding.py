@@ -65,7 +65,7 @@ def test_columns_are_native_numbers() -> None:
         text(d=[2**63 - 1, 0, 0]), text(q=[0, 0, 127]), text(q=[0, 0, 128]), text(q=[0, 0, -1]), text(q=[0, None, 1]),
         text(v=[True, 1, 1]), text(v=["1", 1, 1]), text(v=[None, True, 1]), text(v=[None, "x", 1]), text(v=[None, [1], 1]),
         text(v=[None, {}, 1]), text(v=[2**64, 1, 1]), text(v=[2**53 + 1, 2**63 + 1025, -(2**63)]), text(v=[1e308, 5e-324, -0.0]),
-        text(v=[1.0, 2.0]), text(i=[1]), text(i=5), text(v={"a": 1}), text(s=0), text(s=2**53), text(s=2**53 - 1), text(s=True),
+        text(v=[1.0, 2.0]), text(i=[1]), text(i=5), text(i=5, later=[]), text(v={"a": 1}), text(s=0), text(s=0, o=0), text(s=2**53), text(s=2**53 - 1), text(s=True),
         text(s=1.0), text(o=3), text(o=-1), text(o=0), text(t=2**53), text(t=2**53 + 1), text(n=-(2**53) - 1), text(n=None),
         text(e=1), text(e="[{"), text(e="中文 \x00 é"), text(later=[1]), text(later=1), b"", b"[]", b"{}", b"{", b"null",
         b"\xef\xbb\xbf" + text(), text() + b" ", text() + b"x", text() + b"\x00", b" " + text(), text().replace(b'"E"', b'"\xff"'),
