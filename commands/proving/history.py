@@ -1,7 +1,7 @@
 """The history checker: what was made, journalled and stored, compared reading by reading."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -30,13 +30,15 @@ def told_of(subject: str, kind: str, at: int, data: Mapping[str, Any]) -> Told:
 
 @dataclass(slots=True)
 class AgentHistory:
-    """One agent: readings made and thinned by its outbox's own count, and readings it still holds alone."""
+    """One agent, by its outbox's own count: readings made, thinned (which none has to be), and held by it alone."""
 
     made: int
     thinned: int = 0
     held: int = 0
     journalled: int = 0
     aside: int = 0
+    missing: int = 0
+    """Numbers of batches that the journal says will never come."""
     numbers: Mapping[tuple[str, str], Sequence[tuple[int, int]]] = field(default_factory=dict)
     """(epoch, lane) to its journalled (first, last) numbers, in order of the journal."""
 
@@ -50,7 +52,9 @@ class History:
     """Key to its values in order of arrival; more than one value is a replaced reading."""
     stored: Mapping[Key, list[float | None]]
     """As the store shows them. Ours show a key once however often it was written: what is sent or journalled twice
-    is found by the numbers of the lanes."""
+    is found by the numbers of the lanes, and what an agent took twice by the instants of what is `polled`."""
+    polled: Set[tuple[str, str]] = frozenset()
+    """(site, point) of what is read by asking, at an instant of its own each time: it comes once for each."""
     told: Sequence[Told] = ()
     """What was decided of alarms, in that order."""
     occurrences: Sequence[tuple[str, int, int | None]] = ()
@@ -78,6 +82,10 @@ def problems(history: History) -> list[str]:
 
 
 def _of_agent(name: str, agent: AgentHistory) -> Iterable[str]:
+    if agent.thinned:
+        yield f"{name}: {agent.thinned} readings were thinned, though there was room for all"
+    if agent.missing:
+        yield f"{name}: {agent.missing} numbered batches will never come"
     accounted = agent.journalled + agent.aside + agent.thinned + agent.held
     if agent.made > accounted:
         yield f"{name}: {agent.made - accounted} of {agent.made} made readings are lost"
@@ -100,11 +108,17 @@ def _of_store(history: History) -> Iterable[str]:
         if key in history.journalled and _bits(values[-1]) != _bits(history.journalled[key][-1])
     ]
     doubled = [key for key, values in history.stored.items() if len(values) > 1]
+    again = [
+        key
+        for key, values in history.journalled.items()
+        if key[:2] in history.polled and sum(value is not None for value in values) > 1
+    ]
     for keys, what in (
         (missing, "journalled readings are not stored"),
         (strange, "stored readings were never journalled"),
         (wrong, "stored readings hold another value than the journal"),
         (doubled, "readings are stored more than once"),
+        (again, "polled readings are journalled more than once"),
     ):
         if keys:
             yield f"{len(keys)} {what}, first {keys[0]}"

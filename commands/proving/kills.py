@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from commands.parts import NotHere, ensure
 from commands.proving.history import AgentHistory, History, Key, problems, told_of
 from commands.proving.real_parts import store_of, with_influxd, with_mosquitto
 from commands.proving.telling import tell
+from config.plant import Plant
+from config.profile import Register
 from edge.readings import Birth, Malformed, decode, decode_batch
 
 QUIET_S_MAX = 60.0
@@ -98,12 +100,17 @@ def outcome(
         "alarms": len(history.occurrences),
         "work_orders": len(history.order_causes),
     }
-    wrong = [*problems(history), *(text for name, text in NONE_OF.items() if not found[name])]
+    wrong = [*problems(history), *none_of(found)]
     if found["kills"] < asked:
         wrong.append(f"only {found['kills']} kills of {asked}")
     if quiet_s > QUIET_S_MAX:
         wrong.append(f"not quiet within {QUIET_S_MAX:.0f} s")
     return found | {"problems": wrong}
+
+
+def none_of(found: Mapping[str, Any]) -> list[str]:
+    """What there was none of, so that none of it could be lost or said twice."""
+    return [text for name, text in NONE_OF.items() if not found[name]]
 
 
 def _kill(
@@ -201,7 +208,7 @@ def read_history(site: Installation) -> History:
     journal = SqliteJournal(site.data / WHOLE)
     entries = [entry for _, entry in journal.read_from(0, ALL_TIME)]
     journal.close()
-    agents = {agent: _agent(site, plant.site, agent, entries) for agent in plant.agents}
+    agents = {agent: agent_history(site.data, plant.site, agent, entries) for agent in plant.agents}
     journalled, names = _journalled(entries)
     stored: dict[Key, list[float | None]] = {}
     with store_of(site) as store:
@@ -209,17 +216,25 @@ def read_history(site: Installation) -> History:
             raw = store.raw(where, point, 0, ALL_TIME)
             for at, value in zip(raw.time.tolist(), raw.value.tolist(), strict=True):
                 stored.setdefault((where, point, at), []).append(value)
-    return _with_decisions(site, plant.site, History(agents, journalled, stored))
+    history = History(agents, journalled, stored, polled_points(plant))
+    return _with_decisions(site, plant.site, history)
 
 
-def _agent(site: Installation, where: str, agent: str, entries: list[Entry]) -> AgentHistory:
+def polled_points(plant: Plant) -> set[tuple[str, str]]:
+    """(site, point) of the points that are read from registers."""
+    points = plant.points.values()
+    return {(plant.site, p.id) for p in points if isinstance(p.spec.source, Register)}
+
+
+def agent_history(data: Path, where: str, agent: str, entries: Sequence[Entry]) -> AgentHistory:
+    """What an agent's outbox counted, and what the journal's entries have of it."""
     own = [e for e in entries if (e.site, e.agent) == (where, agent)]
     spans: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for entry in own:
         if entry.seq and entry.lane:
             spans[entry.epoch, entry.lane].append((entry.seq, max(entry.seq, entry.until)))
     marks = {key: rows[-1][1] for key, rows in spans.items()}
-    path = site.data / "edge" / f"{where}.{agent}.outbox"
+    path = data / "edge" / f"{where}.{agent}.outbox"
     db = sqlite3.connect(path)
     try:
         made, thinned = db.execute("SELECT sum(made), sum(thinned) FROM counts").fetchone()
@@ -232,7 +247,8 @@ def _agent(site: Installation, where: str, agent: str, entries: list[Entry]) -> 
     finally:
         db.close()
     batches = sum(e.readings for e in own if e.kind == "batch")
-    return AgentHistory(made or 0, thinned or 0, held, batches, 0, spans)
+    missing = sum(max(e.seq, e.until) - e.seq + 1 for e in own if e.kind == "missing")
+    return AgentHistory(made or 0, thinned or 0, held, batches, missing=missing, numbers=spans)
 
 
 def _journalled(

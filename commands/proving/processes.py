@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from commands.proving.accidents import ACCIDENTS, LEFT_HALF_OPEN
 from commands.proving.counting_plant import write_plant
+from commands.proving.kills import none_of
 from commands.proving.lives import WHO, Template, Verdict, live, make_template
 from commands.proving.telling import tell
 from config.load import load_plant
@@ -105,14 +106,17 @@ def make_report(verdicts: list[Verdict]) -> dict[str, Any]:
     kinds = (*ACCIDENTS, LEFT_HALF_OPEN)
     enough = len(verdicts) >= RUNS_THAT_SEE_ALL
     sums = ("made", "journalled", "stored", "answered", "unkept", "alarms", "work_orders")
+    found = {name: sum(getattr(verdict, name) for verdict in verdicts) for name in sums}
     return {
         "runs": len(verdicts),
         "held": sum(verdict.ok for verdict in verdicts),
-        **{name: sum(getattr(verdict, name) for verdict in verdicts) for name in sums},
+        **found,
         "quiet_s_max": round(max((verdict.quiet_s for verdict in verdicts), default=0.0), 1),
         "accidents": {kind: {"seen": seen[kind], "tried": tried[kind]} for kind in kinds},
         "problems": [
             *(f"seed {v.seed}: {problem}" for v in verdicts for problem in v.problems),
             *(f"never seen: {kind}" for kind in kinds if enough and not seen[kind]),
+            *none_of(found),
+            *([] if seen.total() else ["no accident was seen"]),
         ],
     }

@@ -17,6 +17,7 @@ from commands.proving.counting_plant import (
     write_plant,
 )
 from commands.proving.history import Key
+from commands.proving.kills import polled_points
 from config.load import load_plant
 from edge.bus_time import uses_of
 from simulators.layout import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, TARGET_SILENT
@@ -56,6 +57,9 @@ def test_the_plant_is_read_by_one_request_a_device(tmp_path: Path) -> None:
     plant = load_plant(tmp_path / "plant")
     assert (plant.site, list(plant.agents)) == (SITE, [AGENT])
     uses = uses_of(plant, plant.lines.values())
+    numbers = {(SITE, f"{asset_of(unit)}/number_{n}") for unit in UNITS for n in range(1, NUMBERS + 1)}  # fmt: skip
+    trips = {(SITE, f"{asset_of(unit)}/tripped") for unit in UNITS}
+    assert polled_points(plant) == numbers | trips  # and none that the agent says of itself
     assert [(use.requests, use.registers, use.holes) for use in uses] == [(1, WORDS, 0)] * len(UNITS)  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from collector.domain.alarms import Wish, on_sample, on_wish, watch_from
 from collector.domain.conditions import Sample, compile_rule, priority_of
-from commands.proving.history import AgentHistory, History, Told, problems, told_of
+from commands.proving.history import AgentHistory, History, Key, Told, problems, told_of
 from config.rules import Level
 from tests.alarm_world import a_rule, ms
 
@@ -40,16 +40,25 @@ def sound() -> History:
     values: dict[tuple[str, str, int], list[float | None]] = {key: [float(key[2])] for key in KEYS}
     values[KEYS[0]] = [None]
     agent = AgentHistory(
-        made=7, thinned=1, held=1, journalled=5, numbers={("E", "data"): [(1, 1), (2, 4), (5, 5)]}
+        made=6, held=1, journalled=5, numbers={("E", "data"): [(1, 1), (2, 4), (5, 5)]}
     )
     return History(
         {"e": agent}, dict(values), {key: list(rows) for key, rows in values.items()},
-        MORE, [("rule", 5, 7), ("rule", 9, None)], ["alarm:1", "alarm:2"],
+        {("s", "a/p")}, MORE, [("rule", 5, 7), ("rule", 9, None)], ["alarm:1", "alarm:2"],
     )  # fmt: skip
 
 
 def test_a_history_in_which_everything_arrived_once_is_sound() -> None:
     assert problems(sound()) == []
+
+
+def test_what_is_said_twice_at_an_instant_and_is_not_polled_may_replace_the_first() -> None:
+    both: dict[Key, list[float | None]] = {**sound().journalled, KEYS[3]: [3_999.0, 4_000.0]}
+    history = replace(agent(made=7, journalled=6), journalled=both)
+    assert problems(replace(history, polled=frozenset())) == []
+    assert problems(history) != []
+    lost = {**sound().journalled, KEYS[3]: [None, 4_000.0]}
+    assert problems(replace(history, journalled=lost)) == []
 
 
 def test_a_latched_alarm_that_returned_after_its_acknowledgement_may_be_said_again() -> None:
@@ -80,9 +89,12 @@ def with_value(value: list[float | None]) -> History:
 
 
 PLANTED = [
-    ("a made reading that nobody has", agent(made=8), "1 of 8 made readings are lost"),
-    ("a reading journalled twice", agent(made=6), "1 readings more than the 6 made"),
+    ("a made reading that nobody has", agent(made=7), "1 of 7 made readings are lost"),
+    ("a reading journalled twice", agent(made=5), "1 readings more than the 5 made"),
+    ("a reading thinned where there was room", agent(made=7, thinned=1), "1 readings were thinned"),
+    ("a loss that something doubled makes up for", agent(missing=1), "1 numbered batches will never come"),
     ("a number journalled twice", agent(numbers={("E", "data"): [(1, 1), (1, 1), (2, 2)]}), "number 1 where 2 was due"),
+    ("a reading made twice and stored once", replace(agent(made=7, journalled=6), journalled={**sound().journalled, KEYS[3]: [4_000.0, 4_000.0]}), "1 polled readings are journalled more than once"),
     ("a number passed over", agent(numbers={("E", "data"): [(1, 1), (3, 3)]}), "number 3 where 2 was due"),
     ("a journalled reading that is not stored", without(sound(), "stored"), "1 journalled readings are not stored"),
     ("a stored reading that was never journalled", without(sound(), "journalled"), "1 stored readings were never journalled"),
@@ -122,10 +134,10 @@ def test_what_people_know_of_an_alarm_is_known_here_too(
             step = on_sample(watch, state, Sample(ms(n), deed, 0, ms(n)))
         state = step.state
         said += [told_of(e.subject, e.kind, e.at, e.data) for e in step.events]
-    assert problems(History({}, {}, {}, said)) == []
+    assert problems(History({}, {}, {}, told=said)) == []
     if state.alarm and state.alarm.heard >= 0:
         again = Told(state.alarm.id, "annunciated", ms(99), priority_of(state.alarm.heard))
-        assert problems(History({}, {}, {}, [*said, again])) != []
+        assert problems(History({}, {}, {}, told=[*said, again])) != []
 
 
 @pytest.mark.parametrize(("name", "history", "said"), PLANTED, ids=[p[0] for p in PLANTED])

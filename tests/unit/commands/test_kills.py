@@ -1,12 +1,21 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.ports import Entry
 from commands.proving.history import AgentHistory, History
-from commands.proving.kills import ALL_TIME, QUIET_S_MAX, WHOLE, keep_journal, outcome
+from commands.proving.kills import (
+    ALL_TIME,
+    QUIET_S_MAX,
+    WHOLE,
+    agent_history,
+    keep_journal,
+    outcome,
+)
+from edge.outbox import Outbox
 
 T0 = 1_763_700_000_000
 HOUR_MS = 3_600_000
@@ -32,6 +41,18 @@ def test_the_proof_reads_what_the_journal_let_go(tmp_path: Path) -> None:
     whole = SqliteJournal(tmp_path / WHOLE)
     assert [e.seq for _, e in whole.read_from(0, ALL_TIME)] == [1, 2, 3, 4]
     whole.close()
+
+
+def test_numbers_that_will_never_come_are_counted(tmp_path: Path) -> None:
+    """They fill their place in the lane, and a reading that came twice could make up for theirs."""
+    (tmp_path / "edge").mkdir()
+    where = tmp_path / "edge" / "riverside.plant-room.outbox"
+    Outbox(where, now=T0, rng=np.random.default_rng(1)).close()
+    missing = Entry(T0, "missing", "riverside", "plant-room", "data", "e1", 2, 4)
+    batches = [entry(1, T0), missing, entry(5, T0)]
+    found = agent_history(tmp_path, "riverside", "plant-room", batches)
+    assert found.missing == 3
+    assert list(found.numbers["e1", "data"]) == [(1, 1), (2, 4), (5, 5)]
 
 
 def history(made: int = 1, **changes: object) -> History:

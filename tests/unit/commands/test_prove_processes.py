@@ -10,7 +10,8 @@ EACH_ONCE = dict.fromkeys((*ACCIDENTS, LEFT_HALF_OPEN), 1)
 
 def verdicts(count: int, **of_first: object) -> list[Verdict]:
     """So many lives that each made 10 readings; all accidents happened in the first."""
-    first = Verdict(0, made=10, tried=EACH_ONCE, **{"seen": EACH_ONCE, **of_first})  # type: ignore[arg-type]  # a table of members
+    table = {"seen": EACH_ONCE, "stored": 10, "alarms": 2, "work_orders": 1, **of_first}
+    first = Verdict(0, made=10, tried=EACH_ONCE, **table)  # type: ignore[arg-type]  # a table of members
     return [first, *(Verdict(seed, made=10) for seed in range(1, count))]
 
 
@@ -26,6 +27,21 @@ def test_a_failed_life_is_named_with_what_was_wrong() -> None:
     report = make_report(verdicts(2, problems=("2 lost",)))
     assert report["held"] == 1
     assert report["problems"] == ["seed 0: 2 lost"]
+
+
+@pytest.mark.parametrize(
+    ("of_first", "said"),
+    [
+        ({"stored": 0}, "nothing was stored"),
+        ({"alarms": 0}, "no alarm was raised"),
+        ({"work_orders": 0}, "no work order was raised"),
+        ({"seen": {}}, "no accident was seen"),
+    ],
+)
+def test_lives_in_which_nothing_could_be_lost_or_said_twice_are_no_proof(
+    of_first: dict[str, object], said: str
+) -> None:
+    assert make_report(verdicts(2, **of_first))["problems"] == [said]
 
 
 @pytest.mark.parametrize("kind", [*ACCIDENTS, LEFT_HALF_OPEN])
