@@ -43,7 +43,11 @@ class Made:
     urgent: set[Key] = field(default_factory=set)
     gone: dict[Key, float] = field(default_factory=dict)
     put_back: Counter[Key] = field(default_factory=Counter)
-    """How often a reading was on an old copy of a disk that was put back: so often it may come again."""
+    """How often a reading had no number yet on an old copy of a disk that was put back, or was given another one
+    when that was known for an old copy: so often it may come again.
+
+    What a mark covers is dropped there, and never comes again.
+    """
     forgotten: set[Key] = field(default_factory=set)
     forgotten_numbers: set[Number] = field(default_factory=set)
     stored_and_forgotten: Counter[Key] = field(default_factory=Counter)
@@ -119,7 +123,7 @@ class Compared:
 def compare(made: Made, journals: Sequence[MemoryJournal], *, thinned: int) -> Compared:
     """Compare what was made with what all collectors together have.
 
-    What was on an old copy of a disk may come again under another number (the store's key takes it
+    What waited on an old copy of a disk may come again under another number (the store's key takes it
     in), or be thinned although it came before.
     """
     read = [read_journal(journal) for journal in journals]
@@ -136,7 +140,7 @@ def compare(made: Made, journals: Sequence[MemoryJournal], *, thinned: int) -> C
     if not len(lost) <= thinned <= len(lost) + put_back:
         problems.append(f"{len(lost)} lost, but {thinned} counted as thinned")
     for one in more:
-        problems += _some(one - made.put_back, "journalled again that no old copy held")
+        problems += _some(one - made.put_back, "journalled again that waited on no old copy")
     absorbed = sum(one.total() for one in more)
     return Compared(len(known), len(lost), len(missing), absorbed, tuple(problems))
 

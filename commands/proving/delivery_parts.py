@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -23,7 +23,7 @@ from edge.agent import Agent
 from edge.batches import Outgoing, payload_of
 from edge.outbox import Outbox, OutboxLimits
 from edge.ports import PointReading
-from edge.readings import decode_batch
+from edge.readings import LANES, Committed, Lane, decode_batch
 
 T = TypeVar("T")
 
@@ -36,6 +36,8 @@ class WitnessedOutbox(Outbox):
     """An outbox of which a history is written, until its machine is killed."""
 
     history: Made
+    opened: Mapping[Lane, int]
+    """The highest number of each lane when its process began."""
     alive = True
 
     def keep(
@@ -51,10 +53,22 @@ class WitnessedOutbox(Outbox):
             self.history.made |= made
             self.history.urgent |= {(r.point, r.time) for r in urgent}
 
-    def held(self) -> Counter[Key]:
-        """How often each reading is on the disk."""
+    def commit(self, committed: Committed, now: int) -> bool:
+        """A renewed epoch numbers anew what had a number and is not covered: that may be under way, or journalled, by both."""
+        if self.alive and committed.epoch == self.epoch and self.outrun_by(committed):
+            for lane in LANES:
+                covered = min(getattr(committed, lane), self.opened[lane])
+                self.history.put_back += self._readings("lane = ? AND seq > ?", lane, covered)
+        return super().commit(committed, now)
+
+    def unnumbered(self) -> Counter[Key]:
+        """How often each reading is on the disk and has no number yet."""
+        return self._readings("seq IS NULL")
+
+    def _readings(self, which: str, *values: str | int) -> Counter[Key]:
         rows, found = list(self._rows()), Counter[Key]()
-        for (columns,) in self._file.db.execute("SELECT columns FROM batches"):
+        asked = f"SELECT columns FROM batches WHERE {which}"  # noqa: S608  # our own words
+        for (columns,) in self._file.db.execute(asked, values):
             sent = payload_of(Outgoing("data", 1, columns), epoch=self.epoch, oldest=1, now=0)
             found.update(keys_of(decode_batch(sent), rows))
         return found
@@ -81,6 +95,7 @@ class Machine:
             ":memory:", now=self.clock.now(), rng=self.rng, limits=self.limits, image=image
         )
         outbox.history = self.history
+        outbox.opened = {lane: outbox.given(lane) for lane in LANES}
         return outbox
 
     def start(self) -> None:
@@ -102,7 +117,7 @@ class Machine:
         self.outbox.close()
         self.outbox = self._disk(left)
         if image:
-            self.history.put_back += self.outbox.held()
+            self.history.put_back += self.outbox.unnumbered()
 
     def take(self, serial: int, now: int, *, trip: bool) -> None:
         """The agent reads its points, if it runs."""

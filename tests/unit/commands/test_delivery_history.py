@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from collector.adapters.memory_bus import MemoryBus
 from collector.adapters.memory_journal import MemoryJournal
 from collector.ports import Entry, SeriesKey, StoreBatch
 from commands.proving.delivery_history import (
@@ -19,9 +20,12 @@ from commands.proving.delivery_history import (
     of_store,
     read_journal,
 )
+from commands.proving.delivery_parts import Machine, plant
+from config.clock import SteppedClock
 from edge.batches import Outgoing, columns_of, payload_of
-from edge.ports import PointReading
-from edge.readings import CONTRACT, Birth, PointRow, encode
+from edge.outbox import OutboxLimits
+from edge.ports import LinkLost, PointReading
+from edge.readings import CONTRACT, Birth, Committed, PointRow, encode
 
 T0 = 1_763_700_000_000
 POINT = "pump/flow"
@@ -83,7 +87,7 @@ class Left:
 
 
 def left() -> Left:
-    """0 to 3 arrived; then a disk on which 2 and 3 still were was put back, and 3 came again."""
+    """0 to 3 arrived; then a disk on which 2 and 3 waited was put back, and 3 came again."""
     run = Left()
     run.make(0, 1, 2, 3)
     run.take(0, 1, 2, 3)
@@ -153,6 +157,26 @@ def test_what_is_planted_beside_an_accident_is_found(
     plant(history)
     found = history.problems()
     assert any(said in problem for problem in found), found
+
+
+async def test_of_an_old_copy_only_what_no_mark_covers_may_come_again() -> None:
+    made, clock, rng = Made(), SteppedClock(), np.random.default_rng(1)
+    machine = Machine(MemoryBus(clock, rng, LinkLost), clock, rng, made, OutboxLimits())
+    machine.outbox.define(plant().points.values(), T0)
+    for n in range(4):
+        reading = PointReading(POINT, float(n), 0, KEYS[n][1])
+        machine.outbox.keep([reading], KEYS[n][1], monotonic=float(n))
+        if n == 1:
+            assert machine.outbox.number("data", KEYS[n][1], float(n)) == 2
+    image = machine.outbox.image()
+    await machine.kill()
+    assert not made.put_back
+    await machine.kill(image=image)
+    assert made.put_back == Counter({KEYS[2]: 1, KEYS[3]: 1})
+    far = Committed(machine.outbox.epoch, data=1, event=9, backfill=0)
+    assert machine.outbox.commit(far, KEYS[4][1])
+    assert made.put_back == Counter({KEYS[1]: 1, KEYS[2]: 1, KEYS[3]: 1})
+    machine.outbox.close()
 
 
 def test_a_store_that_lags_had_only_a_part_of_what_the_journal_forgot() -> None:
