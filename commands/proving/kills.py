@@ -113,16 +113,24 @@ def none_of(found: Mapping[str, Any]) -> list[str]:
     return [text for name, text in NONE_OF.items() if not found[name]]
 
 
+def shares_of(victims: Sequence[str]) -> list[float]:
+    """Of the kills: the agents together have as many as the broker, or the server."""
+    agents = [name for name in victims if "." in name]
+    parts = len(victims) - len(agents) + bool(agents)
+    return [1 / parts / (len(agents) if name in agents else 1) for name in victims]
+
+
 def _kill(
     site: Installation, seconds: float, kills: int, rng: np.random.Generator
 ) -> dict[str, int]:
     """Kill one process at a time, at random, at least `kills` in `seconds`; each starts again at once."""
     victims = [name for name in site.by_name if name != "devices"]
+    shares = shares_of(victims)
     killed = dict.fromkeys(victims, 0)
     times = np.sort(rng.uniform(0, seconds, kills + int(kills * 0.1)))
     names = [
         *rng.permutation(victims),
-        *rng.choice(victims, len(times)),
+        *rng.choice(victims, len(times), p=shares),
     ]  # each of them at least once
     begun = time.monotonic()
     for at, name in zip(times.tolist(), names, strict=False):

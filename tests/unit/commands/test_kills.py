@@ -14,6 +14,7 @@ from commands.proving.kills import (
     agent_history,
     keep_journal,
     outcome,
+    shares_of,
 )
 from edge.outbox import Outbox
 
@@ -85,3 +86,9 @@ def test_a_run_in_which_nothing_could_be_lost_is_no_proof(
 def test_a_run_that_does_not_come_to_rest_is_no_proof() -> None:
     found = outcome(history(), {"edge": 40}, QUIET_S_MAX + 1, asked=40)
     assert found["problems"] == ["not quiet within 60 s"]
+
+
+def test_every_part_is_killed_as_often_however_many_agents_there_are() -> None:
+    victims = ["broker", "a.one", "a.two", "a.three", "server", "influxd"]
+    assert shares_of(victims) == pytest.approx([1 / 4, 1 / 12, 1 / 12, 1 / 12, 1 / 4, 1 / 4])
+    assert shares_of(["broker", "server"]) == [0.5, 0.5]
