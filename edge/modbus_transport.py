@@ -1,6 +1,7 @@
 """Carries reads to Modbus devices, over TCP, TLS, a serial port or a gateway to one; never anything but a read."""
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import struct
@@ -216,8 +217,10 @@ class PymodbusTransport:
     on from one connection to the next: a gateway may answer on a new one what was asked on the old.
 
     Over a serial bus nothing numbers the answers: a unit that was silent is not asked again for
-    another `timeout_s`, in which its late answer would come and is dropped. `key_file` holds the private
-    key of a TLS client certificate.
+    another `timeout_s`, in which its late answer would come and is dropped. However late it comes, what is
+    heard first after a request without answer is believed to be no more than a sign of life: what else was
+    queued is waited out for as long, then the request is sent once more. The connection to a gateway is opened
+    anew after every silence. `key_file` holds the private key of a TLS client certificate.
     """
 
     def __init__(self, line: Line, key_file: str = "") -> None:
@@ -230,9 +233,19 @@ class PymodbusTransport:
         self._number = 0
         self._quiet_since = 0.0
         self._asked_again_at: dict[int, float] = {}
+        self._owing: set[int] = set()
+        """Units of a serial bus of which the last answer that was asked for was not heard."""
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # the poller says it, once
 
     async def request(self, unit: int, table: Table, address: int, count: int) -> list[int]:
+        if unit in self._owing:
+            with contextlib.suppress(Refused):  # of what was asked before, perhaps
+                await self._ask(unit, table, address, count)
+            wait_s = self._line.timeout_s + self._cost.of(table, count)
+            self._asked_again_at[unit] = asyncio.get_running_loop().time() + wait_s
+        return await self._ask(unit, table, address, count)
+
+    async def _ask(self, unit: int, table: Table, address: int, count: int) -> list[int]:
         connection = self._connection
         if connection is None or connection.lost:
             connection = self._connection = await self._connected()
@@ -240,6 +253,7 @@ class PymodbusTransport:
         if self._line.serial:
             timeout_s += self._cost.of(table, count)
             await self._wait_for_quiet(unit)
+            self._owing.add(unit)
         if connection.numbers:
             self._number = self._number % NUMBERS + 1
         function, pdu = _request(table, address, count)
@@ -248,7 +262,7 @@ class PymodbusTransport:
                 function, count, await connection.ask(unit, self._number, pdu, timeout_s)
             )
         except Refused:
-            connection.answered, self._silences = True, 0
+            self._answered(unit, connection)
             raise
         except NoAnswer:
             await self._silent(unit, connection)
@@ -258,7 +272,7 @@ class PymodbusTransport:
             raise
         finally:
             self._quiet_since = connection.quiet_since
-        connection.answered, self._silences = True, 0
+        self._answered(unit, connection)
         return words
 
     async def close(self) -> None:
@@ -280,10 +294,15 @@ class PymodbusTransport:
         while step_s and loop.time() < at:  # noqa: ASYNC110  for less than a timer's step
             await asyncio.sleep(0)
 
+    def _answered(self, unit: int, connection: _Connection) -> None:
+        connection.answered, self._silences = True, 0
+        self._owing.discard(unit)
+
     async def _silent(self, unit: int, connection: _Connection) -> None:
         self._silences += 1
         self._asked_again_at[unit] = asyncio.get_running_loop().time() + self._line.timeout_s
-        dead = self._silences >= SILENCES_BEFORE_RECONNECT
+        # what a gateway has queued would come for one request after the other
+        dead = self._silences >= SILENCES_BEFORE_RECONNECT or self._line.kind == "rtu_over_tcp"
         if self._line.kind != "rtu":  # part of a frame is left, or nothing ever came by it
             dead = dead or bool(connection.received) or not connection.answered
         if dead:

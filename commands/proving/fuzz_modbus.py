@@ -27,8 +27,8 @@ from edge.modbus_transport import ModbusTransport, PymodbusTransport
 from edge.ports import PointReading, ReadResult
 
 TIMEOUT_S: Final = 1.0
-LATE_S: Final = (1.15, 1.9)
-"""After the time-out, and before a unit that was silent is asked again."""
+LATE_S: Final = (1.15, 3.5)
+"""After the time-out: before a unit that was silent is asked again, and long after that."""
 LOOK_S: Final = 1e-5
 AT_ONCE_S: Final = 1e-6
 """Between pieces: timers of the same instant have no order."""

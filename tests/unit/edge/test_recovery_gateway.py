@@ -31,16 +31,26 @@ from tests.unit.edge.test_recovery_serial import (
 )
 
 REQUEST_BYTES = 8
+TURNAROUND_S = 0.01
 QUICK = Serial(baud=115_200, parity="none", stop_bits=2, turnaround_s=0.002)
 
 
 @dataclass
 class Gateway:
-    """Takes serial frames over TCP; `answer` gives the frame for a request's frame, b"" is silence."""
+    """Takes serial frames over TCP; `answer` gives the frame for a request's frame, b"" is silence.
+
+    All connections share the bus, on which one request goes after the other. What it says goes to
+    the connection that asked, or with `to_newest` to whichever there is, as transparent ones do it.
+    `stall_s` is how long the bus stands still before the next answer.
+    """
 
     answer: Callable[[bytes], bytes] = honest_words
+    to_newest: bool = False
+    stall_s: float = 0.0
     port: int = 0
     _tasks: set["asyncio.Task[None] | None"] = field(default_factory=set)
+    _bus: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _newest: asyncio.StreamWriter | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
@@ -57,13 +67,23 @@ class Gateway:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._tasks.add(asyncio.current_task())
+        self._newest = writer
         try:
             while True:
-                writer.write(self.answer(await reader.readexactly(REQUEST_BYTES)))
+                request = await reader.readexactly(REQUEST_BYTES)
+                self._tasks.add(asyncio.create_task(self._ask(request, writer)))
         except (OSError, EOFError, asyncio.CancelledError):
             return  # cancelled by `running`, which waits for it
         finally:
             writer.close()
+
+    async def _ask(self, request: bytes, writer: asyncio.StreamWriter) -> None:
+        async with self._bus:
+            stall_s, self.stall_s = self.stall_s, 0.0
+            await asyncio.sleep(stall_s + TURNAROUND_S)
+            to = self._newest if self.to_newest and self._newest else writer
+            if not to.is_closing():
+                to.write(self.answer(request))
 
 
 NO_ANSWER = "lost: no answer"
@@ -113,3 +133,24 @@ async def test_a_fault_behind_a_gateway_is_told_with_its_reason_and_gone_within_
             name,
             lines,
         )
+
+
+ONE_BEHIND = [(2.15, False), (2.4, False), (2.9, False), (2.15, True), (2.4, True), (3.6, True)]
+"""For how many timeouts the bus stands still, and whether the gateway knows who asked."""
+
+
+async def test_what_a_gateway_has_queued_is_never_taken_for_the_answer_to_another_request() -> None:
+    async def played(timeouts: float, to_newest: bool) -> None:
+        async with (
+            Gateway(to_newest=to_newest).running() as gateway,
+            polled(at(gateway.port)) as it,
+        ):
+            await it.until_each(ALL, "good")
+            gateway.stall_s = timeouts * TIMEOUT_S
+            await it.until_each(FAST, "no_answer")
+            for _ in range(4):  # `polled` looks at every value
+                await it.until_each(FAST, "good")
+
+    async with nothing_left(), asyncio.TaskGroup() as group:
+        for row in ONE_BEHIND:
+            group.create_task(played(*row), name=f"the row {row}")

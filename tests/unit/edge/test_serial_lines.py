@@ -67,6 +67,29 @@ async def test_a_late_answer_is_never_taken_for_that_of_the_next_request() -> No
         assert await transport.request(1, "holding", 40, 2) == words(1, 40, 2)
 
 
+async def test_an_answer_that_is_later_still_is_never_taken_for_that_of_another_request() -> None:
+    """A converter that stood still sends all that was asked, one behind the other."""
+    bus = SerialBus(QUICK, late_s={1: 0.95, 2: 0.2, 3: 0.2})
+    async with connected(bus, timeout_s=0.4) as (transport, _):
+        with pytest.raises(NoAnswer):
+            await transport.request(1, "holding", 0, 2)
+        assert await transport.request(1, "holding", 40, 2) == words(1, 40, 2)
+        assert await transport.request(1, "holding", 80, 2) == words(1, 80, 2)
+        assert spans(bus.requests) == [(1, 0, 2), (1, 40, 2), (1, 40, 2), (1, 80, 2)]
+
+
+async def test_a_late_refusal_is_not_taken_for_that_of_another_request() -> None:
+    def first_refuses(request: bytes) -> bytes:
+        refused = request[3] == 7
+        return sealed(bytes((1, 0x83, 2))) if refused else honest_words(request)
+
+    bus = SerialBus(QUICK, answer=first_refuses, late_s={1: 0.95, 2: 0.2, 3: 0.2})
+    async with connected(bus, timeout_s=0.4) as (transport, _):
+        with pytest.raises(NoAnswer):
+            await transport.request(1, "holding", 7, 2)
+        assert await transport.request(1, "holding", 40, 2) == words(1, 40, 2)
+
+
 async def test_another_unit_is_asked_meanwhile_and_the_late_answer_is_dropped() -> None:
     """The late answer comes while the other unit is thinking."""
     bus = SerialBus(QUICK, late_s={1: 0.6, 2: 0.35})
@@ -110,7 +133,7 @@ async def test_after_garbage_the_line_goes_on() -> None:
             with pytest.raises((NoAnswer, Garbled)):
                 await transport.request(1, "holding", 5, 2)
         assert await transport.request(1, "holding", 5, 2) == words(1, 5, 2)
-        assert spans(bus.requests) == [(1, 5, 2)] * 4
+        assert spans(bus.requests) == [(1, 5, 2)] * 5, "three, a sign of life, and one that counts"
 
 
 async def test_a_port_that_is_not_there_is_said_by_its_path() -> None:
