@@ -68,7 +68,7 @@ def _columns() -> str:
         "scale: 0.1, 1/10, /10, 10^-1 or 0.1V; value = raw x scale + offset. divisor: value = raw / divisor. scale_from: id of\n"
         "the row that holds the decimal exponent, or that exponent itself, -10..10: value = raw x 10^exponent. min and max: what the VALUE can physically be, in its unit, after\n"
         "scale: any other reading is bad and dropped (alarm limits belong in alarms.toml). sentinels: raw numbers that mean\n"
-        "no data, 65535, 0xFFFF or FFFFh; of a float the number itself, or its bits in hex.\n"
+        "no data, 65535, 0xFFFF or FFFFh; of a float the number itself, or its bits in hex; of a bit or named bits those of the whole register.\n"
         "Numbers: 0.1 or 0,1; 1,000 and 1.000 only where another number of the list shows which mark is that of fractions.\n"
         "enum and bits: 0=Off; 1=On. byte: high or low. access: R, RW or W.\n\nexample:\n\n"
         + CSV_EXAMPLE

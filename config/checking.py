@@ -253,20 +253,35 @@ def check_bits(context: Context, key: str, text: PointText, bit: str) -> None:
         context.wrong(f"{key}.type", f"{text.type!r} has no bits to take; allowed: {', '.join(types)}")  # fmt: skip
 
 
-def sentinels(context: Context, key: str, text: PointText, bit: str) -> tuple[int, ...]:
-    """`no_data` as raw unsigned numbers; signed types say theirs either way."""
-    one_bit = bit and text.bit_width == 1
-    if text.no_data and (one_bit or text.kind == "flags" or text.type in ("string", "bit")):
-        context.wrong(f"{key}.no_data", "is compared with whole numbers: a bit or a text has none; leave it out")  # fmt: skip
-        return ()
-    size = 1 << (text.bit_width if bit else 16 * WORDS.get(text.type, 1))
-    # TOML's whole numbers end at 63 bits: the upper half of 64 can only be said as if signed
-    low = -size // 2 if text.type in ("i16", "i32", "i64", "u64", "f64") else 0
-    field = f", of which {text.bit_width} bits are taken" if bit else ""
+def sentinels(
+    context: Context, key: str, text: PointText, bit: str
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """`no_data` as raw unsigned numbers: those of the value, and those of the whole word that it is a part of.
+
+    A number that fits into a field is the field's; all others, and all of flags, are the word's.
+    Signed types say theirs either way.
+    """
+    if text.no_data and text.type == "string":
+        context.wrong(f"{key}.no_data", "is compared with whole numbers: a text has none; leave it out")  # fmt: skip
+        return (), ()
+    whole = _ends(text, 16 * WORDS.get(text.type, 1))
     for number in text.no_data:
-        if not low <= number < size:
-            context.wrong(f"{key}.no_data", f"{number} never stands in {text.type}{field}; allowed: {low}..{size - 1}{_hint(text)}")  # fmt: skip
-    return tuple(number % size for number in text.no_data)
+        if not whole[0] <= number < whole[1]:
+            context.wrong(f"{key}.no_data", f"{number} never stands in {text.type}; allowed: {whole[0]}..{whole[1] - 1}{_hint(text)}")  # fmt: skip
+    if not (bit or text.kind == "flags" or text.type == "bit"):
+        return tuple(number % whole[1] for number in text.no_data), ()
+    low, end = (0, 0) if text.kind == "flags" else _ends(text, text.bit_width)
+    own = [number for number in text.no_data if low <= number < end]
+    if own and text.bit_width == 1:
+        context.wrong(f"{key}.no_data", f"{own[0]} is what the bit itself may be; allowed: what its whole word is that has no data")  # fmt: skip
+    return tuple(n % end for n in own), tuple(n % whole[1] for n in text.no_data if n not in own)
+
+
+def _ends(text: PointText, bits: int) -> tuple[int, int]:
+    """From where and up to where (not included) a number of so many bits may be said."""
+    size = 1 << bits
+    # TOML's whole numbers end at 63 bits: the upper half of 64 can only be said as if signed
+    return (-size // 2 if text.type in ("i16", "i32", "i64", "u64", "f64") else 0), size
 
 
 def _hint(text: PointText) -> str:

@@ -116,7 +116,11 @@ class TrendText(Strict):
 
 
 class PointText(Strict):
-    """One point of a profile. `class` is its Brick class, `haystack` its Haystack markers."""
+    """One point of a profile. `class` is its Brick class, `haystack` its Haystack markers.
+
+    `no_data` are the raw numbers by which a register says that it has none: of flags, or of a bit of
+    it (`at = "holding:8.3"`), those of the whole register; of a field, those that fit into it are its own.
+    """
 
     name: Names
     kind: Literal["measurement", "counter", "state", "flag", "flags"] = "measurement"

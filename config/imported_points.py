@@ -225,16 +225,19 @@ class RowPoint:
 
     def _no_data(self, kind: str) -> dict[str, Any]:
         given, type = self.fields.get("sentinels") or [], self.fields["type"]
-        bit, width = field_of(self.fields)
-        if given and (kind == "flags" or type == "string" or is_bit(self.fields)):
-            self.note(f"no data = {_listed(given)}: a {'text' if type == 'string' else 'single bit'} cannot say so, left out")  # fmt: skip
+        if given and type == "string":
+            self.note(f"no data = {_listed(given)}: a text cannot say so, left out")
             return {}
-        bits = width if bit is not None else 16 * size_of(self.fields)
-        signed = type in ("i8", "i16", "i32", "i64")
-        low = -(1 << bits - 1) if signed else 0
+        bits = 16 * size_of(self.fields)
+        low = -(1 << bits - 1) if type in ("i8", "i16", "i32", "i64") else 0
         sound = [n for n in given if low <= n < 1 << bits]
         if len(sound) < len(given):
             self.note(f"no data = {_listed([n for n in given if n not in sound])} never stands in {bits} bits: left out")  # fmt: skip
+        if kind == "flags" or is_bit(self.fields):
+            sound = [n % (1 << bits) for n in sound]  # its type has no sign
+        if kind != "flags" and is_bit(self.fields) and (own := {0, 1} & {*sound}):
+            self.note(f"no data = {_listed(sorted(own))}: what the bit itself may be, left out")
+            sound = [n for n in sound if n not in own]
         # the upper half of 64 bits can be written in TOML only as if it were signed
         return {"no_data": [n - (1 << 64) if n >= 1 << 63 else n for n in sound]} if sound else {}
 

@@ -43,7 +43,8 @@ class Register:
     Orders may also be written out in full (AB, BA, ABCDEFGH, GHEFCDAB, EFGHABCD …). `bit` is set for a field
     of `bit_width` bits of a word (0 = least significant; a byte of a word has 8; signed types extend
     the field's sign). value = raw × scale + offset.
-    `no_data` are raw unsigned numbers, after the order, before scaling (a file may say them signed).
+    `no_data` are raw unsigned numbers, after the order, before scaling (a file may say them signed);
+    `no_word` those of the whole word or words of which a bit or a field is taken.
     `scale_from` is the way from the point's own asset to the point that holds its decimal exponent:
     `sf`, `pump-1/sf` of a part, `../sf` of the whole that a part belongs to.
     """
@@ -59,6 +60,7 @@ class Register:
     words: int = 1
     no_data: tuple[int, ...] = ()
     scale_from: str | None = None
+    no_word: tuple[int, ...] = ()
 
 
 Path = tuple[str | int, ...]

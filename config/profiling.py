@@ -136,9 +136,10 @@ def _register(context: Context, key: str, text: PointText, shift: int) -> Regist
     if table in BIT_TABLES:
         register = Register(table, first, "bit", order)
     else:
+        own, whole = sentinels(context, key, text, bit)
         register = Register(
             table, first, text.type, order, text.scale, text.offset, int(bit) if bit else None,
-            text.bit_width, words, no_data=sentinels(context, key, text, bit), scale_from=text.scale_from,
+            text.bit_width, words, no_data=own, scale_from=text.scale_from, no_word=whole,
         )  # fmt: skip
     check_register(context, key, register)
     return register
@@ -243,7 +244,7 @@ def _bit_of(source: Register | FireValue, bit: int) -> Source | None:
         return None
     return Register(
         source.table, source.address, source.type, source.order,
-        bit=bit, words=source.words, no_data=source.no_data,
+        bit=bit, words=source.words, no_word=source.no_word,
     )  # fmt: skip
 
 

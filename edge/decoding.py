@@ -23,6 +23,8 @@ LARGEST_INTEGER: Final = 2**53
 """A 64-bit float holds every integer up to here; beyond it a value would silently change."""
 SAFE_BITS: Final = 53
 LARGEST_EXPONENT: Final = 30
+NO_NUMBER: Final = -1
+"""Of a bit or a field in place of the raw unsigned number, where the whole word says that there is no data."""
 
 _PATTERNS: Final[Mapping[str, tuple[bool, bool]]] = {
     "AB": (False, False), "BA": (False, True),
@@ -39,7 +41,7 @@ def decode(point: Point, words: Sequence[int], exponent: int = 0) -> Decoded:
 
     `exponent` is the raw value of the register that `scale_from` names (value = raw × 10^exponent
     × scale + offset). Wrong lengths, non-decimal BCD, NaN, infinity and integers beyond 2^53 are
-    `undecodable`; a `no_data` number is `sensor_fault`. Never raises for what the words hold.
+    `undecodable`; a `no_data` number, or a `no_word` of the whole, is `sensor_fault`. Never raises for what the words hold.
     """
     register = register_of(point)
     largest = 1 if register.table in BIT_TABLES else 0xFFFF
@@ -91,7 +93,7 @@ def _decoder(register: Register, physical: Limits | None, expected: Limits | Non
     bits = 16 * WORDS.get(register.type, 0) if register.bit is None else register.bit_width
     is_integer = meaning in (_natural, _signed) and bits < SAFE_BITS
     sign = 1 << (bits - 1) if meaning is _signed else 0
-    no_data, offset = frozenset(register.no_data), register.offset
+    no_data, offset = frozenset(register.no_data) | {NO_NUMBER}, register.offset
     divisor, factor = _scaling(register.scale)
     low, high = _good_range(physical, expected)
 
@@ -175,7 +177,7 @@ def _significant_bytes(register: Register, words: Sequence[int]) -> bytes | None
 
 
 def _number_of(register: Register) -> NumberOf:
-    """The raw unsigned number after the order and the choice of bits, before anything else."""
+    """The raw unsigned number after the order and the choice of bits, before anything else; NO_NUMBER for none."""
     if register.table in BIT_TABLES:
         return getitem
     size = width(register)
@@ -184,7 +186,15 @@ def _number_of(register: Register) -> NumberOf:
     if bit is None and register.type != "bit":
         return whole
     shift, mask = (0, 1) if bit is None else (bit, (1 << bits) - 1)
-    return lambda words, at: whole(words, at) >> shift & mask
+    if not register.no_word:
+        return lambda words, at: whole(words, at) >> shift & mask
+    no_word = frozenset(register.no_word)
+
+    def part(words: Sequence[int], at: int) -> int:
+        word = whole(words, at)
+        return NO_NUMBER if word in no_word else word >> shift & mask
+
+    return part
 
 
 def _whole_number(size: int, places: tuple[int, ...] | None) -> NumberOf:

@@ -40,7 +40,7 @@ def encode(register: Register, value: Value, exponent: int = 0) -> tuple[int, ..
     """The words (0..65535), or for coils and discrete inputs the one bit, that stand for `value`.
 
     `value` is in the point's unit; None, or a number that the register cannot hold, becomes the
-    profile's "no data". `exponent` is that of a `scale_from` register: value = raw x 10^exponent.
+    profile's "no data": of a bit or a field that of its whole word. `exponent` is that of a `scale_from` register: value = raw x 10^exponent.
     """
     if register.table in ("coil", "discrete"):
         return (1 if isinstance(value, float | int) and value else 0,)
@@ -48,9 +48,16 @@ def encode(register: Register, value: Value, exponent: int = 0) -> tuple[int, ..
         return _text(register, value)
     bits = _BITS[register.type]
     raw = _raw(register, value, exponent)
+    if raw is None and register.no_word:
+        return whole(register, register.no_word[0])
     if raw is None:
         raw = missing(register)
     return _arrange((raw << (register.bit or 0)).to_bytes(bits // 8, "big"), register.order)
+
+
+def whole(register: Register, number: int) -> tuple[int, ...]:
+    """The words of a raw unsigned number that takes them whole, of a bit or a field too."""
+    return _arrange(number.to_bytes(_BITS[register.type] // 8, "big"), register.order)
 
 
 def footprint(register: Register) -> tuple[int, ...]:

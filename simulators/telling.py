@@ -6,7 +6,7 @@ Values, words and judgements are worked out here apart from the edge's codec.
 import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from config.plant import Point
 from config.profile import ModbusLimits, Register, Table
@@ -20,6 +20,7 @@ from simulators.layout import (
     encode,
     exponents,
     footprint,
+    whole,
 )
 from simulators.station import TABLES
 
@@ -94,7 +95,8 @@ class Holding:
 def rounds(points: Sequence[Point]) -> Iterator[Round]:
     """Every value of every point, so many at once as do not share bits (a word as a whole and by its bits).
 
-    A point comes with the one that holds its exponent. Points without a register are left out.
+    Last, of bits and fields, the word that has no data. A point comes with the one that holds its
+    exponent. Points without a register are left out.
     """
     own = [point for point in points if isinstance(point.source, Register)]
     powers = exponents(own)
@@ -103,6 +105,9 @@ def rounds(points: Sequence[Point]) -> Iterator[Round]:
         for number in range(max(map(len, several))):
             picked = {p.id: v[number % len(v)] for p, v in zip(layer, several, strict=True)}
             yield _round(layer, picked, powers)
+        parts = [point for point in layer if register(point).no_word and point.id not in powers]
+        if parts:
+            yield _round(parts, dict.fromkeys((point.id for point in parts), None), powers)
 
 
 Bit = tuple[Table, int, int]
@@ -156,7 +161,16 @@ def _round(
         for place, word in enumerate(encode(source, value, exponent), source.address):
             key = (source.table, place)
             words[key] = words.get(key, 0) | word
+    empty = {point.id for point in layer if _is_empty(register(point), words)}
+    told = [replace(one, wanted=None, quality="sensor_fault") if one.point in empty else one for one in told]  # fmt: skip
     return Round(tuple(layer), tuple(told), words)
+
+
+def _is_empty(source: Register, words: Mapping[tuple[Table, int], int]) -> bool:
+    """Whether a bit or a field is part of a word that stands for "no data", as its neighbours have filled it."""
+    taken = range(source.address, source.address + len(footprint(source)))
+    now = tuple(words.get((source.table, place), 0) for place in taken)
+    return now in [whole(source, number) for number in source.no_word]
 
 
 def _held(source: Register, raw: Value, value: Value, exponent: int) -> Value:
@@ -179,7 +193,7 @@ def _judged(
     if isinstance(raw, str) or isinstance(value, str):
         return str(value).encode()[: 2 * source.words].decode(), "good"
     if raw is None or value is None:
-        return None, "sensor_fault" if source.no_data else "undecodable"
+        return None, "sensor_fault" if source.no_data or source.no_word else "undecodable"
     if _unsigned(source, raw) in source.no_data or lost:
         return None, "sensor_fault"
     if source.type not in FLOAT_MAX and abs(raw) > EXACT:
@@ -208,7 +222,8 @@ def _values(point: Point, powers: Mapping[str, str]) -> list[float | str | None]
         found = [*FLOATS, FLOAT_MAX[source.type], -FLOAT_MAX[source.type]] if floats else _whole(source)  # fmt: skip
         found += _within(point, powers)
         found += [raw for raw in (_meant(source, n) for n in source.no_data) if raw is not None]
-    unknown: list[float | str | None] = [None] if source.no_data or floats else []
+    alone = bool(source.no_data) and not source.no_word
+    unknown: list[float | str | None] = [None] if alone or floats else []
     return [*dict.fromkeys(found), *unknown]
 
 

@@ -164,6 +164,8 @@ def _significant(register: Register, words: Sequence[int]) -> bytes:
 def _raw(register: Register, words: Sequence[int]) -> int | float | None:
     data = _significant(register, words)
     unsigned = int.from_bytes(data, "big")
+    if unsigned in register.no_word:
+        return None
     if register.bit is not None:
         unsigned = unsigned >> register.bit & 2**register.bit_width - 1
     if unsigned in register.no_data:

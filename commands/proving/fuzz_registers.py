@@ -83,6 +83,7 @@ def _any(rng: random.Random) -> Register:
     )  # fmt: skip
     if type_[0] in "ui" and rng.random() < 0.2:
         width = rng.randint(1, min(12, 16 * words))
-        return replace(register, bit=rng.randint(0, 16 * words - width), bit_width=width)
+        bit = rng.randint(0, 16 * words - width)
+        return replace(register, bit=bit, bit_width=width, no_word=register.no_data)
     scaled = type_ in SCALED and rng.random() < 0.3
     return replace(register, scale_from="power") if scaled else register

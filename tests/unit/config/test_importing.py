@@ -185,7 +185,7 @@ NOTED = [
     ({"scale": -3.0, "kind": "counter"}, "some lists mean 10^-3, then write 0.001"),
     ({"unit": "furlong"}, "'furlong' is not in config/units.toml"),
     ({"unit": "KWH"}, "is taken as kWh"),
-    ({"bits": {"0": "a"}, "sentinels": [65535]}, "a single bit cannot say so"),
+    ({"type": "string", "words": 2, "sentinels": [65535]}, "a text cannot say so"),
     ({"bits": {"0": "a", "16": "b"}}, "names bit 16 of 16"),
     ({"sentinels": [65536, 1]}, "65536 never stands in 16 bits"),
     ({"packed": "two codes"}, "one number of several (two codes)"),
@@ -199,7 +199,10 @@ NOTED = [
     ({"type": "f32", "enum": {"0": "a"}}, "names values, which measurement of f32"),
     ({"scale": 0.1, "enum": {"0": "a"}}, "its scale is left out"),
     ({"bit_width": 3}, "the lowest bits are taken"),
-    ({"bit": 2, "enum": {"0": "a"}, "sentinels": [1]}, "no data = 1: a single bit"),
+    (
+        {"bit": 2, "enum": {"0": "a"}, "sentinels": [1, 65535]},
+        "no data = 1: what the bit itself may be",
+    ),
     ({"table": "coil", "scale": 2, "unit": "V"}, "its scale, unit is left out"),
     ({"table": "coil", "type": "bit", "bits": {"0": "a"}}, "only a whole word"),
     ({"id": "Flow (m3)"}, "is 'Flow (m3)' in the list"),
@@ -240,6 +243,37 @@ def test_bytes_and_fields_of_a_word_keep_their_bits_and_sentinels(tmp_path: Path
     assert decoded(low, [0x1280]) is None
     field, _ = one({"type": "u16", "bit": 4, "bit_width": 3}, tmp_path)
     assert decoded(field, [0b0101_1111]) == 0b101
+
+
+def test_bits_and_fields_have_no_data_where_their_whole_word_says_so(tmp_path: Path) -> None:
+    flag, notes = one({"type": "i16", "bits": {"0": "a"}, "sentinels": [-1]}, tmp_path)
+    assert decoded(flag, [0x0001]) == 1.0
+    assert decoded(flag, [0xFFFF]) is None
+    single, _ = one({"bit": 2, "sentinels": [0x8000]}, tmp_path)
+    assert decoded(single, [0x0004]) == 1.0
+    assert decoded(single, [0x8000]) is None
+    field, _ = one({"bit": 4, "bit_width": 3, "sentinels": [7, 65535]}, tmp_path)
+    assert decoded(field, [0x0050]) == 5.0
+    assert decoded(field, [0x0070]) is None, "its own"
+    assert decoded(field, [0xFFFF]) is None
+    assert not any("no data" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("map", "id", "number"),
+    [("sunspec-103", "evt1", 0xFFFFFFFF), ("grundfos-booster", "pumps_present", 0xFFFF)],
+)
+def test_flags_of_makers_lists_that_are_not_there_are_no_faults(
+    map: str, id: str, number: int, tmp_path: Path
+) -> None:
+    """SunSpec: 0xFFFFFFFF of a bitfield32 is "not implemented", not every fault at once."""
+    listed = json.loads((FOLDER / f"{map}.json").read_text(encoding="utf-8"))
+    profile = loaded(drafted(of_json(listed)), tmp_path)
+    flags = [row for row in profile.points if row.kind == "flag" and row.id.startswith(id)]
+    assert len(flags) == len(next(row for row in listed["points"] if row["id"] == id)["bits"])
+    words = [number >> 16, number & 0xFFFF] if number > 0xFFFF else [number]
+    assert {decoded(flag, words) for flag in flags} == {None}
+    assert {decoded(flag, [0] * len(words)) for flag in flags} == {0.0}
 
 
 def test_states_flags_exponents_and_sentinels_of_64_bits_are_carried_over(tmp_path: Path) -> None:

@@ -122,7 +122,8 @@ SPOILED = [
     ("a sentinel beyond a word", BOOSTER, "no_data = [65535]", "no_data = [65536]", "allowed: 0..65535"),
     ("a negative sentinel of an unsigned word", BOOSTER, "no_data = [65535]", "no_data = [-1]", "-1 never stands in u16"),
     ("a negative sentinel of a float", BENCH, "no_data = [2143289344]", "no_data = [-9999]", "NaN of f32 = 2143289344"),
-    ("a sentinel of a bit", BOOSTER, 'at = "holding:8"', 'at = "holding:8"\nno_data = [65535]', "a bit or a text has none"),
+    ("a sentinel that flags never hold", BOOSTER, 'at = "holding:8"', 'at = "holding:8"\nno_data = [65536]', "65536 never stands in u16; allowed: 0..65535"),
+    ("a sentinel that a bit itself may be", BOOSTER, 'at = "holding:5"', 'at = "holding:5.3"\nno_data = [1]', "1 is what the bit itself may be"),
     ("registers together backwards", BOOSTER, '"holding:0-3"', '"holding:20-3"', "modbus.together: 'holding:20-3' does not go from low to high"),
     ("registers together beyond the end", BOOSTER, '"holding:0-3"', '"holding:65530-65536"', "is not in 0..65535"),
     ("more together than a request has", BOOSTER, '"holding:0-3"', '"holding:0-64"', "in one request of 65; allowed: max_words = 64"),
@@ -168,7 +169,7 @@ SPOILED = [
     ("a width beyond the word", BOOSTER, 'at = "holding:0"', 'at = "holding:0.9"\nbit_width = 8', "bit 9 is not in 0..8"),
     ("a width of nothing", BOOSTER, 'at = "holding:0"', 'at = "holding:0.8"\nbit_width = 0', "greater than or equal to 1"),
     ("a width of a JSON member", PIT, 'at = "level_m"', 'at = "level_m"\nbit_width = 8', "is not used by a point of protocol mqtt"),
-    ("a sentinel that the field never holds", BENCH, 'at = "input:0"', 'at = "input:0.0"\nbit_width = 8', "4294967295 never stands in u32, of which 8 bits are taken"),
+    ("a sentinel that the whole of a field never holds", BENCH, 'at = "input:0"\ntype = "u32"', 'at = "input:0.0"\nbit_width = 8', "4294967295 never stands in u16"),
     ("a field of a fraction", BENCH, 'at = "input:2"', 'at = "input:2.0"\nbit_width = 8', "'f32' has no bits to take; allowed: u16, u32"),
 ]  # fmt: skip
 

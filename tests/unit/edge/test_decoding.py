@@ -156,6 +156,21 @@ def test_a_no_data_pattern_of_a_float_is_a_sensor_fault_before_it_is_no_number()
     assert decode(row, [0x7FC0, 0]) == BAD["sensor_fault"]
 
 
+@pytest.mark.parametrize(("bit", "width"), [(0, 1), (31, 1), (12, 8)])
+def test_a_bit_or_field_has_no_data_where_its_whole_word_says_so(bit: int, width: int) -> None:
+    row = register_point(
+        "p", 0, "u32", order="CDAB", bit=bit, bit_width=width, no_word=(0xFFFFFFFF, 0x8000_0001)
+    )
+    assert decode(row, words("u32", 0xFFFFFFFF, "CDAB")) == BAD["sensor_fault"]
+    assert decode(row, words("u32", 0x8000_0001, "CDAB")) == BAD["sensor_fault"]
+    assert decode(row, words("u32", 0xFFFFFFFE, "CDAB")) == (float(2**width - 1 - (bit == 0)), 0)
+
+
+def test_a_word_that_is_only_a_bit_has_no_data_where_it_is_no_bit() -> None:
+    row = register_point("p", 0, "bit", no_word=(0xFFFF,))
+    assert [decode(row, [word]) for word in (0xFFFF, 1, 2)] == [BAD["sensor_fault"], (1.0, 0), (0.0, 0)]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("raw", "scale", "offset", "value"),
     [

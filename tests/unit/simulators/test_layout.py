@@ -61,6 +61,8 @@ CASES: list[tuple[str, Register, Value, tuple[int, ...]]] = [
     ("negative bcd", holding(0, "bcd16", no_data=(0xFFFF,)), -1, (0xFFFF,)),
     ("too large for f32", holding(0, "f32", no_data=(0x7F800000,)), 1e300, (0x7F80, 0)),
     ("nothing in a bit", holding(0, bit=3), None, (0,)),
+    ("a bit whose word has no data", holding(0, "u32", order="CDAB", bit=3, no_word=(0x8000FFFF,)), None, (0xFFFF, 0x8000)),
+    ("a field whose word has no data", holding(0, bit=8, bit_width=4, no_word=(0x8000,)), None, (0x8000,)),
 ]  # fmt: skip
 
 
