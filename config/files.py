@@ -118,6 +118,7 @@ class TrendText(Strict):
 class PointText(Strict):
     """One point of a profile. `class` is its Brick class, `haystack` its Haystack markers.
 
+    A state is one of `names`, a flag 0 or 1: any other number is `undecodable`, for it must not look normal.
     `no_data` are the raw numbers by which a register says that it has none: of flags, or of a bit of
     it (`at = "holding:8.3"`), those of the whole register; of a field, those that fit into it are its own.
     """

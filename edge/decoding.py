@@ -3,7 +3,7 @@
 import math
 import struct
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import lru_cache
 from operator import getitem, itemgetter
@@ -22,6 +22,7 @@ OUT_OF_EXPECTED_RANGE: Final = QUALITIES["out_of_expected_range"]
 LARGEST_INTEGER: Final = 2**53
 """A 64-bit float holds every integer up to here; beyond it a value would silently change."""
 SAFE_BITS: Final = 53
+FLAG: Final = frozenset({0, 1})
 LARGEST_EXPONENT: Final = 30
 NO_NUMBER: Final = -1
 """Of a bit or a field in place of the raw unsigned number, where the whole word says that there is no data."""
@@ -41,13 +42,13 @@ def decode(point: Point, words: Sequence[int], exponent: int = 0) -> Decoded:
 
     `exponent` is the raw value of the register that `scale_from` names (value = raw × 10^exponent
     × scale + offset). Wrong lengths, non-decimal BCD, NaN, infinity and integers beyond 2^53 are
-    `undecodable`; a `no_data` number, or a `no_word` of the whole, is `sensor_fault`. Never raises for what the words hold.
+    `undecodable`, and so is a state without a name; a `no_data` number, or a `no_word` of the whole, is `sensor_fault`. Never raises for what the words hold.
     """
     register = register_of(point)
     largest = 1 if register.table in BIT_TABLES else 0xFFFF
     if len(words) != width(register) or not all(0 <= word <= largest for word in words):
         return None, UNDECODABLE
-    meaning = _decoder(register, point.range, point.expected)
+    meaning = _decoder(register, point.range, point.expected, _named(point))
     return scaled(meaning, words, 0, (exponent, GOOD))
 
 
@@ -62,7 +63,8 @@ def decoder(point: Point) -> Decoder:
 
     One for all points that are read alike, at whatever address and on however many devices.
     """
-    return _decoder(replace(register_of(point), address=0), point.range, point.expected)
+    register = replace(register_of(point), address=0)
+    return _decoder(register, point.range, point.expected, _named(point))
 
 
 def scaled(meaning: Decoder, words: Sequence[int], at: int, power: Decoded) -> Decoded:
@@ -88,7 +90,9 @@ def with_exponent(meaning: Decoder, distance: int, exponent: Decoder) -> Decoder
 
 
 @lru_cache(maxsize=4096)
-def _decoder(register: Register, physical: Limits | None, expected: Limits | None) -> Decoder:
+def _decoder(
+    register: Register, physical: Limits | None, expected: Limits | None, named: Set[float] | None
+) -> Decoder:
     number_of, meaning = _number_of(register), _MEANINGS[register.type]
     bits = 16 * WORDS.get(register.type, 0) if register.bit is None else register.bit_width
     is_integer = meaning in (_natural, _signed) and bits < SAFE_BITS
@@ -109,6 +113,17 @@ def _decoder(register: Register, physical: Limits | None, expected: Limits | Non
         value = raw / divisor * factor + offset
         return (value, GOOD) if low <= value <= high else _checked(value, physical, expected)
 
+    one_bit = register.type == "bit" or (register.bit is not None and bits == 1)
+    return decoded if named is None or (one_bit and named == FLAG) else _among(decoded, named)
+
+
+def _among(meaning: Decoder, named: Set[float]) -> Decoder:
+    """What the profile has no name for means nothing."""
+
+    def decoded(words: Sequence[int], at: int, power: float) -> Decoded:
+        value, quality = meaning(words, at, power)
+        return (None, UNDECODABLE) if value is not None and value not in named else (value, quality)
+
     return decoded
 
 
@@ -119,6 +134,19 @@ def _good_range(*ranges: Limits | None) -> Limits:
         max([-sys.float_info.max, *(low for low, _ in given)]),
         min([sys.float_info.max, *(high for _, high in given)]),
     )
+
+
+def can_be(point: Point, value: float) -> bool:
+    """Whether a point of this kind can have the value: a flag is 0 or 1, a state one of those that are named."""
+    named = _named(point)
+    return value in named if named is not None else point.kind != "state" or value.is_integer()
+
+
+def _named(point: Point) -> Set[float] | None:
+    """The only values that a point can have; None of a number."""
+    if point.kind == "flag":
+        return FLAG
+    return frozenset(point.states) if point.kind == "state" and point.states else None
 
 
 def check(point: Point, value: float) -> Decoded:

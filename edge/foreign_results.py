@@ -8,8 +8,8 @@ from numbers import Real
 from typing import Final
 
 from config.plant import Point
-from edge.decoding import UNDECODABLE, Decoded, check
-from edge.payloads import LATEST_MS, can_be
+from edge.decoding import UNDECODABLE, Decoded, can_be, check
+from edge.payloads import LATEST_MS
 from edge.ports import PointReading, ReadResult
 from edge.readings import BAD, QUALITIES, QUALITY_NAMES
 
@@ -82,7 +82,7 @@ def _value(point: Point, given: object) -> Decoded:
     if not isinstance(given, Real):
         raise Unsound(f"{point.id} is told with a value that is {type(given).__name__}, no float")
     value = float(given)
-    return check(point, value) if can_be(point.kind, value) else (None, UNDECODABLE)
+    return check(point, value) if can_be(point, value) else (None, UNDECODABLE)
 
 
 def _fact(key: str, text: object) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from config.plant import Point
 from config.profile import JsonPath, Kind, Path
-from edge.decoding import LARGEST_INTEGER, UNDECODABLE, Decoded, check
+from edge.decoding import LARGEST_INTEGER, UNDECODABLE, Decoded, can_be, check
 from edge.ports import PointReading
 from edge.readings import QUALITIES
 
@@ -152,16 +152,9 @@ def value_of(point: Point, source: JsonPath, raw: Any) -> Decoded:
         return None, UNDECODABLE
     if source.scale != 1.0 or source.offset != 0.0:
         number = number * source.scale + source.offset
-    if not can_be(point.kind, number):
+    if not can_be(point, number):
         return None, UNDECODABLE
     return check(point, number)
-
-
-def can_be(kind: Kind, number: float) -> bool:
-    """Whether a point of this kind can have the value: a flag is 0 or 1, a state is whole."""
-    if kind == "flag":
-        return number in (0.0, 1.0)
-    return kind != "state" or number.is_integer()
 
 
 def _number(source: JsonPath, kind: Kind, raw: Any) -> float | None:

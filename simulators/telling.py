@@ -200,6 +200,8 @@ def _judged(
         return None, "undecodable"
     if point.range and not point.range[0] <= value <= point.range[1]:
         return None, "out_of_physical_range"
+    if value not in {"flag": {0, 1}, "state": {*point.states}}.get(point.kind, {value}):
+        return None, "undecodable"
     if point.expected and not point.expected[0] <= value <= point.expected[1]:
         return value, "out_of_expected_range"
     return value, "good"

@@ -167,7 +167,7 @@ def test_a_bit_read_beside_its_place_is_found_out(monkeypatch: pytest.MonkeyPatc
 
 
 CARELESS: list[tuple[object, str, object, str]] = [
-    (payloads, "can_be", lambda kind, number: True, "does not say"),
+    (payloads, "can_be", lambda point, number: True, "does not say"),
     (payloads, "_says", lambda message, path, word: True, "does not say"),
     (payloads, "LARGEST_INTEGER", 10**60, "does not say"),
     (mqtt_reader, "RECENT_READINGS_MAX", 0, "is no news"),

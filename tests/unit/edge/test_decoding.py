@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.plant import Point
-from config.profile import JsonPath
-from edge.decoding import decode, decode_text, decoder
+from config.profile import JsonPath, StateName
+from edge.decoding import can_be, decode, decode_text, decoder
 from edge.readings import QUALITIES
 from edge.registers import register_of
 from tests.unit.edge.encoding import FORMATS, SIZES, big_endian, on_the_wire, words
@@ -154,6 +154,39 @@ def test_a_no_data_number_is_a_sensor_fault_whatever_the_scale(
 def test_a_no_data_pattern_of_a_float_is_a_sensor_fault_before_it_is_no_number() -> None:
     row = register_point("p", 0, "f32", no_data=(0x7FC00000,))
     assert decode(row, [0x7FC0, 0]) == BAD["sensor_fault"]
+
+
+RUNS = {0: StateName("stopped", {"en": "Stopped"}), 3: StateName("running", {"en": "Running"})}
+
+
+def test_a_state_that_the_profile_does_not_name_means_nothing() -> None:
+    """A rule would take a new firmware's code of a fault for a state that is not abnormal."""
+    row = register_point("p", 0, kind="state", states=RUNS, expected=(0.0, 3.0))
+    assert [decode(row, [word]) for word in (0, 3)] == [(0.0, 0), (3.0, 0)]
+    assert [decode(row, [word]) for word in (1, 4)] == [BAD["undecodable"]] * 2
+    assert decoder(row)([4], 0, 1.0) == BAD["undecodable"]
+    field = register_point("p", 0, bit=4, bit_width=2, kind="state", states=RUNS)
+    assert [decode(field, [word]) for word in (0x30, 0x10)] == [(3.0, 0), BAD["undecodable"]]
+
+
+@pytest.mark.parametrize("bit", [None, 8])
+def test_a_flag_that_is_neither_0_nor_1_means_nothing(bit: int | None) -> None:
+    row = register_point("p", 0, kind="flag", bit=bit, bit_width=8)
+    shift = bit or 0
+    assert [decode(row, [n << shift]) for n in (0, 1, 2)] == [
+        (0.0, 0),
+        (1.0, 0),
+        BAD["undecodable"],
+    ]
+
+
+def test_what_a_reader_says_of_a_state_or_flag_is_judged_by_its_names_too() -> None:
+    state, flag = (
+        register_point("p", 0, kind="state", states=RUNS),
+        register_point("p", 0, kind="flag"),
+    )
+    assert [can_be(state, value) for value in (0.0, 3.0, 1.0, 0.5)] == [True, True, False, False]
+    assert [can_be(flag, value) for value in (1.0, 7.0)] == [True, False]
 
 
 @pytest.mark.parametrize(("bit", "width"), [(0, 1), (31, 1), (12, 8)])
