@@ -212,7 +212,7 @@ class MqttDeviceReader:
     def _hand_on(self, device: Device, points: Sequence[_Heard]) -> list[PointReading]:
         at, away = self._clock.monotonic(), self._wills.away(device.id)
         deaf = {heard.topic_filter for heard in points} & self._refused
-        silent = [h for h in points if away or h.topic_filter in deaf or _is_silent(h, at)]
+        silent = {h for h in points if away or h.topic_filter in deaf or _is_silent(h, at)}
         readings: list[PointReading] = []
         for heard in points:
             fresh = list(_emptied(heard))

@@ -16,7 +16,7 @@ from msgspec import structs
 from config.clock import SteppedClock
 from config.plant import Device, Point, PointSpec
 from config.profile import Availability, JsonPath
-from edge import topics
+from edge import mqtt_reader, topics
 from edge.device_messages import DeviceMessage
 from edge.mqtt_feed import PahoFeed
 from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader
@@ -172,6 +172,25 @@ async def test_silence_is_told_with_its_reason_once_a_period() -> None:
     assert (await reader.read(DEVICE, only)).readings == []
     feed.say("devices/u-1", '{"v":2}', at=clock.now())
     assert [r.value for r in (await reader.read(DEVICE, only)).readings] == [2.0]
+
+
+async def test_the_points_of_a_silent_device_are_not_compared_with_one_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = 0
+
+    def counted(one: object, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return one is other
+
+    monkeypatch.setattr(mqtt_reader._Heard, "__eq__", counted)
+    points, clock = [point(("v",), f"p{n}") for n in range(200)], SteppedClock(START)
+    reader = MqttDeviceReader(Feed(), clock)
+    await reader.read(DEVICE, points)
+    await clock.advance(61.0)
+    assert len((await reader.read(DEVICE, points)).readings) == len(points)
+    assert compared <= len(points)
 
 
 async def test_a_device_whose_time_stamp_stands_still_is_not_silent_while_it_speaks() -> None:
