@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -14,14 +14,14 @@ from config.links import PERIOD_S, ROWS, UNDECLARED, link_points
 from config.plant import Plant, Point
 from edge.deadbands import Deadbands
 from edge.diagnostics import Diagnostics, Now
-from edge.outbox import Dropped, Outbox
+from edge.outbox import Dropped, Outbox, Planned
 from edge.outbox_file import OutboxRefused
 from edge.plausibility import Plausibility
 from edge.point_table import PointTable
 from edge.poller import Poller
 from edge.ports import Connect, LinkLost, PointReader, PointReading
 from edge.readings import CONTRACT, Birth, encode
-from edge.reloading import CannotReload, Changes, Files, MakeReader, changes
+from edge.reloading import CannotReload, Changes, Files, MakeReader, by_line, changes
 from edge.session import DEAF_S, DEAF_S_MAX, Session, SessionStats
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,15 @@ class AgentStats:
     flushes: int = 0
     refused: int = 0
     overflowed: Dropped = field(default_factory=Dropped)
+
+
+class _News(NamedTuple):
+    """What the files say anew: against the running plant, by line, and the table of its points."""
+
+    plant: Plant
+    found: Changes
+    lines: Mapping[str, Plant]
+    table: Planned
 
 
 @dataclass(slots=True)
@@ -106,8 +115,9 @@ class Agent:
         self._plausible = Plausibility(self.outbox.table.live())
         self._events = _events(self.outbox.table)
         (self._jitter,) = self.rng.spawn(1)
+        lines = by_line(self.plant)
         self.pollers = [
-            Poller(self.plant, line, reader, self.clock, self._jitter)
+            Poller(lines[line], line, reader, self.clock, self._jitter)
             for line, reader in self.readers.items()
         ]
 
@@ -160,10 +170,10 @@ class Agent:
     async def _reload(self, files: Files, make_reader: MakeReader) -> tuple[str, dict[str, str]]:
         async with self._reloading:
             try:
-                plant = await asyncio.to_thread(files)
-                found = changes(self.plant, plant, self.id)
-                begun = self._pollers(plant, found, make_reader)
-                self._define(plant)
+                news = await asyncio.to_thread(self._read, files)
+                found = news.found
+                begun = self._pollers(news, make_reader)
+                self._define(news.table)
             except (CannotReload, OutboxRefused) as error:
                 log.error("agent %s goes on as it was: %s", self.id, error)
                 return "refused", {"reason": str(error)}
@@ -173,7 +183,7 @@ class Agent:
                     "reason": f"{type(error).__name__}: see the log of agent {self.id}"
                 }
             try:
-                late = await self._take_up(plant, found, begun)
+                late = await self._take_up(news, begun)
             except Exception as error:
                 log.exception("agent %s is between two plants: start it anew", self.id)
                 return "failed", {
@@ -185,19 +195,26 @@ class Agent:
         log.error("agent %s: not ended within %g s: line %s", self.id, ENDING_S, ", ".join(late))
         return "done", {"changed": str(found), "not_ended": ", ".join(late)}
 
-    def _pollers(self, plant: Plant, found: Changes, make_reader: MakeReader) -> list[Poller]:
-        """Of the lines that begin."""
-        readers = [(line, make_reader(plant, plant.lines[line])) for line in found.begun]
-        return [Poller(plant, line, reader, self.clock, self._jitter) for line, reader in readers]
+    def _read(self, files: Files) -> "_News":
+        """In a thread: all that takes longer the more points there are."""
+        plant = files()
+        found = changes(self.plant, plant, self.id)
+        return _News(plant, found, by_line(plant), self.outbox.planned(self._points_of(plant)))
 
-    def _define(self, plant: Plant) -> None:
+    def _pollers(self, news: "_News", make_reader: MakeReader) -> list[Poller]:
+        """Of the lines that begin."""
+        plant, lines = news.plant, news.lines
+        readers = [(line, make_reader(plant, plant.lines[line])) for line in news.found.begun]
+        return [Poller(lines[line], line, reader, self.clock, self._jitter) for line, reader in readers]  # fmt: skip
+
+    def _define(self, table: Planned) -> None:
         """The last that may be refused: from here on the outbox takes readings of its points."""
         self.flush()
         if self._pending or self._urgent:
             raise CannotReload("the disk takes no readings: those in memory are the old plant's")
-        self.outbox.define(self._points_of(plant), self.clock.now())
+        self.outbox.take_up(table, self.clock.now())
 
-    async def _take_up(self, plant: Plant, found: Changes, begun: Sequence[Poller]) -> list[str]:
+    async def _take_up(self, news: "_News", begun: Sequence[Poller]) -> list[str]:
         """All at once up to where it waits: no value read by the old plant is taken by the new one.
 
         Gives the lines that did not end in time; those that begin do so all the same.
@@ -205,13 +222,19 @@ class Agent:
         self._news.change(self.outbox.table)
         self._plausible.change(self.outbox.table.live())
         self._events = _events(self.outbox.table)
+        plant, found = news.plant, news.found
         self.plant = plant
         self.taken_up(plant)
         ended = self._cancelled(
             {*found.ended, *found.begun}
         )  # one may be there with nothing to read
+        touched: dict[str, set[str]] = {}
+        for device in found.touched & plant.devices.keys():
+            touched.setdefault(plant.devices[device].line, set()).add(device)
         for poller in self.pollers:
-            self._change(poller, plant, found.touched)
+            own = touched.get(poller.line_id, set()) | (found.touched & poller.devices())
+            if own:
+                self._change(poller, news.lines[poller.line_id], own)
         if ended:
             await asyncio.wait(ended.values(), timeout=ENDING_S)
         for poller in begun:
@@ -231,12 +254,10 @@ class Agent:
         return tasks
 
     def _change(self, poller: Poller, plant: Plant, touched: Collection[str]) -> None:
-        devices = {d.id for d in plant.devices.values() if d.line == poller.line_id}
-        if own := set(touched) & (devices | poller.devices()):
-            poller.change(plant, own)
-            task = self._lines.get(poller.line_id)
-            if task is not None and task.done():  # it had nothing to read until now
-                self._begin(poller)
+        poller.change(plant, touched)
+        task = self._lines.get(poller.line_id)
+        if task is not None and task.done():  # it had nothing to read until now
+            self._begin(poller)
 
     # --- what was read
 

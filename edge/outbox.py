@@ -102,6 +102,7 @@ class Outbox:
         self._now = now
         self.table = PointTable()
         """Of this epoch, from `define` on; only grows."""
+        self._defined = False
         self.table_changes = 0
         """How often its rows have become other ones since the start."""
         self._ages = Ages(0)  # before every run
@@ -184,14 +185,26 @@ class Outbox:
 
     def define(self, points: Iterable[Point], now: int) -> None:
         """Give every point an index; one whose meaning changed gets a new one, one gone keeps its own."""
+        self.take_up(self.planned(points), now)
+
+    def planned(self, points: Iterable[Point]) -> "Planned":
+        """What `define` takes up. Once points are defined another thread may ask: a table is replaced, never changed."""
         with self._guarded():
-            table = grown(self._rows(), points)
-            both = zip_longest(table.rows(), self._rows())
-            changed = array("q", (row.index for row, before in both if row != before))
-        if changed:
-            self._durably(now, lambda db: _write_points(db, map(table.row, changed)))
+            table = grown(self._known(), points)
+            both = zip_longest(table.rows(), self._known())
+            return Planned(table, array("q", (row.index for row, old in both if row != old)))
+
+    def take_up(self, planned: "Planned", now: int) -> None:
+        """The points that are read from now on."""
+        if planned.changed:
+            rows = map(planned.table.row, planned.changed)
+            self._durably(now, lambda db: _write_points(db, rows))
             self.table_changes += 1
-        self.table = table
+        self.table, self._defined = planned.table, True
+
+    def _known(self) -> Iterator[PointRow]:
+        """The rows of this epoch; until points are defined only the file knows them."""
+        return self.table.rows() if self._defined else self._rows()
 
     def _rows(self) -> Iterator[PointRow]:
         """The table as the file has it."""
@@ -382,6 +395,13 @@ class Outbox:
     def close(self) -> None:
         """Release the file; may be called twice."""
         self._file.close()
+
+
+class Planned(NamedTuple):
+    """A table that an outbox may take up, and the indices whose rows are other ones than before."""
+
+    table: PointTable
+    changed: Sequence[int]
 
 
 class _Thinned(NamedTuple):

@@ -368,10 +368,12 @@ def _tasks(plant: Plant, line: Line) -> list[_Task]:
     """One task per device and poll class; devices that send by themselves have one for all."""
     listens = line.kind in ("mqtt", "fire")
     tasks: list[_Task] = []
-    for device in plant.devices.values():
-        if device.line != line.id:
-            continue
-        points = [point for point in plant.points.values() if point.device == device.id]
+    own: dict[str, list[Point]] = {d.id: [] for d in plant.devices.values() if d.line == line.id}
+    for point in plant.points.values():
+        if point.device in own:
+            own[point.device].append(point)
+    for id, points in own.items():
+        device = plant.devices[id]
         groups: dict[float, list[Point]] = {}
         for point in points:
             groups.setdefault(0.0 if listens else point.period_s, []).append(point)

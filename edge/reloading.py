@@ -1,9 +1,9 @@
 """What another plant means for an agent that runs: which lines and devices it touches. Pure."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from config.plant import Line, Plant, Point
+from config.plant import Device, Line, Plant, Point
 from config.profile import CameraModel, ModbusLimits
 from edge.ports import PointReader
 
@@ -37,20 +37,39 @@ def changes(old: Plant, new: Plant, agent: str) -> Changes:
     a reader that is not ours begin anew with any of their devices.
     """
     before, after = _lines(old, agent), _lines(new, agent)
+    changed = _changed(old, new)
     kept = {line for line in before if before[line] == after.get(line)}
     whole = {line for line in kept if before[line].kind in ("fire", "rtsp", "reader")}
-    kept -= {line for line in whole if _touched(old, new, {line})}
+    kept -= whole & {line for lines in changed.values() for line in lines}
     return Changes(
         ended=tuple(line for line in before if line not in kept),
         begun=tuple(line for line in after if line not in kept),
-        touched=_touched(old, new, kept),
+        touched=frozenset(device for device, lines in changed.items() if lines & kept),
     )
 
 
-def _touched(old: Plant, new: Plant, lines: Collection[str]) -> frozenset[str]:
-    """Devices of these lines that are not as they were."""
-    devices = {d.id for plant in (old, new) for d in plant.devices.values() if d.line in lines}
-    return frozenset(d for d in devices if _definition(old, d) != _definition(new, d))
+def by_line(plant: Plant) -> dict[str, Plant]:
+    """Of each line the plant with the devices and points that are read by it, and no others."""
+    devices: dict[str, dict[str, Device]] = {line: {} for line in plant.lines}
+    points: dict[str, dict[str, Point]] = {line: {} for line in plant.lines}
+    for id, device in plant.devices.items():
+        devices[device.line][id] = device
+    for id, point in plant.points.items():
+        if row := plant.devices.get(point.device):
+            points[row.line][id] = point
+    return {
+        line: replace(plant, devices=devices[line], points=points[line]) for line in plant.lines
+    }
+
+
+def _changed(old: Plant, new: Plant) -> dict[str, set[str]]:
+    """Devices that are not as they were, with the lines that they are and were on."""
+    before, after = _definitions(old), _definitions(new)
+    return {
+        device: {plant.devices[device].line for plant in (old, new) if device in plant.devices}
+        for device in before | after
+        if before.get(device) != after.get(device)
+    }
 
 
 def _lines(plant: Plant, agent: str) -> dict[str, Line]:
@@ -59,13 +78,17 @@ def _lines(plant: Plant, agent: str) -> dict[str, Line]:
     return {key: line for key, line in plant.lines.items() if line.agent == agent and key in used}
 
 
-def _definition(
-    plant: Plant, device: str
-) -> tuple[object, ModbusLimits, CameraModel, float, list[Point]] | None:
-    """All that reading a device depends on; None if the plant has none of that name."""
-    row = plant.devices.get(device)
-    if row is None:
-        return None
-    points = [point for point in plant.points.values() if point.device == device]
-    profile = plant.profiles[row.profile]
-    return row, plant.limits_of(device), profile.camera, profile.silence_s, points
+Definition = tuple[Device, ModbusLimits, CameraModel, float, list[Point]]
+
+
+def _definitions(plant: Plant) -> dict[str, Definition]:
+    """By device all that reading it depends on."""
+    points: dict[str, list[Point]] = {device: [] for device in plant.devices}
+    for point in plant.points.values():
+        if point.device in points:
+            points[point.device].append(point)
+    found: dict[str, Definition] = {}
+    for id, row in plant.devices.items():
+        profile = plant.profiles[row.profile]
+        found[id] = row, profile.limits, profile.camera, profile.silence_s, points[id]
+    return found

@@ -99,6 +99,43 @@ async def running(plant: Plant) -> AsyncIterator[Running]:
         one.agent.outbox.close()
 
 
+class Counted(dict[str, Any]):
+    """Rows of a plant that note in which thread somebody goes through all of them."""
+
+    passes: list[int]
+
+    def __init__(self, rows: Any, passes: list[int]) -> None:
+        super().__init__(rows)
+        self.passes = passes
+
+    def values(self) -> Any:
+        self.passes.append(threading.get_ident())
+        return super().values()
+
+    def items(self) -> Any:
+        self.passes.append(threading.get_ident())
+        return super().items()
+
+
+async def test_a_reload_goes_through_all_points_beside_the_loop_and_as_often_for_many_devices() -> None:  # fmt: skip
+    counts = []
+    for many in (2, 40):
+        passes: list[int] = []
+        rows = [device(f"d{n}", line=f"l{n}", unit="1") for n in range(many)]
+        lines = [line(f"l{n}") for n in range(many)]
+        first = site(lines, rows, points(*((row.id, 1, 10.0) for row in rows)))
+        then = site(lines, rows, points(*((row.id, 2, 10.0) for row in rows)))
+        async with running(replace(first, points=Counted(first.points, passes))) as one:
+            passes.clear()
+            counted = Counted(then.points, passes), Counted(then.devices, passes)
+            await one.reload(replace(then, points=counted[0], devices=counted[1]))
+            await one.clock.advance(15.0)
+            assert {one.asked(f"l{n}", 1)[-1] for n in range(many)} == {2}
+        assert threading.get_ident() not in passes
+        counts.append(len(passes))
+    assert counts[0] == counts[1]
+
+
 def test_what_is_the_same_touches_nothing() -> None:
     assert changes(site(), site(), "e") == Changes((), (), frozenset())
     assert str(changes(site(), site(), "e")) == "nothing changed"
