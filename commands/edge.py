@@ -33,7 +33,7 @@ from edge.modbus_transport import PymodbusTransport
 from edge.mqtt_feed import PahoFeed
 from edge.mqtt_publisher import paho_connect
 from edge.mqtt_reader import MqttDeviceReader
-from edge.outbox import Outbox
+from edge.outbox import Outbox, OutboxLimits
 from edge.outbox_file import OutboxRefused
 from edge.ports import PointReader
 from edge.reloading import CannotReload
@@ -152,13 +152,14 @@ def build_agent(
     readers.know(plant)
     own = {line.id: readers.make(plant, line) for line in lines}
     path = settings.data / "edge" / f"{plant.site}.{agent_id}.outbox"
+    limits = OutboxLimits(mb_max=settings.outbox_mb, days_max=settings.outbox_days)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return Agent(
             plant=plant,
             id=agent_id,
             readers=own,
-            outbox=Outbox(path, now=clock.now(), rng=rng),
+            outbox=Outbox(path, now=clock.now(), rng=rng, limits=limits),
             connect=paho_connect(
                 settings.broker_host,
                 settings.broker_port,

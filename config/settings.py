@@ -21,6 +21,7 @@ class Settings:
     """What every Steward process may be told by `STEWARD_<NAME>` variables.
 
     `keep_…_days` say how long readings and their roll-ups of minutes and hours are kept, 0: for ever.
+    `outbox_mb` and `outbox_days` are what an edge agent keeps of what the server does not have yet.
     `deadman_url` is asked every minute as long as all is well, empty: nothing is.
     With `…_ca_file`, a file of the authorities that are trusted, broker and InfluxDB are spoken to over TLS.
     `store` is `duckdb` or `influxdb`; `ledger` an SQLAlchemy URL or empty for SQLite in `data`.
@@ -39,6 +40,8 @@ class Settings:
     keep_raw_days: int = 90
     keep_minute_days: int = 730
     keep_hour_days: int = 0
+    outbox_mb: float = 512.0
+    outbox_days: float = 7.0
     ledger: str = ""
     influx_url: str = "http://127.0.0.1:8086"
     influx_org: str = "steward"

@@ -19,6 +19,7 @@ from commands.serving import plant_of
 from config.load import LIBRARY
 from config.settings import environment_with, read_settings
 from edge.agent import Agent
+from edge.ports import PointReading
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
@@ -47,6 +48,30 @@ def change(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+DAY_S = 86_400
+CAPS = [({}, range(8, 9)), ({"DAYS": "2.5"}, range(3, 4)), ({"MB": "0.0004"}, range(1, 7))]
+"""What is told of the outbox to how many batches, one made each day, it still holds."""
+
+
+@pytest.mark.parametrize(("told", "held"), CAPS, ids=str)
+def test_how_long_and_how_much_an_outbox_keeps_is_set(
+    told: dict[str, str], held: range, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in told.items():
+        monkeypatch.setenv(f"STEWARD_OUTBOX_{name}", value)
+    settings = read_settings()
+    outbox = build_agent(plant_of(str(folder), settings), "edge-a", settings).outbox
+    point = next(outbox.table.live()).id
+    begun = settings.clock().now()
+    for day in range(20):
+        now = begun + 1000 * DAY_S * day
+        outbox.keep([PointReading(point, 1.0, 0, now)], now, monotonic=float(DAY_S * day))
+    outbox.thin(now, float(DAY_S * day))
+    assert outbox.batches in held
+    assert outbox.dropped.readings == 20 - outbox.batches
+    outbox.close()
 
 
 @contextmanager
