@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
 import zoneinfo
@@ -22,7 +23,7 @@ from config.plant import MODBUS_LINES, Device, Line, Plant, Secret
 from config.profile import CameraModel, ModbusLimits
 from config.settings import Settings, SettingsError, read_secret, read_settings
 from edge.agent import Agent
-from edge.bus_time import FULL, LineTooBusy, refuse_overload, shares, uses_of
+from edge.bus_time import FULL, TIGHT, LineTooBusy, refuse_overload, shares, uses_of
 from edge.camera_probe import NetworkProbe
 from edge.camera_reader import CameraReader
 from edge.fire_centre import Centre, Watched
@@ -37,6 +38,8 @@ from edge.outbox import Outbox, OutboxLimits
 from edge.outbox_file import OutboxRefused
 from edge.ports import PointReader
 from edge.reloading import CannotReload
+
+log = logging.getLogger(__name__)
 
 EXAMPLE = "edge config/plants/riverside edge-a"
 DRAIN_LOOK_S = 0.1
@@ -88,11 +91,17 @@ async def reloading(agent: Agent) -> None:
 
 
 def check_budget(plant: Plant, agent_id: str) -> None:
-    """Raises LineTooBusy, with what can be done, where one of the agent's lines cannot keep its pace."""
+    """Raises LineTooBusy, with what can be done, where one of the agent's lines cannot keep its pace.
+
+    A line that has little time left is a warning.
+    """
     lines = own_lines(plant, agent_id)
     uses = uses_of(plant, lines)
     try:
         refuse_overload(uses)
+        for line, share in shares(uses).items():
+            if share > TIGHT:
+                log.warning("line %s is nearly full: what is read needs %.0f %% of its time, and a device that is silent takes more", line, 100 * share)  # fmt: skip
     except LineTooBusy as error:
         full = {line: share for line, share in shares(uses).items() if share > FULL}
         busy = [line for line in lines if line.id in full]

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from commands import main
 from commands.edge import check_budget
 from config.load import LIBRARY, load_plant
-from edge.bus_time import LineTooBusy
+from edge.bus_time import LineTooBusy, uses_of
 
 RIVERSIDE = LIBRARY / "plants" / "riverside"
 
@@ -44,6 +45,20 @@ def test_up_starts_nothing_and_says_what_helps(
     assert re.match(r"line power needs \d{3,}% of its time: read less often", said[-1])
     assert said[-1].endswith("or say the network's round_trip where it is shorter")
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("round_trip", "nearly"), [(0.7, False), (0.9, True)])
+def test_a_line_that_has_little_time_left_is_a_warning(
+    round_trip: float, nearly: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the power line's requests that begin in each second, one takes this long."""
+    plant = load_plant(RIVERSIDE)
+    line = plant.lines["power"]
+    per_s = sum(use.requests / use.period_s for use in uses_of(plant, [line]))
+    slow = replace(line, round_trip_s=round_trip / per_s)
+    check_budget(replace(plant, lines={**plant.lines, line.id: slow}), line.agent)
+    said = [text for text in caplog.messages if "nearly full" in text]
+    assert [text.startswith("line power is nearly full: what is read needs 90 %") for text in said] == [True] * nearly  # fmt: skip
 
 
 def test_an_agent_refuses_its_own_lines_only_and_its_last_line_says_why(
