@@ -101,6 +101,21 @@ def test_a_transport_that_takes_whatever_comes_is_found_out() -> None:
     assert "which no fitting answer says" in found(modbus_life("tcp", Careless))
 
 
+class Trusting(PymodbusTransport):
+    """Keeps a gateway's connection through a silence, and believes what comes first after it."""
+
+    async def request(self, unit: int, table: Table, address: int, count: int) -> list[int]:
+        return await self._ask(unit, table, address, count)
+
+    async def _silent(self, unit: int, _connection: object) -> None:
+        self._asked_again_at[unit] = asyncio.get_running_loop().time() + self._line.timeout_s
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_transport_that_takes_a_late_answer_for_another_is_found_out() -> None:
+    assert "which no fitting answer says" in found(modbus_life("rtu_over_tcp", Trusting), 20_000)
+
+
 class Turned(PymodbusTransport):
     """Hands the words of an answer on from behind."""
 
