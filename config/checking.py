@@ -114,6 +114,7 @@ def check_text(context: Context, key: str, text: PointText) -> None:
         context.wrong(f"{key}.scale", "is 0: every value would be the offset; allowed: all others")
     _check_heartbeat(context, key, text)
     _check_kind(context, key, text)
+    _check_words(context, key, text)
     _check_exponent(context, key, text)
     _check_movement(context, key, text)
     _check_used(context, key, text)
@@ -129,6 +130,15 @@ def _check_kind(context: Context, key: str, text: PointText) -> None:
     for number in text.names:
         if not is_whole(number):
             context.wrong(f"{key}.names", f"{number!r} is not a whole number")
+
+
+def _check_words(context: Context, key: str, text: PointText) -> None:
+    """A word that means a value which the point cannot have would never be read."""
+    states = {int(number) for number in text.names if is_whole(number)}
+    allowed = {"flag": {0, 1}, "state": states}.get(text.kind)
+    for word, number in (text.values or {}).items():
+        if allowed is not None and number * text.scale + text.offset not in allowed:
+            context.wrong(f"{key}.values", f"{word!r} means {number:g}, which a {text.kind} cannot be; allowed: {', '.join(map(str, sorted(allowed)))}")  # fmt: skip
 
 
 def _check_exponent(context: Context, key: str, text: PointText) -> None:

@@ -104,6 +104,8 @@ MISTAKES = [
     ('"errors.power"', '".x"', "points.power.error: '.x' is no path"),
     ('"units.power" = "W"', '"units..power" = "W"', "points.power.expects: 'units..power' is no path"),
     ('"site"', '"Mars/Base"', "mqtt.time_zone: 'Mars/Base' is no zone; allowed: site, or an IANA zone"),
+    ('at = "voltage"', 'at = "voltage"\nkind = "flag"\nvalues = { on = 1, off = 0, stuck = 7 }', "points.voltage.values: 'stuck' means 7, which a flag cannot be; allowed: 0, 1"),
+    ('at = "voltage"', 'at = "voltage"\nkind = "state"\nnames = { 2 = { id = "up", en = "Up" } }\nvalues = { up = 2, down = 3 }', "points.voltage.values: 'down' means 3, which a state cannot be; allowed: 2"),
     ('at = "voltage"', 'at = "voltage"\ntext = true\nvalues = { "on" = 1 }', "points.voltage.text: is not used by a point with values"),
     ('offline = "Offline"', 'offline = "Online"', "mqtt.availability.offline: 'Online' is the word for online too"),
     ('online = "Online"', 'there = "Online"', "mqtt.availability.there: unknown key; allowed: at, offline, online, topic"),
