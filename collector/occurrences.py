@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from collector.domain.evidence import Verdict, VerdictKind
-from collector.domain.intervals import DAY_MS, Due, DueState, Frame, state_of
+from collector.domain.intervals import COMING_DAYS, DAY_MS, Due, DueState, Frame, state_of
 from collector.domain.plans import Owed
 from collector.ports import LedgerEvent
 from config.standards import Plan
@@ -65,6 +65,13 @@ def _verdict(judged: Judged) -> dict[str, Any]:
         "verdict_unknown_share": round(verdict.unknown_share, 4),
         "verdict_final": judged.final,
     }
+
+
+def turns(due: Due) -> list[int]:
+    """Instants (UTC ms) within a local day at which its row may become another one by itself."""
+    opens = [] if due.early_at is None else [due.early_at - COMING_DAYS * DAY_MS, due.early_at]
+    ends = [] if due.due_at is None else [due.due_at - ORDER_AHEAD_MS, due.due_at]
+    return [*opens, *ends] if due.late_at is None else [*opens, *ends, due.late_at]
 
 
 def wants_order(due: Due, state: DueState, now: int, *, is_open: bool) -> bool:

@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from collector.domain.days import local_date, weekday_working
+from collector.domain.days import local_date, midnight, weekday_working
 from collector.domain.evidence import Look, Verdict, confirmed
-from collector.domain.intervals import DAY_MS, DueState, Frame
+from collector.domain.intervals import DAY_MS, ONE_DAY, DueState, Frame
 from collector.domain.looks import LATE_MS, Looked, Window, look_from, stood, window
 from collector.domain.meters import NO_PATH, MeterPath
 from collector.domain.plans import Completion, Owed, owed, still_open
 from collector.looking import Looking, StoreAwayError
 from collector.metering import Metering
-from collector.occurrences import Judged, finished, row_data, row_events, row_id, settled
+from collector.occurrences import Judged, finished, row_data, row_events, row_id, settled, turns
 from collector.ports import (
     Ask,
     Asks,
@@ -55,6 +55,8 @@ class _Kept:
     """What is owed, less the rows that only a new completion can change."""
     live_of: tuple[object, ...] = ()
     """What `live` was made from."""
+    idle: tuple[int, int] = (0, 0)
+    """From when to when (UTC ms) a tick finds nothing new, unless a completion is."""
 
     @property
     def by_readings(self) -> bool:
@@ -159,7 +161,8 @@ class Planning:
         if not self._kept:
             self.restore(now)
         self.take_asks(now)
-        away = [error for k in self._kept.values() if (error := await self._tick_plan(k, now))]
+        busy = [k for k in self._kept.values() if not k.idle[0] <= now < k.idle[1]]
+        away = [error for k in busy if (error := await self._tick_plan(k, now))]
         if away:
             raise away[0]
 
@@ -198,6 +201,7 @@ class Planning:
         self._decisions.append([event], [])
         if all(known.id != event.key for known in kept.completions):
             kept.completions.append(Completion(done.at, done.by, event.key, done.span))
+            kept.idle = (0, 0)
 
     # --- one plan --------------------------------------------------------------------------
 
@@ -213,6 +217,7 @@ class Planning:
             if kept.by_readings or isinstance(kept.plan.duty.every, Meter):
                 return missed
         self._write(kept, judged, now)
+        kept.idle = (now, _idle_until(kept, now))
         return missed
 
     async def _read_meter(self, kept: _Kept, now: int) -> None:
@@ -313,6 +318,15 @@ class Planning:
             self._decisions.append(events, changed)
         kept.rows |= {row.id: row.data for row in changed}
         kept.live = live
+
+
+def _idle_until(kept: _Kept, now: int) -> int:
+    """The next instant at which time alone makes something new; what the store knows is looked at always."""
+    duty, zone = kept.plan.duty, kept.frame.zone
+    if duty.evidence is not None or isinstance(duty.every, Meter):
+        return now
+    day_ends = midnight(local_date(now, zone) + ONE_DAY, zone)
+    return min([day_ends, *(at for row in kept.live for at in turns(row.due) if at > now)])
 
 
 def _completion_key(plan: Plan, done: Completion) -> str:
