@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from api.problems import Problem
-from api.site_views import live_columns
+from api.site_views import columns_of, live_columns, live_head
 from api.times import text_of
 from collector.ports import LiveView
 from config.clock import Clock
@@ -17,7 +17,7 @@ TICK_S = 0.25
 TICKS_PER_BEAT = 4
 TICKS_PER_SERIALS = 2
 FRAMES_MAX = 16
-CLIENTS_MAX = 500
+CLIENTS_MAX = 1000
 
 Serials = Mapping[str, int]
 """`alarms`, `orders`, `plans` to a number that grows when the list changed."""
@@ -29,7 +29,7 @@ def frame(mark: int, event: str, data: Any) -> bytes:
 
 
 class _Client:
-    """One reader: at most `FRAMES_MAX` frames wait for it, then it is behind."""
+    """One reader: at most `FRAMES_MAX` ticks' frames wait for it, then it is behind."""
 
     def __init__(self) -> None:
         self.frames: deque[bytes] = deque()
@@ -70,6 +70,7 @@ class Feed:
         self._clients: set[_Client] = set()
         self._task: asyncio.Task[None] | None = None
         self._mark = 0
+        self._columns: tuple[int, bytes] = (0, b"")
         self._whole: tuple[int, bytes] = (-1, b"")
 
     async def listen(self, last_event_id: str = "") -> AsyncIterator[bytes]:
@@ -100,6 +101,16 @@ class Feed:
             if not self._clients:
                 await self.close()
 
+    def whole(self) -> bytes:
+        """The whole table as JSON; its columns are encoded once for all who ask before one changes."""
+        mark, columns = self._columns
+        if not columns or len(self._live.changes_since(self._site, mark).points):
+            snapshot = self._live.snapshot(self._site)
+            mark, columns = snapshot.mark, msgspec.json.encode(columns_of(snapshot))
+            self._columns = (mark, columns)
+        head = msgspec.json.encode(live_head(mark, self._clock.now()))
+        return b"%b,%b" % (head[:-1], columns[1:])
+
     async def close(self) -> None:
         """Stop watching; goes on with the next listener."""
         task, self._task = self._task, None
@@ -123,11 +134,11 @@ class Feed:
         return frame(changed.mark, "changes", live_columns(changed, self._clock.now()))
 
     def _snapshot(self) -> bytes:
-        """The whole table, encoded once per mark."""
-        snapshot = self._live.snapshot(self._site)
-        if self._whole[0] != snapshot.mark:
-            data = live_columns(snapshot, self._clock.now())
-            self._whole = (snapshot.mark, frame(snapshot.mark, "snapshot", data))
+        """The whole table as a frame, which is the same for all who get it before something changes."""
+        content = msgspec.Raw(self.whole())
+        mark, _ = self._columns
+        if self._whole[0] != mark:
+            self._whole = (mark, frame(mark, "snapshot", content))
         return self._whole[1]
 
     def _serial_frames(self, serials: Serials) -> list[bytes]:
@@ -138,26 +149,27 @@ class Feed:
         while True:
             await self._wall.sleep_until(self._wall.monotonic() + TICK_S)
             tick += 1
-            self._changes()
-            if tick % TICKS_PER_SERIALS == 0:
-                await self._lists()
+            lists = await self._lists() if tick % TICKS_PER_SERIALS == 0 else []
+            frames = [*self._changes(), *lists]
             if tick % TICKS_PER_BEAT == 0:
-                self._push(frame(self._mark, "beat", {"now": text_of(self._clock.now())}))
+                frames.append(frame(self._mark, "beat", {"now": text_of(self._clock.now())}))
+            self._push(b"".join(frames))
 
-    def _changes(self) -> None:
+    def _changes(self) -> list[bytes]:
         changed = self._live.changes_since(self._site, self._mark)
         self._mark = changed.mark
-        if len(changed.points):
-            data = live_columns(changed, self._clock.now())
-            self._push(frame(changed.mark, "changes", data))
+        if not len(changed.points):
+            return []
+        return [frame(changed.mark, "changes", live_columns(changed, self._clock.now()))]
 
-    async def _lists(self) -> None:
+    async def _lists(self) -> list[bytes]:
         now = dict(await self._read_serials())
         news = {name: n for name, n in now.items() if n != self._serials.get(name)}
         self._serials = now
-        for new in self._serial_frames(news):
-            self._push(new)
+        return self._serial_frames(news)
 
     def _push(self, new: bytes) -> None:
-        for client in self._clients:
-            client.push(new)
+        """One write for each client, whatever a tick has to say."""
+        if new:
+            for client in self._clients:
+                client.push(new)

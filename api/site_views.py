@@ -179,6 +179,16 @@ def _by_priority(alarms: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 def live_columns(snapshot: LiveSnapshot, now: int, asset: str = "") -> Live:
     """A snapshot as columns, of one asset and its parts if it is named."""
+    return {**live_head(snapshot.mark, now), **columns_of(snapshot, asset)}  # type: ignore[typeddict-item]  # the names are the columns of Live
+
+
+def live_head(mark: int, now: int) -> dict[str, str]:
+    """What `Live` says before its columns."""
+    return {"mark": str(mark), "now": text_of(now)}
+
+
+def columns_of(snapshot: LiveSnapshot, asset: str = "") -> dict[str, list[Any]]:
+    """The columns of `Live`, of one asset and its parts if it is named."""
     keep = [i for i, p in enumerate(snapshot.points) if not asset or p.startswith(asset + "/")]
     whole = len(keep) == len(snapshot.points)
     columns = {
@@ -191,9 +201,4 @@ def live_columns(snapshot: LiveSnapshot, now: int, asset: str = "") -> Live:
             ("change", snapshot.change),
         )
     }
-    return {
-        "mark": str(snapshot.mark),
-        "now": text_of(now),
-        "points": [snapshot.points[i] for i in keep],
-        **columns,  # type: ignore[typeddict-item]  # the names are the columns of Live
-    }
+    return {"points": [snapshot.points[i] for i in keep], **columns}

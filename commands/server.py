@@ -50,7 +50,15 @@ from commands.figures import Gauges
 from commands.housekeeping import Housekeeping, bucket_retention_s, kept_days, warn_of_retention
 from commands.migrate import migrate
 from commands.one_server import held
-from commands.serving import RUN_HEADER, parent, plant_of, run_id, run_until_asked, start_logging
+from commands.serving import (
+    RUN_HEADER,
+    allow_files,
+    parent,
+    plant_of,
+    run_id,
+    run_until_asked,
+    start_logging,
+)
 from commands.side_loops import SideLoops
 from config.clock import Clock
 from config.plant import Plant
@@ -68,6 +76,8 @@ LOOP_WAITS_S_MAX = 0.2
 """What runs in the loop waits for another writer of the ledger no longer, and tries again."""
 FIRST_START_LINK = "first-start-link"
 BACKLOG = 2048
+FILES = 4096
+"""Descriptors: for everybody who may listen to a site or two, and what the stores hold open."""
 READERS = 4
 """Threads that read the store: however long charts take, the journal does not wait for one of theirs."""
 log = logging.getLogger("steward.server")
@@ -84,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     start_logging(settings.log_level)
     plants = [plant_of(folder, settings) for folder in arguments.plant]
     spare_garbage_collection()
+    allow_files(FILES)
     return run_until_asked(serve(plants, settings))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Coroutine
@@ -28,6 +29,14 @@ def start_logging(level: str) -> None:
     )
     for talkative in ("apscheduler", "amqtt", "transitions", "alembic"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
+
+
+def allow_files(count: int) -> None:
+    """Let this process have so many descriptors, as far as the system lets it; a shell gives 1 024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def when_asked() -> tuple[signal.Signals, ...]:

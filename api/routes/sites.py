@@ -72,6 +72,8 @@ async def live(
     plant: Site, services: Given, asset: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """Every point now, one array per column; or those of one asset and its parts."""
+    if not asset:
+        return Response(services.feeds[plant.site].whole(), media_type="application/json")
     return json(live_columns(services.live.snapshot(plant.site), services.clock.now(), asset))
 
 

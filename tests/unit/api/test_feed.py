@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from api import feed as feeds
+from api import site_views
 from api.feed import CLIENTS_MAX, FRAMES_MAX, Feed
 from api.people import Caller
 from api.problems import Problem
@@ -110,13 +111,14 @@ async def test_a_list_that_changed_is_named_with_its_serial() -> None:
 
 async def test_everybody_gets_the_same_bytes_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     watched, encoded = Watched(), []
-    columns = live_columns
+    columns = site_views.columns_of
 
     def counting(*arguments: Any) -> Any:
         encoded.append(1)
         return columns(*arguments)
 
-    monkeypatch.setattr(feeds, "live_columns", counting)
+    for module in (feeds, site_views):
+        monkeypatch.setattr(module, "columns_of", counting)
     readers = [watched.listen() for _ in range(5)]
     for frames in readers:
         await first(frames)
@@ -127,6 +129,21 @@ async def test_everybody_gets_the_same_bytes_encoded_once(monkeypatch: pytest.Mo
     assert len(encoded) == 2
     for frames in readers:
         await frames.aclose()
+
+
+async def test_the_whole_is_encoded_anew_when_a_point_changed_and_its_time_always() -> None:
+    watched = Watched()
+    site = watched.site
+    before = msgspec.json.decode(watched.feed.whole())
+    columns = watched.feed._columns[1]
+    await site.clock.advance(1.0)
+    later = msgspec.json.decode(watched.feed.whole())
+    assert later == {**before, "now": "2025-11-21T04:40:01.000Z"}
+    assert watched.feed._columns[1] is columns
+    site.read({PUMP: 1.0})
+    assert watched.feed.whole() == msgspec.json.encode(
+        live_columns(site.live.snapshot(SITE), site.clock.now())
+    )
 
 
 async def test_a_slow_reader_gets_a_snapshot_later_and_never_a_long_queue() -> None:

@@ -1,6 +1,7 @@
 """Processes of one installation: who may read what they write, whom they answer to, and how they end."""
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -29,7 +30,7 @@ from commands.reconciling import (
     whole_report,
 )
 from commands.server import keep_first_start_link, kept_first_start_link
-from commands.serving import RUN_HEADER, when_asked
+from commands.serving import RUN_HEADER, allow_files, when_asked
 from commands.supervising import Child
 from config.settings import Settings, environment_with
 
@@ -283,3 +284,18 @@ def test_what_may_have_come_before_the_journal_s_counts_begin_is_not_called_lost
 def test_of_agents_whose_outboxes_are_elsewhere_nothing_is_known() -> None:
     assert report_of({"a": 1000})["lost"] is None
     assert report_of({"steward": 8})["lost"] == 0
+
+
+def test_a_process_has_as_many_files_as_it_needs_and_no_fewer_than_it_was_given() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        allow_files(300)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (300, hard)
+        allow_files(100)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (300, hard)
+        if hard != resource.RLIM_INFINITY:
+            allow_files(hard + 1)
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
