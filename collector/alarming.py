@@ -181,7 +181,7 @@ class Alarming:
         held = self._held[0] <= now < self._held[1]
         if not held:
             self._fire(now - 1)
-        time = np.minimum(group.time, now)
+        time = group.time if group.time.max(initial=now) == now else np.minimum(group.time, now)
         start = self._ledger.count()
         self._look(group, time, self._overdue(now) if held else None)
         self._ledger.order(start)

@@ -81,8 +81,8 @@ class Screen:
         row, value = group.row, group.value
         if len(row) and row.max() >= self._size:
             self._grow(int(row.max()) + 1)
-        last = self.last[row]
-        odd = ~((value >= self.lo[row]) & (value <= self.hi[row]))
+        last = self.last.take(row)
+        odd = ~((value >= self.lo.take(row)) & (value <= self.hi.take(row)))
         odd |= time < last
         if group.quality.any():
             odd |= self._codes[self._policy[row], group.quality] != USABLE
