@@ -1,11 +1,12 @@
 """What every measurement starts: a fresh broker, processes of ours that talk in JSON, the load, and news of it."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 from commands.part_servers import MosquittoServer, start_mosquitto
 
 ROOT: Final = Path(__file__).parents[1]
+PROC: Final = Path("/proc")
 RIGHTS: Final = "user collector\ntopic readwrite #\nuser load\ntopic readwrite #\n"
 WORDS: Final = {"collector": "collector-word", "load": "load-word"}
 RUN_S_MAX: Final = 300
@@ -96,3 +98,12 @@ def end(*processes: subprocess.Popen[Any]) -> None:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def cpu_s(pids: Sequence[int]) -> float:
+    """User and system time of all their threads."""
+    ticks = 0
+    for pid in pids:
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")

@@ -15,12 +15,14 @@ import urllib3
 from influxdb_client import InfluxDBClient
 
 from benchmarks.running import (
+    PROC,
     RUN_S_MAX,
     WORDS,
     Failed,
     Progress,
     Report,
     broker,
+    cpu_s,
     end,
     go,
     line_of,
@@ -32,7 +34,6 @@ from commands.part_servers import InfluxServer, MosquittoServer, start_influxd
 from commands.parts import NotHere, ensure
 from edge.readings import topic
 
-PROC: Final = Path("/proc")
 SAMPLE_S: Final = 0.03
 PAUSE_S_MAX: Final = 0.5
 READY_S_MAX: Final = 30.0
@@ -165,7 +166,7 @@ class _Watched:
 
     def run(self, load: subprocess.Popen[str], readings: int, lines: int) -> Report:
         """Let the load begin and wait until everything is there."""
-        progress, cpu_s = Progress(readings), _cpu_s(self._pids)
+        progress, cpu = Progress(readings), cpu_s(self._pids)
         begun = time.monotonic()
         go(load)
         self.until(lines, progress, readings / lines)
@@ -176,7 +177,7 @@ class _Watched:
             raise Failed(f"InfluxDB counts {stored} of {readings} readings; {self._said()}")
         return {
             "seconds": seconds,
-            "cpu_s": _cpu_s(self._pids) - cpu_s,
+            "cpu_s": cpu_s(self._pids) - cpu,
             "stored": stored,
             "rss_mb": self._peak_mb,
         }
@@ -220,15 +221,6 @@ class _Watched:
     def _said(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-5:]
         return "Telegraf said: " + " | ".join(lines)
-
-
-def _cpu_s(pids: Sequence[int]) -> float:
-    """User and system time of all their threads."""
-    ticks = 0
-    for pid in pids:
-        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _rss_mb(pids: Sequence[int]) -> float:

@@ -11,7 +11,10 @@ from benchmarks.running import Failed
 from commands.part_servers import PartFailed
 
 EXAMPLE = "bench ingest --small"
-NAMES = ("chart", "ingest", "influx", "latency", "modbus", "store", "skab")
+NAMES = (
+    "chart", "ingest", "influx", "latency", "live", "modbus", "outage", "planner", "rules", "store",
+    "skab",
+)  # fmt: skip
 WITH_FOLDER = ("skab",)
 
 

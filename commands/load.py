@@ -47,6 +47,7 @@ SHAPES: Final = {
     "plc60": Shape(agents=100, points=60, batch=60),
     "meter3": Shape(agents=1000, points=3, batch=3),
     "natural": Shape(agents=100, points=60, batch=500),
+    "agent": Shape(agents=1, points=60, batch=500),
 }
 
 
