@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -29,9 +28,10 @@ from collector.live import LiveTable
 from commands.load import SITE, Shape
 from commands.migrate import migrate
 from commands.part_servers import HOST
-from commands.server import BACKLOG, off_the_loop
+from commands.server import BACKLOG, listen, off_the_loop
 from config.clock import ScaledClock
 from config.plant import Plant
+from config.settings import Settings
 
 AGENTS: Final = 100
 STATIC: Final = "snapshot.json"
@@ -84,7 +84,7 @@ async def served(table: Table, folder: Path) -> None:
         offload=off_the_loop, static=static,
     )  # fmt: skip
     token = services.people.make_token("bench", ["viewer"], ["*"], "bench")
-    listening = socket.create_server((HOST, 0), backlog=BACKLOG)
+    listening = listen(Settings(http_port=0))
     config = uvicorn.Config(build_app(services), log_level="warning", access_log=False)
     print(json.dumps({"port": listening.getsockname()[1], "token": token}), flush=True)
     await asyncio.gather(uvicorn.Server(config).serve([listening]), table.run())

@@ -29,7 +29,7 @@ from commands.reconciling import (
     proven,
     whole_report,
 )
-from commands.server import keep_first_start_link, kept_first_start_link
+from commands.server import keep_first_start_link, kept_first_start_link, listen
 from commands.serving import RUN_HEADER, allow_files, when_asked
 from commands.supervising import Child
 from config.settings import Settings, environment_with
@@ -284,6 +284,14 @@ def test_what_may_have_come_before_the_journal_s_counts_begin_is_not_called_lost
 def test_of_agents_whose_outboxes_are_elsewhere_nothing_is_known() -> None:
     assert report_of({"a": 1000})["lost"] is None
     assert report_of({"steward": 8})["lost"] == 0
+
+
+def test_what_the_server_answers_does_not_wait_for_a_receipt() -> None:
+    with listen(Settings(http_port=0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        answering, _ = listening.accept()
+        with client, answering:
+            assert answering.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_process_has_as_many_files_as_it_needs_and_no_fewer_than_it_was_given() -> None:
