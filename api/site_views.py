@@ -187,18 +187,17 @@ def live_head(mark: int, now: int) -> dict[str, str]:
     return {"mark": str(mark), "now": text_of(now)}
 
 
-def columns_of(snapshot: LiveSnapshot, asset: str = "") -> dict[str, list[Any]]:
+def columns_of(snapshot: LiveSnapshot, asset: str = "") -> dict[str, Sequence[Any]]:
     """The columns of `Live`, of one asset and its parts if it is named."""
-    keep = [i for i, p in enumerate(snapshot.points) if not asset or p.startswith(asset + "/")]
-    whole = len(keep) == len(snapshot.points)
-    columns = {
-        name: column.tolist() if whole else column[keep].tolist()
-        for name, column in (
-            ("value", snapshot.value),
-            ("quality", snapshot.quality),
-            ("source_time", snapshot.source_time),
-            ("receive_time", snapshot.receive_time),
-            ("change", snapshot.change),
-        )
-    }
-    return {"points": [snapshot.points[i] for i in keep], **columns}
+    columns = (
+        ("value", snapshot.value),
+        ("quality", snapshot.quality),
+        ("source_time", snapshot.source_time),
+        ("receive_time", snapshot.receive_time),
+        ("change", snapshot.change),
+    )
+    if not asset:
+        return {"points": snapshot.points, **{name: column.tolist() for name, column in columns}}
+    keep = [i for i, p in enumerate(snapshot.points) if p.startswith(asset + "/")]
+    points = [snapshot.points[i] for i in keep]
+    return {"points": points, **{name: column[keep].tolist() for name, column in columns}}

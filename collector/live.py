@@ -164,7 +164,7 @@ class LiveTable:
         if mark >> LIFE_SHIFT != self._counter >> LIFE_SHIFT or mark > self._counter:
             return self.snapshot(site)
         place = self._sites.get(site) or _Site()
-        rows = place.array()
+        rows = place.array() if mark < self._counter else place.array()[:0]
         changed = np.flatnonzero(self.change[rows] > mark)
         return self._columns(rows[changed], [place.points[i] for i in changed.tolist()])
 

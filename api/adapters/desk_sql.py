@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     delete,
     insert,
     select,
@@ -106,6 +107,10 @@ numbers_table = Table(
     Column("month", String(6), primary_key=True),
     Column("last", Integer, nullable=False),
 )
+ROW = select(rows_table).where(
+    *(rows_table.c[name] == bindparam(name) for name in ("stream", "site", "id"))
+)
+"""Made once: every request that is let in asks it, and making it took longer than its answer."""
 
 
 class SqlDesk:
@@ -142,7 +147,7 @@ class SqlDesk:
         return number_of(month, (int(found["last"]) if found else 0) + 1)
 
     def row(self, stream: str, site: str, id: str) -> DeskRow | None:
-        found = self._one(select(rows_table).where(_is(stream, site, id)))
+        found = self._one(ROW, {"stream": stream, "site": site, "id": id})
         return _row(found) if found else None
 
     def rows(
@@ -168,12 +173,12 @@ class SqlDesk:
         found = self._one(select(cursors_table.c.position).where(cursors_table.c.name == name))
         return int(found["position"]) if found else 0
 
-    def _all(self, query: Any) -> list[RowMapping]:
+    def _all(self, query: Any, values: Mapping[str, str] | None = None) -> list[RowMapping]:
         with self._speaking(), self._engine.connect() as connection:
-            return list(connection.execute(query).mappings())
+            return list(connection.execute(query, values).mappings())
 
-    def _one(self, query: Any) -> RowMapping | None:
-        found = self._all(query)
+    def _one(self, query: Any, values: Mapping[str, str] | None = None) -> RowMapping | None:
+        found = self._all(query, values)
         return found[0] if found else None
 
     @contextmanager

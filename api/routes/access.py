@@ -26,8 +26,8 @@ def json(data: Any, status: int = 200, headers: dict[str, str] | None = None) ->
     return Response(msgspec.json.encode(data), status, headers, "application/json")
 
 
-def services_of(request: Request) -> Services:
-    """What the application was built with."""
+async def services_of(request: Request) -> Services:
+    """What the application was built with; not async it would be called in a thread, at each request."""
     services: Services = request.app.state.services
     return services
 

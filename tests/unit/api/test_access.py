@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from inspect import iscoroutinefunction
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, params
 from fastapi.routing import APIRoute
 from starlette.routing import Route
 
+from api.routes import access, alarms, health, orders, people, plans, session, sites, trends
 from api.services import Health
 from tests.unit.api.web import ROLES, Web
 
@@ -206,3 +208,15 @@ async def test_an_admin_of_a_site_keeps_its_people_and_tokens() -> None:
         assert (await client.post("/api/v1/people/sun/link")).status_code == 201
         assert (await client.delete("/api/v1/people/sun")).status_code == 204
         assert (await client.delete(f"/api/v1/tokens/{token['id']}")).status_code == 204
+
+
+def test_nothing_that_routes_are_given_takes_a_thread_of_its_own() -> None:
+    given = {
+        said.dependency
+        for module in (access, alarms, health, orders, people, plans, session, sites, trends)
+        for value in vars(module).values()
+        for said in getattr(value, "__metadata__", ())
+        if isinstance(said, params.Depends)
+    }
+    assert access.services_of in given
+    assert all(iscoroutinefunction(made) for made in given)
