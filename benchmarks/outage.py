@@ -17,7 +17,7 @@ from commands.proving.away import prove_away
 from commands.proving.outage_site import PERIOD_MS as CYCLE_MS
 from commands.proving.real_parts import INFLUXD
 
-HOURS: Final = 24.0
+HOURS: Final = 72.0
 POINTS: Final = 200
 AWAY_S: Final = 60.0
 SHAPE: Final = "agent"
