@@ -82,6 +82,18 @@ async def test_a_tick_without_changes_says_nothing_but_the_beat() -> None:
         assert (event, data["now"]) == ("beat", "2025-11-21T04:40:01.000Z")
 
 
+async def test_a_tick_says_everything_in_one_write() -> None:
+    watched = Watched()
+    async with opened(watched.listen()) as frames:
+        await first(frames)
+        await watched.tick(3)
+        watched.site.read({PRESSURE: 4.5})
+        watched.serials["orders"] = 2
+        await watched.tick()
+        said = (await anext(frames)).split(b"\n\n")[:-1]
+        assert [parse(part)[1] for part in said] == ["changes", "orders", "beat"]
+
+
 async def test_a_reader_that_returns_gets_what_it_missed() -> None:
     watched = Watched()
     async with opened(watched.listen()) as frames:
