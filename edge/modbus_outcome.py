@@ -45,6 +45,8 @@ class Outcome:
     cuts: list[Cut] = field(default_factory=list)
     refused: list[ReadRequest] = field(default_factory=list)
     """Ranges that the device does not give, none of which can be divided."""
+    denied: list[tuple[ReadRequest, int]] = field(default_factory=list)
+    """What the device refuses for a reason that is not the range, and the exception."""
     rest: int = QUALITIES["disabled"]
     """The reason of points that no request covered."""
     lost: bool = False

@@ -10,6 +10,7 @@ from config.profile import ModbusLimits, Table
 from edge.bus_time import link_cost
 from edge.decoding import UNDECODABLE
 from edge.modbus_cuts import Cuts
+from edge.modbus_denials import Denials, refusal
 from edge.modbus_outcome import REFUSED, Outcome, exponents_of
 from edge.modbus_plans import Block, Plan
 from edge.modbus_transport import Garbled, LinkDown, ModbusTransport, NoAnswer, Refused
@@ -64,6 +65,7 @@ class ModbusReader:
         """Exponents, by profile and register, of which it was said that they are refused alone."""
         self._resting: dict[tuple[str, str], float] = {}
         self._refusing: dict[tuple[str, ...], int] = {}
+        self._denials = Denials()
         self._forgotten = 0
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
@@ -86,11 +88,12 @@ class ModbusReader:
     def forget(self, device: str) -> None:
         self._forgotten += 1
         self._plans.pop(device, None)
+        self._denials.forget(device)
         self._refusing = {key: n for key, n in self._refusing.items() if key[0] != device}
         self._resting = {key: at for key, at in self._resting.items() if key[0] != device}
 
     def words(self) -> str:
-        return ""
+        return self._denials.words()
 
     async def close(self) -> None:
         await self._transport.close()
@@ -117,8 +120,8 @@ class ModbusReader:
         for number, block in enumerate(plan.blocks):
             try:
                 await self._ask(plan, block, outcome)
-            except Refused as refusal:
-                await self._after_refusal(plan, plan.requests()[number], refusal, outcome)
+            except Refused as error:
+                await self._after_refusal(plan, plan.requests()[number], error, outcome)
         if plan.after:
             outcome.after = await self._confirm(plan, plan.after, plan.after_blocks, outcome)
 
@@ -129,6 +132,7 @@ class ModbusReader:
         again = Outcome(plan.points)  # what is refused here is so of the blocks, or comes by them
         for request, block in zip(requests, blocks, strict=True):
             await self._try(plan, request, block, again)
+        outcome.denied += again.denied
         if again.cuts:
             outcome.cuts += again.cuts
             outcome.refusal = again.refusal
@@ -152,8 +156,8 @@ class ModbusReader:
     async def _once_more(self, plan: Plan, block: Block, outcome: Outcome) -> None:
         try:
             await self._ask(plan, block, outcome)
-        except Refused as refusal:
-            _check_behind(plan, refusal)
+        except Refused as error:
+            _check_behind(plan, error)
             outcome.refuse((plan.points[n] for n in block.numbers()), self._clock.now())
 
     def _plan(self, device: Device, asked: tuple[Point, ...]) -> Plan:
@@ -196,8 +200,8 @@ class ModbusReader:
         """Send one request, halved as far as needed; True if it was answered whole, with words."""
         try:
             return await self._ask(plan, block, outcome)
-        except Refused as refusal:
-            await self._after_refusal(plan, request, refusal, outcome)
+        except Refused as error:
+            await self._after_refusal(plan, request, error, outcome)
         return False
 
     async def _ask(self, plan: Plan, block: Block, outcome: Outcome) -> bool:
@@ -232,21 +236,23 @@ class ModbusReader:
             self._not_before = self._clock.monotonic() + plan.limits.pause_s
 
     async def _after_refusal(
-        self, plan: Plan, request: ReadRequest, refusal: Refused, outcome: Outcome
+        self, plan: Plan, request: ReadRequest, error: Refused, outcome: Outcome
     ) -> None:
-        _check_behind(plan, refusal)
-        outcome.detail = f"{plan.device.id} refuses {_named(request)}: exception {refusal.code}"
-        parts: Sequence[ReadRequest] = ()
-        if refusal.code in BAD_RANGE:
-            outcome.refusal, parts = outcome.detail, request.smaller(plan.limits)
-        if parts:
+        _check_behind(plan, error)
+        if error.code not in BAD_RANGE:
+            ids = [point.id for point in request.points]
+            outcome.detail = refusal(plan.device.id, request, error.code, ids)
+            outcome.denied.append((request, error.code))
+            outcome.refuse(request.points, self._clock.now())
+            return
+        outcome.refusal = outcome.detail = refusal(plan.device.id, request, error.code)
+        if parts := request.smaller(plan.limits):
             whole = [await self._try(plan, part, plan.block(part), outcome) for part in parts]
             if all(whole):  # what lies between them, or the length, was what the device refused
                 outcome.cuts.append(request.cut(parts))
             return
         outcome.refuse(request.points, self._clock.now())
-        if refusal.code in BAD_RANGE:
-            outcome.refused.append(request)
+        outcome.refused.append(request)
 
     def _learn(self, plan: Plan, outcome: Outcome) -> None:
         """Remember what was refused, unless it was everything: then it is the device, not a range."""
@@ -257,6 +263,8 @@ class ModbusReader:
         device, now = plan.device, self._clock.monotonic()
         if self._refusing:
             self._refusing.pop(_key(plan), None)
+        if outcome.denied or device.id in self._denials:
+            self._say_denied(plan, outcome, now)
         for request in outcome.refused:
             ids = (point.id for point in request.points)
             self._resting |= {(device.id, id): now + self._rest_s for id in ids}
@@ -271,6 +279,12 @@ class ModbusReader:
                 outcome.refusal,
                 sorted(new),
             )
+
+    def _say_denied(self, plan: Plan, outcome: Outcome, now: float) -> None:
+        denied = {point.id for request, _ in outcome.denied for point in request.points}
+        given = {point.id for point in plan.points} - denied - outcome.bad.keys()
+        for line in self._denials.learn(plan.device.id, given, outcome.denied, now):
+            log.warning("%s", line)
 
     def _never_alone(self, plan: Plan, exponents: Sequence[Point]) -> None:
         """Ask for these, refused by themselves, with what is beside them where they are asked for once more."""
@@ -300,10 +314,6 @@ def _asked(device: Device, block: Block) -> tuple[int, Table, int, int]:
     return int(device.unit or 1), block.table, block.address, block.count
 
 
-def _check_behind(plan: Plan, refusal: Refused) -> None:
-    if refusal.code in NOBODY_BEHIND:
-        raise NoAnswer(f"{plan.device.id}: the gateway says exception {refusal.code}") from refusal
-
-
-def _named(request: ReadRequest) -> str:
-    return f"{request.table} {request.address}..{request.last}"
+def _check_behind(plan: Plan, error: Refused) -> None:
+    if error.code in NOBODY_BEHIND:
+        raise NoAnswer(f"{plan.device.id}: the gateway says exception {error.code}") from error
