@@ -26,6 +26,8 @@ FIRST_READS_WITHIN_S: Final = 1.0
 LISTEN_S: Final = 0.5
 """How often a line whose devices send by themselves is emptied."""
 BACKOFF_S_MIN: Final = 0.5
+DEAD_SHARE: Final = 0.2
+"""Of a line's time, what trying all that do not answer may take together: what a line that is not tight has left."""
 GOOD: Final = QUALITIES["good"]
 LINK_DOWN: Final = QUALITIES["link_down"]
 NO_ANSWER: Final = QUALITIES["no_answer"]
@@ -97,8 +99,9 @@ class Poller:
     The task whose cycle must end first goes first. A cycle that could not be run before the next was
     due is missed: counted, never queued. A device that does not answer, or the whole line when its
     link is down, is tried again after a jittered back-off that doubles up to `backoff_s_max`, for
-    ever; meanwhile all its points are told bad, with the reason, at their own pace. A device that
-    answers a cycle without a single value is read again after `backoff_s_max` at the latest. `facts`
+    ever; meanwhile all its points are told bad, with the reason, at their own pace. Where several do not
+    answer they are tried in turn, so that all together take no more than `DEAD_SHARE` of the time (or
+    one try per longest back-off, if that is more). A device that answers a cycle without a single value is read again after `backoff_s_max` at the latest. `facts`
     holds the strings that were read, by point.
     """
 
@@ -116,6 +119,9 @@ class Poller:
         self._rng = rng
         self._tasks = _tasks(plant, self._line)
         self._losses: dict[str, _Loss] = {}
+        """By name; what was tried longest ago first."""
+        self._others_at = 0.0
+        """Where several devices are lost: when the next of them may be tried."""
         self._name = f"line {line_id}"
         self._sleep: asyncio.Timeout | None = None
         self._empty: dict[_Task, float] = {}
@@ -217,23 +223,24 @@ class Poller:
         if len(tasks) == 1 and not self._losses:
             return max(now, tasks[0].due), tasks[0], False
         retries = list(self._retries()) if self._losses else ()
-        starts = [min(map(_DUE, tasks)), *(loss.retry_at for loss, _ in retries)]
+        starts = [min(map(_DUE, tasks)), *(at for at, _, _ in retries)]
         earliest = max(now, min(starts))
         can = [(task.due + task.period_s, task, False) for task in tasks if task.due <= earliest]  # fmt: skip
-        for loss, task in retries:
-            if loss.retry_at <= earliest:
-                can.append((loss.retry_at + self._line.backoff_s_max, task, True))
+        if lost := next((one for one in retries if one[0] <= earliest), None):
+            _, loss, task = lost
+            can.append((loss.retry_at + self._line.backoff_s_max, task, True))
         _, task, retry = min(can, key=_END)
         return earliest, task, retry
 
-    def _retries(self) -> Iterable[tuple[_Loss, _Task]]:
-        """What is lost, each with a task to try; behind a lost line, only the line is tried."""
+    def _retries(self) -> Iterable[tuple[float, _Loss, _Task]]:
+        """What is lost, each with when it may be tried and a task for it; behind a lost line, only the line is tried."""
         if loss := self._losses.get(self._name):
-            yield loss, self._tasks[loss.attempts % len(self._tasks)]
+            yield loss.retry_at, loss, self._tasks[loss.attempts % len(self._tasks)]
             return
+        others_at = self._others_at if len(self._losses) > 1 else 0.0
         for device, loss in self._losses.items():
             tasks = [task for task in self._tasks if task.name == device]
-            yield loss, min(tasks, key=lambda task: task.period_s)
+            yield max(loss.retry_at, others_at), loss, min(tasks, key=lambda task: task.period_s)
 
     def _advance(self, task: _Task, every_s: float) -> None:
         """Set the next cycle, ever in the same phase; those that went by meanwhile are missed."""
@@ -333,7 +340,9 @@ class Poller:
             log.warning("%s lost: %s", name, detail or QUALITY_NAMES[quality])
             self._losses[name] = _Loss(now, quality)
             self.stats.lost.add(name)
-        loss = self._losses[name]
+        loss = self._losses[name] = self._losses.pop(name)  # the others are tried before it
+        rest_s = self.stats.last_read_s * (1.0 / DEAD_SHARE - 1.0)
+        self._others_at = now + min(rest_s, self._line.backoff_s_max)
         longest = min(self._line.backoff_s_max, BACKOFF_S_MIN * 2.0 ** min(loss.attempts, 30))
         wait = longest * self._rng.uniform(0.5, 1.0)
         if (

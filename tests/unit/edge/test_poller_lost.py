@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from config.plant import Line, Serial
-from edge.poller import BACKOFF_S_MIN
+from edge.poller import BACKOFF_S_MIN, DEAD_SHARE
 from tests.unit.edge.polled_line import said
 from tests.unit.edge.rows import line
 from tests.unit.edge.virtual_line import Paces, Polled, after, play
@@ -53,6 +53,40 @@ def test_a_dead_device_is_told_so_at_its_own_pace_and_counted_by_what_was_asked(
     assert set(map(tuple, tried)) == {("dead/0",)}, "by what is read oftenest"
     assert it.stats.errors == {"no_answer": len(first) + len(tried)}
     assert (it.stats.lost, it.stats.last_good_s) == ({"device dead"}, {})
+
+
+MANY = tuple(f"d{n}" for n in range(30))
+LONG_CAP_S = 30.0
+WATCHED_S = 1800.0
+SETTLED_S = 120.0
+"""By then each was lost and has come to its longest back-off."""
+
+
+@pytest.mark.parametrize("lost", [1, 5, 20])
+def test_however_many_are_dead_the_rest_of_the_line_keeps_its_time_and_each_is_tried_in_its_turn(
+    lost: int,
+) -> None:
+    dead, alive = MANY[:lost], MANY[lost:]
+
+    async def story(it: Polled) -> None:
+        await it.lasts(WATCHED_S)
+        it.devices.takes_s, it.devices.says = dict.fromkeys(MANY, 0.02), {}
+        await it.lasts(LONG_CAP_S + SILENT_S / DEAD_SHARE + 1.0)
+        assert it.stats.lost == set(), "those that answer again cost no turn"
+
+    it = play(
+        story, dict.fromkeys(MANY, (1.0,)), row=line(backoff_s_max=LONG_CAP_S),
+        takes_s=dict.fromkeys(alive, 0.02) | dict.fromkeys(dead, SILENT_S),
+        says=dict.fromkeys(dead, "no_answer"),
+    )  # fmt: skip
+    settled = [read for read in it.devices.reads if SETTLED_S <= read.begun < WATCHED_S]
+    tried_s = sum(read.ended - read.begun for read in settled if read.device in dead)
+    assert tried_s <= DEAD_SHARE * (WATCHED_S - SETTLED_S) + SILENT_S
+    turn_s = SILENT_S / DEAD_SHARE if lost > 1 else 0.0
+    waits = [wait for name in dead for at, wait in tries(it, name) if SETTLED_S < at < WATCHED_S]
+    assert max(waits) <= max(LONG_CAP_S, lost * turn_s) + turn_s + len(alive) * 0.02 + TICK_S
+    read = sum(read.device in alive for read in settled)
+    assert read >= 0.99 * len(alive) * (WATCHED_S - SETTLED_S)
 
 
 def test_a_line_that_never_rests_tries_the_dead_when_its_longest_back_off_is_over() -> None:
