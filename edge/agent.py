@@ -97,6 +97,10 @@ class Agent:
     _pending: list[PointReading] = field(init=False, default_factory=list)
     _urgent: list[PointReading] = field(init=False, default_factory=list)
     _refusing: bool = field(init=False, default=False)
+    _at_once: int = field(init=False, default=KEPT_AT_ONCE_MAX)
+    """Readings of the next durable write: fewer after one that was refused, for there may be room for these."""
+    _refused_at: float | None = field(init=False, default=None)
+    """Since when the outbox refuses, as the log was told."""
     _diagnostics: Diagnostics = field(init=False)
     _lost_at: float | None = field(init=False, default=None)
     _lines: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
@@ -141,6 +145,8 @@ class Agent:
             self._group = None
             await self._end_reloads()
             self.flush()
+            if left := [*self._pending, *self._urgent]:
+                log.error("agent %s ends: %d readings in memory, which its outbox did not take, are lost", self.id, len(left))  # fmt: skip
 
     def _begin(self, poller: Poller) -> None:
         if self._group is not None:
@@ -276,21 +282,22 @@ class Agent:
 
     def flush(self) -> None:
         """Make batches of what is pending; what the disk refuses stays pending, within a bound."""
+        before = self.stats.flushes
         try:
             while self._pending or self._urgent:
                 self._flush_some()
             self._refusing = False
+            self._at_once = KEPT_AT_ONCE_MAX
+            if self.stats.flushes > before:
+                self._takes()
         except OutboxRefused as error:
-            self._refusing = True
+            self._refusing, self._at_once = True, max(FLUSH_READINGS, self._at_once // 2)
             self._refused(error)
             self._bound()
             self._made.set()
 
     def _flush_some(self) -> None:
-        pending, urgent = (
-            self._pending[:KEPT_AT_ONCE_MAX],
-            self._urgent[:KEPT_AT_ONCE_MAX],
-        )
+        pending, urgent = self._pending[: self._at_once], self._urgent[: self._at_once]
         self.outbox.keep(pending, self.clock.now(), monotonic=self.clock.monotonic(), urgent=urgent)
         del self._pending[: len(pending)], self._urgent[: len(urgent)]
         self.stats.flushes += 1
@@ -335,8 +342,16 @@ class Agent:
 
     def _refused(self, error: Exception) -> None:
         self.stats.refused += 1
-        if self.stats.refused == 1 or self.stats.refused % 1000 == 0:
+        if self._refused_at is None:
+            self._refused_at = self.clock.monotonic()
             log.error("outbox of agent %s: %s", self.id, error)
+
+    def _takes(self) -> None:
+        """It has just taken all that waited: if it refused, that is over, which is said once."""
+        if self._refused_at is None:
+            return
+        for_s, self._refused_at = self.clock.monotonic() - self._refused_at, None
+        log.warning("outbox of agent %s takes readings again after %.1f s; lost since the start: %d", self.id, for_s, self.stats.overflowed.readings)  # fmt: skip
 
     # --- connections
 

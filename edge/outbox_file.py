@@ -1,8 +1,10 @@
 """The SQLite file under an outbox: its tables, its durable transactions, and what is done when it is damaged."""
 
 import contextlib
+import errno
 import fcntl
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +30,11 @@ CREATE TABLE IF NOT EXISTS counts (
 """
 CACHE_KB: Final = 256
 """Of pages in memory: it is written at one end and read at the other, no faster with SQLite's usual 2 MB."""
+PAGE_BYTES: Final = 4096
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
+NO_ROOM_SAID: Final = (
+    "is its disk full, or may this process not write so much (a quota, `ulimit -f`)?"
+)
 _LATER: Final = ("ran", "shift")
 """Columns of `batches` that the first release had not."""
 _INDEXES: Final = """
@@ -46,6 +53,9 @@ class OutboxFile:
     """The SQLite file: WAL, every transaction durable when `durably` returns; damage is put away.
 
     One process has it until `close`, or until it dies: two would give the same number twice.
+
+    What is in the WAL has its room in the file already: so where neither may grow any more, the WAL can
+    still be moved there and be begun anew, and what was sent can be deleted.
     """
 
     def __init__(self, path: Path | str, image: bytes, now: int) -> None:
@@ -65,13 +75,18 @@ class OutboxFile:
     def close(self) -> None:
         """Release it; may be called twice."""
         self.db.close()
+        self._room.close()
         self._held.close()
 
     def _open(self, image: bytes) -> None:
+        self._room = contextlib.ExitStack()
+        self._file: int | None = None
         self.db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
             if image:
                 self.db.deserialize(image)
+            self._open_room()
+            self.db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = FULL")
             self.db.execute(f"PRAGMA cache_size = -{CACHE_KB}")
@@ -81,7 +96,15 @@ class OutboxFile:
             self._complete()
         except BaseException:
             self.db.close()
+            self._room.close()
             raise
+
+    def _open_room(self) -> None:
+        """Open the file once more; only to be closed after the database: closing it lets go of SQLite's locks."""
+        if self._path == ":memory:":
+            return
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._room.callback(os.close, self._file)
 
     def _complete(self) -> None:
         """Give a file of an earlier release the columns it lacks."""
@@ -101,8 +124,9 @@ class OutboxFile:
         path = Path(self._path)
         if self._aside is None:
             if isinstance(error, sqlite3.OperationalError) or not path.is_file():
-                raise OutboxRefused(f"the outbox {path} cannot be used: {error}") from error
+                raise OutboxRefused(f"the outbox {path} cannot be used: {_why(error)}") from error
             self.db.close()
+            self._room.close()
             self._aside = _unused(path, now)
         try:
             self._rename(path, self._aside, error)
@@ -126,16 +150,52 @@ class OutboxFile:
         log.error("outbox %s is damaged (%s): set aside as %s, a new one begun", path, error, aside)
 
     def durably(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work` in one transaction, which is on disk on return, or undone if this raises."""
+        """Do `work` in one transaction, which is on disk on return, or undone if this raises; once more if it made room."""
+        try:
+            return self._durably(work)
+        except sqlite3.OperationalError:
+            if not self._moved():
+                raise
+        return self._durably(work)
+
+    def _moved(self) -> bool:
+        """Whether all of the WAL is in the file now, so that it is begun anew."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            busy, pages, moved = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            return not busy and 0 < pages == moved
+        return False
+
+    def _reserve(self) -> None:
+        """Have room in the file for all pages of the database; raises what SQLite does where there is none."""
+        if self._file is None or not hasattr(os, "posix_fallocate"):
+            return
+        wanted = PAGE_BYTES * int(self.db.execute("PRAGMA page_count").fetchone()[0])
+        held = os.fstat(self._file).st_size
+        if held >= wanted:
+            return
+        try:
+            os.posix_fallocate(self._file, held, wanted - held)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise sqlite3.OperationalError(f"no room for {wanted} bytes: {error}") from error
+
+    def _durably(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             self.db.execute("BEGIN IMMEDIATE")
             result = work(self.db)
+            self._reserve()
             self.db.execute("COMMIT")
         except BaseException:
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             raise
         return result
+
+
+def _why(error: sqlite3.DatabaseError) -> str:
+    name = getattr(error, "sqlite_errorname", "SQLITE_FULL")
+    full = name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR")
+    return f"{error}: {NO_ROOM_SAID}" if full else str(error)
 
 
 def _unused(path: Path, now: int) -> Path:

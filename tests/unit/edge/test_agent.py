@@ -1,5 +1,6 @@
 """An agent whose disk refuses: what memory holds, what it lets go, and that it says so."""
 
+import asyncio
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 from config.clock import SteppedClock
 from config.load import LIBRARY, load_plant
 from config.plant import Plant
-from edge.agent import KEPT_AT_ONCE_MAX, PENDING_READINGS_MAX, Agent
+from edge.agent import FLUSH_READINGS, KEPT_AT_ONCE_MAX, PENDING_READINGS_MAX, Agent
 from edge.batches import READINGS_MAX
 from edge.outbox import Dropped, Outbox
 from edge.ports import LinkLost, PointReading, PublisherContext
 from edge.readings import QUALITIES, decode_batch
 from tests.unit.edge.rows import START_MS, device, line, plant, register_point
+from tests.waiting import until
 
 
 def site() -> Plant:
@@ -97,6 +99,58 @@ def test_what_memory_held_is_kept_in_batches_of_bounded_size_once_the_disk_takes
     assert sizes == [READINGS_MAX] * (KEPT_AT_ONCE_MAX // READINGS_MAX + 1) + [1]
     assert times == sorted(set(times))
     assert agent.outbox.batches == held + len(sizes) + 1  # and what was urgent
+
+
+def test_a_disk_with_little_room_takes_little_at_a_time(agent: Agent) -> None:
+    refuse(agent, refuses=True)
+    fill(agent)
+    agent.take(readings("flow", 1_000, 2 * KEPT_AT_ONCE_MAX))
+    agent.flush()
+    held, db = in_memory(agent), agent.outbox._file.db
+    pages = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count = {pages + 6}")
+    for _ in range(10):
+        agent.flush()
+    assert held - KEPT_AT_ONCE_MAX < in_memory(agent) <= held - FLUSH_READINGS
+    refuse(agent, refuses=False)
+    agent.flush()
+    assert in_memory(agent) == 0
+
+
+def test_each_time_that_the_disk_refuses_is_said_once_and_once_when_it_is_over(
+    agent: Agent, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        caplog.clear()
+        refuse(agent, refuses=True)
+        agent.take(readings("trip", 0, 200_000))
+        for _ in range(5):
+            agent.flush()
+        (line,) = caplog.messages
+        assert line.startswith("outbox of agent e: ")
+        refuse(agent, refuses=False)
+        agent.flush()
+        agent.flush()
+        lost = agent.stats.overflowed.readings
+        assert lost > 0
+        assert caplog.messages[1:] == [
+            f"outbox of agent e takes readings again after 0.0 s; lost since the start: {lost}"
+        ]
+
+
+async def test_an_agent_that_ends_says_what_its_disk_did_not_take(
+    agent: Agent, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = asyncio.create_task(agent.run())
+    await until(lambda: agent._group is not None)
+    refuse(agent, refuses=True)
+    agent.take(readings("trip", 0, 50_000))
+    held = in_memory(agent)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert held == in_memory(agent) > 0
+    assert f"agent e ends: {held} readings in memory, which its outbox did not take, are lost" in caplog.messages  # fmt: skip
 
 
 def test_what_memory_let_go_is_told_with_what_the_outbox_dropped(agent: Agent) -> None:
