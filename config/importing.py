@@ -33,6 +33,7 @@ LEFT_OUT: Final[Sequence[tuple[Callable[[Mapping[str, Any]], object], str]]] = (
     (lambda f: f["table"] in ("holding", "input") and order_of(f) is None, "has the order {order}, which is none of a {type}"),
 )  # fmt: skip
 """When a row cannot be a point, and the reason in words."""
+NAMED_MAX: Final = 5
 
 
 def draft_profile(
@@ -174,7 +175,21 @@ def _points(
             points[key] = made
     for row, key in zip(rows, names, strict=True):
         _say_renamed(row, key, points.get(key, {}).get("name", {}), draft)
+    unsaid = [key for place, key in kept.items() if key in points and _says_no_order(rows[place])]
+    if unsaid:
+        draft.note("", _order_taken(unsaid))
     return points
+
+
+def _says_no_order(row: Row) -> bool:
+    fields = row.fields
+    return size_of(fields) > 1 and fields["type"] != "string" and not fields.get("order")
+
+
+def _order_taken(points: Sequence[str]) -> str:
+    more = len(points) - NAMED_MAX
+    named = ", ".join(points[:NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+    return f'no order of registers is said for {named}: ABCD is taken; where values look wild, write order = "CDAB"'
 
 
 def _names(rows: Sequence[Row]) -> list[str]:

@@ -386,6 +386,22 @@ def test_texts_are_kept_as_they_are_written() -> None:
     assert [fields[key] for key in ("zh", "enum", "note")] == ["１号泵（备用）", {"0": "－", "1": "＋"}, "−"]  # fmt: skip
 
 
+def test_an_order_that_is_taken_because_none_is_said_is_noted_once_for_all(tmp_path: Path) -> None:
+    rows = [("v1", "f32", ""), ("v2", "u32", "CDAB"), ("v3", "u16", ""), ("v4", "string", "")]
+    rows += [(f"w{n}", "i64", "") for n in range(6)]
+    points = [
+        {"id": id, "table": "holding", "address": 10 * n, "type": type, "words": 4}
+        | ({"order": order} if order else {})
+        for n, (id, type, order) in enumerate(rows)
+    ]
+    for point in points[:3]:
+        del point["words"]
+    draft = drafted(of_json({"id": "m", "points": points}))
+    assert len(loaded(draft, tmp_path).points) == len(points)
+    (said,) = [note.message for note in draft.notes if "order" in note.message]
+    assert said.startswith("no order of registers is said for v1, w0, w1, w2, w3 and 2 more: ABCD")
+
+
 def test_an_exponent_of_0_scales_no_exponent(tmp_path: Path) -> None:
     draft = drafted(of_csv("id,address,type,sf\nv,40001,u16,v_sf\nv_sf,40002,i16,0\n"))
     assert register(loaded(draft, tmp_path).points[0]).scale_from == "v_sf"
@@ -703,7 +719,7 @@ def test_alarm_limits_are_not_taken_as_something_else(title: str) -> None:
 def test_no_data_of_a_float_is_the_number_that_is_written(
     type: str, written: str, words: list[int], good: bool, tmp_path: Path
 ) -> None:
-    draft = drafted(of_csv(f'id,address,type,sentinels\nx,40001,{type},"{written}"\n'))
+    draft = drafted(of_csv(f'id,address,type,order,sentinels\nx,40001,{type},ABCD,"{written}"\n'))
     (point,) = loaded(draft, tmp_path).points
     assert (decoded(point, words) is not None) == good
     assert draft.notes == []
