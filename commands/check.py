@@ -85,6 +85,7 @@ def _read(use: Use) -> dict[str, object]:
             {"table": one.table, "first": one.first, "last": one.last, "holes": one.holes, "again": one.again}
             for one in use.asked
         ],
+        "proven": use.proven,
     }  # fmt: skip
 
 
@@ -99,6 +100,8 @@ def _say_reads(uses: Sequence[Use]) -> None:
     for use in uses:
         if use.again:
             print(f"  {use.device} {use.poll}: exponents that do not come in one answer with all their values are asked for once more, in {use.again_requests} of the {use.requests} requests: {_few(use.again)}")  # fmt: skip
+        if not use.proven:
+            print(f"  {use.device} {use.poll}: the plan of reads is good, but not proven to be the best: there are too many exponents to look at every choice")  # fmt: skip
         for point in use.unread:
             print(f"  point {point} is never read: {use.device}'s limits do not let a request hold it")  # fmt: skip
 

@@ -14,6 +14,7 @@ from edge.registers import (
     LinkCost,
     ReadRequest,
     plan_reads,
+    planned,
     register_of,
     unconfirmed,
     width,
@@ -91,6 +92,8 @@ class Use:
     again_requests: int = 0
     asked: tuple[Asked, ...] = ()
     """The requests of a cycle in their order; those for exponents once more behind the others."""
+    proven: bool = True
+    """Whether the search for a cheaper plan ended, and found none."""
 
     @property
     def share(self) -> float:
@@ -152,19 +155,19 @@ def _use(
     limits = plant.limits_of(device)
     cost = link_cost(line, limits.pause_s)
     points = with_exponents(group, own)
-    planned = plan_reads(points, limits, cost)
-    exponents = unconfirmed(planned, points)
+    first, proven = planned(points, limits, cost)
+    exponents = unconfirmed(first, points)
     more = [request for some in exponents for request in plan_reads(some, limits, cost)]
-    requests = [*planned, *more]
-    asked = tuple(_asked(request, points, again=n >= len(planned)) for n, request in enumerate(requests))  # fmt: skip
+    requests = [*first, *more]
+    asked = tuple(_asked(request, points, again=n >= len(first)) for n, request in enumerate(requests))  # fmt: skip
     read = {point.id for request in requests for point in request.points}
     return Use(
         line.id, device, group[0].poll, period_s, len(requests),
-        sum(request.count for request in requests), sum(last - first + 1 for one in asked for first, last in one.holes),
+        sum(request.count for request in requests), sum(end - begin + 1 for one in asked for begin, end in one.holes),
         sum(cost.of(request.table, request.count) for request in requests),
         tuple(point.id for point in points if point.id not in read),
         tuple(dict.fromkeys(point.id for some in exponents for point in some)), len(more),
-        asked=asked,
+        asked=asked, proven=proven,
     )  # fmt: skip
 
 

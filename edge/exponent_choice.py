@@ -19,8 +19,8 @@ Ties = Mapping[str, Mapping[str, Span | None]]
 
 def windows(
     spans: Mapping[str, Span], ties: Ties, bounds: Bounds, steps: Steps
-) -> Mapping[str, Span]:
-    """What one request must hold for values that are read with their exponent; the others are not in it.
+) -> tuple[Mapping[str, Span], bool]:
+    """What one request must hold for values that are read with their exponent, the others are not in it; whether no choice is better.
 
     `spans` are all that is read of a table. An exponent comes with all its values of the table, or it
     is asked for once more, in as few requests as can be; which costs less in all. Exact where `WORK` is
@@ -29,17 +29,19 @@ def windows(
     """
     whole = {id: own for id, own in ties.items() if None not in own.values()}
     if not whole:
-        return {}
+        return {}, True
     again = tuple(spans[id] for id in ties if id not in whole)
     rows = [_Tie(spans[id], outermost(filter(None, own.values()))) for id, own in whole.items()]
-    chosen = _Search(outermost(spans.values()), rows, again, bounds, steps).best_of()
-    return {
+    search = _Search(outermost(spans.values()), rows, again, bounds, steps)
+    chosen = search.best_of()
+    found = {
         value: span
         for at, own in enumerate(whole.values())
         if at in chosen
         for value, span in own.items()
         if span is not None
     }
+    return found, search.proven
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class _Search:
     best: _Some = frozenset()
     least: float = inf
     looked: int = 0
+    proven: bool = True
+    """Whether every choice was looked at or ruled out."""
     _known: dict[_Some, float] = field(default_factory=dict)
 
     def best_of(self) -> _Some:
@@ -84,6 +88,7 @@ class _Search:
             if not left or seconds + self._asked_again(apart) >= self.least * SAME:
                 continue
             if self.looked > WORK:
+                self.proven = False
                 break
             one = self._farthest(left, apart)
             waiting.append((seconds, broken, near, apart | {one}))

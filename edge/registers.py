@@ -135,11 +135,18 @@ def plan_reads(
     one (`read_order`). For a choice the cuts between requests are exact (`covers`). The whole is so where
     the search for the choice ends and there is such an order.
     """
+    return planned(points, limits, link, cuts)[0]
+
+
+def planned(
+    points: Sequence[Point], limits: ModbusLimits, link: LinkCost, cuts: Sequence[Cut] = ()
+) -> tuple[tuple[ReadRequest, ...], bool]:
+    """What `plan_reads` gives, and whether the search for the choice ended."""
     tables = _tables(points, limits, link, cuts)
     pairs = _pairs(tables)
-    ties = [table.ties(pairs) for table in tables]
-    planned = (table.requests(own) for table, own in zip(tables, ties, strict=True))
-    return _ordered([*chain.from_iterable(planned)], tables, pairs)
+    found = [table.requests(table.ties(pairs)) for table in tables]
+    requests = [*chain.from_iterable(requests for requests, _ in found)]
+    return _ordered(requests, tables, pairs), all(proven for _, proven in found)
 
 
 def _tables(
@@ -194,12 +201,12 @@ class _Table:
     bounds: Bounds
     steps: Steps
 
-    def requests(self, ties: Ties) -> list[ReadRequest]:
-        """The cheapest, in order of addresses."""
-        wider = windows(self.spans, ties, self.bounds, self.steps)
+    def requests(self, ties: Ties) -> tuple[list[ReadRequest], bool]:
+        """The cheapest that were found, in order of addresses; whether there are none cheaper."""
+        wider, proven = windows(self.spans, ties, self.bounds, self.steps)
         units = self._units({**self.spans, **wider})
         _, parts = cheapest([(unit.first, unit.last) for unit in units], self.bounds, self.steps)
-        return [_request(self.name, units[part]) for part in parts]
+        return [_request(self.name, units[part]) for part in parts], proven
 
     def seconds(self, ids: Set[str]) -> float:
         """What asking for these alone takes, as if none had an exponent."""

@@ -126,6 +126,18 @@ def test_the_addresses_of_each_request_are_shown_with_their_holes(
     ]
 
 
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_plan_that_may_not_be_the_best_is_said(
+    proven: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = Use("l", "inverter", "fast", 1.0, 4, 90, 20, 0.04, (), proven=proven)
+    monkeypatch.setattr(check, "uses_of", lambda _: [row])
+    assert main.main(["check", str(RIVERSIDE)]) == main.DONE
+    assert ("inverter fast: the plan of reads is good, but not proven" in said(capsys)) != proven
+    assert main.main(["check", str(RIVERSIDE), "--json"]) == main.DONE
+    assert json.loads(said(capsys))["reads"][0]["proven"] is proven
+
+
 def test_a_plan_that_no_point_shows_is_listed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from benchmarks.read_planning import always_together, optimum
 from benchmarks.read_shapes import shapes
 from edge.covers import Bounds, Steps, cheapest, outermost
 from edge.exponent_choice import windows
-from edge.registers import LinkCost, plan_reads
+from edge.registers import LinkCost, plan_reads, planned
 from edge.spans import Span
 from tests.unit.edge.rows import NO_LIMITS, register_point
 
@@ -40,6 +40,17 @@ def test_a_plan_is_never_dearer_than_all_together_or_all_apart(
     assert taken <= always_apart(one, cost) * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("link", COSTS)
+@pytest.mark.parametrize(("count", "proven"), [(50, True), (500, False)])
+def test_a_plan_says_whether_every_choice_was_looked_at(
+    count: int, proven: bool, link: str
+) -> None:
+    one = shape("exponents at the far end of a request", count)
+    plan, said = planned(one.points, one.limits, COSTS[link])
+    assert said is proven
+    assert plan == plan_reads(one.points, one.limits, COSTS[link])
+
+
 @pytest.mark.parametrize("near_first", [True, False])
 def test_some_come_with_their_exponent_and_some_do_not(near_first: bool) -> None:
     """A request costs five registers. A value's exponent is six registers behind it: with it 13, apart
@@ -55,7 +66,7 @@ def test_some_come_with_their_exponent_and_some_do_not(near_first: bool) -> None
     }
     ties = one | three if near_first else three | one
     bounds, steps = Bounds(50), Steps(5.0, 1, 1.0)
-    assert windows(spans, ties, bounds, steps) == {"v": (0, 7)}
+    assert windows(spans, ties, bounds, steps) == ({"v": (0, 7)}, True)
     once, _ = cheapest(outermost([*spans.values(), (0, 7)]), bounds, steps)
     assert once == pytest.approx(13 + 8 + 8)
 
@@ -64,7 +75,7 @@ def test_an_exponent_that_is_asked_for_again_anyway_is_not_asked_to_come_with_a_
     """It would cost nothing: both are in one request, but only while they are."""
     spans: dict[str, Span] = {"v": (0, 0), "e": (1, 1)}
     ties: dict[str, dict[str, Span | None]] = {"e": {"v": (0, 1), "in another table": None}}
-    assert windows(spans, ties, Bounds(50), Steps(5.0, 1, 1.0)) == {}
+    assert windows(spans, ties, Bounds(50), Steps(5.0, 1, 1.0)) == ({}, True)
 
 
 def test_beside_what_is_asked_for_again_anyway_once_more_costs_little() -> None:
