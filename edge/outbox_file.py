@@ -103,7 +103,10 @@ class OutboxFile:
         """Open the file once more; only to be closed after the database: closing it lets go of SQLite's locks."""
         if self._path == ":memory:":
             return
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise sqlite3.OperationalError(str(error)) from error
         self._room.callback(os.close, self._file)
 
     def _complete(self) -> None:
