@@ -99,7 +99,12 @@ class ModbusReader:
         await self._transport.close()
 
     def _rests(self, device: Device, point: Point) -> bool:
-        return self._resting.get((device.id, point.id), 0.0) > self._clock.monotonic()
+        key = device.id, point.id
+        until = self._resting.get(key)
+        if until is not None and until <= self._clock.monotonic():
+            del self._resting[key]
+            until = None
+        return until is not None
 
     async def _ask_all(self, device: Device, asked: tuple[Point, ...], outcome: Outcome) -> None:
         cuts = self._cuts.get(device.profile)

@@ -50,6 +50,7 @@ async def test_a_refused_register_is_asked_again_after_its_rest(
     assert reasons(await reader.read(device(), at(1, 2, 3)))["3"] == "device_refused"
     await clock.advance(1)
     assert values((await reader.read(device(), at(1, 2, 3))).readings)["3"] == 3
+    assert reader._resting == {}, "what is over is not kept"
 
 
 async def test_a_device_that_refuses_everything_costs_a_few_requests_per_read_until_it_answers() -> (
