@@ -275,12 +275,6 @@ def own_span(point: Point) -> Span:
     return register.address, register.address + width(register) - 1
 
 
-def exponent_of(point: Point, points: Iterable[Point]) -> Point | None:
-    """The point that holds this point's decimal exponent, if it is among `points`."""
-    wanted = point.exponent
-    return next((other for other in points if other.id == wanted), None) if wanted else None
-
-
 def with_exponents(group: Sequence[Point], points: Iterable[Point]) -> tuple[Point, ...]:
     """The group and those of `points` that hold its exponents, even if they are read less often."""
     by_id = {point.id: point for point in points}

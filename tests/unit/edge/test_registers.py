@@ -12,7 +12,6 @@ from config.profile import ModbusLimits, Table
 from edge.registers import (
     LinkCost,
     ReadRequest,
-    exponent_of,
     plan_reads,
     register_of,
     unconfirmed,
@@ -107,9 +106,6 @@ def test_a_value_and_its_exponent_share_a_request_where_that_costs_least() -> No
     plan = plan_reads([value, far], ModbusLimits(), SLOW_SERIAL)
     assert [r.count for r in plan] == [1, 1]
     assert unconfirmed(plan, [value, far]) == ((far,), ())
-    assert exponent_of(value, [value, exponent]) is exponent
-    assert exponent_of(value, [value]) is None
-    assert exponent_of(exponent, [value, exponent]) is None
 
 
 @pytest.mark.parametrize(
@@ -305,9 +301,10 @@ def _surely_scaled(plan: Sequence[ReadRequest], points: list[Point]) -> None:
     """A value's exponent is in its answer, or is heard before it and after it."""
     before, after = ({p.id for p in some} for some in unconfirmed(plan, points))
     told = [{p.id for p in request.points} for request in plan]
+    by_id = {p.id: p for p in points}
     for n, request in enumerate(plan):
         for p in request.points:
-            exponent = exponent_of(p, points)
+            exponent = by_id.get(p.exponent or "")
             if exponent is not None and any(exponent.id in some for some in told):
                 earlier, later = before.union(*told[:n]), after.union(*told[n + 1 :])
                 assert request.holds(exponent) or exponent.id in earlier & later
