@@ -5,7 +5,7 @@ from typing import Final
 
 from config.files import DerivedText, ProfileFile
 from config.plant import Point, PointSpec
-from config.profile import Derivation, DerivedKind, JsonPath, Kind
+from config.profile import NO_TAGS, Derivation, DerivedKind, JsonPath, Kind, Tags
 
 DAY_S: Final = 86_400.0
 SOURCES: Final[Mapping[DerivedKind, tuple[Kind, ...]]] = {
@@ -15,6 +15,10 @@ SOURCES: Final[Mapping[DerivedKind, tuple[Kind, ...]]] = {
 """Kind of derivation to the kinds of point that it can be made of."""
 UNITS: Final[Mapping[DerivedKind, str]] = {"time_in": "h", "share_in": "%", "starts": ""}
 """Of the others it is the source's."""
+TAGS: Final[Mapping[DerivedKind, Tags]] = {
+    "time_in": Tags("Duration_Sensor"), "share_in": NO_TAGS, "starts": NO_TAGS,
+}  # fmt: skip
+"""Of the others, which are of the same quantity, they are the source's. A share of time and a number of starts have no class that is surely theirs."""
 STATED: Final = ("time_in", "share_in", "starts")
 
 Wrong = Callable[[str, str], None]
@@ -63,6 +67,6 @@ def _spec(key: str, text: DerivedText, source: Point, wrong: Wrong) -> PointSpec
     return PointSpec(
         name=text.name.table(), kind="measurement", unit=UNITS.get(text.kind, source.unit),
         source=JsonPath(topic="", path=()), decimals=0 if text.kind == "starts" else max(source.spec.decimals, 2),
-        poll="hourly", period_s=DAY_S, longest_silence_s=2 * DAY_S, derived=True,
+        poll="hourly", period_s=DAY_S, longest_silence_s=2 * DAY_S, derived=True, tags=TAGS.get(text.kind, source.spec.tags),
         derive=Derivation(text.kind, source.id, frozenset(states), (first, last), text.over),
     )  # fmt: skip

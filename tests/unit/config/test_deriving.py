@@ -8,6 +8,7 @@ from config.deriving import derived_points
 from config.files import ProfileFile
 from config.load import load_plant
 from config.plant import STEWARD
+from config.profile import Tags
 
 RIVERSIDE = Path(__file__).parents[3] / "config" / "plants" / "riverside"
 SITE = load_plant(RIVERSIDE)
@@ -34,6 +35,14 @@ def test_the_server_says_what_is_derived_and_no_agent_reads_it() -> None:
     assert derive is not None
     assert (derive.of, derive.states) == ("a-booster/pump-1/state", frozenset({1}))
     assert SITE.points["a-booster/energy_day"].unit == SITE.points["a-booster/energy"].unit
+
+
+def test_what_is_of_the_same_quantity_has_the_tags_of_what_it_is_made_of() -> None:
+    tags = {id.removeprefix("a-booster/"): point.spec.tags for id, point in SITE.points.items()}
+    assert tags["energy_day"] == Tags("Electric_Energy_Sensor", ("elec", "energy", "sensor"))
+    assert tags["night_flow_min"] == tags["flow"] != Tags()
+    assert tags["pump-1/run_time_day"] == Tags("Duration_Sensor")
+    assert tags["pump-1/starts_day"] == tags["pump-1/duty_share_day"] == Tags()
 
 
 def test_each_part_has_its_own() -> None:
