@@ -185,8 +185,9 @@ def _say_next(target: Path, draft: Draft, points: int) -> None:
     ranged = sum("range" in point for point in draft.profile["points"].values())
     if ranged:
         print(f"{ranged} of them have a range (min, max): a reading outside it is bad and its value dropped")  # fmt: skip
+    print("None of them has a class (Brick) or haystack markers: lists do not say what a point is to other systems")  # fmt: skip
     print("Next:")
-    print("  1. Look through it: units, ranges, kind = \"counter\" of meters, poll = \"fast\" of what matters; class (Brick) and haystack if others ask.")  # fmt: skip
+    print("  1. Look through it: units, ranges, kind = \"counter\" of meters, poll = \"fast\" of what matters; class and haystack if others ask.")  # fmt: skip
     print(f"  2. ./steward profile test {target}")
     print(f"  3. ./steward profile test {target} --against HOST:502 --unit 1   (the device itself, only read; or --against /dev/ttyUSB0 --baud 9600)")  # fmt: skip
     print(f"  4. Put it into PLANT/profiles/{id}.toml, name it in PLANT/plant.toml, ./steward check PLANT")  # fmt: skip

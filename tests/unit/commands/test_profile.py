@@ -39,6 +39,7 @@ def test_the_list_of_the_help_becomes_a_profile_that_tests_right(
     assert main.main(["profile", "import", "list.csv", "--id", "acme", "--class", "meter"]) == main.DONE  # fmt: skip
     said = capsys.readouterr()
     assert "acme.toml: profile acme, 3 points" in said.out
+    assert "None of them has a class (Brick) or haystack markers" in said.out
     assert "./steward profile test acme.toml" in said.out
     assert said.err == ""
     profile = load_profile(here / "acme.toml")
