@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from commands.shooting import DESK, LANGUAGES, PHONE, Look, Screen, settle
 from tests.console.conftest import Visits
@@ -78,6 +78,12 @@ def test_before_signing_in_too(look: Look, visit: Visits, axe: str) -> None:
         page.wait_for_selector("h1")
         page.evaluate(axe)
         assert grave_faults(page) == []
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_a_point_shows_what_it_is_to_other_systems(look: Look, visit: Visits) -> None:
+    page = visit.to("/sites/riverside/assets/a-booster?point=a-booster%2Fflow", look)
+    expect(page.get_by_text("Brick Water_Flow_Sensor · Haystack domestic water flow sensor", exact=True)).to_be_visible()  # fmt: skip
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

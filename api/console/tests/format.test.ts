@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { age, fill, limit, number, share, span, unit } from "../src/lib/format";
+import { age, fill, limit, number, share, span, tags, unit } from "../src/lib/format";
 
 const S = 1000;
 const MIN = 60 * S;
@@ -25,6 +25,13 @@ describe("numbers", () => {
     ["bar", "bar"],
     ["W/m2", "W/m²"],
   ])("the unit %s is written %s", (plain, text) => expect(unit(plain)).toBe(text));
+
+  test.each([
+    ["Water_Flow_Sensor", ["water", "flow", "sensor"], "Brick Water_Flow_Sensor · Haystack water flow sensor"],
+    ["Duration_Sensor", [], "Brick Duration_Sensor"],
+    ["", ["sensor"], "Haystack sensor"],
+    ["", [], ""],
+  ])("the tags %s and %j are said", (brick, haystack, text) => expect(tags({ brick, haystack })).toBe(text));
 
   test.each([
     [5, 0, 10, 0.5],

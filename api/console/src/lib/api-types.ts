@@ -62,6 +62,9 @@ export interface Point {
   lane: "data" | "event";
   /** Made of readings by the server: without a value it says nothing of the equipment. */
   derived: boolean;
+  /** What it is to other systems: its Brick class or "", its Haystack markers. */
+  brick: string;
+  haystack: string[];
 }
 
 export interface Level {

@@ -1,5 +1,5 @@
 /** Numbers, ages and spans as the reference writes them: thin thousands, true minus, two units at most. */
-import type { Language } from "./api-types";
+import type { Language, Point } from "./api-types";
 
 const THIN = "\u2009";
 const MINUS = "\u2212";
@@ -60,6 +60,11 @@ export function limit(minutes: number, language: Language = "en"): string {
 /** A unit as people write it: `m3/h` is `m³/h`. */
 export function unit(text: string): string {
   return text.replace(/m2/g, "m²").replace(/m3/g, "m³");
+}
+
+/** What a point is to other systems, in words; "" if nobody said. */
+export function tags(point: Pick<Point, "brick" | "haystack">): string {
+  return [point.brick && `Brick ${point.brick}`, point.haystack.length > 0 && `Haystack ${point.haystack.join(" ")}`].filter(Boolean).join(" · ");
 }
 
 /** Where `value` stands between `lo` and `hi`, 0…1, clamped. */
