@@ -6,11 +6,12 @@ from benchmarks.modbus_requests import seconds
 from benchmarks.read_maps import Map, map_of
 from benchmarks.read_planning import always_together, optimum
 from benchmarks.read_shapes import shapes
+from edge.bus_time import uses_of
 from edge.covers import Bounds, Steps, cheapest, outermost
 from edge.exponent_choice import windows
 from edge.registers import LinkCost, plan_reads, planned
 from edge.spans import Span
-from tests.unit.edge.rows import NO_LIMITS, register_point
+from tests.unit.edge.rows import NO_LIMITS, device, line, plant, register_point
 
 COSTS = {"tcp": LinkCost(0.01, 1e-7), "serial": LinkCost(0.02, 0.001)}
 TIED = ("exponents", "exponents beside their values", "exponents at the far end of a request")
@@ -49,6 +50,8 @@ def test_a_plan_says_whether_every_choice_was_looked_at(
     plan, said = planned(one.points, one.limits, COSTS[link])
     assert said is proven
     assert plan == plan_reads(one.points, one.limits, COSTS[link])
+    (use,) = uses_of(plant([line()], [device()], one.points))
+    assert use.proven is proven
 
 
 @pytest.mark.parametrize("near_first", [True, False])
