@@ -17,7 +17,7 @@ from typing import Any
 
 from commands.access import make_secrets, private_folder, secrets_folder, token_of
 from commands.local_http import open_local
-from commands.part_servers import free_port
+from commands.part_servers import free_port, listens
 from commands.serving import RUN_HEADER, when_asked
 from commands.supervising import Child, Children
 from config.plant import Plant
@@ -25,6 +25,8 @@ from config.settings import Settings, environment_with
 
 ROOT = Path(__file__).parent.parent
 READY_S_MAX = 60.0
+DEVICES_S_MAX = 15.0
+LOOK_S = 0.1
 
 
 class Stop:
@@ -108,7 +110,8 @@ class Installation:
     def start(self, stop: Stop, *devices: str) -> bool:
         """Start broker, server and every agent; `devices` is a command that stands for the equipment.
 
-        Agents do not wait for the server: what it takes to start is no silence of the equipment.
+        Agents do not wait for the server: what it takes to start is no silence of the equipment. They wait
+        for `devices`: what that takes is no lost contact, which at ten times the clock's speed is an alarm at once.
         False when asked to stop meanwhile, or when the server did not come up.
         """
         folders = list(self.plants)
@@ -118,6 +121,7 @@ class Installation:
             self.run("broker", "broker", *folders)
         if devices:
             self.run("devices", *devices)
+            self._wait_for_devices(stop)
         for folder, plant in self.plants.items():
             for agent in plant.agents:
                 self.run(f"{plant.site}.{agent}", "edge", folder, agent)
@@ -160,6 +164,13 @@ class Installation:
             **self.told,
         )
 
+    def _wait_for_devices(self, stop: Stop) -> None:
+        """Until they listen where lines are told to find them; not for ever, for the agents say what is not there."""
+        until = time.monotonic() + DEVICES_S_MAX
+        ports = [int(at.rpartition(":")[2]) for at in self.endpoints.values()]
+        while not all(map(listens, ports)) and not stop.asked and time.monotonic() < until:
+            time.sleep(LOOK_S)
+
     def wait_for_server(self, stop: Stop) -> bool:
         """Until the API answers; False when asked to stop or when the server did not come up."""
         while not stop.asked and time.monotonic() - self.started < READY_S_MAX:
@@ -167,7 +178,7 @@ class Installation:
                 return self.failed("server")
             if self._answers():
                 return True
-            time.sleep(0.1)
+            time.sleep(LOOK_S)
         return False if stop.asked else self.failed("server")
 
     def _answers(self) -> bool:

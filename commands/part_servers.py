@@ -172,7 +172,7 @@ def start_mosquitto_in(program: Path, folder: Path, port: int) -> Running:
         PartFailed: it did not listen within 30 s.
     """
     running = _start("mosquitto", mosquitto_command(program, folder, port), folder)
-    _until_ready(running, lambda: _listens(port))
+    _until_ready(running, lambda: listens(port))
     return running
 
 
@@ -220,7 +220,7 @@ def start_nats(
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
     running = _start("nats-server", [str(program), "-c", str(folder / "nats.conf")], folder)
-    _until_ready(running, lambda: _listens(port) and _listens(mqtt))
+    _until_ready(running, lambda: listens(port) and listens(mqtt))
     return NatsServer(running, folder, HOST, mqtt, f"nats://{HOST}:{port}", dict(users))
 
 
@@ -369,7 +369,8 @@ def _until_ready(running: Running, ready: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there, on this machine."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((HOST, port)) == 0
