@@ -154,6 +154,10 @@ class Unavailable(Exception):
     """Something needed cannot be reached now; wait and try again."""
 
 
+class TakenOver(Unavailable):
+    """Another collector has it now: nothing of ours is taken any more, whatever is tried."""
+
+
 # --- store -------------------------------------------------------------------------------------
 
 

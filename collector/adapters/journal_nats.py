@@ -10,31 +10,34 @@ from typing import Final
 
 import msgspec
 
+from collector.adapters.nats_counts import HourCounts
 from collector.adapters.nats_link import NatsAt
 from collector.adapters.nats_log import NatsLog, Piece
 from collector.adapters.packed_entries import Damaged, pack, unpack
-from collector.counting import HOUR_MS, CountKey, Counts, Tally, merged
+from collector.counting import HOUR_MS, CountKey, Counts, Tally
 from collector.ports import Entry, MarkKey, Unavailable
 
 log = logging.getLogger("steward.journal")
 
 MB: Final = 1 << 20
+CARRY: Final = "carry"
 LOADS_MAX: Final = 5
+PIECES_AT_ONCE: Final = 2000
 ZLIB_LEVEL: Final = 6
 
 
 class _Carry(msgspec.Struct):
     """What stands for the pieces that were cut off, as of piece `seq` and position `last`.
 
-    `before` are the births as they stood behind the last piece that was cut.
+    `before` are the births as they stood behind the last piece that was cut; both say which of `entries`.
     """
 
     seq: int = 0
     last: int = 0
     marks: list[tuple[str, str, str, str, int]] = []
-    births: bytes = pack([])
-    before: bytes = pack([])
-    counts: list[tuple[str, str, str, int, int, int, int, int, int]] = []
+    entries: bytes = pack([])
+    births: list[int] = []
+    before: list[int] = []
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -71,8 +74,8 @@ class NatsJournal:
     Whoever opens it last owns it: an earlier owner's `append` raises `Unavailable` from then on. Durable
     means what the server means by it: `sync_interval: always`, or copies on several servers. `trim` cuts
     off whole hours, and everything above `file_bytes`. At `cap_bytes` nothing more is taken, so that
-    nothing is lost: agents keep it. `fill` (0..1) says beforehand how near that is. The server sets so
-    much of its disk apart at once.
+    nothing is lost: agents keep it; it is opened, read and cut all the same. `fill` (0..1) says
+    beforehand how near that is. The server sets so much of its disk apart at once.
 
     Raises:
         Unavailable: NATS cannot be used.
@@ -84,10 +87,9 @@ class NatsJournal:
         self._file_bytes = file_bytes
         self._cap_bytes = cap_bytes
         self._lock = threading.RLock()
-        self._index = _Index()
-        self._before, self._tally = Tally(), Tally()
-        self._last = self._floor = self._cut_at = self._bytes = 0
         self._log = NatsLog(at, name, cap_bytes)
+        self._floor = 0
+        self._begin(_Carry())
         try:
             self._load()
         except BaseException:
@@ -103,8 +105,7 @@ class NatsJournal:
             last = self.last() + len(entries)
             data = pack(entries)
             self._log.append(data, last)
-            self._bytes += len(data)
-            self._take(Piece(self._log.last, "", last, data), entries)
+            self._counts.add(self._log.last, self._take(self._log.last, last, entries))
             return last
 
     def read_from(self, position: int, limit: int) -> list[tuple[int, Entry]]:
@@ -126,7 +127,9 @@ class NatsJournal:
                 held += self._index.ends[end] - reached
                 reached = self._index.ends[end]
                 end += 1
-            for piece in self._log.read(self._index.seqs[begin:end]):
+            if begin == end:
+                return found
+            for piece in self._log.read(self._index.seqs[begin], self._index.seqs[end - 1]):
                 entries = _entries(piece)
                 if entries:
                     found.append((piece.last, entries))
@@ -158,15 +161,12 @@ class NatsJournal:
             if not count:
                 return
             number = self._index.seqs[count - 1]
-            before = Tally()
-            before.add(self._before.all_births())
             self._cut_at = self._index.ends[count - 1]
-            before.add(self._index.drop(count))
-            self._before = before
+            self._before.add(self._index.drop(count))
             try:
-                self._log.keep(self._packed_carry())
+                self._counts.keep(self._log.last)
+                self._log.keep(CARRY, self._packed_carry())
                 self._log.cut(number)
-                self._bytes = self._log.state()[2]
             except Unavailable as error:
                 log.warning("the journal is cut the next time: %s", error)
 
@@ -179,68 +179,78 @@ class NatsJournal:
     def counts(self) -> Mapping[CountKey, Counts]:
         """Everything ever journalled, per agent, lane and hour."""
         with self._lock:
-            return merged([self._tally.counts])
+            return self._counts.all()
 
     @property
     def fill(self) -> float:
         """The part of the cap that is used, 0..1."""
-        return self._bytes / self._cap_bytes
+        return self._log.bytes / self._cap_bytes
 
     # --- inside --------------------------------------------------------------------------------
 
     def _load(self) -> None:
         """Learn what is there. Whoever had it before may cut while we read: then begin again."""
         for _ in range(LOADS_MAX):
-            carry = _unpacked_carry(self._log.carry())
-            first, _, self._bytes = self._log.state()
-            numbers = range(max(1, first), self._log.fence)
-            pieces = self._log.read(numbers)
-            there = {piece.seq for piece in pieces}
-            if there.issuperset(range(carry.seq + 1, self._log.fence)):
-                self._begin(carry, pieces)
+            carry = _unpacked_carry(self._log.kept(CARRY))
+            self._begin(carry)
+            first, _ = self._log.state()
+            seen = 0
+            for at in range(max(1, first), self._log.fence, PIECES_AT_ONCE):
+                for piece in self._log.read(at, min(at + PIECES_AT_ONCE, self._log.fence) - 1):
+                    seen += piece.seq > carry.seq
+                    self._learn(piece, carry)
+            if seen == max(0, self._log.fence - 1 - carry.seq):
                 return
         raise Unavailable("the journal is being cut by somebody else: try again")
 
-    def _begin(self, carry: _Carry, pieces: Sequence[Piece]) -> None:
-        self._before.add(unpack(carry.before))
-        self._tally.add(unpack(carry.births))
+    def _begin(self, carry: _Carry) -> None:
+        self._index = _Index()
+        self._counts = HourCounts(self._log)
+        self._before = Tally()
+        self._tally = Tally()
+        self._last = self._cut_at = carry.last
+        entries = unpack(carry.entries)
+        self._before.add(entries[number] for number in carry.before)
+        self._tally.add(entries[number] for number in carry.births)
         self._tally.marks.update({(s, a, e, lane): n for s, a, e, lane, n in carry.marks})
-        self._tally.counts.update({row[:4]: Counts(*row[4:]) for row in carry.counts})
-        self._last = carry.last
-        for piece in pieces:
-            entries = _entries(piece)
-            if not entries:
-                continue
-            if not self._index.ends:
-                self._cut_at = piece.last - len(entries)
-            if piece.seq > carry.seq:
-                self._take(piece, entries)
-            else:
-                self._index.add(piece.seq, piece.last, entries)
 
-    def _take(self, piece: Piece, entries: Sequence[Entry]) -> None:
-        self._index.add(piece.seq, piece.last, entries)
+    def _learn(self, piece: Piece, carry: _Carry) -> None:
+        entries = _entries(piece)
+        if not entries:
+            self._last = max(self._last, piece.last)  # a damaged one: its positions are given
+            return
+        if not self._index.ends:
+            self._cut_at = piece.last - len(entries)
+        if piece.seq > carry.seq:
+            self._counts.found(piece.seq, self._take(piece.seq, piece.last, entries))
+        else:
+            self._index.add(piece.seq, piece.last, entries)
+
+    def _take(self, seq: int, last: int, entries: Sequence[Entry]) -> Mapping[CountKey, Counts]:
+        """Take up a piece; returns what it counts."""
+        self._index.add(seq, last, entries)
         self._tally.add(entries)
-        self._last = piece.last
+        self._last = last
+        counts, self._tally.counts = self._tally.counts, {}
+        return counts
 
     def _may_go(self, position: int) -> int:
         """How many pieces up to this position are to be cut off now."""
         count = bisect_right(self._index.ends, position)
-        if self._bytes <= self._file_bytes and self._index.hours:
+        if self._log.bytes <= self._file_bytes and self._index.hours:
             newest = self._index.hours[-1]
             while count and self._index.hours[count - 1] >= newest:
                 count -= 1
         return count
 
     def _packed_carry(self) -> bytes:
-        tally = self._tally
-        counts = [
-            (*key, c.batches, c.readings, c.missing, c.aside, c.aside_batches)
-            for key, c in tally.counts.items()
-        ]
-        marks = [(*key, number) for key, number in tally.marks.items()]
-        births, before = pack(tally.all_births()), pack(self._before.all_births())
-        carry = _Carry(self._log.last, self._last, marks, births, before, counts)
+        marks = [(*key, number) for key, number in self._tally.marks.items()]
+        births, before = self._tally.all_births(), self._before.all_births()
+        number = {entry: n for n, entry in enumerate(dict.fromkeys([*births, *before]))}
+        carry = _Carry(
+            self._log.last, self._last, marks, pack(list(number)),
+            [number[entry] for entry in births], [number[entry] for entry in before],
+        )  # fmt: skip
         return zlib.compress(_encoder.encode(carry), ZLIB_LEVEL)
 
 

@@ -156,6 +156,8 @@ class NatsThread:
         except BaseException:
             self.close()
             raise
+        self.client: Client = self._client
+        """To be used in the thread only."""
         self._js = self._client.jetstream(timeout=ANSWER_S_MAX)
         self.payload_bytes_max: int = self._client.max_payload
 

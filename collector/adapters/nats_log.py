@@ -1,11 +1,10 @@
 """One log in JetStream with one writer: whoever opens it last. What an earlier one still sends is refused."""
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from nats.aio.msg import Msg
 from nats.js.api import (
     DiscardPolicy,
     Header,
@@ -16,19 +15,26 @@ from nats.js.api import (
 )
 from nats.js.client import JetStreamContext
 from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.kv import KeyValue
 from nats.nuid import NUID
 
 from collector.adapters.nats_link import NatsAt, NatsThread, have_bucket, have_stream
-from collector.ports import Unavailable
+from collector.adapters.nats_reading import read_newest, read_numbers
+from collector.ports import TakenOver, Unavailable
 
 OWNER: Final = "Steward-Owner"
 LAST: Final = "Steward-Last"
 WRONG_LAST: Final = (10071, 10164)
-CARRY: Final = "carry"
-READ_AT_ONCE: Final = 64
+FENCE: Final = b"\x90"
+"""A group of no entries."""
+RESERVE_BYTES: Final = 1 << 20
+"""What the server takes beyond the cap: fences, so that a full log can be opened."""
+AROUND_BYTES: Final = 512
+"""Subject, headers and frame of one piece, at most."""
+TRIES_MAX: Final = 5
 TAKEN: Final = "another collector has taken this journal over"
-_carries = msgspec.msgpack.Encoder()
-_carry = msgspec.msgpack.Decoder(tuple[int, bytes])
+_values = msgspec.msgpack.Encoder()
+_value = msgspec.msgpack.Decoder(tuple[int, bytes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +47,12 @@ class Piece:
     data: bytes
 
 
-class TakenOver(Unavailable):
-    """Somebody else opened the log after us: nothing of ours is taken any more, whatever is tried."""
-
-
 class NatsLog:
-    """The stream `steward-journal-NAME` and its carry, a value which stands for what was cut off.
+    """The stream `steward-journal-NAME`, and a bucket of that name for values which stand for what was cut off.
 
     Opening it puts an empty piece at its end, `fence`: who wrote before finds a number that it does not
-    expect, and is refused by the server. Calls block.
+    expect, and is refused by the server. A full log is opened too. `bytes` is what it takes, a little
+    more between two looks. Calls block.
 
     Raises:
         Unavailable: NATS cannot be used.
@@ -59,11 +62,13 @@ class NatsLog:
         self._stream = f"steward-journal-{name}"
         self._subject = f"steward.journal.{name}"
         self._owner = NUID().next().decode()
+        self._cap_bytes = cap_bytes
         self._link = NatsThread(at)
-        self._revision = 0
-        self.last = 0
+        self.last = self.bytes = 0
         try:
-            self._link.ask("the journal cannot be opened", lambda js: self._make(js, at, cap_bytes))
+            self._bucket = self._link.ask(
+                "the journal cannot be opened", lambda js: self._make(js, at)
+            )
             self.fence = self._append_fence()
         except BaseException:
             self._link.close()
@@ -78,43 +83,54 @@ class NatsLog:
         """
         if len(data) > self._link.payload_bytes_max:
             raise Unavailable(f"a group of {len(data)} bytes is above the server's max_payload of {self._link.payload_bytes_max}: raise it to 8MB")  # fmt: skip
-        if self._put(data, last):
-            return
-        landed = self.read([self.last + 1])
-        if not landed or landed[0].owner != self._owner:
-            raise TakenOver(TAKEN)
-        if landed[0].data != data:
-            raise Unavailable("the group before was kept after all, though its answer was lost: repeat it, or open the journal anew")  # fmt: skip
-        self.last += 1
+        if self._is_full(len(data)):
+            raise Unavailable(f"the journal is full ({self.bytes} of {self._cap_bytes} bytes): agents keep what is theirs until it is cut")  # fmt: skip
+        self._append(data, last)
 
-    def read(self, numbers: Sequence[int]) -> list[Piece]:
-        """The pieces of these numbers that are there, in order."""
-        found: list[Piece] = []
-        for at in range(0, len(numbers), READ_AT_ONCE):
-            some = numbers[at : at + READ_AT_ONCE]
-            pieces = self._link.ask("the journal cannot be read", lambda js: self._read(js, some))  # noqa: B023  # done before the next turn
-            found += [piece for piece in pieces if piece is not None]
-        return found
+    def prove(self) -> None:
+        """Return if nobody opened the log after us; else raises `TakenOver`. A full log can say it too."""
+        self._append(FENCE, 0)
 
-    def state(self) -> tuple[int, int, int]:
-        """First and last number, and bytes on disk."""
+    def read(self, first: int, last: int) -> list[Piece]:
+        """The pieces of the numbers `first` to `last` that are there, in order."""
+        if first > last:
+            return []
+        found = self._link.ask(
+            "the journal cannot be read",
+            lambda _: read_numbers(self._link.client, self._stream, first, last),
+        )
+        return [_piece(message) for message in found]
+
+    def state(self) -> tuple[int, int]:
+        """First and last number; `bytes` is exact then."""
         info = self._link.ask("the journal cannot be read", lambda js: js.stream_info(self._stream))
-        return info.state.first_seq, info.state.last_seq, info.state.bytes
+        self.bytes = info.state.bytes
+        return info.state.first_seq, info.state.last_seq
 
     def cut(self, number: int) -> None:
         """Drop the pieces up to this one."""
         self._link.ask(
             "the journal cannot be cut", lambda js: js.purge_stream(self._stream, seq=number + 1)
         )
+        self.state()
 
-    def carry(self) -> bytes:
-        """What was kept last by `keep`, empty if nothing."""
-        return self._link.ask("the journal cannot be read", self._carry)
+    def kept(self, name: str) -> bytes:
+        """What was kept last under this name, empty if nothing."""
+        return self._link.ask("the journal cannot be read", lambda _: self._kept(name))[2]
 
-    def keep(self, value: bytes) -> None:
-        """Keep the carry. Raises `TakenOver` when somebody who opened the log after us wrote it."""
-        packed = _carries.encode((self.fence, value))
-        self._link.ask("the journal's state cannot be kept", lambda js: self._keep(js, packed))
+    def all_kept(self, kind: str) -> dict[str, bytes]:
+        """What was kept under the names `kind.…`, by the rest of the name."""
+        subjects = f"$KV.{self._stream}.{kind}.*"
+        found = self._link.ask(
+            "the journal cannot be read",
+            lambda _: read_newest(self._link.client, f"KV_{self._stream}", subjects),
+        )
+        return {m.subject.rpartition(".")[2]: _value.decode(m.data)[1] for m in found}
+
+    def keep(self, name: str, value: bytes) -> None:
+        """Keep a value. Raises `TakenOver` when somebody who opened the log after us wrote there."""
+        packed = _values.encode((self.fence, value))
+        self._link.ask("the journal's state cannot be kept", lambda _: self._keep(name, packed))
 
     def close(self) -> None:
         """End the connection; may be called twice."""
@@ -122,25 +138,44 @@ class NatsLog:
 
     # --- inside
 
-    async def _make(self, js: JetStreamContext, at: NatsAt, cap_bytes: int) -> None:
+    async def _make(self, js: JetStreamContext, at: NatsAt) -> KeyValue:
+        held_bytes = await _bytes_of(js, self._stream)
         await have_stream(
             js,
             StreamConfig(
                 name=self._stream, subjects=[self._subject], retention=RetentionPolicy.LIMITS,
-                storage=StorageType.FILE, num_replicas=at.replicas, max_bytes=cap_bytes,
-                discard=DiscardPolicy.NEW, allow_direct=True,
+                storage=StorageType.FILE, num_replicas=at.replicas, discard=DiscardPolicy.NEW,
+                max_bytes=max(self._cap_bytes, held_bytes) + RESERVE_BYTES, allow_direct=True,
             ),
         )  # fmt: skip
-        await have_bucket(
+        info = await js.stream_info(self._stream)
+        self.last, self.bytes = info.state.last_seq, info.state.bytes
+        return await have_bucket(
             js, KeyValueConfig(self._stream, replicas=at.replicas, storage=StorageType.FILE)
         )
-        info = await js.stream_info(self._stream)
-        self.last = info.state.last_seq
 
     def _append_fence(self) -> int:
-        while not self._put(b"\x90", 0):  # a group of no entries
-            self.last = self.state()[1]
+        while not self._put(FENCE, 0):
+            _, self.last = self.state()
         return self.last
+
+    def _is_full(self, size: int) -> bool:
+        """Not said of a log that went on without us: who asks the server then, is told that."""
+        size += AROUND_BYTES
+        if self.bytes + size <= self._cap_bytes:
+            return False
+        _, last = self.state()
+        return last == self.last and self.bytes + size > self._cap_bytes
+
+    def _append(self, data: bytes, last: int) -> None:
+        if self._put(data, last):
+            return
+        landed = self.read(self.last + 1, self.last + 1)
+        if not landed or landed[0].owner != self._owner:
+            raise TakenOver(TAKEN)
+        if landed[0].data != data:
+            raise Unavailable("the group before was kept after all, though its answer was lost: repeat it, or open the journal anew")  # fmt: skip
+        self.last += 1
 
     def _put(self, data: bytes, last: int) -> bool:
         headers = {
@@ -159,40 +194,39 @@ class NatsLog:
             return ack.seq
 
         found = self._link.ask("the journal cannot be written", publish)
-        self.last = found or self.last
+        if found:
+            self.last, self.bytes = found, self.bytes + len(data) + AROUND_BYTES
         return bool(found)
 
-    async def _read(self, js: JetStreamContext, numbers: Sequence[int]) -> list[Piece | None]:
-        return await asyncio.gather(*(self._read_one(js, number) for number in numbers))
-
-    async def _read_one(self, js: JetStreamContext, number: int) -> Piece | None:
+    async def _kept(self, name: str) -> tuple[int, int, bytes]:
+        """The entry's revision, the fence of who wrote it, and the value."""
         try:
-            raw = await js.get_msg(self._stream, number, direct=True)
-        except NotFoundError:
-            return None
-        headers: dict[str, Any] = raw.headers or {}
-        return Piece(number, headers[OWNER], int(headers[LAST]), raw.data or b"")
-
-    async def _carry(self, js: JetStreamContext) -> bytes:
-        return (await self._kept(js))[1]
-
-    async def _kept(self, js: JetStreamContext) -> tuple[int, bytes]:
-        """The fence of who wrote the carry, and the carry."""
-        try:
-            entry = await (await js.key_value(self._stream)).get(CARRY)
+            entry = await self._bucket.get(name)
         except KeyNotFoundError:
-            return 0, b""
-        self._revision = entry.revision or 0
-        return _carry.decode(entry.value or b"")
+            return 0, 0, b""
+        fence, value = _value.decode(entry.value or b"")
+        return entry.revision or 0, fence, value
 
-    async def _keep(self, js: JetStreamContext, packed: bytes) -> None:
-        bucket = await js.key_value(self._stream)
-        try:
-            self._revision = await bucket.update(CARRY, packed, last=self._revision)
-        except KeyWrongLastSequenceError:
-            fence, _ = await self._kept(
-                js
-            )  # an earlier owner's last word, unless we are the earlier one
+    async def _keep(self, name: str, packed: bytes) -> None:
+        for _ in range(TRIES_MAX):
+            revision, fence, _ = await self._kept(name)
             if fence > self.fence:
-                raise TakenOver(TAKEN) from None
-            self._revision = await bucket.update(CARRY, packed, last=self._revision)
+                raise TakenOver(TAKEN)
+            try:
+                await self._bucket.update(name, packed, last=revision)
+            except KeyWrongLastSequenceError:  # an earlier owner's last word came between
+                continue
+            return
+        raise Unavailable("the journal's state is being written by somebody else: try again")
+
+
+async def _bytes_of(js: JetStreamContext, stream: str) -> int:
+    try:
+        return (await js.stream_info(stream)).state.bytes
+    except NotFoundError:
+        return 0
+
+
+def _piece(message: Msg) -> Piece:
+    headers: dict[str, Any] = message.headers or {}
+    return Piece(message.metadata.sequence.stream, headers[OWNER], int(headers[LAST]), message.data)

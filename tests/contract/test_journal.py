@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -15,7 +16,7 @@ from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.nats_link import NatsAt
 from collector.adapters.packed_entries import HEAD, Damaged, pack, unpack
 from collector.adapters.sqlite_file import malformed_in
-from collector.ports import Entry, Unavailable
+from collector.ports import Entry, TakenOver, Unavailable
 from commands.part_servers import NatsServer
 
 HOUR = 3_600_000
@@ -655,10 +656,104 @@ def test_a_journal_that_is_full_takes_nothing_until_it_is_cut(in_nats: NatsOpene
     journal.append([batch(1, payload=b"x" * 40_000)])
     assert journal.fill > 0.8
     for _ in range(2):
-        with pytest.raises(Unavailable, match="maximum bytes"):
+        with pytest.raises(Unavailable, match="the journal is full"):
             journal.append([batch(2, payload=b"x" * 40_000)])
     journal.trim(1)
     assert journal.append([batch(2, payload=b"x" * 40_000)]) == 2
+
+
+def filled_up(journal: NatsJournal, seq: int = 0) -> int:
+    """Append until not even a group of a few bytes is taken; the number of the last batch."""
+    for size in (4000, 1):
+        try:
+            while True:
+                journal.append([batch(seq + 1, payload=b"x" * size)])
+                seq += 1
+        except Unavailable:
+            pass
+    return seq
+
+
+@pytest.mark.system
+def test_a_full_journal_is_opened_again_and_goes_on_once_it_is_cut(in_nats: NatsOpened) -> None:
+    number = filled_up(in_nats(cap_bytes=50_000, file_bytes=1000))
+    for _ in range(3):
+        journal = in_nats(cap_bytes=50_000, file_bytes=1000)
+        with pytest.raises(Unavailable, match="the journal is full"):
+            journal.append([batch(number + 1, payload=b"x" * 4000)])
+        assert journal.fill > 0.95
+    assert [e.seq for _, e in journal.read_from(0, 999)] == list(range(1, number + 1))
+    journal.trim(number)
+    assert journal.append([batch(number + 1, payload=b"x" * 4000)]) == number + 1
+    assert in_nats().marks()["riverside", "a1", "e1", "data"] == number + 1
+
+
+@pytest.mark.system
+def test_a_journal_above_a_cap_that_was_lowered_loses_nothing(in_nats: NatsOpened) -> None:
+    number = filled_up(in_nats(cap_bytes=2_000_000))
+    journal = in_nats(cap_bytes=50_000, file_bytes=1000)
+    with pytest.raises(Unavailable, match="the journal is full"):
+        journal.append([batch(number + 1)])
+    assert [e.seq for _, e in journal.read_from(0, 9999)] == list(range(1, number + 1))
+    journal.trim(number)
+    assert in_nats(cap_bytes=50_000).append([batch(number + 1)]) == number + 1
+
+
+@pytest.mark.system
+def test_an_earlier_owner_of_a_full_journal_is_told_that_it_is_taken_over(
+    in_nats: NatsOpened,
+) -> None:
+    first = in_nats(cap_bytes=50_000)
+    number = filled_up(first)
+    in_nats(cap_bytes=50_000)
+    with pytest.raises(TakenOver):
+        first.append([batch(number + 1, payload=b"x" * 4000)])
+
+
+@pytest.mark.system
+def test_counts_of_many_hours_and_agents_do_not_end_trimming(in_nats: NatsOpened) -> None:
+    """Together they are above what one value may have, as no two names have anything in common."""
+    rng = np.random.default_rng(1)
+    names = [rng.bytes(150).hex() for _ in range(1000)]
+    journal = in_nats()
+    for hour in range(64):
+        received = T0 + hour * HOUR
+        last = journal.append(
+            [replace(batch(hour + 1, received=received), agent=name) for name in names]
+        )
+        journal.trim(last)
+    again = in_nats()
+    assert [last for last, _ in again.groups_from(0, 1)] == [64_000]
+    counts = again.counts()
+    assert {key[3] for key in counts} == {T0 + hour * HOUR for hour in range(64)}
+    assert all(c.batches == 1 for c in counts.values())
+    assert len(counts) == 64_000
+
+
+@pytest.mark.system
+def test_counts_that_were_kept_before_a_kill_are_not_added_once_more(in_nats: NatsOpened) -> None:
+    first = in_nats()
+    first.append([batch(1)])
+    first.append([batch(2, received=T0 + HOUR)])
+    first._counts.keep(first._log.last)  # and killed before the rest was kept
+    second = in_nats()
+    second.append([batch(3, received=T0 + HOUR)])
+    wanted = {("riverside", "a1", "data", T0): 1, ("riverside", "a1", "data", T0 + HOUR): 2}
+    assert {key: c.batches for key, c in second.counts().items()} == wanted
+    second.append([batch(4, received=T0 + 2 * HOUR)])
+    second.trim(3)
+    second.append([batch(5, received=T0)])  # a clock that was put back: its hour is not in memory
+    wanted |= {("riverside", "a1", "data", T0): 2, ("riverside", "a1", "data", T0 + 2 * HOUR): 1}
+    assert {key: c.batches for key, c in second.counts().items()} == wanted
+    assert {key: c.batches for key, c in in_nats().counts().items()} == wanted
+
+
+@pytest.mark.system
+def test_positions_of_a_damaged_last_piece_are_not_given_again(in_nats: NatsOpened) -> None:
+    journal = in_nats()
+    journal.append([batch(1)])
+    journal._log.append(b"\xff", 3)
+    assert in_nats().append([batch(4)]) == 4
 
 
 @pytest.mark.system
