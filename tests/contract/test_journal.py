@@ -757,6 +757,29 @@ def test_positions_of_a_damaged_last_piece_are_not_given_again(in_nats: NatsOpen
 
 
 @pytest.mark.system
+def test_a_journal_of_many_pieces_is_opened_and_read_with_few_requests(in_nats: NatsOpened) -> None:
+    """Whoever takes a site over does both, and a request for each piece took longer than a lease lasts."""
+    first = in_nats()
+    for n in range(1, 2501):
+        first.append([batch(n)])
+    journal = in_nats()
+    assert [e.seq for _, e in journal.read_from(0, 9999)] == list(range(1, 2501))
+    assert journal._log._link.client.stats["out_msgs"] < 50
+
+
+@pytest.mark.system
+def test_more_pieces_than_an_heir_looks_at_in_a_second_are_cut_within_the_hour_too(
+    in_nats: NatsOpened,
+) -> None:
+    journal = in_nats(pieces_max=3)
+    for n in range(1, 6):
+        journal.append([batch(n)])
+        if n in {3, 5}:
+            journal.trim(n - 1)
+    assert [e.seq for _, e in in_nats().read_from(0, 9)] == [5]
+
+
+@pytest.mark.system
 def test_a_group_above_what_the_server_takes_is_named(in_nats: NatsOpened) -> None:
     with pytest.raises(Unavailable, match="max_payload"):
         in_nats().append([batch(1, payload=b"x" * (9 << 20))])
