@@ -141,6 +141,10 @@ class Leases(Protocol):
         """Return when it is no longer ours, or nobody could be asked for as long as it lasts."""
         ...
 
+    def holds(self, site: str) -> bool:
+        """Whether it is ours and has not run out by this machine's clock: true to the moment, also right after a stop."""
+        ...
+
     async def give_back(self, site: str) -> None:
         """Let another have it at once; nothing if it is not ours."""
         ...
@@ -383,10 +387,13 @@ class Decisions(Protocol):
         events: Sequence[LedgerEvent],
         rows: Sequence[LedgerRow],
         cursors: Mapping[str, int] | None = None,
+        *,
+        only_if: Mapping[str, int] | None = None,
     ) -> list[LedgerEvent]:
         """Keep events (those whose key is known already are left out), rows and named cursors at once.
 
-        Returns the events that were new, with their `seq`. Raises `Unavailable`.
+        Returns the events that were new, with their `seq`. Raises `Unavailable`, and `TakenOver` where the
+        cursors of `only_if` do not stand so: nothing is kept then.
         """
         ...
 

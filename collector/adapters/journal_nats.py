@@ -179,6 +179,11 @@ class NatsJournal:
             except Unavailable as error:
                 log.warning("the journal is cut the next time: %s", error)
 
+    def prove(self) -> None:
+        """Return if nobody opened it after us; else raises `TakenOver`. Raises `Unavailable`."""
+        with self._lock:
+            self._log.prove()
+
     def close(self) -> None:
         with self._lock:
             self._log.close()

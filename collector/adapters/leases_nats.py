@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -24,10 +25,11 @@ PART: Final = 4
 
 @dataclass(slots=True)
 class _Held:
-    """A lease of ours: the number of our last renewal, and the task that renews it."""
+    """A lease of ours: the number of our last renewal, until when that is (monotonic), and the task that renews it."""
 
     revision: int
-    keeping: "asyncio.Task[None]"
+    until: float
+    keeping: "asyncio.Task[None] | None" = None
 
 
 class NatsLeases:
@@ -63,6 +65,10 @@ class NatsLeases:
     async def lost(self, site: str) -> None:
         await asyncio.wrap_future(self._link.begin(partial(self._lost, site)))
 
+    def holds(self, site: str) -> bool:
+        held = self._held.get(site)
+        return held is not None and time.monotonic() < held.until
+
     async def give_back(self, site: str) -> None:
         if site in self._held:
             await asyncio.wrap_future(self._link.begin(partial(self._give_back, site)))
@@ -74,9 +80,9 @@ class NatsLeases:
     # --- in the thread
 
     async def _taken(self, site: str, _: JetStreamContext) -> None:
-        loop, said = asyncio.get_running_loop(), False
+        said = False
         while True:
-            asked = loop.time()
+            asked = time.monotonic()
             try:
                 async with asyncio.timeout(self.lasts_s / PART):
                     revision = await self._bucket.create(site, self._owner)
@@ -87,35 +93,34 @@ class NatsLeases:
             except (NatsError, OSError, TimeoutError) as error:
                 log.debug("the lease of %s cannot be asked for: %s", site, error)
             else:
-                keeping = asyncio.create_task(self._keep(site, asked + self.lasts_s))
-                self._held[site] = _Held(revision, keeping)
+                held = self._held[site] = _Held(revision, asked + self.lasts_s)
+                held.keeping = asyncio.create_task(self._keep(site, held))
                 return
             await asyncio.sleep(self.lasts_s / PART)
 
-    async def _keep(self, site: str, until: float) -> None:
+    async def _keep(self, site: str, held: _Held) -> None:
         """Renew until it is not ours any more; a renewal counts from when it was asked for."""
-        loop = asyncio.get_running_loop()
-        while loop.time() < until:
-            await asyncio.sleep(min(self.lasts_s / PART, max(0.0, until - loop.time())))
-            asked = loop.time()
+        while (left := held.until - time.monotonic()) > 0:
+            await asyncio.sleep(min(self.lasts_s / PART, left))
+            asked = time.monotonic()
             try:
                 async with asyncio.timeout(self.lasts_s / PART):
-                    held = self._held[site]
                     held.revision = await self._bucket.update(site, self._owner, held.revision)
-                until = asked + self.lasts_s
+                held.until = asked + self.lasts_s
             except KeyWrongLastSequenceError:
-                break
+                held.until = 0.0
             except (NatsError, OSError, TimeoutError) as error:
                 log.debug("the lease of %s cannot be renewed: %s", site, error)
         log.warning("the lease of %s is lost", site)
 
     async def _lost(self, site: str, _: JetStreamContext) -> None:
-        if site in self._held:
-            await asyncio.wait([self._held[site].keeping])
+        held = self._held.get(site)
+        if held is not None and held.keeping is not None:
+            await asyncio.wait([held.keeping])
 
     async def _give_back(self, site: str, _: JetStreamContext) -> None:
         held = self._held.pop(site, None)
-        if held is None or held.keeping.done():
+        if held is None or held.keeping is None or held.keeping.done():
             return
         held.keeping.cancel()
         await asyncio.gather(held.keeping, return_exceptions=True)

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from collector.ports import Ask, LedgerEvent, LedgerRow, Outcome, Unavailable
+from collector.ports import Ask, LedgerEvent, LedgerRow, Outcome, TakenOver, Unavailable
 
 metadata = sa.MetaData()
 
@@ -133,6 +133,13 @@ def _named() -> Iterator[None]:
         raise Unavailable(f"ledger: {error}") from error
 
 
+def _stand_so(connection: sa.Connection, wanted: Mapping[str, int]) -> None:
+    for name, position in wanted.items():
+        query = sa.select(CURSORS.c.position).where(CURSORS.c.name == name)
+        if (connection.execute(query).scalar() or 0) != position:
+            raise TakenOver(f"ledger: another collector has it now ({name} is not {position})")
+
+
 class SqlDecisions(_Ledger):
     """`Decisions` in SQL; one transaction per append."""
 
@@ -141,8 +148,11 @@ class SqlDecisions(_Ledger):
         events: Sequence[LedgerEvent],
         rows: Sequence[LedgerRow],
         cursors: Mapping[str, int] | None = None,
+        *,
+        only_if: Mapping[str, int] | None = None,
     ) -> list[LedgerEvent]:
         with self._write() as connection:
+            _stand_so(connection, only_if or {})
             new = self._append_events(connection, events)
             self._put(connection, ROWS, ("stream", "site", "id"), map(_row_values, rows))
             positions = [{"name": n, "position": p} for n, p in (cursors or {}).items()]

@@ -20,6 +20,7 @@ class MemoryLeases:
         self._board = board
         self._owner = owner
         self._keeping: dict[str, asyncio.Task[None]] = {}
+        self._until: dict[str, float] = {}
 
     async def taken(self, site: str) -> None:
         while not self._take(site):  # noqa: ASYNC110  # as collectors on several machines do
@@ -30,7 +31,11 @@ class MemoryLeases:
         if site in self._keeping:
             await asyncio.wait([self._keeping[site]])
 
+    def holds(self, site: str) -> bool:
+        return asyncio.get_running_loop().time() < self._until.get(site, 0.0)
+
     async def give_back(self, site: str) -> None:
+        self._until.pop(site, None)
         keeping = self._keeping.pop(site, None)
         if keeping is None or keeping.done():
             return
@@ -44,21 +49,19 @@ class MemoryLeases:
             keeping.cancel()
         await asyncio.gather(*self._keeping.values(), return_exceptions=True)
         self._keeping.clear()
+        self._until.clear()
 
     def _take(self, site: str) -> bool:
         now = asyncio.get_running_loop().time()
         owner, until = self._board.held.get(site, ("", 0.0))
         if not self._board.reachable or (owner != self._owner and until > now):
             return False
-        self._board.held[site] = (self._owner, now + self.lasts_s)
+        self._until[site] = now + self.lasts_s
+        self._board.held[site] = (self._owner, self._until[site])
         return True
 
     async def _keep(self, site: str) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self.lasts_s
-        while loop.time() < until:
+        while self.holds(site):
             await asyncio.sleep(self.lasts_s / 4)
-            if self._take(site):
-                until = loop.time() + self.lasts_s
-            elif self._board.reachable:
-                return
+            if not self._take(site) and self._board.reachable:
+                self._until[site] = 0.0

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from collector.ports import Ask, LedgerEvent, LedgerRow, Outcome, Unavailable
+from collector.ports import Ask, LedgerEvent, LedgerRow, Outcome, TakenOver, Unavailable
 
 
 def _kept(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,8 +30,13 @@ class MemoryDecisions:
         events: Sequence[LedgerEvent],
         rows: Sequence[LedgerRow],
         cursors: Mapping[str, int] | None = None,
+        *,
+        only_if: Mapping[str, int] | None = None,
     ) -> list[LedgerEvent]:
         self._reach()
+        for name, position in (only_if or {}).items():
+            if self._cursors.get(name, 0) != position:
+                raise TakenOver(f"another collector has it now ({name} is not {position})")
         kept_rows = [replace(row, data=_kept(row.data)) for row in rows]
         copies = [replace(event, data=_kept(event.data)) for event in events]
         new = [kept for event in copies if (kept := self._keep(event))]

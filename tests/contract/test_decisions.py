@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import alembic.autogenerate
@@ -10,7 +11,7 @@ from alembic.migration import MigrationContext
 
 from collector.adapters.ledger_sql import SqlDecisions, metadata, open_ledger
 from collector.adapters.memory_ledger import MemoryDecisions
-from collector.ports import Decisions, LedgerEvent, LedgerRow, Unavailable
+from collector.ports import Decisions, LedgerEvent, LedgerRow, TakenOver, Unavailable
 from commands.migrate import migrate
 from tests.contract.ledgers import KINDS, Ledger, fresh, opened
 
@@ -136,6 +137,33 @@ def test_writers_beside_each_other_leave_no_number_behind_a_reader(ledger: Ledge
         writer.join()
     seen += ledger.decisions.since(seen[-1].seq if seen else 0)
     assert len({e.key for e in seen}) == 60
+
+
+def test_nothing_is_kept_where_a_cursor_does_not_stand_as_was_said(decisions: Decisions) -> None:
+    decisions.append([event("k1")], [row("a")], {"owner": 1}, only_if={"owner": 0})
+    with pytest.raises(TakenOver):
+        decisions.append([event("k2")], [row("b")], {"alarming": 9}, only_if={"owner": 0})
+    assert [e.key for e in decisions.since(0)] == ["k1"]
+    assert (decisions.row("alarm", "here", "b"), decisions.cursor("alarming")) == (None, 0)
+    decisions.append([event("k2")], [], only_if={"owner": 1})
+    assert [e.key for e in decisions.since(0)] == ["k1", "k2"]
+
+
+def test_of_several_that_claim_at_once_one_has_it(ledger: Ledger) -> None:
+    had: list[str] = []
+
+    def try_it(name: str) -> None:
+        with suppress(TakenOver):
+            ledger.decisions.append([event(name)], [], {"owner": 1}, only_if={"owner": 0})
+            had.append(name)
+
+    tries = [threading.Thread(target=try_it, args=(name,)) for name in "pqrs"]
+    for each in tries:
+        each.start()
+    for each in tries:
+        each.join()
+    assert [e.key for e in ledger.decisions.since(0)] == had
+    assert len(had) == 1
 
 
 def test_a_database_that_cannot_be_reached_is_unavailable(tmp_path: Path) -> None:

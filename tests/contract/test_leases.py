@@ -58,6 +58,31 @@ async def test_a_lease_is_kept_while_its_keeper_lives_and_nobody_else_gets_it(
     await asyncio.gather(other, lost, return_exceptions=True)
 
 
+async def test_who_holds_a_lease_is_known_without_asking_anybody(comes: Comes) -> None:
+    first, second = comes("a"), comes("b")
+    assert not first.holds(SITE)
+    await asyncio.wait_for(first.taken(SITE), 5)
+    assert (first.holds(SITE), second.holds(SITE)) == (True, False)
+    await first.give_back(SITE)
+    assert not first.holds(SITE)
+
+
+async def test_a_lease_that_ran_out_is_not_held_though_nobody_noticed_it_yet(comes: Comes) -> None:
+    """As of a process that was stopped: its clock went on, and none of its tasks ran."""
+    first = comes("a")
+    await asyncio.wait_for(first.taken(SITE), 5)
+    run_out(first)
+    assert not first.holds(SITE)
+
+
+def run_out(leases: Leases) -> None:
+    """Make it the end of the lease now."""
+    if isinstance(leases, NatsLeases):
+        leases._held[SITE].until = 0.0
+    elif isinstance(leases, MemoryLeases):
+        leases._until[SITE] = 0.0
+
+
 async def test_sites_are_leased_apart(comes: Comes) -> None:
     first, second = comes("a"), comes("b")
     await asyncio.wait_for(first.taken(SITE), 5)

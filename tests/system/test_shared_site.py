@@ -1,9 +1,9 @@
 """Two collectors share a site over a real NATS: one works, the other takes over, and nothing is lost or doubled."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -14,9 +14,12 @@ from collector.adapters.journal_nats import NatsJournal
 from collector.adapters.leases_nats import NatsLeases
 from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.nats_link import NatsAt
+from collector.alarming import Alarming
 from collector.holding import hold
 from collector.ingest import Ingest
 from collector.live import LiveTable
+from collector.owning import OwnedAsks, claim
+from collector.ports import TakenOver
 from commands.part_servers import NatsServer
 from config.clock import Clock, ScaledClock
 from config.plant import Device, Plant, Point
@@ -25,6 +28,8 @@ from edge.mqtt_publisher import paho_connect
 from edge.outbox import Outbox
 from edge.ports import PointReading, ReadResult
 from edge.readings import Birth, decode, decode_batch
+from tests.alarm_world import Said, a_plant, a_rule, group_of, ms
+from tests.contract.ledgers import Ledger, fresh
 from tests.unit.collector.feeding import SITE, plant
 from tests.waiting import until
 
@@ -129,10 +134,16 @@ async def speaking(server: NatsServer) -> AsyncIterator[list[float]]:
     outbox = Outbox(":memory:", now=clock.now(), rng=rng)
     agent = Agent(paced(PLANT, PACE_S), AGENT, {AGENT: device}, outbox, connect, clock, rng)
     running = asyncio.create_task(agent.run())
+
+    def emptied() -> bool:
+        agent.flush()
+        return not outbox.batches
+
     yield device.made
     agent.pollers[0].end()
-    agent.flush()
-    await until(lambda: not outbox.batches, 10)
+    await until(lambda: agent.pollers[0].stats.reads == len(device.made), 10)
+    await asyncio.sleep(0)  # what was read is taken up
+    await until(emptied, 10)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     outbox.close()
@@ -190,6 +201,83 @@ async def test_who_does_not_know_that_it_lost_a_site_journals_and_commits_nothin
     await asyncio.to_thread(journal.close)
     assert numbers == list(range(1, len(numbers) + 1))
     assert values == made
+
+
+# --- who decides -------------------------------------------------------------------------------
+
+
+@dataclass
+class Deciding:
+    """One collector with the journal, the ledger's claim and alarms over a tank that must not be silent."""
+
+    alarming: Alarming
+    live: LiveTable
+    journal: NatsJournal
+
+    def hears(self, said: Said, position: int) -> None:
+        group = group_of(self.live, [said], said.time, position=position)
+        self.live.apply(group)
+        self.alarming.judge(group)
+        self.alarming.flush()
+
+    def is_silent_at(self, second: float) -> None:
+        self.alarming.wake(ms(second))
+        self.alarming.flush()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    with fresh(request.param, tmp_path, request) as made:
+        yield made
+
+
+@pytest.fixture
+def decides(nats: NatsServer, tmp_path: Path, ledger: Ledger) -> Iterator[Callable[[], Deciding]]:
+    """One more collector that takes the site over from the one before."""
+    made: list[Deciding] = []
+    watched = a_plant([a_rule("silent", kind="silent", levels=())])
+
+    def another() -> Deciding:
+        journal, live = kept(nats, tmp_path), LiveTable([watched])
+        ours = claim(ledger.decisions, tmp_path.name, journal.prove, lambda: True)
+        alarming = Alarming([watched], live, ours, OwnedAsks(ledger.asks, ours))
+        alarming.restore()
+        made.append(Deciding(alarming, live, journal))
+        return made[-1]
+
+    yield another
+    for each in made:
+        each.journal.close()
+
+
+def test_what_a_woken_collector_decides_after_it_lost_the_site_is_not_kept(
+    ledger: Ledger, decides: Callable[[], Deciding]
+) -> None:
+    """It was stopped and heard nothing meanwhile, so for it everything is silent; the heir heard all."""
+    woken = decides()
+    woken.hears(Said(0, 1.0), 1)
+    heir = decides()
+    heir.hears(Said(50, 1.0), 2)
+    for second in (100, 102):
+        with pytest.raises(TakenOver):
+            woken.is_silent_at(second)
+    assert ledger.decisions.since(0) == []
+    heir.is_silent_at(100)
+    assert ledger.decisions.since(0) == []
+    heir.is_silent_at(200)
+    first, *_ = ledger.decisions.since(0)
+    assert (first.kind, first.at) == ("raised", ms(110.001))
+
+
+def test_a_collector_that_was_stopped_between_journal_and_ledger_claims_nothing(
+    nats: NatsServer, tmp_path: Path, ledger: Ledger, decides: Callable[[], Deciding]
+) -> None:
+    stopped = kept(nats, tmp_path)
+    heir = decides()
+    with pytest.raises(TakenOver):
+        claim(ledger.decisions, tmp_path.name, stopped.prove, lambda: True)
+    stopped.close()
+    heir.hears(Said(50, 1.0), 1)
 
 
 def kept(server: NatsServer, journal: Path) -> NatsJournal:
