@@ -7,13 +7,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Final, Protocol
 
 from collector.columns import Columns, Joined
 from collector.groups import Group
-from collector.live import LiveTable, load, save
-from collector.ports import BatchSource, Entry, Journal, Message, Unavailable
+from collector.live import TABLE, LiveTable
+from collector.ports import BatchSource, Entry, Journal, Message, Saved, Unavailable
 from collector.projecting import BACKOFF_S_MAX, BACKOFF_S_MIN, Offload, Projecting, inline
 from collector.receiving import Receiving
 from collector.scoring import Scoring
@@ -25,6 +24,7 @@ log = logging.getLogger("steward.ingest")
 
 ENTRIES_AT_ONCE: Final = 2_000
 QUARANTINE_SHOWN_MAX: Final = 500
+SCORES: Final = "scores"
 
 
 def spare_garbage_collection() -> None:
@@ -82,7 +82,7 @@ class IngestStats:
 class Ingest:
     """Call `restore` once, then `run`. Needs one `Receiving` of its own.
 
-    `live_file` keeps the table, a file beside it what the detectors have learnt.
+    `saved` keeps the table, and what the detectors have learnt.
     """
 
     source: BatchSource
@@ -93,7 +93,7 @@ class Ingest:
     clock: Clock
     projecting: Projecting | None = None
     offload: Offload = inline
-    live_file: Path | None = None
+    saved: Saved | None = None
     save_every_s: float = 60.0
     replied: Callable[[str, str, Reply], None] = lambda site, agent, reply: None
     """Told each reply of an agent: site, agent, reply."""
@@ -135,17 +135,18 @@ class Ingest:
 
     def _restore_live(self) -> int:
         """Where the table stands; a file that cannot be read is named, and the next save writes over it."""
-        if self.live_file is None:
+        content = self.saved.load(TABLE) if self.saved else None
+        if self.saved is None or content is None:
             return 0
-        shown = self.live.restore(load(self.live_file))
-        if shown is None and self.live_file.is_file():
-            log.warning("%s is spoilt: this start takes longer, and points that were last read before the journal begins show nothing until they are read again; nothing that is stored is lost", self.live_file)  # fmt: skip
+        shown = self.live.restore(content)
+        if shown is None:
+            log.warning("%s is spoilt: this start takes longer, and points that were last read before the journal begins show nothing until they are read again; nothing that is stored is lost", self.saved.where(TABLE))  # fmt: skip
         return shown or 0
 
     def _restore_scores(self, shown: int) -> int:
         """Where the detectors stand; where there are none they wait for nothing."""
-        saved = load(_scores_beside(self.live_file)) if self.live_file else b""
-        scored = self.scoring.restore(saved, self.journal)
+        content = self.saved.load(SCORES) if self.saved else None
+        scored = self.scoring.restore(content or b"", self.journal)
         return scored if len(self.scoring) else shown
 
     def _stored(self) -> int:
@@ -205,16 +206,16 @@ class Ingest:
     async def save(self) -> None:
         """Save the live table and let go of the part of the journal that everybody has read."""
         self._save_at = self.clock.monotonic() + self.save_every_s
-        if self.live_file is not None:
+        if self.saved is not None:
             content, position = self.live.dump(), self.live.position
             scores, scored = self.scoring.dump(), self.scoring.position
             try:
-                await self.offload(partial(save, self.live_file, content))
+                await self.offload(partial(self.saved.save, TABLE, content))
                 if len(self.scoring) and scores is not None:
-                    await self.offload(partial(save, _scores_beside(self.live_file), scores))
+                    await self.offload(partial(self.saved.save, SCORES, scores))
                     self._saved_scores = scored
                 self._saved_position = min(position, self._saved_scores) if len(self.scoring) else position  # fmt: skip
-            except OSError as error:
+            except (OSError, Unavailable) as error:
                 log.warning("the live table cannot be saved, a start will take longer: %s", error)
         try:
             await self.offload(partial(self.journal.trim, self._read_by_all()))
@@ -290,7 +291,7 @@ class Ingest:
         readers = [judge.position for judge in self.judges]
         if self.projecting is not None:
             readers.append(self.projecting.position)
-        if self.live_file is not None:
+        if self.saved is not None:
             readers.append(self._saved_position)
         return min(readers, default=0)
 
@@ -298,7 +299,3 @@ class Ingest:
 def _are_urgent(entries: Sequence[Entry]) -> bool:
     """Whether they are a list of events: it says the same of what was journalled, which has no score beside them then."""
     return all(entry.lane == "event" for entry in entries if entry.kind == "batch")
-
-
-def _scores_beside(live_file: Path) -> Path:
-    return live_file.with_name(f"{live_file.name}.scores")

@@ -16,6 +16,8 @@ from collector.ports import LiveSnapshot, RuleNow, SeriesKey
 from config.plant import Plant
 from edge.readings import QUALITIES, Codes, Floats, Ints
 
+TABLE: Final = "live"
+"""The name under which the table is saved."""
 LIFE_SHIFT: Final = 32
 """A mark is the table's life above its change counter; a counter lasts a year at 100 groups a second."""
 
@@ -244,3 +246,23 @@ def save(path: Path, content: bytes) -> None:
 def load(path: Path) -> bytes:
     """The file's content, empty if there is none."""
     return path.read_bytes() if path.is_file() else b""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFiles:
+    """`Saved` in files: the live table as `file`, what else there is beside it (`file.NAME`)."""
+
+    file: Path
+
+    def load(self, name: str) -> bytes | None:
+        path = self._path(name)
+        return load(path) if path.is_file() else None
+
+    def save(self, name: str, content: bytes) -> None:
+        save(self._path(name), content)
+
+    def where(self, name: str) -> str:
+        return str(self._path(name))
+
+    def _path(self, name: str) -> Path:
+        return self.file if name == TABLE else self.file.with_name(f"{self.file.name}.{name}")

@@ -121,6 +121,22 @@ class Journal(Protocol):
         ...
 
 
+class Saved(Protocol):
+    """Where a collector keeps what it, or its heir, would else learn anew from the whole journal. Calls block."""
+
+    def load(self, name: str) -> bytes | None:
+        """What was saved last under this name, None if nothing ever was. Raises `Unavailable`."""
+        ...
+
+    def save(self, name: str, content: bytes) -> None:
+        """Put it in place of that, whole or not at all; durable on return. Raises `Unavailable` or `OSError`."""
+        ...
+
+    def where(self, name: str) -> str:
+        """What to call it to people."""
+        ...
+
+
 # --- sharing -----------------------------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ from collector.adapters.store_duckdb import DuckDbStore
 from collector.alarming import Alarming
 from collector.deriving import Deriving
 from collector.ingest import Ingest, IngestStats, spare_garbage_collection
-from collector.live import LiveTable
+from collector.live import LiveTable, SavedFiles
 from collector.planning import Planning
 from collector.ports import ReadingStore, Unavailable
 from collector.projecting import Projecting
@@ -221,7 +221,7 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
     source = MqttSource(broker, clock)
     ingest = Ingest(
         source, journal, live, [alarming], plants, clock, projecting=projecting,
-        offload=off_the_loop, live_file=settings.data / "live.bin",
+        offload=off_the_loop, saved=SavedFiles(settings.data / "live.bin"),
     )  # fmt: skip
     readers = Readers()
     planning = Planning(plants, decisions, asks, store, readers)

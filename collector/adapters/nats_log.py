@@ -3,23 +3,21 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
 from nats.aio.msg import Msg
 from nats.js.api import (
     DiscardPolicy,
     Header,
-    KeyValueConfig,
     RetentionPolicy,
     StorageType,
     StreamConfig,
 )
 from nats.js.client import JetStreamContext
-from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
-from nats.js.kv import KeyValue
+from nats.js.errors import APIError, NotFoundError
 from nats.nuid import NUID
 
-from collector.adapters.nats_link import NatsAt, NatsThread, have_bucket, have_stream
-from collector.adapters.nats_reading import read_newest, read_numbers
+from collector.adapters.nats_link import NatsAt, NatsThread, have_stream
+from collector.adapters.nats_reading import read_numbers
+from collector.adapters.nats_values import TAKEN, NatsValues, have_values
 from collector.ports import TakenOver, Unavailable
 
 OWNER: Final = "Steward-Owner"
@@ -31,10 +29,6 @@ RESERVE_BYTES: Final = 1 << 20
 """What the server takes beyond the cap: fences, so that a full log can be opened."""
 AROUND_BYTES: Final = 512
 """Subject, headers and frame of one piece, at most."""
-TRIES_MAX: Final = 5
-TAKEN: Final = "another collector has taken this journal over"
-_values = msgspec.msgpack.Encoder()
-_value = msgspec.msgpack.Decoder(tuple[int, bytes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +60,7 @@ class NatsLog:
         self._link = NatsThread(at)
         self.last = self.bytes = 0
         try:
-            self._bucket = self._link.ask(
+            self._values = self._link.ask(
                 "the journal cannot be opened", lambda js: self._make(js, at)
             )
             self.fence = self._append_fence()
@@ -114,23 +108,20 @@ class NatsLog:
         )
         self.state()
 
-    def kept(self, name: str) -> bytes:
-        """What was kept last under this name, empty if nothing."""
-        return self._link.ask("the journal cannot be read", lambda _: self._kept(name))[2]
+    def kept(self, name: str) -> bytes | None:
+        """What was kept last under this name, None if nothing was."""
+        return self._link.ask("the journal cannot be read", lambda _: self._values.get(name))
 
     def all_kept(self, kind: str) -> dict[str, bytes]:
         """What was kept under the names `kind.…`, by the rest of the name."""
-        subjects = f"$KV.{self._stream}.{kind}.*"
-        found = self._link.ask(
-            "the journal cannot be read",
-            lambda _: read_newest(self._link.client, f"KV_{self._stream}", subjects),
-        )
-        return {m.subject.rpartition(".")[2]: _value.decode(m.data)[1] for m in found}
+        return self._link.ask("the journal cannot be read", lambda _: self._values.get_all(kind))
 
     def keep(self, name: str, value: bytes) -> None:
-        """Keep a value. Raises `TakenOver` when somebody who opened the log after us wrote there."""
-        packed = _values.encode((self.fence, value))
-        self._link.ask("the journal's state cannot be kept", lambda _: self._keep(name, packed))
+        """Keep a value of any length. Raises `TakenOver` when somebody who opened the log after us wrote there."""
+        self._link.ask(
+            "the journal's state cannot be kept",
+            lambda _: self._values.put(name, value, self.fence),
+        )
 
     def close(self) -> None:
         """End the connection; may be called twice."""
@@ -138,7 +129,7 @@ class NatsLog:
 
     # --- inside
 
-    async def _make(self, js: JetStreamContext, at: NatsAt) -> KeyValue:
+    async def _make(self, js: JetStreamContext, at: NatsAt) -> NatsValues:
         held_bytes = await _bytes_of(js, self._stream)
         await have_stream(
             js,
@@ -150,9 +141,7 @@ class NatsLog:
         )  # fmt: skip
         info = await js.stream_info(self._stream)
         self.last, self.bytes = info.state.last_seq, info.state.bytes
-        return await have_bucket(
-            js, KeyValueConfig(self._stream, replicas=at.replicas, storage=StorageType.FILE)
-        )
+        return await have_values(self._link.client, js, at, self._stream)
 
     def _append_fence(self) -> int:
         while not self._put(FENCE, 0):
@@ -197,27 +186,6 @@ class NatsLog:
         if found:
             self.last, self.bytes = found, self.bytes + len(data) + AROUND_BYTES
         return bool(found)
-
-    async def _kept(self, name: str) -> tuple[int, int, bytes]:
-        """The entry's revision, the fence of who wrote it, and the value."""
-        try:
-            entry = await self._bucket.get(name)
-        except KeyNotFoundError:
-            return 0, 0, b""
-        fence, value = _value.decode(entry.value or b"")
-        return entry.revision or 0, fence, value
-
-    async def _keep(self, name: str, packed: bytes) -> None:
-        for _ in range(TRIES_MAX):
-            revision, fence, _ = await self._kept(name)
-            if fence > self.fence:
-                raise TakenOver(TAKEN)
-            try:
-                await self._bucket.update(name, packed, last=revision)
-            except KeyWrongLastSequenceError:  # an earlier owner's last word came between
-                continue
-            return
-        raise Unavailable("the journal's state is being written by somebody else: try again")
 
 
 async def _bytes_of(js: JetStreamContext, stream: str) -> int:

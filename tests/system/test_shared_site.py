@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from collector.adapters.leases_nats import NatsLeases
 from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.nats_link import NatsAt
 from collector.alarming import Alarming
+from collector.counting import HOUR_MS
 from collector.holding import hold
 from collector.ingest import Ingest
 from collector.live import LiveTable
@@ -30,7 +31,7 @@ from edge.ports import PointReading, ReadResult
 from edge.readings import Birth, decode, decode_batch
 from tests.alarm_world import Said, a_plant, a_rule, group_of, ms
 from tests.contract.ledgers import Ledger, fresh
-from tests.unit.collector.feeding import SITE, plant
+from tests.unit.collector.feeding import SITE, T0, Recorder, Source, batch, birth, plant
 from tests.waiting import until
 
 pytestmark = pytest.mark.system
@@ -39,6 +40,7 @@ LASTS_S = 0.6
 PACE_S = 0.005
 AGENT, POINT = "agent-1", "pump/flow"
 PLANT = plant({AGENT: (POINT,)})
+HEARD = plant({"a1": ("pump/flow", "pump/pressure")})
 
 
 class Member:
@@ -201,6 +203,40 @@ async def test_who_does_not_know_that_it_lost_a_site_journals_and_commits_nothin
     await asyncio.to_thread(journal.close)
     assert numbers == list(range(1, len(numbers) + 1))
     assert values == made
+
+
+# --- what an heir knows ------------------------------------------------------------------------
+
+
+def knowing(journal: NatsJournal, judged: int = 0) -> Ingest:
+    """A collector over twins but for the journal, brought to where the one before stood."""
+    table, judge = LiveTable([HEARD]), Recorder(judged)
+    ingest = Ingest(Source(), journal, table, [judge], [HEARD], ScaledClock(), saved=journal)
+    ingest.restore()
+    return ingest
+
+
+def shown(ingest: Ingest) -> dict[str, float]:
+    snapshot = ingest.live.snapshot(SITE)
+    return dict(zip(snapshot.points, snapshot.value.tolist(), strict=True))
+
+
+async def test_an_heir_shows_what_the_one_before_did_and_reads_only_what_that_had_not_saved(
+    nats: NatsServer, tmp_path: Path
+) -> None:
+    """One point spoke only in an hour that is cut off: no journal tells its last value."""
+    with closing(kept(nats, tmp_path)) as journal:
+        first = knowing(journal)
+        await first.take([birth()])
+        await first.take([batch(1, (0, 1.0), (1, 7.0))])
+        await first.take([batch(2, (0, 2.0), at=T0 + 2 * HOUR_MS)])
+        await first.save()
+        await first.take([batch(3, (0, 3.0), at=T0 + 2 * HOUR_MS)])
+    with closing(kept(nats, tmp_path)) as journal:
+        heir = knowing(journal, judged=journal.last())
+        assert [e.seq for _, e in journal.read_from(0, 9)] == [2, 3]
+        assert shown(heir) == shown(first) == {"pump/flow": 3.0, "pump/pressure": 7.0}
+        assert heir.stats.replayed == 1
 
 
 # --- who decides -------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from collector.adapters.memory_journal import MemoryJournal
 from collector.ingest import Ingest
-from collector.live import LiveTable
+from collector.live import LiveTable, SavedFiles
 from collector.ports import Entry, Message, Unavailable
 from collector.projecting import Projecting, inline
 from config.clock import SteppedClock
@@ -341,7 +341,7 @@ async def test_a_restart_goes_on_with_the_next_number() -> None:
 
 async def test_the_saved_table_spares_the_journal_that_all_have_read(tmp_path: Path) -> None:
     file = tmp_path / "live"
-    first = Pipe(live_file=file)
+    first = Pipe(saved=SavedFiles(file))
     await varied(first)
     await first.projecting.drain()
     await first.clock.advance(61)
@@ -350,7 +350,7 @@ async def test_the_saved_table_spares_the_journal_that_all_have_read(tmp_path: P
     assert file.exists()
     kept = [e.seq for _, e in first.journal.read_from(0, 99)]
     assert kept == [4, 5]
-    second = Pipe(first.journal, judge=Recorder(first.judge.position), live_file=file)
+    second = Pipe(first.journal, judge=Recorder(first.judge.position), saved=SavedFiles(file))
     assert second.shown() == first.shown()
     assert second.judge.groups == []
 
@@ -360,30 +360,30 @@ async def test_a_spoilt_table_is_named_and_a_missing_or_empty_one_is_not(
     spoilt: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "live"
-    first = Pipe(live_file=file)
+    first = Pipe(saved=SavedFiles(file))
     await first.ingest.save()
-    first = Pipe(live_file=file)
+    first = Pipe(saved=SavedFiles(file))
     await varied(first)
     assert caplog.messages == []
     file.write_bytes(spoilt)
-    second = Pipe(first.journal, live_file=file)
+    second = Pipe(first.journal, saved=SavedFiles(file))
     assert second.shown() == first.shown()
     (said,) = caplog.messages
     assert f"{file} is spoilt" in said
     await second.ingest.save()
-    Pipe(first.journal, live_file=file)
+    Pipe(first.journal, saved=SavedFiles(file))
     assert len(caplog.messages) == 1
 
 
 async def test_nothing_is_trimmed_that_the_store_does_not_hold(tmp_path: Path) -> None:
-    pipe = Pipe(live_file=tmp_path / "live")
+    pipe = Pipe(saved=SavedFiles(tmp_path / "live"))
     await varied(pipe)
     await pipe.ingest.save()
     assert pipe.journal.read_from(0, 1)[0][0] == 1
 
 
 async def test_a_table_that_cannot_be_saved_costs_only_time(tmp_path: Path) -> None:
-    pipe = Pipe(live_file=tmp_path / "missing" / "live")
+    pipe = Pipe(saved=SavedFiles(tmp_path / "missing" / "live"))
     await varied(pipe)
     await pipe.projecting.drain()
     await pipe.ingest.save()
@@ -397,7 +397,7 @@ async def test_a_table_that_cannot_be_saved_costs_only_time(tmp_path: Path) -> N
 async def test_a_journal_that_cannot_be_trimmed_is_trimmed_later(
     error: Exception, tmp_path: Path
 ) -> None:
-    pipe = Pipe(live_file=tmp_path / "live")
+    pipe = Pipe(saved=SavedFiles(tmp_path / "live"))
     await varied(pipe)
     await pipe.projecting.drain()
     trim = pipe.journal.trim

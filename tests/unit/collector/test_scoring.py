@@ -14,7 +14,7 @@ from collector import scored
 from collector.adapters.memory_journal import MemoryJournal
 from collector.domain.detector import ALARM, Watch
 from collector.ingest import Ingest
-from collector.live import LiveTable
+from collector.live import LiveTable, SavedFiles
 from collector.ports import Message
 from collector.projecting import Projecting, inline
 from collector.scored import FILL_MAX
@@ -66,7 +66,7 @@ class Pipe:
         self.projecting = Projecting(self.journal, self.store, self.live, inline, self.clock)
         self.ingest = Ingest(
             Source(), self.journal, self.live, [self.judge], [self.plant], self.clock,
-            self.projecting, live_file=file,
+            self.projecting, saved=SavedFiles(file) if file else None,
         )  # fmt: skip
         self.ingest.restore()
 
