@@ -749,6 +749,19 @@ def test_counts_that_were_kept_before_a_kill_are_not_added_once_more(in_nats: Na
 
 
 @pytest.mark.system
+def test_what_the_heir_cut_is_not_the_end_of_the_journal_to_an_earlier_owner(
+    in_nats: NatsOpened,
+) -> None:
+    first = in_nats()
+    first.append([batch(1)])
+    heir = in_nats()
+    heir.append([batch(2, received=T0 + HOUR)])
+    heir.trim(1)
+    with pytest.raises(Unavailable, match="does not have what it had"):
+        first.groups_from(0, 9)
+
+
+@pytest.mark.system
 def test_positions_of_a_damaged_last_piece_are_not_given_again(in_nats: NatsOpened) -> None:
     journal = in_nats()
     journal.append([batch(1)])
