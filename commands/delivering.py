@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from collector.adapters.journal_sqlite import SqliteJournal
 from collector.counting import Counts
 from collector.ports import Entry, ReadingStore, Unavailable
+from commands.journals import AnyJournal
 from commands.reconciling import NOTHING_MADE, HeldBatch, HourMade, OutboxCount
 from config.plant import STEWARD
 
@@ -17,7 +17,7 @@ ASKED_MAX: Final = 5
 
 
 def delivery_report(
-    journal: SqliteJournal, store: ReadingStore, position: Callable[[], int]
+    journal: AnyJournal, store: ReadingStore, position: Callable[[], int]
 ) -> dict[str, Any]:
     """The server's half: per agent, lane and hour what was journalled, missing and set aside.
 
@@ -127,7 +127,7 @@ def _too_many(unstored: int | None, replaced: int | None) -> list[str]:
     return found
 
 
-def _waiting(journal: SqliteJournal, position: int, last: int) -> int | None:
+def _waiting(journal: AnyJournal, position: int, last: int) -> int | None:
     """Readings of the entries behind `position` up to `last`, without those set aside; None: too many to tell."""
     found = journal.read_from(position, TAIL_MAX)
     if len(found) == TAIL_MAX and found[-1][0] < last:
@@ -141,7 +141,7 @@ def _kept(entry: Entry) -> int:
     return signs.get(entry.kind, 0)
 
 
-def delivery_since(journal: SqliteJournal, position: int) -> dict[str, Any]:
+def delivery_since(journal: AnyJournal, position: int) -> dict[str, Any]:
     """Batches journalled behind `position`, one by one; `whole` is False where there are more than are told."""
     found = journal.read_from(position, TAIL_MAX)
     rows = [

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from api.services import Figure
-from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.mqtt import MqttSource
 from collector.buckets import Late
 from collector.ingest import Ingest
@@ -12,6 +11,7 @@ from collector.ports import ReadingStore, Unavailable
 from collector.projecting import Projecting
 from collector.selfwatch import SelfWatch
 from commands.deadman import Deadman
+from commands.journals import AnyJournal
 from commands.side_loops import SideLoops
 from config.clock import Clock
 
@@ -22,7 +22,7 @@ class Gauges:
 
     source: MqttSource
     ingest: Ingest
-    journal: SqliteJournal
+    journal: AnyJournal
     projecting: Projecting
     store: ReadingStore
     watch: SelfWatch

@@ -19,17 +19,19 @@ from api.adapters.desk_sql import SqlDesk
 from api.app import build_app
 from api.following import Following
 from api.services import Health, Services
-from collector.adapters.journal_name import journal_name
-from collector.adapters.journal_sqlite import SqliteJournal
+from collector.adapters.journal_nats import NatsJournal
+from collector.adapters.leases_nats import NatsLeases
 from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
 from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.alarming import Alarming
 from collector.deriving import Deriving
+from collector.holding import hold
 from collector.ingest import Ingest, IngestStats, spare_garbage_collection
 from collector.live import LiveTable, SavedFiles
+from collector.owning import OwnedAsks, claim
 from collector.planning import Planning
-from collector.ports import ReadingStore, Unavailable
+from collector.ports import Asks, Decisions, Leases, ReadingStore, Unavailable
 from collector.projecting import Projecting
 from collector.requesting import Requesting
 from collector.selfwatch import SelfWatch
@@ -48,6 +50,7 @@ from commands.delivering import delivery_report, delivery_since
 from commands.doctor import journal_trouble
 from commands.figures import Gauges
 from commands.housekeeping import Housekeeping, bucket_retention_s, kept_days, warn_of_retention
+from commands.journals import AnyJournal, nats_at, open_journal, shared_name
 from commands.migrate import migrate
 from commands.one_server import held
 from commands.serving import (
@@ -60,6 +63,7 @@ from commands.serving import (
     start_logging,
 )
 from commands.side_loops import SideLoops
+from commands.standing_by import AnsweringLeases, answering
 from config.clock import Clock
 from config.plant import Plant
 from config.settings import Settings, SettingsError, read_settings
@@ -148,9 +152,10 @@ class Server:
     plants: Sequence[Plant]
     settings: Settings
     clock: Clock
-    journal: SqliteJournal
+    journal: AnyJournal
     store: ReadingStore
-    decisions: SqlDecisions
+    ledger: SqlDecisions
+    decisions: Decisions
     asks: SqlAsks
     desk: SqlDesk
     live: LiveTable
@@ -201,27 +206,33 @@ class Server:
             await self.clock.sleep_until(self.clock.monotonic() + self.housekeeping.pause_s)
 
 
-def build(plants: Sequence[Plant], settings: Settings) -> Server:
-    """Open everything and bring it to where it stood; raises what says who must do what."""
+def build(plants: Sequence[Plant], settings: Settings, leases: Leases | None = None) -> Server:
+    """Open everything and bring it to where it stood; raises what says who must do what.
+
+    With `leases` for as long as they hold the plants: what is decided then is the one's that claimed it last.
+    """
     clock = settings.clock()
     url = ledger_url(settings)
     migrate(url)
     in_the_loop, in_threads = open_ledger(url, wait_s=LOOP_WAITS_S_MAX), open_ledger(url)
-    decisions, asks = SqlDecisions(in_the_loop), SqlAsks(in_the_loop)
+    ledger = SqlDecisions(in_the_loop)
     desk, wishes = SqlDesk(in_threads), SqlAsks(in_threads)
-    journal = SqliteJournal(settings.data / "journal")
-    store = open_store(settings, journal_name(settings.data / "journal"))
+    journal, journal_name = open_journal(plants, settings)
+    decisions, asks = _owned(ledger, SqlAsks(in_the_loop), journal, leases, shared_name(plants))
+    store = open_store(settings, journal_name)
     warn_of_retention(settings)
     live = LiveTable(plants)
     alarming = Alarming(plants, live, decisions, asks)
     projecting = Projecting(journal, store, live, off_the_loop, clock)
     ca_file = authorities("STEWARD_BROKER_CA_FILE", settings.broker_ca_file)
     secret = password(SERVER, settings)
-    broker = Broker(settings.broker_host, settings.broker_port, SERVER, secret, ca_file=ca_file)
+    client = f"collector-{settings.collector}" if settings.collector else "collector"
+    broker = Broker(settings.broker_host, settings.broker_port, SERVER, secret, client, ca_file=ca_file)  # fmt: skip
     source = MqttSource(broker, clock)
     ingest = Ingest(
         source, journal, live, [alarming], plants, clock, projecting=projecting,
-        offload=off_the_loop, saved=SavedFiles(settings.data / "live.bin"),
+        offload=off_the_loop,
+        saved=journal if isinstance(journal, NatsJournal) else SavedFiles(settings.data / "live.bin"),
     )  # fmt: skip
     readers = Readers()
     planning = Planning(plants, decisions, asks, store, readers)
@@ -231,13 +242,23 @@ def build(plants: Sequence[Plant], settings: Settings) -> Server:
         desk=desk, store=store, clock=clock, offload=off_the_loop, reading=readers,
     )  # fmt: skip
     server = Server(
-        plants, settings, clock, journal, store, decisions, wishes, desk, live, alarming,
+        plants, settings, clock, journal, store, ledger, decisions, wishes, desk, live, alarming,
         projecting, ingest, planning, trending, source, services, Housekeeping(store, kept_days(settings)), readers,
         SelfWatch(plants, live, journal, store, clock, readers),
         Deriving(plants, journal, store, clock, readers),
     )  # fmt: skip
     _tell(server)
     return server
+
+
+def _owned(
+    decisions: Decisions, asks: Asks, journal: AnyJournal, leases: Leases | None, name: str
+) -> tuple[Decisions, Asks]:
+    """Decisions and asks, of whoever claims them last where servers share their plants."""
+    if leases is None or not isinstance(journal, NatsJournal):
+        return decisions, asks
+    ours = claim(decisions, name, journal.prove, partial(leases.holds, name))
+    return ours, OwnedAsks(asks, ours)
 
 
 def _tell(server: Server) -> None:
@@ -395,7 +416,7 @@ async def running(server: Server) -> AsyncIterator[list[asyncio.Task[None]]]:
         server.journal.close()
         server.readers.close()
         server.store.close()
-        server.decisions.close()
+        server.ledger.close()
         server.asks.close()
 
 
@@ -440,11 +461,34 @@ async def serve(plants: Sequence[Plant], settings: Settings) -> None:
     """Run collector and API until cancelled. Raises `Unavailable` when the data folder or the port is taken."""
     private_folder(settings.data)
     with held(settings.data), listen(settings) as listening:
-        await _serve(plants, settings, listening)
+        if settings.journal == "nats":
+            await _share(plants, settings, listening)
+        else:
+            await _serve(plants, settings, listening)
 
 
-async def _serve(plants: Sequence[Plant], settings: Settings, listening: socket.socket) -> None:
-    server = build(plants, settings)
+async def _share(plants: Sequence[Plant], settings: Settings, listening: socket.socket) -> None:
+    """Serve while the plants' lease is ours, and tell people in between that another one does."""
+    leases = NatsLeases(nats_at(settings), settings.collector)
+    answered = AnsweringLeases(leases, partial(answering, listening, settings.collector))
+
+    async def work() -> None:
+        with listening.dup() as ours:
+            await _serve(plants, settings, ours, answered)
+
+    try:
+        await hold(answered, shared_name(plants), work)
+    finally:
+        await leases.close()
+
+
+async def _serve(
+    plants: Sequence[Plant],
+    settings: Settings,
+    listening: socket.socket,
+    leases: Leases | None = None,
+) -> None:
+    server = build(plants, settings, leases)
     kept = kept_first_start_link(settings)
     keep_first_start_link(server.services.first_start_link(kept), settings)
     owner_token_file(settings, server.services)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
@@ -25,6 +26,8 @@ class Settings:
     `deadman_url` is asked every minute as long as all is well, empty: nothing is.
     With `…_ca_file`, a file of the authorities that are trusted, broker and InfluxDB are spoken to over TLS.
     `store` is `duckdb` or `influxdb`; `ledger` an SQLAlchemy URL or empty for SQLite in `data`.
+    `journal` is `files`, or `nats`: then servers of the same plants stand by for each other, each with a name of
+    its own as `collector`, and `nats_url` is where NATS is, or several with commas between.
     `clock_origin_ms`, `clock_factor` and `clock_start_ms` are the same for all processes of one run.
     """
 
@@ -48,6 +51,12 @@ class Settings:
     influx_bucket: str = "steward"
     influx_token_file: str = ""
     influx_ca_file: str = ""
+    journal: str = "files"
+    collector: str = ""
+    nats_url: str = "nats://127.0.0.1:4222"
+    nats_user: str = "collector"
+    nats_password_file: str = ""
+    nats_ca_file: str = ""
     clock_origin_ms: int = 0
     clock_factor: float = 1.0
     clock_start_ms: int = 0
@@ -83,7 +92,11 @@ BOUNDS = {
 """Setting to the lowest and highest whole number that it may be; the clock's end is the year 2100."""
 RETENTION = ("keep_raw_days", "keep_minute_days", "keep_hour_days")
 """From readings to the widest of their roll-ups."""
-CHOICES = {"store": ("duckdb", "influxdb"), "log_level": ("DEBUG", "INFO", "WARNING", "ERROR")}
+CHOICES = {
+    "store": ("duckdb", "influxdb"),
+    "journal": ("files", "nats"),
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
+}
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -105,7 +118,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             mistakes.append(f"{name}: {error}")
     if not mistakes:
         settings = _with_roll_ups(Settings(**values), values)  # type: ignore[arg-type]  # each value was parsed by its field's type
-        mistakes = _retention_mistakes(settings, values)
+        mistakes = [*_retention_mistakes(settings, values), *_sharing_mistakes(settings)]
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return settings
@@ -130,6 +143,18 @@ def _retention_mistakes(settings: Settings, told: Collection[str]) -> list[str]:
     ]
 
 
+def _sharing_mistakes(settings: Settings) -> list[str]:
+    """What servers that stand by for each other lack: a name each, and what both of them reach."""
+    if settings.journal != "nats":
+        return []
+    wanted = {
+        "STEWARD_COLLECTOR: is missing: a name of its own for each server": settings.collector,
+        "STEWARD_STORE: duckdb is one server's own; with STEWARD_JOURNAL=nats it must be influxdb": settings.store == "influxdb",
+        "STEWARD_LEDGER: SQLite is one server's own; with STEWARD_JOURNAL=nats it must be PostgreSQL's URL": settings.ledger and not settings.ledger.startswith("sqlite"),
+    }  # fmt: skip
+    return [mistake for mistake, is_there in wanted.items() if not is_there]
+
+
 def _is_shorter(settings: Settings, one: str, other: str) -> bool:
     return bool((getattr(settings, one) or math.inf) < (getattr(settings, other) or math.inf))
 
@@ -141,6 +166,10 @@ def _parse(name: str, kind: str, text: str) -> object:
         raise ValueError(f"{_short(text)} is not one of {', '.join(CHOICES[name])}")
     if name == "deadman_url":
         return _address(text)
+    if name == "nats_url":
+        return _addresses(text)
+    if name == "collector" and not re.fullmatch(r"[a-z0-9-]{1,40}", text):
+        raise ValueError(f"{_short(text)} is not of 1 to 40 small letters, digits and -")
     if "Path" in kind:
         return _folder(text)
     if "int" in kind:
@@ -158,6 +187,14 @@ def _address(text: str) -> str:
     parts = urlsplit(text)  # raises ValueError for half an IPv6 address
     if text and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ValueError(f"{_short(text)} is not an address of http:// or https://")
+    return text
+
+
+def _addresses(text: str) -> str:
+    for one in text.split(","):
+        parts = urlsplit(one)
+        if parts.scheme not in ("nats", "tls") or not parts.hostname:
+            raise ValueError(f"{_short(one)} is not an address of nats:// or tls://")
     return text
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
@@ -31,12 +32,16 @@ OTHER_CONFIGURATION: Final = 10058
 
 @dataclass(frozen=True, slots=True)
 class NatsAt:
-    """Where NATS is (`nats://host:4222`, or several with commas between), as whom we come, how many keep a copy."""
+    """Where NATS is (`nats://host:4222`, or several with commas between), as whom we come, how many keep a copy.
+
+    With `ca_file` over TLS, name and certificate checked.
+    """
 
     url: str
     user: str = ""
     password: str = ""
     replicas: int = 1
+    ca_file: str = ""
 
 
 @contextmanager
@@ -57,12 +62,13 @@ async def connect(at: NatsAt) -> Client:
     """
     client = Client()
     said = _Said(client)
+    tls = ssl.create_default_context(cafile=at.ca_file) if at.ca_file else None
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
             await client.connect(
                 at.url.split(","), user=at.user or None, password=at.password or None, name="steward",
                 error_cb=said.error, disconnected_cb=said.lost, reconnected_cb=said.back,
-                max_reconnect_attempts=-1, reconnect_time_wait=RECONNECT_S, connect_timeout=RECONNECT_S,
+                max_reconnect_attempts=-1, reconnect_time_wait=RECONNECT_S, connect_timeout=RECONNECT_S, tls=tls,
             )  # fmt: skip
         said.stands = True
         await _look_at(client)
@@ -163,6 +169,8 @@ class NatsThread:
 
     def ask(self, what: str, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> T:
         """Do this in the thread and wait for it. Raises `Unavailable` saying `what` could not be done."""
+        if self._loop.is_closed():
+            raise Unavailable(f"{what}: the connection to NATS was closed")
         with unavailable(what):
             return self._run(work(self._js))
 

@@ -762,6 +762,22 @@ def test_what_the_heir_cut_is_not_the_end_of_the_journal_to_an_earlier_owner(
 
 
 @pytest.mark.system
+def test_what_metrics_and_the_delivery_report_ask_is_known_of_it(in_nats: NatsOpened) -> None:
+    journal = in_nats()
+    journal.append([batch(1)])
+    journal._log.append(b"\xff", 3)
+    assert (journal.commits.count, journal.dropped, journal.set_aside) == (1, 0, 0)
+    again = in_nats()
+    now = again.standing()
+    assert (now.last, now.counts, now.marks) == (3, again.counts(), again.marks())
+    assert (again.set_aside, now.trouble) == (1, "")
+    again.close()
+    cut_off = again.standing()
+    assert (cut_off.last, cut_off.counts) == (3, None)
+    assert cut_off.trouble
+
+
+@pytest.mark.system
 def test_positions_of_a_damaged_last_piece_are_not_given_again(in_nats: NatsOpened) -> None:
     journal = in_nats()
     journal.append([batch(1)])

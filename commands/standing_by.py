@@ -1,0 +1,85 @@
+"""A server that shares its plants: it works while it has their lease, and says so while another one has it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from socket import socket
+from typing import Final
+
+import uvicorn
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from api.errors import problem_response
+from api.problems import Problem
+from collector.ports import Leases
+
+RETRY_S: Final = 5
+ALIVE: Final = "/api/v1/health/live"
+"""Who stands by is alive, or whoever watches over processes would end it."""
+
+
+class AnsweringLeases:
+    """Leases which answer people for as long as they wait for one."""
+
+    def __init__(
+        self, leases: Leases, answering: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
+        self.lasts_s = leases.lasts_s
+        self._leases = leases
+        self._answering = answering
+
+    async def taken(self, site: str) -> None:
+        async with self._answering():
+            await self._leases.taken(site)
+
+    async def lost(self, site: str) -> None:
+        await self._leases.lost(site)
+
+    def holds(self, site: str) -> bool:
+        return self._leases.holds(site)
+
+    async def give_back(self, site: str) -> None:
+        await self._leases.give_back(site)
+
+    async def close(self) -> None:
+        await self._leases.close()
+
+
+@asynccontextmanager
+async def answering(listening: socket, name: str) -> AsyncIterator[None]:
+    """Answer everybody that this server stands by, on a socket that is listened on."""
+    said = f"this server ({name}) stands by: another one serves these plants; it takes over when that one is gone"
+    refused = problem_response(Problem("unavailable", said, retry_after_s=RETRY_S))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = JSONResponse({"ok": True}) if scope["path"] == ALIVE else refused
+        await answer(scope, receive, send)
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=1,
+    )
+    web = uvicorn.Server(config)
+    serving = asyncio.create_task(web._serve([listening.dup()]))  # noqa: SLF001  # `serve` would take the signals
+    try:
+        yield
+    finally:
+        web.should_exit = True
+        await _ended(serving)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    """Wait for its end; who is cancelled meanwhile waits too, and is cancelled then."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as asked:
+            cancelled = asked
+    if cancelled is not None:
+        raise cancelled

@@ -1,0 +1,123 @@
+"""Two servers of the same plants over real NATS, InfluxDB and PostgreSQL: one serves, the other stands by and takes over."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from collector.adapters.journal_nats import NatsJournal
+from commands.journals import nats_at, shared_name
+from commands.part_servers import InfluxServer, NatsServer, PostgresServer, free_port
+from commands.server import serve
+from config.settings import Settings
+from tests.system.test_shared_site import PLANT, numbers_and_values, speaking
+from tests.waiting import until
+
+pytestmark = pytest.mark.system
+
+TAKE_OVER_S_MAX = 30.0
+"""On a machine that does much else; `docs/decisions/120-nats.md` says how long it takes."""
+
+
+class One:
+    """A server, and what it answers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.serving = asyncio.create_task(serve([PLANT], settings))
+
+    async def answer(self, path: str = "/api/v1/sites") -> tuple[int, str]:
+        with suppress(httpx.TransportError):
+            async with httpx.AsyncClient(base_url=self.settings.address, timeout=5) as client:
+                reply = await client.get(path)
+                return reply.status_code, reply.text
+        return 0, ""
+
+    async def until(self, is_so: Callable[[int, str], bool]) -> str:
+        """Ask until it answers so; what it says then."""
+        async with asyncio.timeout(TAKE_OVER_S_MAX):
+            while True:
+                if self.serving.done():
+                    self.serving.result()
+                status, said = await self.answer()
+                if is_so(status, said):
+                    return said
+                await asyncio.sleep(0.1)
+
+    async def ends(self) -> None:
+        self.serving.cancel()
+        await asyncio.gather(self.serving, return_exceptions=True)
+
+
+Starts = Callable[[str], One]
+
+
+@pytest.fixture
+async def starts(
+    nats: NatsServer, influxd: InfluxServer, postgres: PostgresServer, tmp_path: Path
+) -> AsyncIterator[Starts]:
+    """Starts one more server of the plant by its name; all share what is to be shared."""
+    ledger, words = f"ledger_{secrets.token_hex(6)}", {"token": influxd.token, "word": nats.users["collector"]}  # fmt: skip
+    for name, word in words.items():
+        (tmp_path / name).write_text(word)
+    engine = sa.create_engine(postgres.url(), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {ledger}")
+    engine.dispose()
+    made: list[One] = []
+
+    def one(name: str) -> One:
+        made.append(
+            One(
+                Settings(
+                    data=tmp_path / name, broker_host=nats.host, broker_port=nats.port,
+                    broker_password_file=str(tmp_path / "word"), http_port=free_port(),
+                    store="influxdb", influx_url=influxd.url, influx_org=influxd.org,
+                    influx_bucket=ledger, influx_token_file=str(tmp_path / "token"),
+                    ledger=postgres.url(ledger), journal="nats", collector=name, nats_url=nats.url,
+                )
+            )
+        )  # fmt: skip
+        return made[-1]
+
+    yield one
+    for each in made:
+        await each.ends()
+
+
+def serves(status: int, said: str) -> bool:
+    """It asks who it is that wants to know."""
+    return status == 401
+
+
+def stands_by(status: int, said: str) -> bool:
+    return status == 503 and "stands by" in said
+
+
+async def test_one_serves_and_the_other_stands_by_until_that_is_gone(
+    starts: Starts, nats: NatsServer
+) -> None:
+    left = starts("left")
+    await left.until(serves)
+    right = starts("right")
+    said = await right.until(stands_by)
+    assert "this server (right) stands by: another one serves these plants" in said
+    assert await right.answer("/api/v1/health/live") == (200, '{"ok":true}')
+    async with speaking(nats) as made:
+        await until(lambda: len(made) > 50, 10)
+        await left.ends()
+        await right.until(serves)
+        again = starts("again")
+        await again.until(stands_by)
+    for each in (again, right):
+        await each.ends()
+    journal = await asyncio.to_thread(NatsJournal, nats_at(right.settings), shared_name([PLANT]))
+    numbers, values = numbers_and_values(journal)
+    await asyncio.to_thread(journal.close)
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert values == made
