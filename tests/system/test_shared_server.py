@@ -2,8 +2,12 @@
 
 import asyncio
 import secrets
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 
 import httpx
@@ -14,22 +18,22 @@ from collector.adapters.journal_nats import NatsJournal
 from commands.journals import nats_at, shared_name
 from commands.part_servers import InfluxServer, NatsServer, PostgresServer, free_port
 from commands.server import serve
-from config.settings import Settings
+from config.settings import Settings, environment_with
 from tests.system.test_shared_site import PLANT, numbers_and_values, speaking
 from tests.waiting import until
 
 pytestmark = pytest.mark.system
 
+HERE = Path(__file__).parents[2]
 TAKE_OVER_S_MAX = 30.0
 """On a machine that does much else; `docs/decisions/120-nats.md` says how long it takes."""
 
 
-class One:
-    """A server, and what it answers."""
+class Answers:
+    """Somebody at an address, and what is answered there."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.serving = asyncio.create_task(serve([PLANT], settings))
 
     async def answer(self, path: str = "/api/v1/sites") -> tuple[int, str]:
         with suppress(httpx.TransportError):
@@ -42,26 +46,55 @@ class One:
         """Ask until it answers so; what it says then."""
         async with asyncio.timeout(TAKE_OVER_S_MAX):
             while True:
-                if self.serving.done():
-                    self.serving.result()
                 status, said = await self.answer()
                 if is_so(status, said):
                     return said
                 await asyncio.sleep(0.1)
+
+
+class One(Answers):
+    """A server in this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.serving = asyncio.create_task(serve([PLANT], settings))
 
     async def ends(self) -> None:
         self.serving.cancel()
         await asyncio.gather(self.serving, return_exceptions=True)
 
 
+class Process(Answers):
+    """A server in a process of its own, with what it said in a file."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        told = {f.name: getattr(settings, f.name) for f in fields(settings)}
+        variables = {f"STEWARD_{n.upper()}": str(v) for n, v in told.items() if v not in ("", 0)}
+        settings.data.mkdir()
+        self.said = settings.data / "said"
+        with self.said.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, str(HERE / "steward.py"), "server", str(HERE / "config/plants/riverside")],
+                env=environment_with(**variables), stdout=out, stderr=out, cwd=HERE,
+            )  # fmt: skip
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def ends(self) -> None:
+        self._process.kill()
+        await asyncio.to_thread(self._process.wait)
+
+
 Starts = Callable[[str], One]
 
 
 @pytest.fixture
-async def starts(
+def settings_of(
     nats: NatsServer, influxd: InfluxServer, postgres: PostgresServer, tmp_path: Path
-) -> AsyncIterator[Starts]:
-    """Starts one more server of the plant by its name; all share what is to be shared."""
+) -> Callable[[str], Settings]:
+    """What a server of that name is told; all share what is to be shared."""
     ledger, words = f"ledger_{secrets.token_hex(6)}", {"token": influxd.token, "word": nats.users["collector"]}  # fmt: skip
     for name, word in words.items():
         (tmp_path / name).write_text(word)
@@ -69,20 +102,42 @@ async def starts(
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {ledger}")
     engine.dispose()
+
+    def told(name: str) -> Settings:
+        return Settings(
+            data=tmp_path / name, broker_host=nats.host, broker_port=nats.port,
+            broker_password_file=str(tmp_path / "word"), http_port=free_port(),
+            store="influxdb", influx_url=influxd.url, influx_org=influxd.org,
+            influx_bucket=ledger, influx_token_file=str(tmp_path / "token"),
+            ledger=postgres.url(ledger), journal="nats", collector=name, nats_url=nats.url,
+        )  # fmt: skip
+
+    return told
+
+
+@pytest.fixture
+async def starts(settings_of: Callable[[str], Settings]) -> AsyncIterator[Starts]:
+    """Starts one more server by its name, in this process."""
     made: list[One] = []
 
     def one(name: str) -> One:
-        made.append(
-            One(
-                Settings(
-                    data=tmp_path / name, broker_host=nats.host, broker_port=nats.port,
-                    broker_password_file=str(tmp_path / "word"), http_port=free_port(),
-                    store="influxdb", influx_url=influxd.url, influx_org=influxd.org,
-                    influx_bucket=ledger, influx_token_file=str(tmp_path / "token"),
-                    ledger=postgres.url(ledger), journal="nats", collector=name, nats_url=nats.url,
-                )
-            )
-        )  # fmt: skip
+        made.append(One(settings_of(name)))
+        return made[-1]
+
+    yield one
+    for each in made:
+        await each.ends()
+
+
+@pytest.fixture
+async def begins(
+    settings_of: Callable[[str], Settings],
+) -> AsyncIterator[Callable[[str], Process]]:
+    """Starts one more server by its name, in a process of its own."""
+    made: list[Process] = []
+
+    def one(name: str) -> Process:
+        made.append(Process(settings_of(name)))
         return made[-1]
 
     yield one
@@ -121,3 +176,19 @@ async def test_one_serves_and_the_other_stands_by_until_that_is_gone(
     await asyncio.to_thread(journal.close)
     assert numbers == list(range(1, len(numbers) + 1))
     assert values == made
+
+
+async def test_one_that_is_stopped_and_goes_on_stands_by_and_one_that_is_killed_is_followed(
+    begins: Callable[[str], Process],
+) -> None:
+    left = begins("left")
+    await left.until(serves)
+    right = begins("right")
+    await right.until(stands_by)
+    left.signal(signal.SIGSTOP)
+    await right.until(serves)
+    left.signal(signal.SIGCONT)
+    await left.until(stands_by)
+    assert serves(*await right.answer())
+    await right.ends()
+    await left.until(serves)
