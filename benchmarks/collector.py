@@ -18,7 +18,7 @@ from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.alarming import Alarming
 from collector.ingest import Ingest, Judge, spare_garbage_collection
-from collector.live import LiveTable
+from collector.live import LiveTable, SavedFiles
 from collector.ports import StoreBatch
 from collector.projecting import Projecting, ProjectingStats, Sink
 from commands.load import SHAPES
@@ -107,7 +107,8 @@ async def serve(options: argparse.Namespace) -> Mapping[str, Any]:
     alarming, decisions = alarming_of(plant, live, folder)
     judges: list[Judge] = [alarming] if options.alarms == "rules" else []
     ingest = Ingest(
-        source, journal, live, judges, [plant], clock, projecting, asyncio.to_thread, folder / "live"
+        source, journal, live, judges, [plant], clock, projecting, asyncio.to_thread,
+        SavedFiles(folder / "live"),
     )  # fmt: skip
     ingest.restore()
     loops = [ingest.run(), projecting.run(), *([alarming.run(clock)] if judges else [])]
