@@ -217,15 +217,21 @@ class NatsJournal:
     def counts(self) -> Mapping[CountKey, Counts]:
         """Everything ever journalled, per agent, lane and hour."""
         with self._lock:
-            return self._counts.all()
+            held = self._counts.held()
+        return self._counts.with_others(held)
 
     def standing(self) -> Standing:
         """Its end, with the counts and marks of all up to there: one moment, whatever is appended meanwhile."""
         with self._lock:
+            last, marks = self.last(), self.marks()
             try:
-                return Standing(self.last(), self.counts(), self.marks())
+                held = self._counts.held()
             except Unavailable as error:
-                return Standing(self.last(), None, self.marks(), str(error))
+                return Standing(last, None, marks, str(error))
+        try:
+            return Standing(last, self._counts.with_others(held), marks)
+        except Unavailable as error:
+            return Standing(last, None, marks, str(error))
 
     @property
     def fill(self) -> float:

@@ -58,12 +58,17 @@ class HourCounts:
         for hour in sorted(self._hours)[:-1]:
             del self._hours[hour]
 
-    def all(self) -> dict[CountKey, Counts]:
-        """Those of all hours."""
+    def held(self) -> dict[int, dict[CountKey, Counts]]:
+        """Copies of the hours in memory, whole, by hour."""
+        for hour in list(self._hours):
+            self._complete(hour)
+        return {hour: merged([held.counts]) for hour, held in self._hours.items()}
+
+    def with_others(self, held: Mapping[int, Mapping[CountKey, Counts]]) -> dict[CountKey, Counts]:
+        """Those of these hours, and of all others as they were kept: after years this takes seconds."""
         kept = {int(hour): value for hour, value in self._log.all_kept(KIND).items()}
-        known = [held.counts for held in self._hours.values()]
-        whole = {hour for hour, held in self._hours.items() if held.whole}
-        return merged([*(_unpacked(kept[hour])[1] for hour in kept.keys() - whole), *known])
+        others = (_unpacked(kept[hour])[1] for hour in kept.keys() - held.keys())
+        return merged([*others, *held.values()])
 
     def _complete(self, hour: int) -> None:
         held = self._hours.setdefault(hour, _Hour())

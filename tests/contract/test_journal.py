@@ -1,6 +1,7 @@
 """What every journal promises; the SQLite one also keeps it over restarts, full disks and torn files."""
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.nats_link import NatsAt
 from collector.adapters.packed_entries import HEAD, Damaged, pack, unpack
 from collector.adapters.sqlite_file import malformed_in
+from collector.counting import Counts
 from collector.ports import Entry, TakenOver, Unavailable
 from commands.part_servers import NatsServer
 
@@ -775,6 +777,25 @@ def test_what_metrics_and_the_delivery_report_ask_is_known_of_it(in_nats: NatsOp
     cut_off = again.standing()
     assert (cut_off.last, cut_off.counts) == (3, None)
     assert cut_off.trouble
+
+
+@pytest.mark.system
+def test_nothing_waits_while_the_counts_of_years_are_read(in_nats: NatsOpened) -> None:
+    journal = in_nats()
+    journal.append([batch(1)])
+    read, ended = journal._log.all_kept, []
+
+    def long(kind: str) -> dict[str, bytes]:
+        meanwhile = threading.Thread(target=lambda: journal.append([batch(2)]))
+        meanwhile.start()
+        meanwhile.join(5)
+        ended.append(not meanwhile.is_alive())
+        return read(kind)
+
+    journal._log.all_kept = long  # type: ignore[method-assign]  # as if it took as long as an append
+    now = journal.standing()
+    assert ended == [True]
+    assert (now.last, now.counts) == (1, {("riverside", "a1", "data", T0): Counts(1, 3)})
 
 
 @pytest.mark.system
