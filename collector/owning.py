@@ -45,7 +45,8 @@ def claim(
 class OwnedDecisions:
     """`Decisions` of one owner: once another has claimed them, `append` raises `TakenOver` and keeps nothing.
 
-    As long as nobody has, one whose lease ran out keeps nothing either, as far as its own clock can say.
+    As long as nobody has, one whose lease ran out keeps nothing either, as far as its own clock can say, and
+    is told nothing that it would act upon.
     """
 
     def __init__(
@@ -63,13 +64,13 @@ class OwnedDecisions:
         *,
         only_if: Mapping[str, int] | None = None,
     ) -> list[LedgerEvent]:
-        if not self._holds():
-            raise Unavailable("our lease of the site ran out: what is decided waits for who has it")
+        self._look()
         return self._decisions.append(
             events, rows, cursors, only_if={**(only_if or {}), **self._ours}
         )
 
     def since(self, seq: int, limit: int = 1000) -> list[LedgerEvent]:
+        self._look()  # who follows the ledger acts on what it says, and on readings that may be old
         return self._decisions.since(seq, limit)
 
     def rows(
@@ -85,6 +86,10 @@ class OwnedDecisions:
 
     def cursor(self, name: str) -> int:
         return self._decisions.cursor(name)
+
+    def _look(self) -> None:
+        if not self._holds():
+            raise Unavailable("our lease of the site ran out: what is decided waits for who has it")
 
 
 class OwnedAsks:

@@ -77,11 +77,13 @@ def test_a_claim_that_never_comes_through_says_so() -> None:
 
 
 def test_whose_lease_ran_out_keeps_nothing_before_anybody_claims() -> None:
-    ledger, leases = MemoryDecisions(), [True, False]
+    ledger, leases = MemoryDecisions(), [True, False, False]
     stopped = claim(ledger, NAME, ours, lambda: leases.pop(0))
     stopped.append([event("1")], [])
     with pytest.raises(Unavailable, match="lease"):
         stopped.append([event("2")], [])
+    with pytest.raises(Unavailable, match="lease"):
+        stopped.since(0)
     assert [e.key for e in ledger.since(0)] == ["1"]
 
 
