@@ -71,7 +71,6 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self._mark = 0
         self._columns: tuple[int, bytes] = (0, b"")
-        self._whole: tuple[int, bytes] = (-1, b"")
 
     async def listen(self, last_event_id: str = "") -> AsyncIterator[bytes]:
         """Frames for one reader, for ever; resumes from a mark of this life.
@@ -134,12 +133,8 @@ class Feed:
         return frame(changed.mark, "changes", live_columns(changed, self._clock.now()))
 
     def _snapshot(self) -> bytes:
-        """The whole table as a frame, which is the same for all who get it before something changes."""
         content = msgspec.Raw(self.whole())
-        mark, _ = self._columns
-        if self._whole[0] != mark:
-            self._whole = (mark, frame(mark, "snapshot", content))
-        return self._whole[1]
+        return frame(self._columns[0], "snapshot", content)
 
     def _serial_frames(self, serials: Serials) -> list[bytes]:
         return [frame(self._mark, name, {"serial": n}) for name, n in serials.items()]
@@ -149,8 +144,8 @@ class Feed:
         while True:
             await self._wall.sleep_until(self._wall.monotonic() + TICK_S)
             tick += 1
-            lists = await self._lists() if tick % TICKS_PER_SERIALS == 0 else []
-            frames = [*self._changes(), *lists]
+            news = await self._news() if tick % TICKS_PER_SERIALS == 0 else {}
+            frames = [*self._changes(), *self._serial_frames(news)]
             if tick % TICKS_PER_BEAT == 0:
                 frames.append(frame(self._mark, "beat", {"now": text_of(self._clock.now())}))
             self._push(b"".join(frames))
@@ -162,11 +157,12 @@ class Feed:
             return []
         return [frame(changed.mark, "changes", live_columns(changed, self._clock.now()))]
 
-    async def _lists(self) -> list[bytes]:
+    async def _news(self) -> Serials:
+        """Lists that have changed."""
         now = dict(await self._read_serials())
         news = {name: n for name, n in now.items() if n != self._serials.get(name)}
         self._serials = now
-        return self._serial_frames(news)
+        return news
 
     def _push(self, new: bytes) -> None:
         """One write for each client, whatever a tick has to say."""

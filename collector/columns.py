@@ -103,6 +103,7 @@ class Columns:
         self._decoder = Decoder()
         self._tables: dict[tuple[str, str, str], Table] = {}
         self._agents: dict[str, int] = {}
+        self._unborn: set[tuple[str, str, str]] = set()
         self._names: tuple[str, ...] = ()
         self._rows = np.empty(0, np.int64)
         self._numbers = np.empty(0, np.int64)
@@ -175,11 +176,20 @@ class Columns:
                 table = self._tables.get((entry.site, entry.agent, entry.epoch))
                 if isinstance(batch, Malformed):
                     log.error("batch %d of %s/%s, lane %s, came out of the journal unreadable and is lost: %s", entry.seq, entry.site, entry.agent, entry.lane, batch)  # fmt: skip
-                elif table is not None:
+                elif table is None:
+                    self._say_unborn(entry)
+                else:
                     pile.batches.append(batch)
                     pile.entries.append(entry)
                     pile.tables.append(table)
         return self._joined(pile)
+
+    def _say_unborn(self, entry: Entry) -> None:
+        """Once for each epoch: nothing is journalled before its birth, so the journal has lost that."""
+        name = (entry.site, entry.agent, entry.epoch)
+        if name not in self._unborn:
+            self._unborn.add(name)
+            log.error("readings of %s/%s do not reach the store or the alarms from batch %d on: the birth that names their points is lost from the journal; they do again once the agent has told it anew, as when it is restarted", entry.site, entry.agent, entry.seq)  # fmt: skip
 
     def _joined(self, pile: _Pile) -> Joined:
         lengths = np.fromiter((b.size for b in pile.batches), np.int64, len(pile.batches))

@@ -139,7 +139,7 @@ class Scoring:
             scores: dict[str, list[Score]] = {}
             for asset, score in self._scores(group, urgent=urgent):
                 scores.setdefault(asset.site, []).append(score)
-            for asset, score in self._last_words(group.received):
+            for asset, score in () if urgent else self._last_words(group.received):
                 scores.setdefault(asset.site, []).append(score)
             return [
                 entry

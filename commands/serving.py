@@ -17,6 +17,8 @@ from config.load import load_plant
 from config.plant import Plant
 from config.settings import Settings
 
+log = logging.getLogger("steward.serving")
+
 PARENT_LOOK_S = 0.5
 RUN_HEADER = "steward-run"
 """In every answer of a server that a parent watches over: the run that it belongs to."""
@@ -37,6 +39,8 @@ def allow_files(count: int) -> None:
     most = count if hard == resource.RLIM_INFINITY else min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < count:
+        log.warning("this process may have %d descriptors and wants %d: with many consoles open it could not begin its next file; raise the limit (ulimit -Hn, LimitNOFILE)", most, count)  # fmt: skip
 
 
 def when_asked() -> tuple[signal.Signals, ...]:

@@ -114,7 +114,8 @@ def _decoder(
         return (value, GOOD) if low <= value <= high else _checked(value, physical, expected)
 
     one_bit = register.type == "bit" or (register.bit is not None and bits == 1)
-    return decoded if named is None or (one_bit and named == FLAG) else _among(decoded, named)
+    plain = one_bit and named == FLAG and (register.scale, register.offset) == (1, 0)
+    return decoded if named is None or plain else _among(decoded, named)
 
 
 def _among(meaning: Decoder, named: Set[float]) -> Decoder:

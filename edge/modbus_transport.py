@@ -219,8 +219,7 @@ class PymodbusTransport:
     Over a serial bus nothing numbers the answers: a unit that was silent is not asked again for
     another `timeout_s`, in which its late answer would come and is dropped. However late it comes, what is
     heard first after a request without answer is believed to be no more than a sign of life: what else was
-    queued is waited out for as long, then the request is sent once more. The connection to a gateway is opened
-    anew after every silence. `key_file` holds the private key of a TLS client certificate.
+    queued is waited out for as long, then the request is sent once more. `key_file` holds the private key of a TLS client certificate.
     """
 
     def __init__(self, line: Line, key_file: str = "") -> None:
@@ -301,8 +300,7 @@ class PymodbusTransport:
     async def _silent(self, unit: int, connection: _Connection) -> None:
         self._silences += 1
         self._asked_again_at[unit] = asyncio.get_running_loop().time() + self._line.timeout_s
-        # what a gateway has queued would come for one request after the other
-        dead = self._silences >= SILENCES_BEFORE_RECONNECT or self._line.kind == "rtu_over_tcp"
+        dead = self._silences >= SILENCES_BEFORE_RECONNECT
         if self._line.kind != "rtu":  # part of a frame is left, or nothing ever came by it
             dead = dead or bool(connection.received) or not connection.answered
         if dead:

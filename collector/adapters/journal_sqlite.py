@@ -196,6 +196,7 @@ class SqliteJournal:
         self.dropped = 0
         self.commits = Commits()
         self._set_aside_here = 0
+        self._left_out: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
         self._counts = KeptCounts(folder / "counts.sqlite")
         self._files = self._find()
@@ -448,13 +449,16 @@ class SqliteJournal:
     def _leave_out(self, file: _File, last: int, error: Damaged) -> None:
         note = file.path.with_name(f"{file.path.stem}-groups{MALFORMED}")
         line = f"the group that ends at position {last} of {file.path.name} is lost: {error}\n"
+        if line in self._left_out:
+            return
+        self._left_out.add(line)
         with suppress(OSError):
             if note.exists() and line in note.read_text(encoding="utf-8"):
                 return
             with note.open("a", encoding="utf-8") as text:
                 text.write(line)
         self._set_aside_here += 1
-        log.error("%s: readings in it do not reach the store or the alarms: check the disk of %s", line.rstrip(), self._folder)  # fmt: skip
+        log.error("%s: its readings, and those of agents whose points it named, do not reach the store or the alarms: check the disk of %s", line.rstrip(), self._folder)  # fmt: skip
 
 
 def _checked(last: int, first: object, blob: object) -> list[Entry] | Damaged:

@@ -371,6 +371,22 @@ def test_a_group_that_is_not_what_was_written_is_left_out_and_named(
     assert again.last() >= 4
 
 
+def test_a_group_that_nobody_can_note_is_one_accident_however_often_it_is_read(
+    folder: Path,
+) -> None:
+    journal = SqliteJournal(folder)
+    for n in range(1, 4):
+        journal.append([batch(n)])
+    path = folder / files(folder)[0]
+    journal.close()
+    changed(path, "UPDATE \"group\" SET entries = x'93c3' WHERE last = 2")
+    path.with_name(f"{path.stem}-groups.malformed").mkdir()
+    again = SqliteJournal(folder)
+    assert [[e.seq for _, e in again.read_from(0, 9)] for _ in range(3)] == [[1, 3]] * 3
+    assert again.set_aside == 1
+    again.close()
+
+
 def test_no_bit_of_a_group_can_turn_without_being_seen(folder: Path) -> None:
     """Most of a file is readings, and SQLite has no checksum of its own."""
     blob = pack([birth(), batch(1)])

@@ -158,6 +158,15 @@ async def test_the_whole_is_encoded_anew_when_a_point_changed_and_its_time_alway
     )
 
 
+async def test_a_snapshot_of_a_quiet_site_tells_the_time_of_now() -> None:
+    """The console sets its clock by it: one of an hour ago made values of an hour ago look fresh."""
+    watched = Watched()
+    for expected in ("2025-11-21T04:40:00.000Z", "2025-11-21T05:40:00.000Z"):
+        async with opened(watched.listen()) as frames:
+            assert (await first(frames))[2]["now"] == expected
+        await watched.site.clock.advance(3600)
+
+
 async def test_a_slow_reader_gets_a_snapshot_later_and_never_a_long_queue() -> None:
     watched = Watched()
     async with opened(watched.listen()) as frames:

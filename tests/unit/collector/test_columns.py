@@ -56,3 +56,15 @@ def test_a_batch_that_came_out_of_a_journal_unreadable_costs_no_other(
     turned = replace(batch(1, 2.0), seq=2, payload=batch(1, 2.0).payload.replace(b",", b"\x0c", 1))
     assert columns.join([batch(0, 1.0), turned, batch(2, 3.0)]).value.tolist() == [1.0, 3.0]
     assert "batch 2 of s/e, lane data, came out of the journal unreadable" in caplog.text
+
+
+def test_batches_whose_birth_the_journal_has_lost_are_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    columns = Columns(LiveTable([]))
+    for _ in range(2):
+        assert columns.join([batch(0, 1.0), batch(1, 2.0)]).value.tolist() == []
+    (said,) = caplog.messages
+    assert said.startswith("readings of s/e do not reach the store or the alarms from batch 1 on")
+    columns.born(birth(ROWS))
+    assert columns.join([batch(0, 1.0)]).value.tolist() == [1.0]

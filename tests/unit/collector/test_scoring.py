@@ -490,3 +490,30 @@ async def test_nothing_is_judged_with_an_event_and_rows_that_wait_outlast_a_rest
     await pipe.take(batch(14, (0, 10.0), at=later + S))
     seconds = [second for second, _, _ in await stored(pipe.journal)]
     assert seconds == list(range(LEARN + 1, 152))
+
+
+@pytest.mark.parametrize("is_spoilt", [False, True])
+async def test_the_last_word_of_one_waits_behind_an_urgent_list_or_a_restart_would_lose_the_scores_of_others(
+    is_spoilt: bool,
+) -> None:
+    """A group with a score beside its events is not known for urgent when it is read again."""
+
+    async def told(*, killed: bool) -> list[tuple[int, float, int]]:
+        two = watched(pumps=("pump", "spare"))
+        pipe = Pipe(its=two)
+        names = ("pump/flow", "pump/pressure", "spare/flow", "spare/pressure")
+        await pipe.take(birth(*names, at=FIRST))
+        both = [(*row, *row) for row in rows(150)]
+        await pipe.feed(both)
+        if is_spoilt:
+            pipe.ingest.scoring._assets[0].value = np.zeros(0)
+        urgent = [(0, 10.0, 0, -S), (2, 10.0, 0, -S), (3, 10.0, 0, -S)]
+        await pipe.take(batch(1, *urgent, at=FIRST + 153 * S, lane="event"))
+        if killed:
+            pipe = Pipe(pipe.journal, its=two)
+        await pipe.feed(both[:40], first=150)
+        again = Pipe(pipe.journal, its=two)
+        await again.projecting.drain()
+        return again.stored(f"spare/{SCORE}")
+
+    assert await told(killed=True) == await told(killed=False)

@@ -294,7 +294,9 @@ def test_what_the_server_answers_does_not_wait_for_a_receipt() -> None:
             assert answering.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_a_process_has_as_many_files_as_it_needs_and_no_fewer_than_it_was_given() -> None:
+def test_a_process_has_as_many_files_as_it_needs_and_no_fewer_than_it_was_given(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
@@ -302,8 +304,10 @@ def test_a_process_has_as_many_files_as_it_needs_and_no_fewer_than_it_was_given(
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (300, hard)
         allow_files(100)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (300, hard)
+        assert caplog.messages == []
         if hard != resource.RLIM_INFINITY:
             allow_files(hard + 1)
             assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+            assert f"may have {hard} descriptors and wants {hard + 1}" in caplog.text
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

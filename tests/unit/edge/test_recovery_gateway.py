@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from config.plant import Line, Serial
+from edge.modbus_transport import NoAnswer, PymodbusTransport
 from tests.unit.edge.polled_line import (
     ALL,
     CAP_S,
@@ -48,6 +49,7 @@ class Gateway:
     to_newest: bool = False
     stall_s: float = 0.0
     port: int = 0
+    connections: int = 0
     _tasks: set["asyncio.Task[None] | None"] = field(default_factory=set)
     _bus: asyncio.Lock = field(default_factory=asyncio.Lock)
     _newest: asyncio.StreamWriter | None = None
@@ -68,6 +70,7 @@ class Gateway:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._tasks.add(asyncio.current_task())
         self._newest = writer
+        self.connections += 1
         try:
             while True:
                 request = await reader.readexactly(REQUEST_BYTES)
@@ -154,3 +157,22 @@ async def test_what_a_gateway_has_queued_is_never_taken_for_the_answer_to_anothe
     async with nothing_left(), asyncio.TaskGroup() as group:
         for row in ONE_BEHIND:
             group.create_task(played(*row), name=f"the row {row}")
+
+
+async def test_a_dead_device_does_not_cost_the_others_their_connection() -> None:
+    """Many gateways take one at a time, and are not ready for another as soon as it is closed."""
+
+    def only_one(request: bytes) -> bytes:
+        return honest_words(request) if request[0] == 1 else b""
+
+    async with nothing_left(), Gateway(only_one).running() as gateway:
+        transport = PymodbusTransport(at(gateway.port))
+        for unit in (1, 2, 1, 1, 2, 1):
+            asked = transport.request(unit, "holding", 10, 1)
+            if unit == 2:
+                with pytest.raises(NoAnswer):
+                    await asked
+            else:
+                assert len(await asked) == 1
+        await transport.close()
+    assert gateway.connections == 1
