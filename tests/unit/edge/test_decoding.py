@@ -419,7 +419,7 @@ def test_points_that_are_read_alike_share_what_is_prepared() -> None:
     assert decoder(one) is not decoder(register_point("p", 3, scale=0.1, range=(0.0, 1.0)))
 
 
-@pytest.mark.parametrize("name, number", [("scale", 2.0), ("offset", 5.0)])
-def test_a_flag_that_scaling_makes_neither_0_nor_1_is_no_flag(name: str, number: float) -> None:
-    row = register_point("p", 0, kind="flag", bit=3, **{name: number})
+@pytest.mark.parametrize("scaling", [{"scale": 2.0}, {"offset": 5.0}], ids=["scale", "offset"])
+def test_a_flag_that_scaling_makes_neither_0_nor_1_is_no_flag(scaling: dict[str, Any]) -> None:
+    row = register_point("p", 0, kind="flag", bit=3, **scaling)
     assert decode(row, [0b1000]) == BAD["undecodable"]
