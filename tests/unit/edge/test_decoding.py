@@ -1,6 +1,7 @@
 import math
 import struct
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
