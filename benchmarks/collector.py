@@ -23,6 +23,7 @@ from collector.ports import StoreBatch
 from collector.projecting import Projecting, ProjectingStats, Sink
 from commands.load import SHAPES
 from commands.migrate import migrate
+from commands.serving import share_one_heap
 from config.clock import ScaledClock
 from config.plant import Plant
 
@@ -153,6 +154,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--password", default="")
     options = parser.parse_args(argv)
     spare_garbage_collection()
+    share_one_heap()
     print(json.dumps(asyncio.run(serve(options))), flush=True)
     return 0
 

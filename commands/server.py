@@ -60,6 +60,7 @@ from commands.serving import (
     plant_of,
     run_id,
     run_until_asked,
+    share_one_heap,
     start_logging,
 )
 from commands.side_loops import SideLoops
@@ -98,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     start_logging(settings.log_level)
     plants = [plant_of(folder, settings) for folder in arguments.plant]
     spare_garbage_collection()
+    share_one_heap()
     allow_files(FILES)
     return run_until_asked(serve(plants, settings))
 

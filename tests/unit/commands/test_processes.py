@@ -1,6 +1,7 @@
 """Processes of one installation: who may read what they write, whom they answer to, and how they end."""
 
 import os
+import platform
 import resource
 import select
 import signal
@@ -292,6 +293,38 @@ def test_what_the_server_answers_does_not_wait_for_a_receipt() -> None:
         answering, _ = listening.accept()
         with client, answering:
             assert answering.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+HEAPS = """
+import ctypes, sys, threading
+from commands.serving import share_one_heap
+if sys.argv[1:]:
+    share_one_heap()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+begun, kept = threading.Barrier(4), []
+def work():
+    begun.wait()
+    kept.append([libc.malloc(5_000) for _ in range(200)])
+    begun.wait()
+threads = [threading.Thread(target=work) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no other C library has such heaps")
+def test_threads_share_one_heap() -> None:
+    """glibc's own report names each of its heaps."""
+
+    def heaps(*words: str) -> int:
+        command = [sys.executable, "-c", HEAPS, *words]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.count("<heap nr=")  # fmt: skip
+
+    assert heaps() > 1
+    assert heaps("shared") == 1
 
 
 def test_a_process_has_as_many_files_as_it_needs_and_no_fewer_than_it_was_given(
