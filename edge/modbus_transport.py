@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import ssl
 import struct
 import termios
@@ -28,6 +29,9 @@ REQUESTS: Final[Mapping[Table, type[ModbusPDU]]] = {
 }
 """The only requests that Steward can build: functions 1 to 4, all of them read."""
 SILENCES_BEFORE_RECONNECT: Final = 2
+PLACE_FREE_S: Final = 2.0
+"""So long a gateway may take to be ready for another connection after one was closed; it is tried again as often as follows."""
+PLACE_TRIED_S: Final = 0.1
 PARITIES: Final[Mapping[Parity, str]] = {"even": "E", "odd": "O", "none": "N"}
 NUMBERS: Final = 0xFFFF
 FRAMES_MAX: Final = 4
@@ -219,7 +223,8 @@ class PymodbusTransport:
     Over a serial bus nothing numbers the answers: a unit that was silent is not asked again for
     another `timeout_s`, in which its late answer would come and is dropped. However late it comes, what is
     heard first after a request without answer is believed to be no more than a sign of life: what else was
-    queued is waited out for as long, then the request is sent once more. `key_file` holds the private key of a TLS client certificate.
+    queued is waited out for as long, then the request is sent once more. The connection to a gateway is opened
+    anew after every silence; one that takes no other yet is tried again for `PLACE_FREE_S`. `key_file` holds the private key of a TLS client certificate.
     """
 
     def __init__(self, line: Line, key_file: str = "") -> None:
@@ -232,6 +237,8 @@ class PymodbusTransport:
         self._number = 0
         self._quiet_since = 0.0
         self._asked_again_at: dict[int, float] = {}
+        self._left_at = -math.inf
+        """When the connection to a gateway was given up after a silence, in the loop's seconds."""
         self._owing: set[int] = set()
         """Units of a serial bus of which the last answer that was asked for was not heard."""
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # the poller says it, once
@@ -245,6 +252,16 @@ class PymodbusTransport:
         return await self._ask(unit, table, address, count)
 
     async def _ask(self, unit: int, table: Table, address: int, count: int) -> list[int]:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return await self._ask_once(unit, table, address, count)
+            except LinkDown:
+                if loop.time() >= self._left_at + PLACE_FREE_S:
+                    raise
+            await asyncio.sleep(PLACE_TRIED_S)
+
+    async def _ask_once(self, unit: int, table: Table, address: int, count: int) -> list[int]:
         connection = self._connection
         if connection is None or connection.lost:
             connection = self._connection = await self._connected()
@@ -300,11 +317,15 @@ class PymodbusTransport:
     async def _silent(self, unit: int, connection: _Connection) -> None:
         self._silences += 1
         self._asked_again_at[unit] = asyncio.get_running_loop().time() + self._line.timeout_s
-        dead = self._silences >= SILENCES_BEFORE_RECONNECT
+        # what a gateway has queued would come for one request after the other
+        queues = self._line.kind == "rtu_over_tcp"
+        dead = queues or self._silences >= SILENCES_BEFORE_RECONNECT
         if self._line.kind != "rtu":  # part of a frame is left, or nothing ever came by it
             dead = dead or bool(connection.received) or not connection.answered
         if dead:
             await self.close()
+        if queues:
+            self._left_at = asyncio.get_running_loop().time()
 
     async def _connected(self) -> _Connection:
         line = self._line
