@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -46,12 +48,13 @@ class NatsLeases:
         self._owner = owner.encode()
         self._held: dict[str, _Held] = {}
         self._link = NatsThread(at)
-        wanted = KeyValueConfig(
+        self._trouble = ""
+        self._wanted = KeyValueConfig(
             BUCKET, ttl=lasts_s, replicas=at.replicas, storage=StorageType.MEMORY
         )
         try:
             self._bucket = self._link.ask(
-                "leases cannot be kept", lambda js: have_bucket(js, wanted)
+                "leases cannot be kept", lambda js: have_bucket(js, self._wanted)
             )
         except BaseException:
             self._link.close()
@@ -79,12 +82,12 @@ class NatsLeases:
 
     # --- in the thread
 
-    async def _taken(self, site: str, _: JetStreamContext) -> None:
+    async def _taken(self, site: str, js: JetStreamContext) -> None:
         said = False
         while True:
             asked = time.monotonic()
             try:
-                async with asyncio.timeout(self.lasts_s / PART):
+                async with self._asking(js):
                     revision = await self._bucket.create(site, self._owner)
             except KeyWrongLastSequenceError:
                 if not said:
@@ -94,17 +97,17 @@ class NatsLeases:
                 log.debug("the lease of %s cannot be asked for: %s", site, error)
             else:
                 held = self._held[site] = _Held(revision, asked + self.lasts_s)
-                held.keeping = asyncio.create_task(self._keep(site, held))
+                held.keeping = asyncio.create_task(self._keep(site, held, js))
                 return
             await asyncio.sleep(self.lasts_s / PART)
 
-    async def _keep(self, site: str, held: _Held) -> None:
+    async def _keep(self, site: str, held: _Held, js: JetStreamContext) -> None:
         """Renew until it is not ours any more; a renewal counts from when it was asked for."""
         while (left := held.until - time.monotonic()) > 0:
             await asyncio.sleep(min(self.lasts_s / PART, left))
             asked = time.monotonic()
             try:
-                async with asyncio.timeout(self.lasts_s / PART):
+                async with self._asking(js):
                     held.revision = await self._bucket.update(site, self._owner, held.revision)
                 held.until = asked + self.lasts_s
             except KeyWrongLastSequenceError:
@@ -112,6 +115,29 @@ class NatsLeases:
             except (NatsError, OSError, TimeoutError) as error:
                 log.debug("the lease of %s cannot be renewed: %s", site, error)
         log.warning("the lease of %s is lost", site)
+
+    @asynccontextmanager
+    async def _asking(self, js: JetStreamContext) -> AsyncIterator[None]:
+        """One try, with what came of it said once; a bucket that went with its server is made again before the next."""
+        try:
+            async with asyncio.timeout(self.lasts_s / PART):
+                if self._trouble:
+                    self._bucket = await have_bucket(js, self._wanted)
+                yield
+        except KeyWrongLastSequenceError:
+            self._answered()
+            raise
+        except (NatsError, OSError, TimeoutError) as error:
+            if not self._trouble:
+                log.warning("NATS keeps no lease for us: %s; trying on", _said(error))
+            self._trouble = _said(error)
+            raise
+        self._answered()
+
+    def _answered(self) -> None:
+        if self._trouble:
+            log.warning("NATS keeps leases again")
+        self._trouble = ""
 
     async def _lost(self, site: str, _: JetStreamContext) -> None:
         held = self._held.get(site)
@@ -129,3 +155,7 @@ class NatsLeases:
                 await self._bucket.delete(site, held.revision)
         except (NatsError, OSError, TimeoutError) as error:
             log.debug("the lease of %s ends by itself: %s", site, error)
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
