@@ -31,7 +31,7 @@ from collector.domain.conditions import (
 )
 from collector.groups import Group
 from collector.live import LiveTable
-from collector.ports import Ask, Asks, Decisions, RuleNow, Unavailable
+from collector.ports import Ask, Asks, Decisions, RuleNow, TakenOver, Unavailable
 from collector.quiet import Quiet, Stretch
 from collector.screening import FAR, Screen
 from config.clock import Clock
@@ -345,7 +345,10 @@ class Alarming:
         self._ledger.flush(self._now)
 
     async def run(self, clock: Clock) -> None:
-        """Wake for timers and asks, for ever. After a stop, what queued meanwhile may speak first."""
+        """Wake for timers and asks, for ever. After a stop, what queued meanwhile may speak first.
+
+        Raises `TakenOver` when the ledger is not ours any more.
+        """
         if self._stopped_at:
             await self._settle_down(clock)
         while True:
@@ -381,6 +384,8 @@ class Alarming:
             self._reachable = True
 
     def _complain(self, error: Unavailable) -> None:
+        if isinstance(error, TakenOver):
+            raise error
         if self._reachable:
             log.error("decisions wait for the ledger: %s", error)
         self._reachable = False

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from collector.columns import Columns, Joined
 from collector.groups import Group
 from collector.live import TABLE, LiveTable
-from collector.ports import BatchSource, Entry, Journal, Message, Saved, Unavailable
+from collector.ports import BatchSource, Entry, Journal, Message, Saved, TakenOver, Unavailable
 from collector.projecting import BACKOFF_S_MAX, BACKOFF_S_MIN, Offload, Projecting, inline
 from collector.receiving import Receiving
 from collector.scoring import Scoring
@@ -178,7 +178,7 @@ class Ingest:
     # --- running -------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Take what arrives until the source is closed."""
+        """Take what arrives until the source is closed. Raises `TakenOver` when the journal or the ledger is not ours any more."""
         async for messages in self.source.batches():
             await self.take(messages)
 
@@ -233,7 +233,7 @@ class Ingest:
         return joined.with_more(self._columns.join(made)), [*entries, *made]
 
     async def _journalled(self, entries: Sequence[Entry]) -> int:
-        """Append, however long it takes: nothing is committed and nothing taken meanwhile."""
+        """Append, however long it takes: nothing is committed and nothing taken meanwhile. Raises `TakenOver`."""
         backoff_s = BACKOFF_S_MIN
         while True:
             try:
@@ -247,6 +247,8 @@ class Ingest:
                 except BaseException:
                     appending.cancel()  # or it would begin when nobody waits for it; in a thread it ends what it has begun
                     raise
+            except TakenOver:
+                raise
             except Unavailable as error:
                 self._journal_refused(error)
             else:
@@ -279,6 +281,8 @@ class Ingest:
         try:
             for judge in self.judges:
                 judge.flush()
+        except TakenOver:
+            raise
         except Unavailable as error:
             self.stats.judge_refused += 1
             if self.stats.judges_ok:

@@ -24,22 +24,29 @@ def claim(
 
     To be called when the journal is open and before anything is restored from the decisions: what the
     one before us kept until now is seen then. `prove` raises `TakenOver` unless the journal is ours, `holds`
-    says whether our lease has not run out.
+    says whether our lease has not run out: whose has claims nothing, or it would lock the one out that has it.
 
     Raises:
         TakenOver: another collector opened the journal after us.
-        Unavailable: ledger or journal cannot be reached.
+        Unavailable: ledger or journal cannot be reached, or our lease ran out.
     """
     owner = f"owner.{name}"
     for _ in range(TRIES_MAX):
         before = decisions.cursor(owner)
         prove()  # between the two: an earlier owner that comes in here is found out by the write
+        look_at_lease(holds)
         try:
             decisions.append([], [], {owner: before + 1}, only_if={owner: before})
         except TakenOver:
             continue
         return OwnedDecisions(decisions, {owner: before + 1}, holds)
     raise Unavailable("the ledger is being claimed by several collectors: try again")
+
+
+def look_at_lease(holds: Callable[[], bool]) -> None:
+    """Return if our lease has not run out; else raises `Unavailable`."""
+    if not holds():
+        raise Unavailable("our lease of the site ran out: what is decided waits for who has it")
 
 
 class OwnedDecisions:
@@ -88,8 +95,7 @@ class OwnedDecisions:
         return self._decisions.cursor(name)
 
     def _look(self) -> None:
-        if not self._holds():
-            raise Unavailable("our lease of the site ran out: what is decided waits for who has it")
+        look_at_lease(self._holds)
 
 
 class OwnedAsks:

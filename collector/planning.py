@@ -27,6 +27,7 @@ from collector.ports import (
     LedgerRow,
     Outcome,
     ReadingStore,
+    TakenOver,
     Unavailable,
 )
 from collector.projecting import Offload
@@ -146,6 +147,8 @@ class Planning:
         """One tick; whether store or ledger were away, which is said once."""
         try:
             await self.tick(now)
+        except TakenOver:
+            raise
         except Unavailable as error:
             if not away:
                 log.warning("planning waits: %s", error)

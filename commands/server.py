@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from collector.deriving import Deriving
 from collector.holding import hold
 from collector.ingest import Ingest, IngestStats, spare_garbage_collection
 from collector.live import LiveTable, SavedFiles
-from collector.owning import OwnedAsks, claim
+from collector.owning import OwnedAsks, claim, look_at_lease
 from collector.planning import Planning
 from collector.ports import Asks, Decisions, Leases, ReadingStore, Unavailable
 from collector.projecting import Projecting
@@ -64,7 +64,7 @@ from commands.serving import (
     start_logging,
 )
 from commands.side_loops import SideLoops
-from commands.standing_by import AnsweringLeases, answering
+from commands.standing_by import answering
 from config.clock import Clock
 from config.plant import Plant
 from config.settings import Settings, SettingsError, read_settings
@@ -213,15 +213,32 @@ def build(plants: Sequence[Plant], settings: Settings, leases: Leases | None = N
 
     With `leases` for as long as they hold the plants: what is decided then is the one's that claimed it last.
     """
+    with ExitStack() as opened:
+        server = _build(plants, settings, leases, opened)
+        opened.pop_all()
+    _tell(server)
+    return server
+
+
+def _build(
+    plants: Sequence[Plant], settings: Settings, leases: Leases | None, opened: ExitStack
+) -> Server:
+    """What is open is given to `opened`, for the case that not everything can be."""
     clock = settings.clock()
     url = ledger_url(settings)
     migrate(url)
     in_the_loop, in_threads = open_ledger(url, wait_s=LOOP_WAITS_S_MAX), open_ledger(url)
     ledger = SqlDecisions(in_the_loop)
     desk, wishes = SqlDesk(in_threads), SqlAsks(in_threads)
+    opened.callback(wishes.close)
+    opened.callback(ledger.close)
+    if leases is not None:  # who opens the journal takes it away from who has it
+        look_at_lease(partial(leases.holds, shared_name(plants)))
     journal, journal_name = open_journal(plants, settings)
+    opened.callback(journal.close)
     decisions, asks = _owned(ledger, SqlAsks(in_the_loop), journal, leases, shared_name(plants))
     store = open_store(settings, journal_name)
+    opened.callback(store.close)
     warn_of_retention(settings)
     live = LiveTable(plants)
     alarming = Alarming(plants, live, decisions, asks)
@@ -243,14 +260,12 @@ def build(plants: Sequence[Plant], settings: Settings, leases: Leases | None = N
         plants={plant.site: plant for plant in plants}, live=live, decisions=decisions, asks=wishes,
         desk=desk, store=store, clock=clock, offload=off_the_loop, reading=readers,
     )  # fmt: skip
-    server = Server(
+    return Server(
         plants, settings, clock, journal, store, ledger, decisions, wishes, desk, live, alarming,
         projecting, ingest, planning, trending, source, services, Housekeeping(store, kept_days(settings)), readers,
         SelfWatch(plants, live, journal, store, clock, readers),
         Deriving(plants, journal, store, clock, readers),
     )  # fmt: skip
-    _tell(server)
-    return server
 
 
 def _owned(
@@ -404,17 +419,19 @@ def _complete_until(server: Server) -> int:
 @asynccontextmanager
 async def running(server: Server) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Restore, then run every loop until the block is left; yields them: none should ever end."""
-    server.alarming.restore()
-    server.ingest.restore()
-    tasks = [asyncio.create_task(loop) for loop in server.loops()]
+    tasks: list[asyncio.Task[None]] = []
     try:
+        server.alarming.restore()
+        server.ingest.restore()
+        tasks += [asyncio.create_task(loop) for loop in server.loops()]
         yield tasks
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.source.close()
-        await server.ingest.save()
+        if tasks:  # a table that was restored by half is none to keep
+            await server.ingest.save()
         server.journal.close()
         server.readers.close()
         server.store.close()
@@ -472,14 +489,13 @@ async def serve(plants: Sequence[Plant], settings: Settings) -> None:
 async def _share(plants: Sequence[Plant], settings: Settings, listening: socket.socket) -> None:
     """Serve while the plants' lease is ours, and tell people in between that another one does."""
     leases = NatsLeases(nats_at(settings), settings.collector)
-    answered = AnsweringLeases(leases, partial(answering, listening, settings.collector))
 
     async def work() -> None:
         with listening.dup() as ours:
-            await _serve(plants, settings, ours, answered)
+            await _serve(plants, settings, ours, leases)
 
     try:
-        await hold(answered, shared_name(plants), work)
+        await hold(leases, shared_name(plants), work, partial(answering, listening, settings.collector))  # fmt: skip
     finally:
         await leases.close()
 
@@ -491,9 +507,6 @@ async def _serve(
     leases: Leases | None = None,
 ) -> None:
     server = build(plants, settings, leases)
-    kept = kept_first_start_link(settings)
-    keep_first_start_link(server.services.first_start_link(kept), settings)
-    owner_token_file(settings, server.services)
     web = uvicorn.Server(
         uvicorn.Config(
             build_app(server.services), host=settings.http_host, port=settings.http_port,
@@ -502,6 +515,9 @@ async def _serve(
         )
     )  # fmt: skip
     async with running(server) as loops:
+        kept = kept_first_start_link(settings)
+        keep_first_start_link(server.services.first_start_link(kept), settings)
+        owner_token_file(settings, server.services)
         serving = asyncio.create_task(web._serve([listening]))  # noqa: SLF001  # `serve` would take the signals
         try:
             done, _ = await asyncio.wait({serving, *loops}, return_when=asyncio.FIRST_COMPLETED)

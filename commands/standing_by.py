@@ -1,8 +1,8 @@
 """A server that shares its plants: it works while it has their lease, and says so while another one has it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from socket import socket
 from typing import Final
 
@@ -12,38 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 from api.errors import problem_response
 from api.problems import Problem
-from collector.ports import Leases
 
 RETRY_S: Final = 5
 ALIVE: Final = "/api/v1/health/live"
 """Who stands by is alive, or whoever watches over processes would end it."""
-
-
-class AnsweringLeases:
-    """Leases which answer people for as long as they wait for one."""
-
-    def __init__(
-        self, leases: Leases, answering: Callable[[], AbstractAsyncContextManager[None]]
-    ) -> None:
-        self.lasts_s = leases.lasts_s
-        self._leases = leases
-        self._answering = answering
-
-    async def taken(self, site: str) -> None:
-        async with self._answering():
-            await self._leases.taken(site)
-
-    async def lost(self, site: str) -> None:
-        await self._leases.lost(site)
-
-    def holds(self, site: str) -> bool:
-        return self._leases.holds(site)
-
-    async def give_back(self, site: str) -> None:
-        await self._leases.give_back(site)
-
-    async def close(self) -> None:
-        await self._leases.close()
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from collector.adapters.leases_nats import NatsLeases
 from collector.adapters.memory_leases import Board, MemoryLeases
 from collector.adapters.nats_link import NatsAt
 from collector.holding import hold
-from collector.ports import Leases
+from collector.ports import Leases, TakenOver
 from commands.part_servers import NatsServer
 from tests.waiting import until
 
@@ -129,6 +129,28 @@ async def test_work_that_fails_gives_the_site_to_another(comes: Comes) -> None:
     with pytest.raises(OSError, match="the disk is gone"):
         await hold(comes("a"), SITE, fail)
     await asyncio.wait_for(comes("b").taken(SITE), 5)
+
+
+async def test_work_of_which_another_has_something_leaves_the_site_and_is_done_again(
+    comes: Comes, caplog: pytest.LogCaptureFixture
+) -> None:
+    did: list[str] = []
+
+    async def work(name: str) -> None:
+        did.append(name)
+        if did == ["a"]:
+            raise TakenOver("another collector has the journal")
+        await asyncio.Event().wait()
+
+    first = asyncio.create_task(hold(comes("a"), SITE, lambda: work("a")))
+    await until(lambda: did == ["a"], 10)
+    second = asyncio.create_task(hold(comes("b"), SITE, lambda: work("b")))
+    await until(lambda: did == ["a", "b"], 10)
+    second.cancel()
+    await until(lambda: did == ["a", "b", "a"], 10)
+    first.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert "another collector has the journal" in caplog.text
 
 
 async def test_work_ends_when_nobody_can_be_asked_for_as_long_as_a_lease_lasts() -> None:

@@ -15,9 +15,12 @@ import pytest
 import sqlalchemy as sa
 
 from collector.adapters.journal_nats import NatsJournal
+from collector.adapters.memory_leases import Board, MemoryLeases
+from collector.ports import Unavailable
+from commands.access import private_folder
 from commands.journals import nats_at, shared_name
 from commands.part_servers import InfluxServer, NatsServer, PostgresServer, free_port
-from commands.server import serve
+from commands.server import build, serve
 from config.settings import Settings, environment_with
 from tests.system.test_shared_site import PLANT, numbers_and_values, speaking
 from tests.waiting import until
@@ -176,6 +179,34 @@ async def test_one_serves_and_the_other_stands_by_until_that_is_gone(
     await asyncio.to_thread(journal.close)
     assert numbers == list(range(1, len(numbers) + 1))
     assert values == made
+
+
+async def test_one_that_loses_its_journal_and_nothing_else_serves_again(
+    starts: Starts, nats: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As by a stray which was stopped just before it opened it, and holds no lease when it goes on."""
+    left = starts("left")
+    await left.until(serves)
+    async with speaking(nats) as made:
+        await until(lambda: len(made) > 50, 10)
+        stray = await asyncio.to_thread(NatsJournal, nats_at(left.settings), shared_name([PLANT]))
+        await until(lambda: "stands by again" in caplog.text, TAKE_OVER_S_MAX)
+        await asyncio.to_thread(stray.close)
+        await left.until(stands_by)
+        await left.until(serves)
+        assert not left.serving.done()
+
+
+async def test_whose_lease_ran_out_takes_no_journal_away(
+    settings_of: Callable[[str], Settings],
+) -> None:
+    settings = settings_of("late")
+    private_folder(settings.data)
+    holder = await asyncio.to_thread(NatsJournal, nats_at(settings), shared_name([PLANT]))
+    with pytest.raises(Unavailable, match="lease"):
+        build([PLANT], settings, MemoryLeases(Board(), "late", 6.0))
+    await asyncio.to_thread(holder.prove)
+    await asyncio.to_thread(holder.close)
 
 
 async def test_one_that_is_stopped_and_goes_on_stands_by_and_one_that_is_killed_is_followed(

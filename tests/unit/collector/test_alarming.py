@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from collector.domain.conditions import Condition
-from collector.ports import Ask, Outcome, Unavailable
+from collector.ports import Ask, Outcome, TakenOver, Unavailable
 from config.clock import SteppedClock
 from config.rules import Rule
 from tests.alarm_world import SITE, START, Said, World, a_plant, a_rule, group_of, ms
@@ -103,6 +103,17 @@ async def test_a_ledger_that_is_away_is_named_once_and_nothing_is_lost(
         "decisions wait for the ledger: the ledger is away",
         "the ledger is back",
     ]
+
+
+async def test_who_lost_the_ledger_ends() -> None:
+    tank, clock = world(), SteppedClock(START)
+
+    def lost() -> None:
+        raise TakenOver("another collector has it")
+
+    tank.alarming.flush = lost  # type: ignore[method-assign]  # as that of a former owner
+    with pytest.raises(TakenOver):
+        await asyncio.wait_for(tank.alarming.run(clock), 5)
 
 
 def test_a_ledger_that_was_away_a_moment_ago_is_not_asked_again() -> None:

@@ -11,7 +11,7 @@ import pytest
 from collector.adapters.memory_journal import MemoryJournal
 from collector.ingest import Ingest
 from collector.live import LiveTable, SavedFiles
-from collector.ports import Entry, Message, Unavailable
+from collector.ports import Entry, Message, TakenOver, Unavailable
 from collector.projecting import Projecting, inline
 from config.clock import SteppedClock
 from edge.readings import Committed, Reply, decode, encode, topic
@@ -87,6 +87,26 @@ async def test_what_an_agent_replies_is_handed_on() -> None:
     pipe = Pipe(replied=lambda *said: told.append(said))
     await pipe.take(Message(topic(SITE, "a1", "reply"), encode(Reply("r-1", "done")), T0))
     assert told == [(SITE, "a1", Reply("r-1", "done"))]
+
+
+async def test_who_lost_its_journal_or_its_ledger_ends() -> None:
+    """An error that only waiting mends is tried again; this one is not mended."""
+    lost = TakenOver("another collector has it")
+    pipe = Pipe()
+    pipe.journal.append = failing(lost)  # type: ignore[method-assign]  # as that of a former owner
+    with pytest.raises(TakenOver):
+        await asyncio.wait_for(pipe.take(birth()), 5)
+    pipe = Pipe()
+    pipe.judge.flush = failing(lost)  # type: ignore[method-assign]  # as above
+    with pytest.raises(TakenOver):
+        await asyncio.wait_for(pipe.take(birth()), 5)
+
+
+def failing(error: Exception) -> Callable[..., Any]:
+    def fails(*_: object) -> None:
+        raise error
+
+    return fails
 
 
 async def test_it_is_durable_before_it_is_committed() -> None:

@@ -77,7 +77,7 @@ def test_a_claim_that_never_comes_through_says_so() -> None:
 
 
 def test_whose_lease_ran_out_keeps_nothing_before_anybody_claims() -> None:
-    ledger, leases = MemoryDecisions(), [True, False, False]
+    ledger, leases = MemoryDecisions(), [True, True, False, False]
     stopped = claim(ledger, NAME, ours, lambda: leases.pop(0))
     stopped.append([event("1")], [])
     with pytest.raises(Unavailable, match="lease"):
@@ -85,6 +85,14 @@ def test_whose_lease_ran_out_keeps_nothing_before_anybody_claims() -> None:
     with pytest.raises(Unavailable, match="lease"):
         stopped.since(0)
     assert [e.key for e in ledger.since(0)] == ["1"]
+
+
+def test_whose_lease_ran_out_claims_nothing_and_locks_nobody_out() -> None:
+    ledger = MemoryDecisions()
+    holder = claim(ledger, NAME, ours, held)
+    with pytest.raises(Unavailable, match="lease"):
+        claim(ledger, NAME, ours, lambda: False)
+    holder.append([event("1")], [])
 
 
 def test_journals_are_claimed_apart() -> None:
