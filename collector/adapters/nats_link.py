@@ -34,7 +34,7 @@ OTHER_CONFIGURATION: Final = 10058
 class NatsAt:
     """Where NATS is (`nats://host:4222`, or several with commas between), as whom we come, how many keep a copy.
 
-    With `ca_file` over TLS, name and certificate checked.
+    With `ca_file`, or where one of them is `tls://…`, over TLS only, name and certificate checked.
     """
 
     url: str
@@ -42,6 +42,13 @@ class NatsAt:
     password: str = ""
     replicas: int = 1
     ca_file: str = ""
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """What is checked of who answers; None: it is spoken to without TLS."""
+        if not self.ca_file and "tls://" not in self.url:
+            return None
+        return ssl.create_default_context(cafile=self.ca_file or None)
 
 
 @contextmanager
@@ -58,11 +65,12 @@ async def connect(at: NatsAt) -> Client:
     """A connection that comes back by itself for ever once it stood.
 
     Raises:
-        Unavailable: nobody answers there, we are not let in, it is older than 2.10, or it keeps no streams.
+        Unavailable: nobody answers there, it has no TLS and should, we are not let in, it is older than 2.10, or it
+            keeps no streams.
     """
-    client = Client()
+    tls = at.tls
+    client = Client() if tls is None else _OnlyTlsClient()
     said = _Said(client)
-    tls = ssl.create_default_context(cafile=at.ca_file) if at.ca_file else None
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
             await client.connect(
@@ -122,6 +130,15 @@ async def have_bucket(js: JetStreamContext, wanted: KeyValueConfig) -> KeyValue:
         found, max_age=wanted.ttl or 0, duplicate_window=window, num_replicas=wanted.replicas
     )
     return await js.key_value(wanted.bucket)
+
+
+class _OnlyTlsClient(Client):
+    """Tells nothing, and no password, to a server that does not go over to TLS: the library would, in clear."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if initial_connection and not info.get("tls_required"):
+            raise NatsError("it does not ask for TLS, and is told nothing without: give it a `tls` block, or see who answers there")  # fmt: skip
+        await super()._process_info(info, initial_connection)
 
 
 class _Said:
