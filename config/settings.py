@@ -191,6 +191,8 @@ def _address(text: str) -> str:
 
 
 def _addresses(text: str) -> str:
+    if "@" in text:  # looked at first: what is wrong otherwise is shown, and this holds a password
+        raise ValueError("holds a user or a password (not shown): they belong in STEWARD_NATS_USER and the file of STEWARD_NATS_PASSWORD_FILE")  # fmt: skip
     for one in text.split(","):
         parts = urlsplit(one)
         if parts.scheme not in ("nats", "tls") or not parts.hostname:

@@ -39,5 +39,12 @@ def test_what_two_servers_cannot_share_is_named(variable: str, value: str | None
         read_settings(told)
 
 
+@pytest.mark.parametrize("url", ["nats://ann:our-word@one:4222", "one:4222,http://our-word@two", "nats://[our-word@"])  # fmt: skip
+def test_a_password_in_the_address_of_nats_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(SettingsError, match="STEWARD_NATS_PASSWORD_FILE") as refused:
+        read_settings({**SHARED, "STEWARD_NATS_URL": url})
+    assert "our-word" not in str(refused.value)
+
+
 def test_one_server_alone_needs_nothing_of_it() -> None:
     assert read_settings({}).journal == "files"
