@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
-from collector.ports import Leases, TakenOver
+from collector.ports import Leases, TakenOver, Unavailable
 
 Work = Coroutine[Any, Any, None]
 Waiting = Callable[[], AbstractAsyncContextManager[None]]
@@ -18,23 +18,26 @@ async def hold(
 ) -> None:
     """Do `work` each time the site's lease is ours; it is cancelled when the lease is lost.
 
-    Work that raises `TakenOver` gives the lease back, leaves it to others for as long as one lasts, and is
-    done again when it is ours again. Otherwise ends as the work does when that ends by itself, or when
+    Work that raises `Unavailable` (`TakenOver` too) gives the lease back, leaves it to others for as long as one
+    lasts, and is done again when it is ours again; the same reason is said once. Otherwise ends as the work does when that ends by itself, or when
     cancelled; the lease is given back then. `waiting` is entered for as long as there is nothing to do.
     """
-    ended, pause_s = False, 0.0
+    ended, said = False, ""
     while not ended:
+        trouble = ""
         try:
             async with waiting():
-                await asyncio.sleep(pause_s)
+                await asyncio.sleep(leases.lasts_s if said else 0.0)
                 await leases.taken(site)
-            ended = await _ended(work(), leases.lost(site))
-            pause_s = 0.0
-        except TakenOver as error:
-            log.error("%s: %s; this one stands by again", site, error)
-            pause_s = leases.lasts_s
+            try:
+                ended = await _ended(work(), leases.lost(site))
+            except Unavailable as error:
+                trouble = f"{error}{'' if isinstance(error, TakenOver) else ' (whoever runs this server mends that)'}"
         finally:
             await leases.give_back(site)
+        if trouble not in ("", said):
+            log.error("%s is left to others: %s; this one stands by again", site, trouble)
+        said = trouble
 
 
 async def _ended(work: Work, lost: Work) -> bool:

@@ -133,9 +133,7 @@ def open_store(settings: Settings, journal: str = "") -> ReadingStore:
     """The store that the settings name; `journal` is the name of the one whose cursor it keeps."""
     if settings.store == "duckdb":
         return DuckDbStore(settings.data / "store")
-    if not settings.influx_token_file:
-        raise SettingsError("STEWARD_INFLUX_TOKEN_FILE is missing: the file that holds InfluxDB's token")  # fmt: skip
-    token = told_in("STEWARD_INFLUX_TOKEN_FILE", settings.influx_token_file)
+    token = _influx_token(settings)
     from collector.adapters.store_influx import (
         InfluxStore,
     )  # a fifth of a second that only its users wait
@@ -145,6 +143,20 @@ def open_store(settings: Settings, journal: str = "") -> ReadingStore:
         ca_file=authorities("STEWARD_INFLUX_CA_FILE", settings.influx_ca_file),
         journal=journal, retention_s=bucket_retention_s(kept_days(settings)),
     )  # fmt: skip
+
+
+def _influx_token(settings: Settings) -> str:
+    if not settings.influx_token_file:
+        raise SettingsError("STEWARD_INFLUX_TOKEN_FILE is missing: the file that holds InfluxDB's token")  # fmt: skip
+    return told_in("STEWARD_INFLUX_TOKEN_FILE", settings.influx_token_file)
+
+
+def look_at_files(settings: Settings) -> None:
+    """Read what `build` will read of a server that shares its plants. Raises `SettingsError`, while nobody relies on it yet."""
+    password(SERVER, settings)
+    _influx_token(settings)
+    authorities("STEWARD_BROKER_CA_FILE", settings.broker_ca_file)
+    authorities("STEWARD_INFLUX_CA_FILE", settings.influx_ca_file)
 
 
 @dataclass(slots=True)
@@ -488,6 +500,7 @@ async def serve(plants: Sequence[Plant], settings: Settings) -> None:
 
 async def _share(plants: Sequence[Plant], settings: Settings, listening: socket.socket) -> None:
     """Serve while the plants' lease is ours, and tell people in between that another one does."""
+    look_at_files(settings)
     leases = NatsLeases(nats_at(settings), settings.collector)
 
     async def work() -> None:

@@ -9,7 +9,7 @@ from collector.adapters.leases_nats import NatsLeases
 from collector.adapters.memory_leases import Board, MemoryLeases
 from collector.adapters.nats_link import NatsAt
 from collector.holding import hold
-from collector.ports import Leases, TakenOver
+from collector.ports import Leases, TakenOver, Unavailable
 from commands.part_servers import NatsServer
 from tests.waiting import until
 
@@ -131,15 +131,16 @@ async def test_work_that_fails_gives_the_site_to_another(comes: Comes) -> None:
     await asyncio.wait_for(comes("b").taken(SITE), 5)
 
 
-async def test_work_of_which_another_has_something_leaves_the_site_and_is_done_again(
-    comes: Comes, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("error", [TakenOver("the journal is another's"), Unavailable("the ledger is away")])  # fmt: skip
+async def test_work_that_cannot_be_done_now_leaves_the_site_to_others_and_is_done_again(
+    comes: Comes, caplog: pytest.LogCaptureFixture, error: Unavailable
 ) -> None:
     did: list[str] = []
 
     async def work(name: str) -> None:
         did.append(name)
         if did == ["a"]:
-            raise TakenOver("another collector has the journal")
+            raise error
         await asyncio.Event().wait()
 
     first = asyncio.create_task(hold(comes("a"), SITE, lambda: work("a")))
@@ -150,7 +151,22 @@ async def test_work_of_which_another_has_something_leaves_the_site_and_is_done_a
     await until(lambda: did == ["a", "b", "a"], 10)
     first.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
-    assert "another collector has the journal" in caplog.text
+    assert f"is left to others: {error}" in caplog.text
+
+
+async def test_why_work_cannot_be_done_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    did: list[str] = []
+
+    async def work() -> None:
+        did.append("a")
+        raise Unavailable("the ledger is away")
+
+    holding = asyncio.create_task(hold(MemoryLeases(Board(), "a", 0.01), SITE, work))
+    await until(lambda: len(did) > 3, 10)
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
+    assert [r.levelname for r in caplog.records] == ["ERROR"]
+    assert "whoever runs this server mends that" in caplog.text
 
 
 async def test_work_ends_when_nobody_can_be_asked_for_as_long_as_a_lease_lasts() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import httpx
@@ -15,13 +15,14 @@ import pytest
 import sqlalchemy as sa
 
 from collector.adapters.journal_nats import NatsJournal
+from collector.adapters.leases_nats import NatsLeases
 from collector.adapters.memory_leases import Board, MemoryLeases
 from collector.ports import Unavailable
 from commands.access import private_folder
 from commands.journals import nats_at, shared_name
 from commands.part_servers import InfluxServer, NatsServer, PostgresServer, free_port
 from commands.server import build, serve
-from config.settings import Settings, environment_with
+from config.settings import Settings, SettingsError, environment_with
 from tests.system.test_shared_site import PLANT, numbers_and_values, speaking
 from tests.waiting import until
 
@@ -93,6 +94,13 @@ class Process(Answers):
 Starts = Callable[[str], One]
 
 
+def make_database(postgres: PostgresServer, name: str) -> None:
+    engine = sa.create_engine(postgres.url(), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+
+
 @pytest.fixture
 def settings_of(
     nats: NatsServer, influxd: InfluxServer, postgres: PostgresServer, tmp_path: Path
@@ -101,10 +109,7 @@ def settings_of(
     ledger, words = f"ledger_{secrets.token_hex(6)}", {"token": influxd.token, "word": nats.users["collector"]}  # fmt: skip
     for name, word in words.items():
         (tmp_path / name).write_text(word)
-    engine = sa.create_engine(postgres.url(), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {ledger}")
-    engine.dispose()
+    make_database(postgres, ledger)
 
     def told(name: str) -> Settings:
         return Settings(
@@ -195,6 +200,47 @@ async def test_one_that_loses_its_journal_and_nothing_else_serves_again(
         await left.until(stands_by)
         await left.until(serves)
         assert not left.serving.done()
+
+
+async def test_one_that_cannot_serve_leaves_its_plants_to_others_and_serves_when_it_can(
+    settings_of: Callable[[str], Settings],
+    postgres: PostgresServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    late = f"late_{secrets.token_hex(6)}"
+    left = One(replace(settings_of("left"), ledger=postgres.url(late)))
+    try:
+        await until(
+            lambda: "is left to others: the ledger cannot be reached" in caplog.text,
+            TAKE_OVER_S_MAX,
+        )
+        await left.until(stands_by)
+        assert not left.serving.done()
+        await asyncio.to_thread(make_database, postgres, late)
+        await left.until(serves)
+    finally:
+        await left.ends()
+
+
+@pytest.mark.parametrize(
+    ("lacks", "variable"),
+    [
+        ({"influx_token_file": "away"}, "INFLUX_TOKEN_FILE"),
+        ({"broker_password_file": "away"}, "BROKER_PASSWORD_FILE"),
+        ({"broker_ca_file": "away"}, "BROKER_CA_FILE"),
+        ({"influx_ca_file": "away"}, "INFLUX_CA_FILE"),
+    ],
+)
+async def test_what_is_wrong_with_its_files_is_said_before_it_stands_by(
+    settings_of: Callable[[str], Settings], lacks: dict[str, str], variable: str
+) -> None:
+    holder = NatsLeases(nats_at(settings_of("left")), "left")
+    name = shared_name([PLANT])
+    await holder.taken(name)
+    with pytest.raises(SettingsError, match=variable):
+        await asyncio.wait_for(serve([PLANT], replace(settings_of("right"), **lacks)), 5)  # type: ignore[arg-type]  # texts all
+    await holder.give_back(name)
+    await holder.close()
 
 
 async def test_whose_lease_ran_out_takes_no_journal_away(
