@@ -12,7 +12,8 @@ from typing import Final
 from nats.errors import Error as NatsError
 from nats.js.api import KeyValueConfig, StorageType
 from nats.js.client import JetStreamContext
-from nats.js.errors import KeyWrongLastSequenceError
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.nuid import NUID
 
 from collector.adapters.nats_link import NatsAt, NatsThread, have_bucket
 
@@ -34,10 +35,15 @@ class _Held:
     keeping: "asyncio.Task[None] | None" = None
 
 
+class _AnothersError(Exception):
+    """Another collector has the site: that of this name."""
+
+
 class NatsLeases:
     """One collector's leases, renewed by a thread: a loop that is busy for long does not lose them.
 
-    `owner` is only for those who look. All collectors of a bucket give the same `lasts_s`.
+    `owner` is only for those who look: what makes a lease ours is written behind it. All collectors of a bucket
+    give the same `lasts_s`.
 
     Raises:
         Unavailable: NATS cannot be used.
@@ -45,7 +51,7 @@ class NatsLeases:
 
     def __init__(self, at: NatsAt, owner: str, lasts_s: float = LASTS_S) -> None:
         self.lasts_s = lasts_s
-        self._owner = owner.encode()
+        self._ours = f"{owner} {NUID().next().decode()}".encode()
         self._held: dict[str, _Held] = {}
         self._link = NatsThread(at)
         self._trouble = ""
@@ -88,10 +94,10 @@ class NatsLeases:
             asked = time.monotonic()
             try:
                 async with self._asking(js):
-                    revision = await self._bucket.create(site, self._owner)
-            except KeyWrongLastSequenceError:
+                    revision = await self._written(site, 0)
+            except _AnothersError as error:
                 if not said:
-                    log.info("another collector has %s; this one waits", site)
+                    log.info("%s has %s; this one waits", error, site)
                     said = True
             except (NatsError, OSError, TimeoutError) as error:
                 log.debug("the lease of %s cannot be asked for: %s", site, error)
@@ -108,13 +114,29 @@ class NatsLeases:
             asked = time.monotonic()
             try:
                 async with self._asking(js):
-                    held.revision = await self._bucket.update(site, self._owner, held.revision)
+                    held.revision = await self._written(site, held.revision)
                 held.until = asked + self.lasts_s
-            except KeyWrongLastSequenceError:
+            except _AnothersError:
                 held.until = 0.0
             except (NatsError, OSError, TimeoutError) as error:
                 log.debug("the lease of %s cannot be renewed: %s", site, error)
         log.warning("the lease of %s is lost", site)
+
+    async def _written(self, site: str, revision: int) -> int:
+        """Write that we have it over this number, 0: over nobody's; its number then. Raises `_AnothersError`."""
+        try:
+            if revision:
+                return await self._bucket.update(site, self._ours, revision)
+            return await self._bucket.create(site, self._ours)
+        except KeyWrongLastSequenceError:
+            pass
+        try:  # a write of ours may have come through though its answer was late
+            found = await self._bucket.get(site)
+        except KeyNotFoundError:  # of a bucket that was made again, or it ran out just now
+            return await self._bucket.create(site, self._ours)
+        if found.value != self._ours:
+            raise _AnothersError((found.value or b"").decode().partition(" ")[0])
+        return await self._bucket.update(site, self._ours, found.revision)
 
     @asynccontextmanager
     async def _asking(self, js: JetStreamContext) -> AsyncIterator[None]:
@@ -124,7 +146,7 @@ class NatsLeases:
                 if self._trouble:
                     self._bucket = await have_bucket(js, self._wanted)
                 yield
-        except KeyWrongLastSequenceError:
+        except _AnothersError:
             self._answered()
             raise
         except (NatsError, OSError, TimeoutError) as error:

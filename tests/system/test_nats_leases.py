@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,15 @@ class Single:
     @property
     def at(self) -> NatsAt:
         return NatsAt(self.server.url, "collector", "word")
+
+    async def is_late(self, said: pytest.LogCaptureFixture) -> None:
+        """Be silent until somebody has waited too long, then do what was asked."""
+        process = self.server.running.process
+        process.send_signal(signal.SIGSTOP)
+        try:
+            await until(lambda: "NATS keeps no lease for us" in said.text, 20)
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     def begins(self) -> None:
         self.server: NatsServer = start_nats(
@@ -67,3 +77,42 @@ async def test_after_a_restart_of_nats_a_site_is_taken_again_and_its_trouble_is_
     said = [message.partition(":")[0] for message in caplog.messages]
     assert said.count("NATS keeps no lease for us") == said.count("NATS keeps leases again") == 1
     await leases.close()
+
+
+async def test_a_renewal_whose_answer_came_too_late_costs_no_lease(
+    single: Single, caplog: pytest.LogCaptureFixture
+) -> None:
+    leases = NatsLeases(single.at, "left", 6.0)
+    await leases.taken(SITE)
+    lost = asyncio.create_task(leases.lost(SITE))
+    await single.is_late(caplog)
+    await until(lambda: "NATS keeps leases again" in caplog.messages, 6)
+    assert leases.holds(SITE)
+    assert not lost.done()
+    await leases.give_back(SITE)
+    await lost
+    await leases.close()
+
+
+async def test_a_site_that_was_taken_with_a_late_answer_is_had_before_that_lease_ran_out(
+    single: Single, caplog: pytest.LogCaptureFixture
+) -> None:
+    leases = NatsLeases(single.at, "left", 20.0)
+    single.server.running.process.send_signal(signal.SIGSTOP)
+    taken = asyncio.create_task(leases.taken(SITE))
+    await single.is_late(caplog)
+    await asyncio.wait_for(taken, 15)
+    await leases.give_back(SITE)
+    await leases.close()
+
+
+async def test_another_of_the_same_name_does_not_take_it_for_its_own(single: Single) -> None:
+    first, second = (NatsLeases(single.at, "left", LASTS_S) for _ in range(2))
+    await first.taken(SITE)
+    other = asyncio.create_task(second.taken(SITE))
+    await asyncio.wait([other], timeout=2 * LASTS_S)
+    assert (other.done(), first.holds(SITE), second.holds(SITE)) == (False, True, False)
+    await first.give_back(SITE)
+    await asyncio.wait_for(other, 5)
+    for leases in (first, second):
+        await leases.close()
