@@ -157,6 +157,10 @@ class Leases(Protocol):
         """Return when it is no longer ours, or nobody could be asked for as long as it lasts."""
         ...
 
+    def found(self, site: str) -> str:
+        """Why a lease that is waited for is not ours, in words, as far as was found last; "" before anything was."""
+        ...
+
     def holds(self, site: str) -> bool:
         """Whether it is ours and has not run out by this machine's clock: true to the moment, also right after a stop."""
         ...

@@ -501,6 +501,7 @@ async def serve(plants: Sequence[Plant], settings: Settings) -> None:
 async def _share(plants: Sequence[Plant], settings: Settings, listening: socket.socket) -> None:
     """Serve while the plants' lease is ours, and tell people in between that another one does."""
     look_at_files(settings)
+    name = shared_name(plants)
     leases = NatsLeases(nats_at(settings), settings.collector)
 
     async def work() -> None:
@@ -508,7 +509,8 @@ async def _share(plants: Sequence[Plant], settings: Settings, listening: socket.
             await _serve(plants, settings, ours, leases)
 
     try:
-        await hold(leases, shared_name(plants), work, partial(answering, listening, settings.collector))  # fmt: skip
+        waiting = partial(answering, listening, settings.collector, partial(leases.found, name))
+        await hold(leases, name, work, waiting)
     finally:
         await leases.close()
 

@@ -1,13 +1,13 @@
 """A server that shares its plants: it works while it has their lease, and says so while another one has it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from socket import socket
 from typing import Final
 
 import uvicorn
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from api.errors import problem_response
@@ -19,13 +19,11 @@ ALIVE: Final = "/api/v1/health/live"
 
 
 @asynccontextmanager
-async def answering(listening: socket, name: str) -> AsyncIterator[None]:
-    """Answer everybody that this server stands by, on a socket that is listened on."""
-    said = f"this server ({name}) stands by: another one serves these plants; it takes over when that one is gone"
-    refused = problem_response(Problem("unavailable", said, retry_after_s=RETRY_S))
+async def answering(listening: socket, name: str, found: Callable[[], str]) -> AsyncIterator[None]:
+    """Answer everybody that this server stands by, and what it `found` last, on a socket that is listened on."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        answer = JSONResponse({"ok": True}) if scope["path"] == ALIVE else refused
+        answer = JSONResponse({"ok": True}) if scope["path"] == ALIVE else _refused(name, found())
         await answer(scope, receive, send)
 
     config = uvicorn.Config(
@@ -43,6 +41,11 @@ async def answering(listening: socket, name: str) -> AsyncIterator[None]:
     finally:
         web.should_exit = True
         await _ended(serving)
+
+
+def _refused(name: str, found: str) -> Response:
+    said = f"this server ({name}) stands by: {found or 'it asks for the lease of these plants'}; it serves them when it has their lease"
+    return problem_response(Problem("unavailable", said, retry_after_s=RETRY_S))
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:

@@ -53,6 +53,7 @@ class NatsLeases:
         self.lasts_s = lasts_s
         self._ours = f"{owner} {NUID().next().decode()}".encode()
         self._held: dict[str, _Held] = {}
+        self._others: dict[str, str] = {}
         self._link = NatsThread(at)
         self._trouble = ""
         self._wanted = KeyValueConfig(
@@ -74,6 +75,11 @@ class NatsLeases:
     async def lost(self, site: str) -> None:
         await asyncio.wrap_future(self._link.begin(partial(self._lost, site)))
 
+    def found(self, site: str) -> str:
+        if self._trouble:
+            return f"NATS cannot be asked: {self._trouble}"
+        return f"{self._others[site]} has it" if site in self._others else ""
+
     def holds(self, site: str) -> bool:
         held = self._held.get(site)
         return held is not None and time.monotonic() < held.until
@@ -89,19 +95,19 @@ class NatsLeases:
     # --- in the thread
 
     async def _taken(self, site: str, js: JetStreamContext) -> None:
-        said = False
         while True:
             asked = time.monotonic()
             try:
                 async with self._asking(js):
                     revision = await self._written(site, 0)
             except _AnothersError as error:
-                if not said:
+                if self._others.get(site) != str(error):
                     log.info("%s has %s; this one waits", error, site)
-                    said = True
+                self._others[site] = str(error)
             except (NatsError, OSError, TimeoutError) as error:
                 log.debug("the lease of %s cannot be asked for: %s", site, error)
             else:
+                self._others.pop(site, None)
                 held = self._held[site] = _Held(revision, asked + self.lasts_s)
                 held.keeping = asyncio.create_task(self._keep(site, held, js))
                 return

@@ -31,6 +31,12 @@ class MemoryLeases:
         if site in self._keeping:
             await asyncio.wait([self._keeping[site]])
 
+    def found(self, site: str) -> str:
+        if not self._board.reachable:
+            return "the board cannot be asked"
+        owner, _ = self._board.held.get(site, ("", 0.0))
+        return f"{owner} has it" if owner not in ("", self._owner) else ""
+
     def holds(self, site: str) -> bool:
         return asyncio.get_running_loop().time() < self._until.get(site, 0.0)
 

@@ -67,6 +67,17 @@ async def test_who_holds_a_lease_is_known_without_asking_anybody(comes: Comes) -
     assert not first.holds(SITE)
 
 
+async def test_who_waits_is_told_who_has_it(comes: Comes) -> None:
+    first, second = comes("a"), comes("b")
+    assert (first.found(SITE), second.found(SITE)) == ("", "")
+    await asyncio.wait_for(first.taken(SITE), 5)
+    other = asyncio.create_task(second.taken(SITE))
+    await until(lambda: second.found(SITE) == "a has it", 5)
+    assert first.found(SITE) == ""
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+
+
 async def test_a_lease_that_ran_out_is_not_held_though_nobody_noticed_it_yet(comes: Comes) -> None:
     """As of a process that was stopped: its clock went on, and none of its tasks ran."""
     first = comes("a")

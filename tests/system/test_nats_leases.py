@@ -94,6 +94,21 @@ async def test_a_renewal_whose_answer_came_too_late_costs_no_lease(
     await leases.close()
 
 
+async def test_who_waits_and_cannot_ask_does_not_say_that_another_has_it(
+    single: Single, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = NatsLeases(single.at, "left", 3.0), NatsLeases(single.at, "right", 3.0)
+    await first.taken(SITE)
+    other = asyncio.create_task(second.taken(SITE))
+    await until(lambda: second.found(SITE) == "left has it", 5)
+    single.server.stop()
+    await until(lambda: second.found(SITE).startswith("NATS cannot be asked: "), 10)
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+    for leases in (first, second):
+        await leases.close()
+
+
 async def test_a_site_that_was_taken_with_a_late_answer_is_had_before_that_lease_ran_out(
     single: Single, caplog: pytest.LogCaptureFixture
 ) -> None:
