@@ -19,8 +19,7 @@ from api.adapters.desk_sql import SqlDesk
 from api.app import build_app
 from api.following import Following
 from api.services import Health, Services
-from collector.adapters.journal_nats import NatsJournal
-from collector.adapters.leases_nats import NatsLeases
+from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.ledger_sql import SqlAsks, SqlDecisions, open_ledger
 from collector.adapters.mqtt import Broker, MqttSource
 from collector.adapters.store_duckdb import DuckDbStore
@@ -50,7 +49,7 @@ from commands.delivering import delivery_report, delivery_since
 from commands.doctor import journal_trouble
 from commands.figures import Gauges
 from commands.housekeeping import Housekeeping, bucket_retention_s, kept_days, warn_of_retention
-from commands.journals import AnyJournal, nats_at, open_journal, shared_name
+from commands.journals import AnyJournal, open_journal, open_leases, shared_name
 from commands.migrate import migrate
 from commands.one_server import held
 from commands.serving import (
@@ -263,7 +262,7 @@ def _build(
     ingest = Ingest(
         source, journal, live, [alarming], plants, clock, projecting=projecting,
         offload=off_the_loop,
-        saved=journal if isinstance(journal, NatsJournal) else SavedFiles(settings.data / "live.bin"),
+        saved=SavedFiles(settings.data / "live.bin") if isinstance(journal, SqliteJournal) else journal,
     )  # fmt: skip
     readers = Readers()
     planning = Planning(plants, decisions, asks, store, readers)
@@ -284,7 +283,7 @@ def _owned(
     decisions: Decisions, asks: Asks, journal: AnyJournal, leases: Leases | None, name: str
 ) -> tuple[Decisions, Asks]:
     """Decisions and asks, of whoever claims them last where servers share their plants."""
-    if leases is None or not isinstance(journal, NatsJournal):
+    if leases is None or isinstance(journal, SqliteJournal):
         return decisions, asks
     ours = claim(decisions, name, journal.prove, partial(leases.holds, name))
     return ours, OwnedAsks(asks, ours)
@@ -502,7 +501,7 @@ async def _share(plants: Sequence[Plant], settings: Settings, listening: socket.
     """Serve while the plants' lease is ours, and tell people in between that another one does."""
     look_at_files(settings)
     name = shared_name(plants)
-    leases = NatsLeases(nats_at(settings), settings.collector)
+    leases = open_leases(settings)
 
     async def work() -> None:
         with listening.dup() as ours:
