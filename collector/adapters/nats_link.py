@@ -108,17 +108,18 @@ async def close(client: Client) -> None:
 
 
 async def have_stream(js: JetStreamContext, wanted: StreamConfig) -> None:
-    """Make the stream, or bring the one that is there to what is wanted."""
+    """Make the stream, or bring the one that is there to what is wanted; copies that somebody gave it stay."""
     try:
         await js.add_stream(wanted)
     except APIError as error:
         if error.err_code != OTHER_CONFIGURATION:
             raise
-        await js.update_stream(wanted)
+        found = (await js.stream_info(wanted.name or "")).config
+        await js.update_stream(wanted, num_replicas=_copies(found, wanted.num_replicas))
 
 
 async def have_bucket(js: JetStreamContext, wanted: KeyValueConfig) -> KeyValue:
-    """Make the key-value bucket, or bring the one that is there to the wanted life of its keys and copies."""
+    """Make the key-value bucket, or bring the one that is there to the wanted life of its keys; copies stay as above."""
     try:
         return await js.create_key_value(wanted)
     except APIError as error:
@@ -127,9 +128,14 @@ async def have_bucket(js: JetStreamContext, wanted: KeyValueConfig) -> KeyValue:
     found = (await js.stream_info(f"KV_{wanted.bucket}")).config
     window = min(wanted.ttl or DUPLICATES_S, DUPLICATES_S)
     await js.update_stream(
-        found, max_age=wanted.ttl or 0, duplicate_window=window, num_replicas=wanted.replicas
-    )
+        found, max_age=wanted.ttl or 0, duplicate_window=window,
+        num_replicas=_copies(found, wanted.replicas),
+    )  # fmt: skip
     return await js.key_value(wanted.bucket)
+
+
+def _copies(found: StreamConfig, wanted: int | None) -> int:
+    return max(found.num_replicas or 1, wanted or 1)
 
 
 class _OnlyTlsClient(Client):
