@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.ports import LedgerRow
+from collector.ports import LedgerRow, TakenOver
 from config.clock import SteppedClock
 from config.load import LIBRARY, load_plant
 from config.plant import Plant
@@ -211,6 +211,15 @@ async def test_a_store_that_is_away_is_waited_for_and_said_once(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert said == 1
+
+
+async def test_who_lost_the_ledger_plans_nothing_more(world: World) -> None:
+    async def lost(now: int) -> None:
+        raise TakenOver("another collector has it")
+
+    world.planning.tick = lost  # type: ignore[method-assign]  # as that of a former owner
+    with pytest.raises(TakenOver):
+        await asyncio.wait_for(world.planning.run(SteppedClock(START), every_s=0.01), 5)
 
 
 async def test_the_ticker_ends_when_it_is_asked_to(world: World) -> None:
