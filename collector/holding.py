@@ -32,7 +32,8 @@ async def hold(
             try:
                 ended = await _ended(work(), leases.lost(site))
             except Unavailable as error:
-                trouble = f"{error}{'' if isinstance(error, TakenOver) else ' (whoever runs this server mends that)'}"
+                ours = leases.holds(site) and not isinstance(error, TakenOver)
+                trouble = f"{error}{' (whoever runs this server mends that)' if ours else ''}"
         finally:
             await leases.give_back(site)
         if trouble not in ("", said):

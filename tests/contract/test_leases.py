@@ -172,12 +172,25 @@ async def test_why_work_cannot_be_done_is_said_once(caplog: pytest.LogCaptureFix
         did.append("a")
         raise Unavailable("the ledger is away")
 
-    holding = asyncio.create_task(hold(MemoryLeases(Board(), "a", 0.01), SITE, work))
+    holding = asyncio.create_task(hold(MemoryLeases(Board(), "a", 0.1), SITE, work))
     await until(lambda: len(did) > 3, 10)
     holding.cancel()
     await asyncio.gather(holding, return_exceptions=True)
     assert [r.levelname for r in caplog.records] == ["ERROR"]
     assert "whoever runs this server mends that" in caplog.text
+
+
+async def test_nobody_is_to_mend_a_lease_that_ran_out(caplog: pytest.LogCaptureFixture) -> None:
+    leases = MemoryLeases(Board(), "a", LASTS_S)
+
+    async def work() -> None:
+        run_out(leases)
+        raise Unavailable("our lease ran out")
+
+    holding = asyncio.create_task(hold(leases, SITE, work))
+    await until(lambda: "our lease ran out; this one stands by again" in caplog.text, 10)
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
 
 
 async def test_work_ends_when_nobody_can_be_asked_for_as_long_as_a_lease_lasts() -> None:
