@@ -244,6 +244,8 @@ class PymodbusTransport:
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # the poller says it, once
 
     async def request(self, unit: int, table: Table, address: int, count: int) -> list[int]:
+        if not self._line.serial:
+            return await self._ask_once(unit, table, address, count)
         if unit in self._owing:
             with contextlib.suppress(Refused):  # of what was asked before, perhaps
                 await self._ask(unit, table, address, count)
