@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,12 @@ def _some_alarms(running: Installation) -> None:
     devices = running.by_name["devices"]
     if len(unacknowledged(running)) < ALARMS_MIN:
         devices.signal(signal.SIGSTOP)
-        asyncio.run(until(lambda: len(unacknowledged(running)) >= ALARMS_MIN, ALARMS_S_MAX))
-        devices.signal(signal.SIGCONT)
+        try:
+            with ThreadPoolExecutor(1) as beside:  # a page's own loop runs in this thread
+                enough = until(lambda: len(unacknowledged(running)) >= ALARMS_MIN, ALARMS_S_MAX)
+                beside.submit(asyncio.run, enough).result()
+        finally:
+            devices.signal(signal.SIGCONT)
 
 
 def unacknowledged(running: Installation) -> list[dict[str, Any]]:
