@@ -176,6 +176,9 @@ class NatsThread:
     """
 
     def __init__(self, at: NatsAt) -> None:
+        self._ending = False
+        self._beginning = threading.Lock()
+        """What begins while the thread ends would never be run, and whoever waits for it would wait for ever."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="nats", daemon=True)
         self._thread.start()
@@ -192,21 +195,22 @@ class NatsThread:
 
     def ask(self, what: str, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> T:
         """Do this in the thread and wait for it. Raises `Unavailable` saying `what` could not be done."""
-        if self._loop.is_closed():
-            raise Unavailable(f"{what}: the connection to NATS was closed")
         with unavailable(what):
-            return self._run(work(self._js))
+            return self.begin(work).result()
 
     def begin(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> Future[T]:
         """Start this in the thread. Raises `Unavailable` once closed."""
-        if self._loop.is_closed():
-            raise Unavailable("the connection to NATS was closed")
-        return asyncio.run_coroutine_threadsafe(work(self._js), self._loop)
+        with self._beginning:
+            if self._ending:
+                raise Unavailable("the connection to NATS was closed")
+            return asyncio.run_coroutine_threadsafe(work(self._js), self._loop)
 
     def close(self) -> None:
         """End connection and thread; may be called twice."""
-        if self._loop.is_closed():
-            return
+        with self._beginning:
+            if self._ending:
+                return
+            self._ending = True
         self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from nats.js import JetStreamContext
 
 from collector.adapters.leases_nats import NatsLeases
-from collector.adapters.nats_link import NatsAt
+from collector.adapters.nats_link import NatsAt, NatsThread
+from collector.ports import Unavailable
 from commands.part_servers import NatsServer, start_nats
 from tests.waiting import until
 
@@ -131,3 +133,25 @@ async def test_another_of_the_same_name_does_not_take_it_for_its_own(single: Sin
     await asyncio.wait_for(other, 5)
     for leases in (first, second):
         await leases.close()
+
+
+def test_what_begins_while_the_connection_ends_is_refused_and_nobody_waits_for_it_for_ever(
+    nats: NatsServer,
+) -> None:
+    link = NatsThread(NatsAt(nats.url, "collector", nats.users["collector"]))
+    said: list[str] = []
+
+    async def nothing(_: JetStreamContext) -> None: ...
+
+    async def begins_another_as_it_ends(_: JetStreamContext) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            try:
+                link.begin(nothing)
+            except Unavailable as error:
+                said.append(str(error))
+
+    link.begin(begins_another_as_it_ends)
+    link.close()
+    assert said == ["the connection to NATS was closed"]
