@@ -157,6 +157,14 @@ def numbers_and_values(journal: NatsJournal) -> tuple[list[int], list[float]]:
     return [b.s for b in batches], [v for v in read if v is not None]
 
 
+async def has_each_once(journal: NatsJournal, made: list[float]) -> None:
+    """Every batch by its number and every value that was made, in order; closes the journal."""
+    numbers, values = numbers_and_values(journal)
+    await asyncio.to_thread(journal.close)
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert values == made
+
+
 async def test_collectors_take_a_site_over_from_each_other_and_every_reading_is_kept_once(
     nats: NatsServer, tmp_path: Path
 ) -> None:
@@ -172,10 +180,7 @@ async def test_collectors_take_a_site_over_from_each_other_and_every_reading_is_
         await until(lambda: third.taken > 20, 10)
     await third.leaves()
     journal = await asyncio.to_thread(kept, nats, tmp_path)
-    numbers, values = numbers_and_values(journal)
-    await asyncio.to_thread(journal.close)
-    assert numbers == list(range(1, len(numbers) + 1))
-    assert values == made
+    await has_each_once(journal, made)
 
 
 async def test_who_does_not_know_that_it_lost_a_site_journals_and_commits_nothing_more(
@@ -193,10 +198,7 @@ async def test_who_does_not_know_that_it_lost_a_site_journals_and_commits_nothin
     for member in (other, stray):
         await member.leaves()
     journal = await asyncio.to_thread(kept, nats, tmp_path)
-    numbers, values = numbers_and_values(journal)
-    await asyncio.to_thread(journal.close)
-    assert numbers == list(range(1, len(numbers) + 1))
-    assert values == made
+    await has_each_once(journal, made)
 
 
 # --- what an heir knows ------------------------------------------------------------------------
