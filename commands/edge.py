@@ -68,7 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 2
     if arguments.drain:
-        return run_until_asked(drain(build_agent(plant, arguments.agent, settings, lines=())))
+        agent = build_agent(plant, arguments.agent, settings, lines=())
+        agent.reports = False
+        return run_until_asked(drain(agent))
     agent = build_agent(plant, arguments.agent, settings)
     agent.files = partial(read_anew, arguments.plant, agent, settings)
     return run_until_asked(reloading(agent))
@@ -133,7 +135,7 @@ def read_anew(folder: str, agent: Agent, settings: Settings) -> Plant:
 
 
 async def drain(agent: Agent) -> None:
-    """Run the agent until its outbox is empty."""
+    """Run an agent that makes nothing, until its outbox is empty."""
     running = asyncio.create_task(agent.run())
     try:
         while agent.outbox.batches and not running.done():

@@ -82,6 +82,8 @@ class Agent:
     """Told the plant that a reload has taken up."""
     pace: float = 1.0
     """How much faster its clock runs than the wires to the broker: what it waits there is in real time."""
+    reports: bool = True
+    """Whether it says how it stands with outbox, lines and devices: one that only empties its outbox would fill it."""
     stats: AgentStats = field(default_factory=AgentStats)
     session_stats: SessionStats = field(default_factory=SessionStats)
     pollers: list[Poller] = field(init=False)
@@ -326,6 +328,8 @@ class Agent:
 
     def diagnose(self) -> None:
         """Say how it stands with outbox, lines and devices."""
+        if not self.reports:
+            return
         now = Now(self.clock.now(), self.clock.monotonic())
         try:
             backlog = self.outbox.backlog()
