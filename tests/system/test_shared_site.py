@@ -55,18 +55,18 @@ class Member:
         self.holding = asyncio.create_task(hold(self._leases, SITE, self.work))
 
     async def work(self) -> None:
-        clock = ScaledClock()
-        journal = await asyncio.to_thread(NatsJournal, self._at, self._journal, cap_bytes=1 << 24)
-        broker = Broker(self._server.host, self._server.port, "collector", self._at.password, f"collector-{self._name}", SITE)  # fmt: skip
-        source = MqttSource(broker, clock)
-        ingest = Ingest(source, journal, LiveTable([PLANT]), [], [PLANT], clock, offload=asyncio.to_thread)  # fmt: skip
-        ingest.restore()
-        self.ingest, self.source = ingest, source
-        try:
-            await ingest.run()
-        finally:
-            await source.close()
-            await asyncio.to_thread(journal.close)
+        # in the loop, as the server does: what is opened in a thread is left open when its opening is cancelled
+        with closing(NatsJournal(self._at, self._journal, cap_bytes=1 << 24)) as journal:
+            clock = ScaledClock()
+            broker = Broker(self._server.host, self._server.port, "collector", self._at.password, f"collector-{self._name}", SITE)  # fmt: skip
+            source = MqttSource(broker, clock)
+            ingest = Ingest(source, journal, LiveTable([PLANT]), [], [PLANT], clock, offload=asyncio.to_thread)  # fmt: skip
+            ingest.restore()
+            self.ingest, self.source = ingest, source
+            try:
+                await ingest.run()
+            finally:
+                await source.close()
 
     @property
     def hears(self) -> bool:
