@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from types import TracebackType
 
 import numpy as np
 
@@ -29,13 +28,8 @@ class Taker:
     async def __aenter__(self) -> "Taker":
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return
+    async def __aexit__(self, *exc: object) -> None:
+        """Nothing to give back."""
 
     async def publish(self, what: str, payload: bytes, *, retain: bool = False) -> None:
         if what == "birth":
