@@ -29,6 +29,9 @@ class Taker:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
         """Nothing to give back."""
 
     async def publish(self, what: str, payload: bytes, *, retain: bool = False) -> None:
