@@ -29,6 +29,7 @@ from config.settings import read_settings
 EXAMPLE = "broker config/plants/riverside"
 CONNECT_S_MAX: Final = 10.0
 """So long somebody who connected may take to say who it is."""
+HANDED_ON_S: Final = 0.01
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +65,21 @@ class Subscriptions(dict[str, list[Any]]):
         return [(wanted, list(rows)) for wanted, rows in super().items()]
 
 
+class Patient(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships no types
+    """One client's side of the broker; its end is told once all that it was acknowledged for is handed on.
+
+    By itself amqtt drops what waits to be handed on when its sender goes.
+    """
+
+    async def wait_disconnect(self) -> Any:
+        """The last word of the client, None if it went without one."""
+        last, session = await super().wait_disconnect(), self.session
+        # whoever takes the last one from the queue is done before this goes on: it is handed on too
+        while session is not None and not session.delivered_message_queue.empty():  # noqa: ASYNC110  # no event tells
+            await asyncio.sleep(HANDED_ON_S)
+        return last
+
+
 class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
     """amqtt, with the connection ended whose session is taken over, and nobody told what it did not ask for.
 
@@ -93,11 +109,11 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
 
     async def _initialize_client_session(
         self, reader: Any, writer: Any, *_: Any
-    ) -> tuple[BrokerProtocolHandler, Session]:
+    ) -> tuple[Patient, Session]:
         """Everybody begins anew: whoever asks for a kept session would be written into it before it is known who asks."""
         try:
             async with asyncio.timeout(self.connect_s_max):
-                handler, session = await BrokerProtocolHandler.init_from_connect(
+                handler, session = await Patient.init_from_connect(
                     reader, writer, self.plugins_manager
                 )
         except OSError as error:  # amqtt would count its connection for ever
@@ -113,6 +129,7 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
             await super()._handle_client_session(reader, writer, session, *others)
         finally:
             self._forget(session)
+            session.clear_queues()
 
     async def _authenticate(self, session: Session, listener: Any) -> bool:
         """Only the same user may take a session; who is refused, or lost one, has none of that name."""
@@ -145,7 +162,6 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
                 self._subscriptions[wanted] = kept
             else:
                 del self._subscriptions[wanted]
-        session.clear_queues()
 
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session

@@ -34,8 +34,9 @@ from simulators.replay import NotARecording, Player, Recording, ReplayModbus, re
 EXAMPLE = "simulate replay recording.csv --speed 20"
 WHO = "steward simulate replay"
 STARTING_S_MAX = 60.0
+ARRIVING_S_MAX = 30.0
 FLUSHED_S = 1.0
-"""By then what was published last has reached the edge."""
+"""By then the edge has taken up what was read last."""
 TOLD_EVERY_S = 10.0
 LOOK_S = 0.2
 EVER = 2**60
@@ -206,6 +207,7 @@ class _Run:
                     group.create_task(self._read(site, lasts_s))
             except ExceptionGroup as failed:
                 raise failed.exceptions[0] from failed
+            await self._arrived(site, said)
 
     async def _heard(self, site: Installation, said: Sequence[str]) -> None:
         """Until the edge listens to every MQTT device: it says then that they are silent."""
@@ -213,10 +215,19 @@ class _Run:
         wanted = {f"{id}/row_number" for id in said}
         while wanted:
             self._look(site, deadline, f"the edge does not listen to {', '.join(sorted(wanted))}")
-            with contextlib.suppress(OSError, ValueError):
-                live = await asyncio.to_thread(site.call, f"sites/{SITE}/live")
-                silent = QUALITIES["no_answer"]
-                wanted -= {p for p, q in zip(live["points"], live["quality"], strict=True) if q == silent}  # fmt: skip
+            wanted -= {p for p, _, q in await _live(site) if q == QUALITIES["no_answer"]}
+            await asyncio.sleep(LOOK_S)
+
+    async def _arrived(self, site: Installation, said: Sequence[str]) -> None:
+        """Until the last row of every MQTT device is there: the broker acknowledges before it hands on.
+
+        What has not come after `ARRIVING_S_MAX` is missing.
+        """
+        deadline = time.monotonic() + ARRIVING_S_MAX
+        wanted = {(f"{id}/row_number", float(len(self.players[id]))) for id in said}
+        while wanted and time.monotonic() < deadline:
+            self._look(site, math.inf, "")
+            wanted -= {(point, value) for point, value, _ in await _live(site)}
             await asyncio.sleep(LOOK_S)
 
     async def _read(self, site: Installation, lasts_s: float) -> None:
@@ -255,6 +266,14 @@ class _Run:
         finally:
             store.close()
         return Outcome(self.parts, found, delivery)
+
+
+async def _live(site: Installation) -> list[tuple[str, float | None, int]]:
+    """Point, value and quality of all that the server shows; nothing while it does not answer."""
+    with contextlib.suppress(OSError, ValueError):
+        live = await asyncio.to_thread(site.call, f"sites/{SITE}/live")
+        return list(zip(live["points"], live["value"], live["quality"], strict=True))
+    return []
 
 
 def _raw_of(store: DuckDbStore) -> Callable[[str], Raw]:
