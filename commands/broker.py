@@ -1,7 +1,7 @@
 """`steward broker PLANT…`: the embedded MQTT broker as its own process; nothing anonymous, nothing default.
 
 amqtt 0.12 enforces no keep-alive and acknowledges what it refuses: nothing in Steward relies on its will,
-its session or its acknowledgement.
+its session or its acknowledgement; equipment has nothing else than that one.
 """
 
 import argparse
@@ -68,16 +68,22 @@ class Subscriptions(dict[str, list[Any]]):
 class Patient(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships no types
     """One client's side of the broker; its end is told once all that it was acknowledged for is handed on.
 
-    By itself amqtt drops what waits to be handed on when its sender goes.
+    By itself amqtt drops what waits to be handed on when its sender goes. `served` is False once nobody hands on any more.
     """
+
+    served = True
 
     async def wait_disconnect(self) -> Any:
         """The last word of the client, None if it went without one."""
-        last, session = await super().wait_disconnect(), self.session
-        # whoever takes the last one from the queue is done before this goes on: it is handed on too
-        while session is not None and not session.delivered_message_queue.empty():  # noqa: ASYNC110  # no event tells
-            await asyncio.sleep(HANDED_ON_S)
+        last = await super().wait_disconnect()
+        if self._waits():
+            while self._waits():  # noqa: ASYNC110  # no event tells of it
+                await asyncio.sleep(HANDED_ON_S)
+            await asyncio.sleep(HANDED_ON_S)  # the last one is under way: a will comes behind it
         return last
+
+    def _waits(self) -> bool:
+        return self.served and self.session is not None and not self.session.delivered_message_queue.empty()  # fmt: skip
 
 
 class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
@@ -122,12 +128,13 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
         return handler, session
 
     async def _handle_client_session(
-        self, reader: Any, writer: Any, session: Session, *others: Any
+        self, reader: Any, writer: Any, session: Session, handler: Patient, *others: Any
     ) -> None:
         """Of a session nothing is left at its end, however it ends."""
         try:
-            await super()._handle_client_session(reader, writer, session, *others)
+            await super()._handle_client_session(reader, writer, session, handler, *others)
         finally:
+            handler.served = False
             self._forget(session)
             session.clear_queues()
 
@@ -148,6 +155,10 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
                 True  # or what is under way to it is written, and complained of
             )
             self._forget(older)
+            # handed on by the new one, before all that it says itself
+            while not older.delivered_message_queue.empty():
+                said = older.delivered_message_queue.get_nowait()
+                session.delivered_message_queue.put_nowait(said)
             # what it still asks for is not to be taken for a wish of the new one
             older.client_id = gen_client_id()
         return bool(known)

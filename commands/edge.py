@@ -68,9 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 2
     if arguments.drain:
-        agent = build_agent(plant, arguments.agent, settings, lines=())
-        agent.reports = False
-        return run_until_asked(drain(agent))
+        return run_until_asked(drain(build_agent(plant, arguments.agent, settings, lines=())))
     agent = build_agent(plant, arguments.agent, settings)
     agent.files = partial(read_anew, arguments.plant, agent, settings)
     return run_until_asked(reloading(agent))
@@ -135,7 +133,8 @@ def read_anew(folder: str, agent: Agent, settings: Settings) -> Plant:
 
 
 async def drain(agent: Agent) -> None:
-    """Run an agent that makes nothing, until its outbox is empty."""
+    """Run an agent that reads nothing until its outbox is empty; it says nothing of itself, for that would fill it."""
+    agent.reports = False
     running = asyncio.create_task(agent.run())
     try:
         while agent.outbox.batches and not running.done():

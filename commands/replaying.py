@@ -205,9 +205,9 @@ class _Run:
                     for id, device in devices.items():
                         group.create_task(play_mqtt(self.players[id], self.clock, device))
                     group.create_task(self._read(site, lasts_s))
+                    group.create_task(self._arrived(site, said, lasts_s))
             except ExceptionGroup as failed:
                 raise failed.exceptions[0] from failed
-            await self._arrived(site, said)
 
     async def _heard(self, site: Installation, said: Sequence[str]) -> None:
         """Until the edge listens to every MQTT device: it says then that they are silent."""
@@ -218,17 +218,19 @@ class _Run:
             wanted -= {p for p, _, q in await _live(site) if q == QUALITIES["no_answer"]}
             await asyncio.sleep(LOOK_S)
 
-    async def _arrived(self, site: Installation, said: Sequence[str]) -> None:
-        """Until the last row of every MQTT device is there: the broker acknowledges before it hands on.
+    async def _arrived(self, site: Installation, said: Sequence[str], lasts_s: float) -> None:
+        """Until the last row of every MQTT device was shown: the broker acknowledges before it hands on.
 
-        What has not come after `ARRIVING_S_MAX` is missing.
+        A row that still has not come `ARRIVING_S_MAX` after it is due is not waited for: it will be missing.
         """
-        deadline = time.monotonic() + ARRIVING_S_MAX
+        deadline = time.monotonic() + lasts_s + ARRIVING_S_MAX
         wanted = {(f"{id}/row_number", float(len(self.players[id]))) for id in said}
         while wanted and time.monotonic() < deadline:
             self._look(site, math.inf, "")
             wanted -= {(point, value) for point, value, _ in await _live(site)}
             await asyncio.sleep(LOOK_S)
+        if wanted:
+            site.say(f"the last row was not seen of {', '.join(sorted(point for point, _ in wanted))}")  # fmt: skip
 
     async def _read(self, site: Installation, lasts_s: float) -> None:
         """Until the edge has read every row, with half as much time again at most."""

@@ -16,7 +16,10 @@ SITE, AGENT = "riverside", "edge-a"
 NAME, USER = f"{SITE}-{AGENT}", f"{SITE}/{AGENT}"
 USERS = {"collector": "c", USER: "a", f"{SITE}/edge-b": "b"}
 RIGHTS = {
-    "collector": {"publish": ["steward/v1/+/+/committed"], "receive": ["steward/v1/+/+/data"]},
+    "collector": {
+        "publish": ["steward/v1/+/+/committed"],
+        "receive": ["steward/v1/+/+/data", "steward/v1/+/+/state"],
+    },
     USER: {
         "publish": [f"steward/v1/{SITE}/{AGENT}/{what}" for what in ("data", "state")],
         "receive": [f"steward/v1/{SITE}/{AGENT}/{what}" for what in ("committed", "request")],

@@ -59,7 +59,7 @@ async def test_what_a_drained_outbox_held_is_sent_and_nothing_new_is_left_in_it(
     clock, rng, taker = ScaledClock(), np.random.default_rng(1), Taker()
     outbox = Outbox(":memory:", now=clock.now(), rng=rng)
     site = plant([line()], [device()], [register_point("flow", 0, longest_silence_s=1.0)])
-    agent = Agent(site, "e", {}, outbox, taker, clock, rng, reports=False)
+    agent = Agent(site, "e", {}, outbox, taker, clock, rng)
     agent.take([PointReading("a/flow", 1.0, 0, clock.now())])
     agent.flush()
     assert outbox.batches == 1

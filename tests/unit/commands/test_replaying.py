@@ -25,7 +25,7 @@ def shows(*numbers: float | None) -> tuple[Installation, Iterator[float | None]]
             raise OSError("the server does not answer")
         return {"points": ["m/row_number"], "value": [value], "quality": [0]}
 
-    site = SimpleNamespace(call=call, children=SimpleNamespace(look=list, rows=()))
+    site = SimpleNamespace(call=call, say=print, children=SimpleNamespace(look=list, rows=()))
     return cast(Installation, site), left
 
 
@@ -39,7 +39,7 @@ async def test_it_waits_for_the_last_row_that_a_device_published(
 ) -> None:
     monkeypatch.setattr(replaying, "LOOK_S", 0.0)
     site, left = shows(38.0, None, 39.0, 40.0, -1.0)
-    await run_of()._arrived(site, ["m"])
+    await run_of()._arrived(site, ["m"], 0.0)
     assert list(left) == [-1.0]
 
 
@@ -48,5 +48,5 @@ async def test_it_does_not_wait_for_ever_for_a_row_that_does_not_come(
 ) -> None:
     monkeypatch.setattr(replaying, "ARRIVING_S_MAX", 0.0)
     site, left = shows(38.0, 39.0)
-    await run_of()._arrived(site, ["m"])
+    await run_of()._arrived(site, ["m"], 0.0)
     assert len(list(left)) == 2
