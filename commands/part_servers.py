@@ -11,8 +11,8 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,9 @@ from commands.mosquitto_files import ACL
 HOST: Final = "127.0.0.1"
 READY_S_MAX: Final = 30.0
 STOP_S_MAX: Final = 15.0
+HELD_PORTS_MAX: Final = 200
+_held: Final[deque[int]] = deque()
+"""Descriptors of sockets that keep a port."""
 
 
 class PartFailed(Exception):
@@ -120,18 +123,28 @@ class PostgresServer:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses now."""
+    """A TCP port of 127.0.0.1 for one server of ours; see `free_ports`."""
     (port,) = free_ports(1)
     return port
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different ones: each is held until all are found, or the kernel may give one twice."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
+    """So many different ones, which nobody else is given before our servers listen there, or between two of them.
+
+    Each is kept bound here, without listening, until `HELD_PORTS_MAX` more were asked for or this process ends:
+    the kernel then gives it to no other's connection, and who connects is refused. A server that lets its address
+    be reused, as asyncio's, Go's and Mosquitto do, listens beside it.
+    """
+    ports: list[int] = []
+    for _ in range(count):
+        with socket.socket() as probe:
             probe.bind((HOST, 0))
-        return [probe.getsockname()[1] for probe in probes]
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            ports.append(probe.getsockname()[1])
+            _held.append(probe.detach())
+    while len(_held) > max(HELD_PORTS_MAX, count):
+        os.close(_held.popleft())
+    return ports
 
 
 # --- Mosquitto -------------------------------------------------------------------------------------

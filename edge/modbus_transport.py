@@ -143,6 +143,7 @@ class _Connection(asyncio.Protocol):
         waiting: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting = waiting
         self.quiet_since = self._loop.time()
+        rare = self.quiet_since > self._deadline
         self._deadline = self.quiet_since + timeout_s
         if self._timer is None:
             self._timer = self._loop.call_at(self._deadline, self._look_at_the_time)
@@ -151,6 +152,8 @@ class _Connection(asyncio.Protocol):
             return await waiting
         finally:
             self._waiting = None
+            if rare:
+                self._stop_timer()
 
     def abort(self) -> None:
         """Close without waiting for the other end: over TLS a peer that vanished would keep the socket open."""
@@ -166,8 +169,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop; `exc` says nothing that a person could act on."""
         self.lost = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         self._end(LinkDown("the connection was closed"))
 
     def data_received(self, data: bytes) -> None:
@@ -195,7 +197,10 @@ class _Connection(asyncio.Protocol):
             self._waiting.set_result(pdu)
 
     def _look_at_the_time(self) -> None:
-        """One timer goes from deadline to deadline: setting one per request would cost as much as a frame."""
+        """One timer goes from deadline to deadline: setting one per request would cost as much as a frame.
+
+        Where requests are rare each stops its own: left alone it would wake a process that rests, for nothing.
+        """
         self._timer = None
         if self._waiting is None:
             return
@@ -203,6 +208,11 @@ class _Connection(asyncio.Protocol):
             self._timer = self._loop.call_at(self._deadline, self._look_at_the_time)
         else:
             self._end(NoAnswer(_heard_instead(self.received)))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _end(self, error: Exception) -> None:
         """The request on its way, if any, ends so."""

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from collector.adapters import mqtt_frames as frames
+from commands.part_servers import free_port
 from edge.readings import LANES
 
 HOST: Final = "127.0.0.1"
 PIECE_BYTES: Final = 65_536
 BATCHES_KEPT: Final = 200
-LISTEN_AGAIN_S_MAX: Final = 10.0
-LOOK_S: Final = 0.02
 Side = Literal["agent", "broker"]
 
 
@@ -84,7 +83,7 @@ class LinkProxy:
     """
 
     upstream: int
-    port: int = 0
+    port: int = field(default_factory=free_port)
     delay_s: float = 0.0
     taken: int = 0
     held_back: int = 0
@@ -104,17 +103,8 @@ class LinkProxy:
         return self.link is not None and self.link.batches > 0
 
     async def open(self) -> None:
-        """Take connections, at the same port as ever. Raises OSError when somebody else keeps it."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + LISTEN_AGAIN_S_MAX
-        while self._server is None:
-            try:
-                self._server = await asyncio.start_server(self._serve, HOST, self.port)
-            except OSError:  # somebody's outgoing connection may have it for a moment
-                if not self.port or loop.time() > deadline:
-                    raise
-                await asyncio.sleep(LOOK_S)
-        self.port = self._server.sockets[0].getsockname()[1]
+        """Take connections, at the same port as ever."""
+        self._server = await asyncio.start_server(self._serve, HOST, self.port)
 
     def refuse(self) -> None:
         """Reset what is open and refuse what comes, until `open`."""

@@ -19,6 +19,7 @@ def test_agents_are_started_once_the_devices_listen_and_the_server_last(
 ) -> None:
     port, started = free_port(), list[tuple[str, bool]]()
     with socket.socket() as device:
+        device.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
         def listen() -> None:
             device.bind(("127.0.0.1", port))

@@ -2,7 +2,9 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import Context
 from itertools import pairwise
+from typing import TypeVarTuple, Unpack
 
 import pytest
 
@@ -32,6 +34,7 @@ from tests.waiting import until
 
 Answer = Callable[[bytes], bytes | None]
 FUZZED_FRAMES = 2000
+Ts = TypeVarTuple("Ts")
 
 
 @asynccontextmanager
@@ -320,3 +323,41 @@ async def test_fuzzed_answers_never_crash_never_pass_for_values_and_only_reads_a
         assert {len(frame) for frame in server.frames} == {12}
     sent = zip(server.came_by, server.frames, strict=True)
     assert all(a != b for a, b in pairwise(sent)), "nothing is asked again by itself"
+
+
+class WatchedLoop(asyncio.SelectorEventLoop):
+    """Knows its timers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timers: list[asyncio.TimerHandle] = []
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: Unpack[Ts],
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        self.timers.append(super().call_at(when, callback, *args, context=context))
+        return self.timers[-1]
+
+    def standing(self) -> int:
+        """How many will still wake the process."""
+        return sum(not timer.cancelled() and timer.when() > self.time() for timer in self.timers)
+
+
+def test_a_request_after_a_rest_leaves_nothing_that_wakes_the_process_and_one_after_another_shares_its_timer() -> None:  # fmt: skip
+    async def standing() -> list[int]:
+        loop, found = asyncio.get_running_loop(), list[int]()
+        assert isinstance(loop, WatchedLoop)
+        async with connected(honest, timeout_s=5.0) as (transport, _):
+            for _ in range(3):
+                await transport.request(1, "holding", 0, 1)
+                found.append(loop.standing())
+            return [*found, len(loop.timers)]
+
+    with asyncio.Runner(loop_factory=WatchedLoop) as runner:
+        *found, timers = runner.run(standing())
+    assert found == [0, 1, 1]
+    assert timers == 3  # of connecting, of the first request, of all that follow at once
