@@ -23,8 +23,8 @@ READINGS_AT_ONCE: Final = 200_000
 MEMORY_READINGS_MAX: Final = 3_000_000
 """What may wait in memory for the store, at 25 bytes; what comes above it is read from the journal later."""
 ENTRIES_AT_ONCE: Final = 2_000
-LINGER_S: Final = 0.5
-"""How long a write waits for more to come, so that a quiet plant does not write row by row."""
+LINGER_S: Final = 0.25
+"""From one write of little to the next, so that a quiet plant does not write row by row."""
 BACKOFF_S_MIN: Final = 0.5
 BACKOFF_S_MAX: Final = 30.0
 
@@ -107,6 +107,8 @@ class Projecting:
         self._held = 0
         self._columns: Columns | None = None
         self._news = asyncio.Event()
+        self._little_at = float("-inf")
+        """When a write of little began last (monotonic seconds)."""
         self.position = 0
         self.stats = ProjectingStats()
 
@@ -140,9 +142,11 @@ class Projecting:
 
     async def _linger(self) -> None:
         """What must be read from the journal has waited already."""
-        until = self._clock.monotonic() + LINGER_S
+        until = self._little_at + LINGER_S
         while self._caught_up() and self._clock.monotonic() < until:
             await self._clock.sleep_until(self._clock.monotonic() + LINGER_S / 10)
+        if self._caught_up():
+            self._little_at = self._clock.monotonic()
 
     def _caught_up(self) -> bool:
         """Whether memory holds all that is to be stored, and little of it."""
