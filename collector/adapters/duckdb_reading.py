@@ -29,6 +29,7 @@ DAMAGE: Final = (
 text, or other names."""
 COLUMNS: Final = (set(sql.READINGS.split(", ")), {"series", *sql.ROLLED.split(", ")})
 """What a file has, of readings or of roll-ups."""
+KEY_MAX: Final = 2**63 - 1
 
 
 def open_columns(
@@ -83,6 +84,21 @@ def fetched(result: duckdb.DuckDBPyConnection) -> Columns:
         name: np.ma.filled(column, np.nan) if isinstance(column, np.ma.MaskedArray) else column
         for name, column in result.fetchnumpy().items()
     }
+
+
+def distinct(columns: Columns) -> int:
+    """How many different pairs of `series` and `time` there are: by sorting, which takes half of what DuckDB's table of hashes does."""
+    series, time = columns["series"], columns["time"]
+    if not len(time):
+        return 0
+    first, width = int(time.min()), int(time.max()) - int(time.min()) + 1
+    if width * (int(series.max()) + 1) <= KEY_MAX:
+        key = series * np.int64(width) + (time - first)
+        key.sort()
+        return 1 + int(np.count_nonzero(key[1:] != key[:-1]))
+    order = np.lexsort((time, series))
+    another = (np.diff(series[order]) != 0) | (np.diff(time[order]) != 0)
+    return 1 + int(np.count_nonzero(another))
 
 
 def as_raw(closed: Columns, come: Columns) -> Raw:

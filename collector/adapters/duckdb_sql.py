@@ -192,13 +192,13 @@ def how_many(pieces: Sequence[Piece], what: str) -> str:
 
 
 def count_of(touched: Sequence[Piece], alone: Sequence[Piece]) -> tuple[str, str]:
-    """Readings with `$start` <= time < `$end`, distinct where hours are open too; and those of files alone."""
-    again = held(touched, "series, time", OF_SPAN) if touched else ""
-    of_open = (
-        f"select series, time from open where {OF_SPAN}{' union all ' if again else ''}{again}"
-    )
+    """Readings with `$start` <= time < `$end`, distinct where hours are open too; and those of files alone.
+
+    Where no file is touched the first gives series and time of what is open, for `distinct` to count.
+    """
+    of_open = f"select series, time from open where {OF_SPAN}"
+    if touched:
+        both = f"{of_open} union all {held(touched, 'series, time', OF_SPAN)}"
+        of_open = f"select count(*) from (select series, time from ({both}) group by all)"
     whole = held(alone, "time") if alone else "select 0 where false"
-    return (
-        f"select count(*) from (select series, time from ({of_open}) group by all)",
-        f"select count(*) from ({whole})",
-    )
+    return of_open, f"select count(*) from ({whole})"

@@ -20,6 +20,8 @@ from collector.adapters.duckdb_reading import (
     as_raw,
     blaming,
     closed_columns,
+    distinct,
+    fetched,
     files_within,
     joined,
     newest_in,
@@ -320,11 +322,11 @@ class DuckDbStore:
                 again = raw.pieces(overlap(every, touched))
                 alone = raw.pieces(without(every, touched))
             of_open, of_files = sql.count_of(again, alone)
-            counts = [connection.execute(of_files).fetchall()]
+            ((count,),) = connection.execute(of_files).fetchall()
             for start, end in in_parts(hours, since, COUNTED_AT_ONCE):
-                span = {"start": start, "end": end}
-                counts.append(connection.execute(of_open, span).fetchall())
-            return sum(int(count) for ((count,),) in counts)
+                found = connection.execute(of_open, {"start": start, "end": end})
+                count += found.fetchall()[0][0] if again else distinct(fetched(found))
+            return int(count)
 
     def damaged(self) -> list[Path]:
         """Files of closed hours that cannot be opened: what they hold is not to be had until put back."""

@@ -5,10 +5,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 from hypothesis import example, given
 
 from collector.adapters import store_duckdb
+from collector.adapters.duckdb_reading import distinct
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_spans import in_parts
 from collector.buckets import HOUR_MS
@@ -53,6 +55,18 @@ def test_repeats_are_counted_once_open_and_closed(
     store.close_hours(T0 + 20 * HOUR)
     assert store.count() == len(store.raw(KEY.site, KEY.point, 0, 2**62).time) == 151
     store.close()
+
+
+PAIRS = st.lists(st.tuples(st.integers(1, 3) | st.integers(1, 2**31 - 1), st.integers(0, 3) | st.integers(-(2**62), 2**62)))  # fmt: skip
+
+
+@given(PAIRS)
+@example([(2**31 - 1, -(2**62)), (1, 2**62), (1, 2**62)])
+@example([(1, 5), (2, 4), (1, 5)])
+def test_different_pairs_are_counted_however_far_apart(pairs: Sequence[tuple[int, int]]) -> None:
+    series = np.array([series for series, _ in pairs], np.int32)
+    time = np.array([time for _, time in pairs], np.int64)
+    assert distinct({"series": series, "time": time}) == len(set(pairs))
 
 
 def test_the_log_of_what_was_written_stays_short(tmp_path: Path) -> None:
