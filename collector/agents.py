@@ -7,7 +7,6 @@ from collector.counting import EPOCHS_KEPT
 from collector.domain.delivery import (
     Arrivals,
     ClockError,
-    PointTable,
     change_of_meaning,
     wrong_with_birth,
 )
@@ -36,13 +35,12 @@ class AgentSeen:
 class Epoch:
     """One life of an agent's outbox: what its indexes mean and what was kept of its lanes."""
 
-    table: PointTable
     birth: Birth
     size: int
     marks: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Agent:
     """One agent. `answer` and `gap` say what the messages at hand ask to be answered.
 
@@ -114,12 +112,6 @@ class Agents:
     """The agents of the plants, and whose points are whose."""
 
     def __init__(self, plants: Sequence[Plant]) -> None:
-        self._owner = {
-            (plant.site, point.id): agent
-            for plant in plants
-            for point in plant.points.values()
-            if (agent := plant.agent_of(point))
-        }
         self.by_name: Mapping[tuple[str, str], Agent] = {
             (plant.site, agent): Agent(plant.site, agent)
             for plant in plants
@@ -134,7 +126,7 @@ class Agents:
         """
         birth = decode(payload, Birth)
         known = agent.epochs.get(birth.epoch)
-        reason = wrong_with_birth(birth) or (known and change_of_meaning(known.table, birth))
+        reason = wrong_with_birth(birth) or (known and change_of_meaning(known.birth, birth))
         if reason:
             raise Malformed(reason)
         agent.births += 1
@@ -142,7 +134,7 @@ class Agents:
         if known is not None and _same(known.birth, birth):
             known.birth = birth
             return False
-        epoch = Epoch(self._table(agent, birth), birth, len(birth.points))
+        epoch = Epoch(birth, len(birth.points))
         if known is not None:
             epoch.marks = known.marks
             del agent.epochs[birth.epoch]
@@ -150,15 +142,6 @@ class Agents:
         while len(agent.epochs) > EPOCHS_KEPT:
             del agent.epochs[next(iter(agent.epochs))]
         return True
-
-    def _table(self, agent: Agent, birth: Birth) -> PointTable:
-        points = tuple(
-            row.point
-            if self._owner.get((agent.site, row.point), agent.id) == agent.id and not row.retired
-            else ""
-            for row in birth.points
-        )
-        return PointTable(agent.site, agent.id, birth.epoch, tuple(birth.points), points)
 
 
 def _same(known: Birth, birth: Birth) -> bool:

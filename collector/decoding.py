@@ -4,7 +4,7 @@ What the quick parser takes is exactly what `edge.readings.decode_batch` takes, 
 is not in the plainest form is left to that one to judge.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,7 @@ INDEX_MAX: Final = 2**31 - 1
 NUMBER_MAX: Final = 2**53
 QUALITY_MAX: Final = 127
 COLUMNS: Final = 4
+BRACKET: Final = ord("[")
 MEMBERS: Final = 9
 _NULLABLE: Final = {float, int, type(None)}
 
@@ -54,6 +55,9 @@ class Decoder:
     def decode(self, payloads: Sequence[bytes]) -> list[Decoded | Malformed]:
         """What `decode_batch` gives for each payload, as columns, or the `Malformed` that it raises."""
         quick = [self._quick(payload) for payload in payloads]
+        if None in quick or _count(b"".join(payloads)) != COLUMNS * len(payloads):
+            each = zip(payloads, quick, strict=True)  # or [[1], 2] would be read as [1, 2]
+            quick = [plain if _count(payload) == COLUMNS else None for payload, plain in each]
         within = iter(_within([plain for plain in quick if plain is not None]))
         return [
             (None if plain is None else next(within)) or _thorough(payload)
@@ -62,8 +66,8 @@ class Decoder:
 
     def _quick(self, payload: bytes) -> tuple[_Header, _Columns] | None:
         """None unless the payload is plain; that its numbers are within their bounds is not known yet."""
-        if not payload.startswith(b"{") or payload.count(b"[") != COLUMNS:
-            return None  # a byte order mark is passed over here, and [[1], 2] read as [1, 2]
+        if not payload.startswith(b"{"):
+            return None  # a byte order mark is passed over here
         try:
             return _plain(self._parser.parse(payload))
         except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
@@ -98,12 +102,15 @@ def _values(found: Any) -> bytes:
         return np.array(values, np.float64).tobytes()
 
 
+def _count(text: bytes) -> int:
+    """How many brackets open: at least one for each column."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == BRACKET))
+
+
 def _within(found: Sequence[tuple[_Header, _Columns]]) -> list[Decoded | None]:
     """None for those that have a number out of its bounds: looked at in all batches together."""
     sizes = [len(columns[0]) // 8 for _, columns in found]
-    highest = _highest((columns[0] for _, columns in found), sizes)
-    later = _highest((columns[1] for _, columns in found), sizes, NUMBER_MAX)
-    worst = _highest((columns[3] for _, columns in found), sizes)
+    highest, later, worst = _highest([columns for _, columns in found], sizes)
     fit = (highest <= INDEX_MAX) & (later <= 2 * NUMBER_MAX) & (worst <= QUALITY_MAX)
     rows = zip(found, sizes, highest.tolist(), fit.tolist(), strict=True)
     return [
@@ -112,18 +119,19 @@ def _within(found: Sequence[tuple[_Header, _Columns]]) -> list[Decoded | None]:
     ]
 
 
-def _highest(
-    columns: Iterable[bytes], sizes: Sequence[int], above: int = 0
-) -> npt.NDArray[np.uint64]:
-    """The highest number of each column after `above` is added, 0 of an empty one; negative ones are huge."""
-    numbers = (np.frombuffer(b"".join(columns), np.int64) + above).view(np.uint64)
-    each = np.array(sizes, np.int64)
-    highest = np.zeros(len(sizes), np.uint64)
+def _highest(found: Sequence[_Columns], sizes: Sequence[int]) -> npt.NDArray[np.uint64]:
+    """The highest index, offset + `NUMBER_MAX` and quality of each, 0 of what is empty; negative ones are huge."""
+    columns = [columns[at] for at in (0, 1, 3) for columns in found]
+    numbers = np.frombuffer(bytearray().join(columns), np.int64)
+    third = len(numbers) // 3
+    numbers[third : 2 * third] += NUMBER_MAX
+    each = np.tile(np.array(sizes, np.int64), 3)
+    highest = np.zeros(len(each), np.uint64)
     held = each > 0
     if held.any():
         starts = np.cumsum(each) - each
-        highest[held] = np.maximum.reduceat(numbers, starts[held])
-    return highest
+        highest[held] = np.maximum.reduceat(numbers.view(np.uint64), starts[held])
+    return highest.reshape(3, len(found))
 
 
 def _thorough(payload: bytes) -> Decoded | Malformed:

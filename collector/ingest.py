@@ -187,7 +187,7 @@ class Ingest:
         taken = self.receiving.take(messages)
         self.stats.messages += len(messages)
         if taken.entries:
-            joined = self._columns.join(taken.entries, [a.batch for a in taken.batches])
+            joined = self._columns.join(taken.entries, taken.batches)
             entries = [*taken.entries, *joined.aside] if joined.aside else taken.entries
             joined, entries = self._with_scores(joined, entries)
             self.quarantine.extend(entry for entry in entries if entry.kind == "aside")

@@ -8,13 +8,12 @@ import msgspec
 
 from collector.agents import Agent, Agents, AgentSeen, Epoch, LaneOf
 from collector.decoding import Decoded, Decoder
-from collector.domain.delivery import ARRIVALS_TO_BELIEVE, PointTable, Step, accept
+from collector.domain.delivery import ARRIVALS_TO_BELIEVE, Step, accept
 from collector.ports import Entry, Journal, Message
 from config.clock import Clock
 from config.plant import Plant
 from edge.readings import (
     LANES,
-    Lane,
     Malformed,
     Reply,
     Request,
@@ -39,31 +38,14 @@ Sending = tuple[str, bytes, bool]
 
 
 @dataclass(slots=True)
-class AcceptedBatch:
-    """A batch that is to be journalled, decoded; its columns are of equal length and in bounds.
-
-    `table.points[i]` is the point of index i, shared by all batches that one birth reads.
-    `clock_error` in ms, edge minus collector. `received` UTC ms.
-    """
-
-    site: str
-    agent: str
-    lane: Lane
-    table: PointTable
-    batch: Decoded
-    clock_error: int
-    received: int
-
-
-@dataclass(slots=True)
 class Taken:
-    """What came of some messages: `entries` to journal in this order; `batches` are those entries of
-    kind `batch`, in the same order; `replies` may be sent only when the entries are durable. `told`
+    """What came of some messages: `entries` to journal in this order; `batches` what those of kind
+    `batch` hold, in the same order; `replies` may be sent only when the entries are durable. `told`
     are the replies of agents (site, agent, reply) to what was asked of them.
     """
 
     entries: list[Entry] = field(default_factory=list)
-    batches: list[AcceptedBatch] = field(default_factory=list)
+    batches: list[Decoded] = field(default_factory=list)
     replies: list[Sending] = field(default_factory=list)
     told: list[tuple[str, str, Reply]] = field(default_factory=list)
 
@@ -87,7 +69,8 @@ class Receiving:
         self._clock = clock
         self._requests = 0
         self._decoder = Decoder()
-        self._ahead: dict[int, tuple[Message, Decoded | Malformed]] = {}
+        self._ahead: tuple[Sequence[Message], Sequence[Decoded | Malformed]] = ((), ())
+        """Messages of lanes that are decoded already."""
         self.counts: dict[str, int] = {}
         """How many messages came to what: state, repeat, gap, aside, unknown_epoch, …"""
         self._begin()
@@ -99,7 +82,8 @@ class Receiving:
             for agent in self._agents.by_name.values()
             for lane in LANES
         }
-        self._touched: dict[tuple[str, str], Agent] = {}
+        self._touched: dict[Agent, None] = {}
+        """Those that may be owed an answer, in order."""
         self._taken = Taken()
         self._asides = (0, 0)
 
@@ -114,7 +98,7 @@ class Receiving:
             else:
                 self._numbered(lane, message, next(decoded))
         now = self._clock.now()
-        for agent in self._touched.values():
+        for agent in self._touched:
             self._answer(agent, now)
         self._touched.clear()
         return taken
@@ -131,29 +115,6 @@ class Receiving:
             agent = self._agents.by_name.get((site, name))
             if agent is not None and epoch in agent.epochs:
                 agent.epochs[epoch].marks[lane] = mark
-
-    def replayed(self, entry: Entry) -> AcceptedBatch | None:
-        """What `take` gave when this entry was journalled; None for anything but a readable batch."""
-        if entry.kind == "birth":
-            self._reborn(entry)
-        if entry.kind != "batch" or entry.lane == "":
-            return None
-        agent = self._agents.by_name.get((entry.site, entry.agent))
-        epoch = agent and agent.epochs.get(entry.epoch)
-        if not epoch:
-            return None
-        (batch,) = self._decoder.decode([entry.payload])
-        if isinstance(batch, Malformed):
-            return None
-        return AcceptedBatch(
-            entry.site,
-            entry.agent,
-            entry.lane,
-            epoch.table,
-            batch,
-            entry.clock_error,
-            entry.received,
-        )
 
     def agents(self) -> Mapping[tuple[str, str], AgentSeen]:
         """What each (site, agent) last said of itself, with its clock error now."""
@@ -175,20 +136,22 @@ class Receiving:
     def look_ahead(self, messages: Sequence[Message]) -> None:
         """Decode what will be taken soon, while there is nothing else to do; nothing is decided."""
         numbered = [message for message in messages if message.topic in self._lanes]
-        decoded = self._decoded(numbered)
-        self._ahead = {id(m): (m, d) for m, d in zip(numbered, decoded, strict=True)}
+        self._ahead = numbered, self._decoded(numbered)
 
     def _decoded(self, messages: Sequence[Message]) -> list[Decoded | Malformed]:
-        """The batches of messages that stand in lanes."""
-        ahead = self._ahead
-        fresh = [m.payload for m in messages if id(m) not in ahead]
-        known = iter(self._decoder.decode([p for p in fresh if len(p) <= PAYLOAD_BYTES_MAX]))
-        return [
-            ahead[id(m)][1] if id(m) in ahead
-            else next(known) if len(m.payload) <= PAYLOAD_BYTES_MAX
-            else _too_long(m.payload)
-            for m in messages
-        ]  # fmt: skip
+        """The batches of messages that stand in lanes. What was decoded ahead comes first, if at all."""
+        ahead, decoded = self._ahead
+        known = min(len(ahead), len(messages))
+        if messages[:known] != ahead[:known]:  # equal ones are the same, which is quickly seen
+            known = 0
+        fresh = [message.payload for message in messages[known:]]
+        found = self._decoder.decode(
+            [payload for payload in fresh if len(payload) <= PAYLOAD_BYTES_MAX]
+        )
+        if len(found) < len(fresh):
+            each = iter(found)
+            found = [next(each) if len(p) <= PAYLOAD_BYTES_MAX else _too_long(p) for p in fresh]
+        return [*decoded[:known], *found]
 
     def _numbered(self, lane: LaneOf, message: Message, batch: Decoded | Malformed) -> None:
         if isinstance(batch, Malformed):
@@ -203,19 +166,19 @@ class Receiving:
         elif batch.highest >= epoch.size:
             self._unknown_index(lane, epoch, batch, message)
         elif self._next(lane, epoch, (batch.s, batch.o), message.received):
-            self._keep(lane, epoch, batch, message)
+            self._keep(lane, batch, message)
 
     def _next(self, lane: LaneOf, epoch: Epoch, number: tuple[int, int], received: int) -> bool:
         """True if (sequence, oldest) is the next one: its mark is moved, its entry is the caller's."""
         agent = lane.agent
         mark = epoch.marks.get(lane.lane, 0)
         step, missing = accept(mark, *number)
-        self._touched[agent.site, agent.id] = agent
+        self._touched[agent] = None
         if missing:
             self._missing(lane, epoch, (mark + 1, missing), received)
         if step is Step.KEEP:
             epoch.marks[lane.lane] = number[0]
-            agent.newest = epoch.table.epoch
+            agent.newest = epoch.birth.epoch
             agent.answer = True
             lane.went_on()
             return True
@@ -234,24 +197,20 @@ class Receiving:
         self._count("missing", span[1] - span[0] + 1)
         self._taken.entries.append(
             Entry(
-                received, "missing", agent.site, agent.id, lane.lane, epoch.table.epoch,
+                received, "missing", agent.site, agent.id, lane.lane, epoch.birth.epoch,
                 span[0], span[1], clock_error=agent.clock.ms,
             )
         )  # fmt: skip
 
-    def _keep(self, lane: LaneOf, epoch: Epoch, batch: Decoded, message: Message) -> None:
+    def _keep(self, lane: LaneOf, batch: Decoded, message: Message) -> None:
         agent = lane.agent
-        error = agent.clock.ms
-        received = message.received
         self._taken.entries.append(
             Entry(
-                received, "batch", agent.site, agent.id, lane.lane, batch.e, batch.s, 0,
-                message.payload, error, "", batch.size,
+                message.received, "batch", agent.site, agent.id, lane.lane, batch.e, batch.s, 0,
+                message.payload, agent.clock.ms, "", batch.size,
             )
         )  # fmt: skip
-        self._taken.batches.append(
-            AcceptedBatch(agent.site, agent.id, lane.lane, epoch.table, batch, error, received)
-        )
+        self._taken.batches.append(batch)
 
     def _broken(self, lane: LaneOf, message: Message, reason: str) -> None:
         """Its number is committed so that it cannot block its lane, if need be by counting."""
@@ -325,12 +284,12 @@ class Receiving:
                 )
             )  # fmt: skip
         agent.answer = True
-        self._touched[agent.site, agent.id] = agent
+        self._touched[agent] = None
 
     def _connected(self) -> None:
-        for name, agent in self._agents.by_name.items():
+        for agent in self._agents.by_name.values():
             agent.answer = True
-            self._touched[name] = agent
+            self._touched[agent] = None
 
     def _aside(self, message: Message, reason: str, agent: Agent | None = None) -> None:
         """Keep what has no number, within a bound per hour."""

@@ -59,21 +59,6 @@ def accept(mark: int, seq: int, oldest: int) -> Accepted:
     return Accepted(Step.KEEP if seq == oldest else Step.GAP, oldest - 1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PointTable:
-    """What the indexes of an epoch mean, as of one birth: shared by all batches that it reads.
-
-    Equal only to itself, so that it can be the key of what is derived from it. `points[i]` is the id
-    of index i within the site, empty where another agent has that point; `rows[i]` the birth's row.
-    """
-
-    site: str
-    agent: str
-    epoch: str
-    rows: tuple[PointRow, ...]
-    points: tuple[str, ...]
-
-
 @dataclass(slots=True)
 class Arrivals:
     """How often each batch that cannot be read came since its lane last went on."""
@@ -180,11 +165,11 @@ def _wrong_with_row(position: int, row: PointRow) -> str:
     return ""
 
 
-def change_of_meaning(known: PointTable, birth: Birth) -> str:
+def change_of_meaning(known: Birth, birth: Birth) -> str:
     """Where a birth of a known epoch gives an index another meaning, empty if it only grew."""
-    if len(birth.points) < len(known.rows):
-        return f"the table shrank from {len(known.rows)} to {len(birth.points)} points"
-    for old, new in zip(known.rows, birth.points, strict=False):
+    if len(birth.points) < len(known.points):
+        return f"the table shrank from {len(known.points)} to {len(birth.points)} points"
+    for old, new in zip(known.points, birth.points, strict=False):
         if _meaning(old) != _meaning(new):
             return f"index {old.index} meant {old.point} in {old.unit!r}, now {new.point} in {new.unit!r}"
     return ""

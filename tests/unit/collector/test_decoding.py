@@ -114,6 +114,18 @@ def test_batches_are_looked_at_together_and_judged_alone() -> None:
     assert Decoder().decode([]) == []
 
 
+@pytest.mark.parametrize("beside", [text(), text(i=5), text(q="[["), b""])
+def test_a_list_in_a_list_is_seen_whatever_stands_beside_it(beside: bytes) -> None:
+    """Brackets are counted of all together, where each was taken."""
+    nested = text(i=[[0], 7, 3])
+    assert is_quick(nested)
+    for payloads in ([nested, beside], [beside, nested]):
+        found = Decoder().decode(payloads)
+        assert [f if isinstance(f, Decoded) else str(f) for f in found] == [
+            thorough(p) for p in payloads
+        ]
+
+
 def test_a_decoder_goes_on_after_what_it_could_not_read() -> None:
     decoder = Decoder()
     for _ in range(3):

@@ -9,7 +9,6 @@ from collector.domain.delivery import (
     Accepted,
     Arrivals,
     ClockError,
-    PointTable,
     Step,
     accept,
     change_of_meaning,
@@ -170,12 +169,8 @@ def test_a_point_may_stand_again_where_its_first_row_is_retired() -> None:
     assert wrong_with_birth(birth(row(retired=True), row(1, unit="Pa"))) == ""
 
 
-def table(*rows: PointRow) -> PointTable:
-    return PointTable("s", "a", "e-1", rows, tuple(r.point for r in rows))
-
-
 def test_within_an_epoch_the_table_only_grows() -> None:
-    known = table(row(), row(1, point="pump/speed"))
+    known = birth(row(), row(1, point="pump/speed"))
     assert (
         change_of_meaning(known, birth(row(), row(1, point="pump/speed"), row(2, point="a/b")))
         == ""
