@@ -70,11 +70,9 @@ class OwnedDecisions:
         cursors: Mapping[str, int] | None = None,
         *,
         only_if: Mapping[str, int] | None = None,
-    ) -> list[LedgerEvent]:
+    ) -> None:
         self._look()
-        return self._decisions.append(
-            events, rows, cursors, only_if={**(only_if or {}), **self._ours}
-        )
+        self._decisions.append(events, rows, cursors, only_if={**(only_if or {}), **self._ours})
 
     def since(self, seq: int, limit: int = 1000) -> list[LedgerEvent]:
         self._look()  # who follows the ledger acts on what it says, and on readings that may be old

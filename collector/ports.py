@@ -409,11 +409,10 @@ class Decisions(Protocol):
         cursors: Mapping[str, int] | None = None,
         *,
         only_if: Mapping[str, int] | None = None,
-    ) -> list[LedgerEvent]:
+    ) -> None:
         """Keep events (those whose key is known already are left out), rows and named cursors at once.
 
-        Returns the events that were new, with their `seq`. Raises `Unavailable`, and `TakenOver` where the
-        cursors of `only_if` do not stand so: nothing is kept then.
+        Raises `Unavailable`, and `TakenOver` where the cursors of `only_if` do not stand so: nothing is kept then.
         """
         ...
 

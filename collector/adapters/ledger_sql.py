@@ -1,11 +1,10 @@
 """The ledger in SQL: decisions and asks on SQLAlchemy Core, for SQLite and PostgreSQL alike."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from collector.ports import Ask, LedgerEvent, LedgerRow, Outcome, TakenOver, Unavailable
 
@@ -70,6 +69,31 @@ OUTCOMES = sa.Table(
 
 _LOCK = 0x57E4A4D
 """Advisory lock of all appends: without it a reader could pass over a number given but not yet kept."""
+NUMBERED: Final = ("seq", "number")
+"""Columns that the database fills."""
+
+
+def _insert(table: sa.Table, *key: str) -> sa.TextClause:
+    """Insert, and where the `key` is known replace the rest of its row; without one what is known is passed over.
+
+    A text, which both databases read: what SQLAlchemy makes of an insert `on conflict` it compiles anew each
+    time, and that took longer than all else of keeping an alarm but the disk.
+    """
+    columns = [column for column in table.c if column.name not in NUMBERED]
+    names = ", ".join(f'"{column.name}"' for column in columns)
+    values = ", ".join(f":{column.name}" for column in columns)
+    rest = (column.name for column in columns if column.name not in key)
+    known = ", ".join(f'"{name}" = excluded."{name}"' for name in rest)
+    conflict = f"({', '.join(key)}) do update set {known}" if key else "do nothing"
+    text = f"insert into {table.name} ({names}) values ({values}) on conflict {conflict}"  # noqa: S608  # of our own names
+    return sa.text(text).bindparams(*(sa.bindparam(c.name, type_=c.type) for c in columns))
+
+
+INSERT_EVENT: Final = _insert(EVENTS)
+INSERT_ASK: Final = _insert(ASKS)
+INSERT_OUTCOME: Final = _insert(OUTCOMES)
+PUT_ROW: Final = _insert(ROWS, "stream", "site", "id")
+PUT_CURSOR: Final = _insert(CURSORS, "name")
 
 
 def open_ledger(url: str, *, wait_s: float = 10.0) -> sa.Engine:
@@ -106,7 +130,6 @@ class _Ledger:
     def __init__(self, engine: sa.Engine) -> None:
         self._reader = engine
         self._writer = engine.execution_options(writing=True)
-        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
@@ -150,41 +173,16 @@ class SqlDecisions(_Ledger):
         cursors: Mapping[str, int] | None = None,
         *,
         only_if: Mapping[str, int] | None = None,
-    ) -> list[LedgerEvent]:
+    ) -> None:
         with self._write() as connection:
             _stand_so(connection, only_if or {})
-            new = self._append_events(connection, events)
-            self._put(connection, ROWS, ("stream", "site", "id"), map(_row_values, rows))
-            positions = [{"name": n, "position": p} for n, p in (cursors or {}).items()]
-            self._put(connection, CURSORS, ("name",), positions)
-        return new
-
-    def _append_events(
-        self, connection: sa.Connection, events: Sequence[LedgerEvent]
-    ) -> list[LedgerEvent]:
-        if not events:
-            return []
-        last = connection.execute(sa.select(sa.func.max(EVENTS.c.seq))).scalar() or 0
-        statement = self._insert(EVENTS).on_conflict_do_nothing()
-        connection.execute(statement, [_event_values(event) for event in events])
-        query = sa.select(EVENTS).where(EVENTS.c.seq > last).order_by(EVENTS.c.seq)
-        return [_event(row) for row in connection.execute(query)]
-
-    def _put(
-        self,
-        connection: sa.Connection,
-        table: sa.Table,
-        key: Sequence[str],
-        values: Iterable[Mapping[str, Any]],
-    ) -> None:
-        """Insert or replace by natural key; of equal keys the last stays."""
-        unique = {tuple(row[k] for k in key): row for row in values}
-        if not unique:
-            return
-        statement = self._insert(table)
-        changed = {c: statement.excluded[c] for c in next(iter(unique.values())) if c not in key}
-        upsert = statement.on_conflict_do_update(index_elements=list(key), set_=changed)
-        connection.execute(upsert, list(unique.values()))
+            if events:
+                connection.execute(INSERT_EVENT, [_event_values(event) for event in events])
+            if kept := {(row.stream, row.site, row.id): _row_values(row) for row in rows}:
+                connection.execute(PUT_ROW, list(kept.values()))  # of equal keys the last
+            if cursors:
+                positions = [{"name": n, "position": p} for n, p in cursors.items()]
+                connection.execute(PUT_CURSOR, positions)
 
     def since(self, seq: int, limit: int = 1000) -> list[LedgerEvent]:
         query = sa.select(EVENTS).where(EVENTS.c.seq > seq).order_by(EVENTS.c.seq).limit(limit)
@@ -223,7 +221,7 @@ class SqlAsks(_Ledger):
             "by": ask.by, "at": ask.at, "data": dict(ask.data),
         }  # fmt: skip
         with self._write() as connection:
-            connection.execute(self._insert(ASKS).on_conflict_do_nothing(), values)
+            connection.execute(INSERT_ASK, values)
             query = sa.select(ASKS.c.seq).where(ASKS.c.id == ask.id)
             return int(connection.execute(query).scalar_one())
 
@@ -237,7 +235,7 @@ class SqlAsks(_Ledger):
             "reason": outcome.reason, "at": outcome.at,
         }  # fmt: skip
         with self._write() as connection:
-            connection.execute(self._insert(OUTCOMES).on_conflict_do_nothing(), values)
+            connection.execute(INSERT_OUTCOME, values)
 
     def outcome(self, ask_id: str) -> Outcome | None:
         found = self._read(sa.select(OUTCOMES).where(OUTCOMES.c.ask == ask_id))

@@ -32,27 +32,24 @@ class MemoryDecisions:
         cursors: Mapping[str, int] | None = None,
         *,
         only_if: Mapping[str, int] | None = None,
-    ) -> list[LedgerEvent]:
+    ) -> None:
         self._reach()
         for name, position in (only_if or {}).items():
             if self._cursors.get(name, 0) != position:
                 raise TakenOver(f"another collector has it now ({name} is not {position})")
         kept_rows = [replace(row, data=_kept(row.data)) for row in rows]
         copies = [replace(event, data=_kept(event.data)) for event in events]
-        new = [kept for event in copies if (kept := self._keep(event))]
+        for event in copies:
+            self._keep(event)
         self._rows.update({(row.stream, row.site, row.id): row for row in kept_rows})
         self._cursors.update(cursors or {})
         self.appends += 1
-        return new
 
-    def _keep(self, event: LedgerEvent) -> LedgerEvent | None:
+    def _keep(self, event: LedgerEvent) -> None:
         key = (event.stream, event.site, event.key)
-        if key in self._keys:
-            return None
-        self._keys.add(key)
-        kept = replace(event, seq=len(self._events) + 1)
-        self._events.append(kept)
-        return kept
+        if key not in self._keys:
+            self._keys.add(key)
+            self._events.append(replace(event, seq=len(self._events) + 1))
 
     def since(self, seq: int, limit: int = 1000) -> list[LedgerEvent]:
         self._reach()
