@@ -4,6 +4,7 @@ import asyncio
 import selectors
 import time
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -23,6 +24,11 @@ class Clock(Protocol):
     async def sleep_until(self, deadline: float) -> None:
         """Return once `monotonic()` has reached `deadline` (seconds); at once if it has."""
         ...
+
+
+_BOOT: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+_steady_s = time.monotonic if _BOOT is None else partial(time.clock_gettime, _BOOT)
+"""Seconds since boot, those asleep too where the system counts them: a sleep is no set clock."""
 
 
 class ScaledClock:
@@ -48,12 +54,6 @@ class ScaledClock:
 
     async def sleep_until(self, deadline: float) -> None:
         await asyncio.sleep(max(0.0, (deadline - self.monotonic()) / self.factor))
-
-
-def _steady_s() -> float:
-    """Seconds since boot, those asleep too where the system counts them: a sleep is no set clock."""
-    since_boot: int | None = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if since_boot is None else time.clock_gettime(since_boot)
 
 
 class SteppedClock:

@@ -1,8 +1,10 @@
 """What one read of a Modbus device has given so far, and the readings that it comes to."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
 
 from config.plant import Point
 from edge.decoding import UNDECODABLE, Decoded, decode_text, scaled
@@ -26,26 +28,25 @@ class Apart:
     time: int
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(msgspec.Struct):
     """Readings of the points asked for, answers that wait for exponents, texts and reasons by point; what was refused."""
 
     asked: Sequence[Point]
-    read: list[PointReading] = field(default_factory=list)
-    apart: list[Apart] = field(default_factory=list)
-    before: dict[str, PointReading] = field(default_factory=dict)
+    read: list[PointReading] = []
+    apart: list[Apart] = []
+    before: dict[str, PointReading] = {}
     """Of exponents, what they were when they were asked for once more before all that is in `read`."""
-    after: dict[str, PointReading] = field(default_factory=dict)
+    after: dict[str, PointReading] = {}
     """The same after it."""
-    facts: dict[str, str] = field(default_factory=dict)
-    blocks: list[Block] = field(default_factory=list)
+    facts: dict[str, str] = {}
+    blocks: list[Block] = []
     """What was asked for and came whole."""
     answered: bool = False
-    bad: dict[str, tuple[int, int]] = field(default_factory=dict)
-    cuts: list[Cut] = field(default_factory=list)
-    refused: list[ReadRequest] = field(default_factory=list)
+    bad: dict[str, tuple[int, int]] = {}
+    cuts: list[Cut] = []
+    refused: list[ReadRequest] = []
     """Ranges that the device does not give, none of which can be divided."""
-    denied: list[tuple[ReadRequest, int]] = field(default_factory=list)
+    denied: list[tuple[ReadRequest, int]] = []
     """What the device refuses for a reason that is not the range, and the exception."""
     rest: int = QUALITIES["disabled"]
     """The reason of points that no request covered."""

@@ -107,19 +107,9 @@ class ModbusReader:
         return until is not None
 
     async def _ask_all(self, device: Device, asked: tuple[Point, ...], outcome: Outcome) -> None:
-        cuts = self._cuts.get(device.profile)
-        if cuts and cuts.end(self._clock.monotonic()):
-            self._plans.clear()
         plan, forgotten = self._plan(device, asked), self._forgotten
         if self._refusing and _key(plan) in self._refusing and not await self._test(plan, outcome):
             return
-        await self._ask_plan(plan, outcome)
-        if forgotten == self._forgotten:  # or it was asked by a definition that no longer holds
-            self._learn(plan, outcome)
-        if outcome.apart and (torn := outcome.torn()):
-            await self._ask_again(plan, torn, outcome)
-
-    async def _ask_plan(self, plan: Plan, outcome: Outcome) -> None:
         if plan.before:
             outcome.before = await self._confirm(plan, plan.before, plan.before_blocks, outcome)
         for number, block in enumerate(plan.blocks):
@@ -129,6 +119,10 @@ class ModbusReader:
                 await self._after_refusal(plan, plan.requests()[number], error, outcome)
         if plan.after:
             outcome.after = await self._confirm(plan, plan.after, plan.after_blocks, outcome)
+        if forgotten == self._forgotten:  # or it was asked by a definition that no longer holds
+            self._learn(plan, outcome)
+        if outcome.apart and (torn := outcome.torn()):
+            await self._ask_again(plan, torn, outcome)
 
     async def _confirm(
         self, plan: Plan, requests: Sequence[ReadRequest], blocks: Sequence[Block], outcome: Outcome
@@ -166,6 +160,9 @@ class ModbusReader:
             outcome.refuse((plan.points[n] for n in block.numbers()), self._clock.now())
 
     def _plan(self, device: Device, asked: tuple[Point, ...]) -> Plan:
+        cuts = self._cuts.get(device.profile)
+        if cuts and cuts.end(self._clock.monotonic()):
+            self._plans.clear()
         known = self._plans.setdefault(device.id, [])
         for plan in known:
             if (plan.device, plan.points) == (device, asked):
@@ -174,7 +171,6 @@ class ModbusReader:
             known.clear()
         limits = self._limits_of(device.profile)
         cost = link_cost(self._line, limits.pause_s) if self._line else LinkCost()
-        cuts = self._cuts.get(device.profile)
         known.append(Plan(device, asked, limits, cost, tuple(cuts.holding) if cuts else ()))
         return known[-1]
 

@@ -7,7 +7,7 @@ import math
 import ssl
 import struct
 import termios
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -95,7 +95,12 @@ def parse_answer(function: int, count: int, frame: bytes) -> list[int]:
         raise Garbled(f"an answer to function {function} for {count} began with {frame[:8].hex()}")
     if function <= 2:
         return [frame[2 + i // 8] >> i % 8 & 1 for i in range(count)]
-    return list(struct.unpack_from(f">{count}H", frame, 2))
+    return list(_words(count)(frame, 2))
+
+
+@lru_cache
+def _words(count: int) -> Callable[[bytes, int], tuple[int, ...]]:
+    return struct.Struct(f">{count}H").unpack_from
 
 
 @lru_cache(maxsize=4096)
@@ -253,9 +258,13 @@ class PymodbusTransport:
         """Units of a serial bus of which the last answer that was asked for was not heard."""
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # the poller says it, once
 
-    async def request(self, unit: int, table: Table, address: int, count: int) -> list[int]:
-        if not self._line.serial:
-            return await self._ask_once(unit, table, address, count)
+    def request(
+        self, unit: int, table: Table, address: int, count: int
+    ) -> Coroutine[Any, Any, list[int]]:
+        ask = self._ask_in_turn if self._line.serial else self._ask_once
+        return ask(unit, table, address, count)
+
+    async def _ask_in_turn(self, unit: int, table: Table, address: int, count: int) -> list[int]:
         if unit in self._owing:
             with contextlib.suppress(Refused):  # of what was asked before, perhaps
                 await self._ask(unit, table, address, count)

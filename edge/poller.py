@@ -280,20 +280,22 @@ class Poller:
         self._judge(task, result)
 
     async def _read(self, task: _Task) -> ReadResult:
-        begun = self._clock.monotonic()
+        clock, stats = self._clock, self.stats
+        begun = clock.monotonic()
         result = await self._reader.read(task.device, task.points)
-        self.stats.last_read_s = self._clock.monotonic() - begun
-        self.stats.busy_s += self.stats.last_read_s
-        self.stats.reads += 1
-        self._count(task.device.id, result.readings)
+        ended = clock.monotonic()
+        stats.last_read_s = ended - begun
+        stats.busy_s += stats.last_read_s
+        stats.reads += 1
+        good = False
+        for reading in result.readings:
+            if reading.quality == GOOD:
+                good = True
+            elif reading.quality >= BAD:
+                stats.errors[QUALITY_NAMES.get(reading.quality, "unknown")] += 1
+        if good:
+            stats.last_good_s[task.device.id] = ended
         return result
-
-    def _count(self, device: str, readings: Sequence[PointReading]) -> None:
-        for reading in readings:
-            if reading.quality >= BAD:
-                self.stats.errors[QUALITY_NAMES.get(reading.quality, "unknown")] += 1
-        if any(reading.quality == GOOD for reading in readings):
-            self.stats.last_good_s[device] = self._clock.monotonic()
 
     # --- lost and back
 

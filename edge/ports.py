@@ -1,7 +1,6 @@
 """What the edge needs from outside: something that reads devices, something that carries batches."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -22,8 +21,7 @@ class PointReading(msgspec.Struct, gc=False):
     time: int
 
 
-@dataclass(slots=True)
-class ReadResult:
+class ReadResult(msgspec.Struct):
     """What one read of a device gave: a reading for *every* point asked for, good or bad.
 
     A device that sends by itself (MQTT) gives every reading that came since the last call, oldest
@@ -36,7 +34,7 @@ class ReadResult:
     readings: list[PointReading]
     lost: bool = False
     detail: str = ""
-    facts: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = {}
     line_lost: bool = False
 
 
