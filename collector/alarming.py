@@ -27,12 +27,13 @@ from collector.domain.conditions import (
     Watch,
     compile_rule,
     delay_at,
+    known_from,
     usable,
 )
 from collector.groups import Group
 from collector.live import LiveTable
 from collector.ports import Ask, Asks, Decisions, RuleNow, TakenOver, Unavailable
-from collector.quiet import Quiet, Stretch
+from collector.quiet import Quiet, Stretch, stretches
 from collector.screening import FAR, Screen
 from config.clock import Clock
 from config.plant import Plant
@@ -195,10 +196,20 @@ class Alarming:
         return now - min((watch.silence for watch in self._watches), default=0)
 
     def _look(self, group: Group, time: Ints, overdue: int | None) -> None:
-        for row, stretch in self._screen.lively(group, time, overdue):
+        rules, since, lively = self._screen.lively(group, time, overdue)
+        for index, at in zip(rules.tolist(), since.tolist(), strict=True):
+            self._know(index, at)
+        for row, stretch in stretches(group, time, lively):
             for index in self._screen.rules_of[row]:
                 self._take(index, row, stretch)
             self._settle(row, self._last_value(row, stretch))
+
+    def _know(self, index: int, at: int) -> None:
+        """The first reading of a rule, of which there is nothing else to say."""
+        state = self._states[index]
+        state = self._states[index] = replace(state, condition=known_from(state.condition, at))
+        self._remember(index)
+        self._show(index, state)
 
     def _take(self, index: int, row: int, stretch: Stretch) -> None:
         """Judge a row's readings by one rule; what its state makes quiet is passed over."""

@@ -1,5 +1,6 @@
 """Readings that change nothing while a rule stands as it does: passed over in whole stretches, not one by one."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -66,6 +67,17 @@ class Stretch:
         if at < 0 or (since is not None and self.time[at] < since):
             return None
         return self.sample(at)
+
+
+def stretches(group: Group, time: Ints, index: Ints) -> Iterator[tuple[int, Stretch]]:
+    """The readings `index` of a group by row, each row with all of its readings there."""
+    if not len(index):
+        return
+    row = group.row[index]
+    order = np.lexsort((group.time[index], row))
+    index, row = index[order], row[order]
+    for part in np.split(index, np.flatnonzero(np.diff(row)) + 1):
+        yield int(group.row[part[0]]), Stretch.of(group, time, part)
 
 
 def _last_of_equals(source: Ints, live: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

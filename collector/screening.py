@@ -1,18 +1,19 @@
 """Which readings of a group can change anything: whole columns at once, so that the quiet ones cost next to nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from collector.domain.conditions import IN_TEST, ConditionState, Watch, silence_at
+from collector.domain.conditions import GOOD, IN_TEST, ConditionState, Watch, silence_at
 from collector.groups import Group
-from collector.quiet import BIG, EVERYTHING, Interval, Stretch, both, quiet_bands
+from collector.quiet import BIG, EVERYTHING, NOTHING, Interval, both, quiet_bands
 from edge.readings import Floats, Ints
 
 NEVER: Final = int(np.iinfo(np.int64).min)
 FAR: Final = int(np.iinfo(np.int64).max)
+NONE: Final[Ints] = np.empty(0, np.int64)
 USABLE, LOST, SINGLY = 0, 1, 2
 """What a quality means for the rules of a row: usable for all, for none, or they must be asked."""
 
@@ -23,7 +24,8 @@ class Screen:
     A live, usable value within `[lo, hi]` of its row changes nothing there; an unusable one changes
     nothing where `dead`. `last` is the (counted) time of the row's last live reading, `NEVER` without
     one. What was already silent on arrival changes nothing within the stale band of an UNKNOWN row, and
-    what is late nothing within the calm band while no late stretch is open.
+    what is late nothing within the calm band while no late stretch is open. A row is `_unread` up to
+    an instant (else `NEVER`) where rules wait for the first usable reading, and others only for silence.
     """
 
     lo: Floats
@@ -33,6 +35,9 @@ class Screen:
     _stale_lo: Floats
     _stale_hi: Floats
     _patience: Ints
+    _brief: Ints
+    _unread: Ints
+    _since: Ints
     _calm_lo: Floats
     _calm_hi: Floats
     _value: Floats
@@ -60,24 +65,26 @@ class Screen:
 
     def lively(
         self, group: Group, time: Ints, overdue: int | None = None
-    ) -> Iterator[tuple[int, Stretch]]:
-        """Rows where something may change, each with all its readings in the group.
+    ) -> tuple[Ints, Ints, Ints]:
+        """All readings in the group of rows where something may change.
 
-        Rows silent since before `overdue` are lively in any case.
+        With them the rules of which there is nothing to say but that their point was read for the first
+        time, and when: those rows stand so from now on. Rows silent since before `overdue` are lively
+        in any case.
         """
-        row = group.row
-        found = self._lively_rows(group, time, overdue)
+        odd = self._odd(group, time, overdue)
+        if not odd.any():
+            return NONE, NONE, NONE
+        rules, since, index = self._first_heard(group, time, np.flatnonzero(odd))
+        found = self._sift(group, time, index, overdue)
         if not len(found):
-            return
+            return rules, since, found
         self._flag[found] = True
-        index = np.flatnonzero(self._flag[row])
+        index = np.flatnonzero(self._flag[group.row])
         self._flag[found] = False
-        index = index[np.lexsort((group.time[index], row[index]))]
-        ends = np.flatnonzero(np.diff(row[index])) + 1
-        for part in np.split(index, ends):
-            yield int(row[part[0]]), Stretch.of(group, time, part)
+        return rules, since, index
 
-    def _lively_rows(self, group: Group, time: Ints, overdue: int | None) -> Ints:
+    def _odd(self, group: Group, time: Ints, overdue: int | None) -> npt.NDArray[np.bool_]:
         row, value = group.row, group.value
         if len(row) and row.max() >= self._size:
             self._grow(int(row.max()) + 1)
@@ -90,9 +97,46 @@ class Screen:
             odd |= ~group.live
         if overdue is not None:
             odd |= last < overdue
-        if not odd.any():
-            return np.empty(0, np.int64)
-        return self._sift(group, time, np.flatnonzero(odd), overdue)
+        return odd
+
+    def _first_heard(self, group: Group, time: Ints, index: Ints) -> tuple[Ints, Ints, Ints]:
+        """Of readings that stand out, as each of an unread row does, those that only end its wait; and the others."""
+        row = group.row[index]
+        unread = self._unread[row] >= group.received
+        if not unread.any():
+            return NONE, NONE, index
+        self._flag[row[unread]] = True
+        self._flag[row[~self._dull(group, index, row)]] = False
+        first = self._flag[row]
+        np.minimum.at(self._since, row[first], time[index[first]])
+        rows = np.flatnonzero(self._flag)
+        since = self._since[rows]
+        fresh = since >= np.maximum(self.last[rows], group.received - self._brief[rows])
+        self._flag[rows[~fresh]] = False
+        first = self._flag[row]
+        rules, since = self._begin(rows[fresh])
+        self._flag[rows], self._since[rows] = False, FAR
+        return rules, since, index[~first]
+
+    def _dull(self, group: Group, index: Ints, row: Ints) -> npt.NDArray[np.bool_]:
+        """Good live readings that begin nothing."""
+        value = group.value[index]
+        dull: npt.NDArray[np.bool_] = group.live[index] & (group.quality[index] == GOOD)
+        dull &= (value >= self._stale_lo[row]) & (value <= self._stale_hi[row])
+        return dull
+
+    def _begin(self, rows: Ints) -> tuple[Ints, Ints]:
+        """The rows, which are flagged, were read for the first time: the rules that are known now, and since when."""
+        if not len(rows):
+            return NONE, NONE
+        self.lo[rows], self.hi[rows] = self._stale_lo[rows], self._stale_hi[rows]
+        self.dead[rows], self._unread[rows] = False, NEVER
+        rules = np.flatnonzero(self._flag[self.row_of] & ~self._hears)
+        since = self._since[self.row_of[rules]]
+        self._hears[rules] = True
+        due = np.maximum(since, self._silence_base[rules]) + self._silence[rules] + 1
+        self.next_silence = min(self.next_silence, int(due.min(initial=FAR)))
+        return rules, since
 
     def _sift(self, group: Group, time: Ints, index: Ints, overdue: int | None) -> Ints:
         """Of the readings that stand out, those that can change something; their rows, once each."""
@@ -147,17 +191,19 @@ class Screen:
             self._value[row] = value
         rules = self.rules_of[row]
         fresh, stale = EVERYTHING, EVERYTHING
-        dead, late_open = True, False
+        dead, late_open, unread = True, False, FAR
         for rule, state in zip(rules, states, strict=True):
             watch = self.watches[rule]
             own_fresh, own_stale = quiet_bands(watch, state, float(self._value[row]))
             fresh, stale = both(fresh, own_fresh), both(stale, own_stale)
             dead = dead and _dead(watch, state)
             late_open = late_open or state.late is not None
+            unread = min(unread, _unread_until(watch, state))
             self._listen(rule, watch, state)
         self.lo[row], self.hi[row] = fresh
         self._stale_lo[row], self._stale_hi[row] = stale
         self.dead[row], self._late_open[row] = dead, late_open
+        self._unread[row] = unread if fresh == NOTHING else NEVER
 
     def _listen(self, rule: int, watch: Watch, state: ConditionState) -> None:
         instant = silence_at(watch, state)
@@ -177,6 +223,9 @@ class Screen:
             "_stale_lo": (np.float64, -BIG),
             "_stale_hi": (np.float64, BIG),
             "_patience": (np.int64, 0),
+            "_brief": (np.int64, 0),
+            "_unread": (np.int64, NEVER),
+            "_since": (np.int64, FAR),
             "_calm_lo": (np.float64, -BIG),
             "_calm_hi": (np.float64, BIG),
             "_value": (np.float64, np.nan),
@@ -214,7 +263,8 @@ class Screen:
             bands = [_calm_band(self.watches[rule]) for rule in rules]
             self._calm_lo[row] = max(low for low, _ in bands)
             self._calm_hi[row] = min(high for _, high in bands)
-            self._patience[row] = max(self.watches[rule].silence for rule in rules)
+            silences = [self.watches[rule].silence for rule in rules]
+            self._patience[row], self._brief[row] = max(silences), min(silences)
 
 
 def _dead(watch: Watch, state: ConditionState) -> bool:
@@ -223,6 +273,14 @@ def _dead(watch: Watch, state: ConditionState) -> bool:
         return state.unknown
     level = state.levels[0]
     return level.active == (level.since is None)
+
+
+def _unread_until(watch: Watch, state: ConditionState) -> int:
+    """Up to when a usable reading that changes no level can be the first one, with no timer before it."""
+    if not watch.silent:
+        return FAR if state.unknown and not state.read else NEVER
+    level, instant = state.levels[0], silence_at(watch, state)
+    return NEVER if instant is None or level.active else instant - 1
 
 
 def _calm_band(watch: Watch) -> Interval:

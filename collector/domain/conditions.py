@@ -349,11 +349,16 @@ def _look(
         return state, ()
     if state.unknown:
         what: What = "known" if state.read else "first"
-        state = replace(state, unknown=False, read=True, since=sample.time)
+        state = known_from(state, sample.time)
         changes = (Change(what, sample.time),)
     state, tested = _test(state, sample)
     state, moved = _move(watch, state, sample, last, wants)
     return state, changes + moved + tested
+
+
+def known_from(state: ConditionState, at: int) -> ConditionState:
+    """The held condition goes on with a usable reading of `at`; of the first one ever nobody is told."""
+    return replace(state, unknown=False, read=True, since=at, last=at)
 
 
 def _stale(watch: Watch, sample: Sample) -> bool:
