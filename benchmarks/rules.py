@@ -32,7 +32,7 @@ class Pass:
     def __init__(self, rules: int) -> None:
         shape = Shape(AGENTS, rules // AGENTS, rules // AGENTS)
         plant = plant_of(shape)
-        live = LiveTable([plant])
+        self._live = live = LiveTable([plant])
         self.alarming = Alarming([plant], live, MemoryDecisions(), MemoryAsks())
         self.alarming.restore()
         self._rng, self._number = np.random.default_rng(1), 0
@@ -41,14 +41,16 @@ class Pass:
         self.high = np.full(rules, LIMIT)
 
     def group(self) -> Group:
-        """The next second's readings; each is a good one."""
+        """The next second's readings, each a good one; the live table has them, as in the collector."""
         self._number += 1
         row = np.concatenate([self._rows[n] for n in self._rng.permutation(AGENTS)])
         count, now = len(row), START_MS + self._number * PERIOD_MS
         value = np.round(LEVEL + self._rng.normal(size=count), 2)
         good, none = np.zeros(count, np.uint8), np.zeros(count, np.int64)
         when, live = np.full(count, now), np.ones(count, np.bool_)
-        return Group(self._number, now, row, when, value, good, live, none)
+        group = Group(self._number, now, row, when, value, good, live, none)
+        self._live.apply(group)
+        return group
 
 
 def passed(rules: int, runs: int) -> list[Row]:

@@ -184,6 +184,7 @@ class Alarming:
             self._fire(now - 1)
         time = group.time if group.time.max(initial=now) == now else np.minimum(group.time, now)
         start = self._ledger.count()
+        self._screen.fit(len(self._live))
         self._look(group, time, self._overdue(now) if held else None)
         self._ledger.order(start)
         self._screen.heard(group, time)
@@ -196,7 +197,8 @@ class Alarming:
         return now - min((watch.silence for watch in self._watches), default=0)
 
     def _look(self, group: Group, time: Ints, overdue: int | None) -> None:
-        rules, since, lively = self._screen.lively(group, time, overdue)
+        newest = self._live.is_newest(group)
+        rules, since, lively = self._screen.lively(group, time, overdue, is_newest=newest)
         for index, at in zip(rules.tolist(), since.tolist(), strict=True):
             self._know(index, at)
         for row, stretch in stretches(group, time, lively):

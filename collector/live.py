@@ -102,6 +102,7 @@ class LiveTable:
         self._rows: dict[tuple[str, str], int] = {}
         self._sites: dict[str, _Site] = {}
         self._conditions: dict[str, Mapping[str, RuleNow]] = {}
+        self._newest: Group | None = None
         self.position = 0
         self._allocate(64)
         plants = tuple(plants)
@@ -140,6 +141,7 @@ class LiveTable:
         row, time = group.row, group.time
         order = np.minimum(time, group.received)
         newest: npt.NDArray[np.bool_] = group.live & (order >= self.order[row])
+        self._newest = group if newest.all() else None
         if not newest.any():
             return newest
         np.maximum.at(self.order, row[newest], order[newest])
@@ -153,6 +155,10 @@ class LiveTable:
         self.receive_time[touched] = group.received
         self.change[touched] = self._counter
         return newest
+
+    def is_newest(self, group: Group) -> bool:
+        """Whether the group was applied last, and no reading of it was late or history."""
+        return group is self._newest
 
     # --- LiveView ------------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ from edge.readings import Floats, Ints
 NEVER: Final = int(np.iinfo(np.int64).min)
 FAR: Final = int(np.iinfo(np.int64).max)
 NONE: Final[Ints] = np.empty(0, np.int64)
+AT_ONCE: Final = 16_384
+"""Readings looked at together: so many that what is looked up for them stays near the processor."""
 USABLE, LOST, SINGLY = 0, 1, 2
 """What a quality means for the rules of a row: usable for all, for none, or they must be asked."""
 
@@ -64,18 +66,18 @@ class Screen:
     # --- readings ------------------------------------------------------------------------------
 
     def lively(
-        self, group: Group, time: Ints, overdue: int | None = None
+        self, group: Group, time: Ints, overdue: int | None = None, *, is_newest: bool = False
     ) -> tuple[Ints, Ints, Ints]:
         """All readings in the group of rows where something may change.
 
         With them the rules of which there is nothing to say but that their point was read for the first
         time, and when: those rows stand so from now on. Rows silent since before `overdue` are lively
-        in any case.
+        in any case. `is_newest`: no reading of the group is late or history, as was seen before.
         """
-        odd = self._odd(group, time, overdue)
-        if not odd.any():
+        even = self._even(group, time, overdue, is_newest=is_newest)
+        if even.all():
             return NONE, NONE, NONE
-        rules, since, index = self._first_heard(group, time, np.flatnonzero(odd))
+        rules, since, index = self._first_heard(group, time, np.flatnonzero(~even))
         found = self._sift(group, time, index, overdue)
         if not len(found):
             return rules, since, found
@@ -84,20 +86,24 @@ class Screen:
         self._flag[found] = False
         return rules, since, index
 
-    def _odd(self, group: Group, time: Ints, overdue: int | None) -> npt.NDArray[np.bool_]:
-        row, value = group.row, group.value
-        if len(row) and row.max() >= self._size:
-            self._grow(int(row.max()) + 1)
-        last = self.last.take(row)
-        odd = ~((value >= self.lo.take(row)) & (value <= self.hi.take(row)))
-        odd |= time < last
+    def _even(
+        self, group: Group, time: Ints, overdue: int | None, *, is_newest: bool
+    ) -> npt.NDArray[np.bool_]:
+        """Readings that change nothing, as far as a look at their row's bands can tell."""
+        row, even = group.row, np.empty(len(group), np.bool_)
+        for start in range(0, len(group), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            value, of = group.value[part], row[part]
+            within = np.greater_equal(value, self.lo.take(of), out=even[part])
+            within &= value <= self.hi.take(of)
+        if not is_newest:
+            even &= group.live
+            even &= time >= self.last.take(row)
         if group.quality.any():
-            odd |= self._codes[self._policy[row], group.quality] != USABLE
-        if not group.live.all():
-            odd |= ~group.live
+            even &= self._codes[self._policy[row], group.quality] == USABLE
         if overdue is not None:
-            odd |= last < overdue
-        return odd
+            even &= self.last.take(row) >= overdue
+        return even
 
     def _first_heard(self, group: Group, time: Ints, index: Ints) -> tuple[Ints, Ints, Ints]:
         """Of readings that stand out, as each of an unread row does, those that only end its wait; and the others."""
@@ -156,6 +162,11 @@ class Screen:
         found = np.flatnonzero(self._flag)
         self._flag[found] = False
         return found
+
+    def fit(self, rows: int) -> None:
+        """The live table has so many rows now."""
+        if rows > self._size:
+            self._grow(rows)
 
     def heard(self, group: Group, time: Ints) -> None:
         """Remember when each row last spoke; what is late or history does not count."""

@@ -93,6 +93,22 @@ def test_a_mark_gives_what_changed_after_it() -> None:
     assert live.changes_since(SITE, changes.mark).points == ()
 
 
+def test_a_group_is_newest_while_it_is_the_last_one_and_nothing_of_it_was_late() -> None:
+    live = table()
+    first, late, past = (
+        group((0, -9, 1.0), (0, -10, 2.0)),
+        group((1, 0, 1.0), (0, -11, 1.0)),
+        group((0, 0, 1.0), live=False),
+    )
+    assert not live.is_newest(first)
+    live.apply(first)
+    assert live.is_newest(first)
+    for other in (late, past):
+        live.apply(other)
+        assert not live.is_newest(other)
+    assert not live.is_newest(first)
+
+
 @pytest.mark.parametrize("other", [0, 5, 8 << LIFE_SHIFT, (7 << LIFE_SHIFT) + 999, -1])
 def test_a_mark_of_another_life_gives_everything(other: int) -> None:
     assert len(table().changes_since(SITE, other).points) == 3

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from collector.domain.conditions import Condition, begin, compile_rule
+from collector.domain.conditions import Condition, LevelState, begin, compile_rule, known_from
 from collector.live import LiveTable
 from collector.screening import Screen
 from config.rules import Level, Rule
@@ -109,3 +110,13 @@ def test_what_was_passed_over_is_kept_for_a_restart() -> None:
     tank.restart()
     tank.read(Said(5, 11))
     assert tank.story("raised") == [(5, "raised")]
+
+
+def test_of_a_group_that_is_newest_nobody_asks_again_when_its_points_were_last_heard() -> None:
+    screen, live = unread(RULES[:1])
+    known = known_from(begin(screen.watches[0], START), START)
+    screen.settle(0, [replace(known, levels=(LevelState(active=True),))])
+    screen.heard(group := group_of(live, [Said(2, 11)], 2), group.time)
+    late = group_of(live, [Said(1, 12)], 3)
+    assert len(screen.lively(late, late.time)[2]) == 1
+    assert len(screen.lively(late, late.time, is_newest=True)[2]) == 0
