@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from api.at_once import chunk
 from api.problems import Problem
 from api.site_views import columns_of, live_columns, live_head
 from api.times import text_of
@@ -22,21 +23,36 @@ CLIENTS_MAX = 1000
 Serials = Mapping[str, int]
 """`alarms`, `orders`, `plans` to a number that grows when the list changed."""
 
+AtOnce = Callable[[bytes], bool]
+"""Writes an HTTP chunk to a reader who waits for it; False if not: then its frame goes the usual way."""
+
 
 def frame(mark: int, event: str, data: Any) -> bytes:
     """One server-sent event; its id is the mark to resume from."""
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (mark, event.encode(), msgspec.json.encode(data))
 
 
+def never(_chunk: bytes) -> bool:
+    """Of a reader whose connection nobody knows: everything goes the usual way."""
+    return False
+
+
 class _Client:
     """One reader: at most `FRAMES_MAX` ticks' frames wait for it, then it is behind."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_at_once", "behind", "frames", "news", "waits")
+
+    def __init__(self, at_once: AtOnce) -> None:
         self.frames: deque[bytes] = deque()
         self.behind = False
+        self.waits = False
         self.news = asyncio.Event()
+        self._at_once = at_once
 
-    def push(self, new: bytes) -> None:
+    def push(self, new: bytes, in_a_chunk: bytes) -> None:
+        if self.waits and self._at_once(in_a_chunk):
+            return
+        self.waits = False
         if self.behind:
             return
         if len(self.frames) >= FRAMES_MAX:
@@ -72,15 +88,19 @@ class Feed:
         self._mark = 0
         self._columns: tuple[int, bytes] = (0, b"")
 
-    async def listen(self, last_event_id: str = "") -> AsyncIterator[bytes]:
+    async def listen(
+        self, last_event_id: str = "", at_once: AtOnce = never
+    ) -> AsyncIterator[bytes]:
         """Frames for one reader, for ever; resumes from a mark of this life.
+
+        While the reader waits for the next one, `at_once` is asked first.
 
         Raises:
             Problem: `unavailable` when too many listen.
         """
         if len(self._clients) >= CLIENTS_MAX:
             raise Problem("unavailable", f"{CLIENTS_MAX} listen already")
-        client = _Client()
+        client = _Client(at_once)
         self._clients.add(client)
         try:
             await self._begin()
@@ -88,6 +108,7 @@ class Feed:
             for known in self._serial_frames(self._serials):
                 yield known
             while True:
+                client.waits = not client.news.is_set()
                 await client.news.wait()
                 client.news.clear()
                 if client.behind:
@@ -167,5 +188,6 @@ class Feed:
     def _push(self, new: bytes) -> None:
         """One write for each client, whatever a tick has to say."""
         if new:
+            in_a_chunk = chunk(new)
             for client in self._clients:
-                client.push(new)
+                client.push(new, in_a_chunk)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from api.desk.work_orders import READINGS, ROLES
 from api.ports import Conflict, Desk, DeskEvent, DeskRow
@@ -48,6 +48,14 @@ class Caller:
     def covers(self, sites: Sequence[str]) -> bool:
         """Whether a grant for these sites lies in this caller's scope; one for none is `*`'s to give."""
         return "*" in self.sites or (bool(sites) and set(sites) <= set(self.sites))
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The secret of a token or a session, as a request carries it; empty if there is none."""
+
+    kind: Literal["token", "session"]
+    secret: str
 
 
 class Lockout:
@@ -166,6 +174,11 @@ class People:
         name = row.data["person"]
         ended = DeskRow(SESSION, "", row.id, False, row.data, row.version + 1)
         self._desk.append([self._event(name, "signed_out", name, row.id)], [ended])
+
+    def by(self, carried: Carried) -> Caller | None:
+        """Whose token or session it is, None if there is none (any more)."""
+        look = self.by_token if carried.kind == "token" else self.by_session
+        return look(carried.secret)
 
     def by_session(self, secret: str) -> Caller | None:
         """Whose session it is, None if there is none (any more). A new password ends those before it."""

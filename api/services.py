@@ -15,9 +15,10 @@ from api.feed import Feed, Serials
 from api.following import CURSOR
 from api.looking import Look, Proving, look
 from api.ordering import Ordering
-from api.people import Hasher, People
+from api.people import Caller, Carried, Hasher, People
 from api.ports import Desk
 from api.problems import Problem
+from api.together import Together
 from collector.ports import Ask, Asks, Decisions, LiveView, Outcome, ReadingStore, Unavailable
 from config.clock import Clock, ScaledClock
 from config.plant import Plant
@@ -137,6 +138,8 @@ class Services:
     ordering: Ordering = field(init=False)
     proving: Proving = field(init=False)
     people: People = field(init=False)
+    listeners: Together[Carried, Caller | None] = field(init=False)
+    """Who somebody is that hears a feed: a thousand may be looked at again at once."""
     feeds: dict[str, Feed] = field(init=False)
     hashing: Gate = field(init=False, default_factory=Gate)
     _ledger: dict[str, int] = field(init=False, default_factory=dict)
@@ -145,6 +148,7 @@ class Services:
         self.ordering = Ordering(self.plants, self.desk, self.clock)
         self.proving = Proving(self.plants)
         self.people = People(self.desk, self.wall, self.hasher)
+        self.listeners = Together(self.people.by, self.offload)
         self.feeds = {
             site: Feed(site, self.live, self.clock, self.wall, self.serials) for site in self.plants
         }

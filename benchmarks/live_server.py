@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import uvicorn
 
 from api.adapters.desk_sql import SqlDesk
 from api.app import build_app
@@ -29,12 +28,15 @@ from commands.load import SITE, Shape
 from commands.migrate import migrate
 from commands.part_servers import HOST
 from commands.server import BACKLOG, listen, off_the_loop
+from commands.web_server import web_server
 from config.clock import ScaledClock
 from config.plant import Plant
 from config.settings import Settings
 
 AGENTS: Final = 100
 STATIC: Final = "snapshot.json"
+VALUES: Final = 100_003
+"""Drawn beforehand, so that little but the server is measured; after so many they come again."""
 GROUPS_PER_TICK: Final = 5
 """Every 50 ms, as journal groups come when many agents speak."""
 
@@ -46,15 +48,17 @@ class Table:
         self.plant: Plant = plant_of(Shape(AGENTS, points // AGENTS, points // AGENTS))
         self.live = LiveTable([self.plant])
         self.clock = ScaledClock()
-        self.changing, self._at = changing, 0
-        self._rng = np.random.default_rng(1)
+        self.changing, self._at, self._draw = changing, 0, 0
+        rng = np.random.default_rng(1)
+        self._values = np.round(20 + rng.normal(size=VALUES + points), 2)
         self.read(points)
 
     def read(self, count: int) -> None:
         """The next `count` points read anew."""
         row = (self._at + np.arange(count)) % len(self.live)
         self._at = int(row[-1]) + 1
-        now, value = self.clock.now(), np.round(20 + self._rng.normal(size=count), 2)
+        self._draw = (self._draw + count) % VALUES
+        now, value = self.clock.now(), self._values[self._draw : self._draw + count]
         good, none = np.zeros(count, np.uint8), np.zeros(count, np.int64)
         live = np.ones(count, np.bool_)
         self.live.apply(Group(1, now, row, np.full(count, now), value, good, live, none))
@@ -85,9 +89,9 @@ async def served(table: Table, folder: Path) -> None:
     )  # fmt: skip
     token = services.people.make_token("bench", ["viewer"], ["*"], "bench")
     listening = listen(Settings(http_port=0))
-    config = uvicorn.Config(build_app(services), log_level="warning", access_log=False)
+    web = web_server(build_app(services))
     print(json.dumps({"port": listening.getsockname()[1], "token": token}), flush=True)
-    await asyncio.gather(uvicorn.Server(config).serve([listening]), table.run())
+    await asyncio.gather(web.serve([listening]), table.run())
 
 
 async def bare(table: Table) -> None:

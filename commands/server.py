@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import uvicorn
-
 from api.adapters.desk_sql import SqlDesk
 from api.app import build_app
 from api.following import Following
@@ -64,6 +62,7 @@ from commands.serving import (
 )
 from commands.side_loops import SideLoops
 from commands.standing_by import answering
+from commands.web_server import web_server
 from config.clock import Clock
 from config.plant import Plant
 from config.settings import Settings, SettingsError, read_settings
@@ -521,12 +520,9 @@ async def _serve(
     leases: Leases | None = None,
 ) -> None:
     server = build(plants, settings, leases)
-    web = uvicorn.Server(
-        uvicorn.Config(
-            build_app(server.services), host=settings.http_host, port=settings.http_port,
-            log_level="warning", access_log=False, timeout_graceful_shutdown=1,
-            headers=[(RUN_HEADER, run_id())] if run_id() else [],
-        )
+    web = web_server(
+        build_app(server.services), host=settings.http_host, port=settings.http_port,
+        headers=[(RUN_HEADER, run_id())] if run_id() else [],
     )  # fmt: skip
     async with running(server) as loops:
         kept = kept_first_start_link(settings)

@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Request
 from fastapi.responses import Response
 
 from api.desk.work_orders import OPERATOR, PLANNER, SUPERVISORS, TECHNICIAN, VIEWER
-from api.people import Caller
+from api.people import Caller, Carried
 from api.problems import Problem
 from api.services import Services
 from config.plant import Plant
@@ -37,13 +37,17 @@ Given = Annotated[Services, Depends(services_of)]
 
 async def known_caller(request: Request, services: Services) -> Caller | None:
     """Whose token or session the request carries now; None if it ended or there is none."""
-    people, header = services.people, request.headers.get("authorization", "")
-    if header:
-        scheme, _, token = header.partition(" ")
-        right = scheme.lower() == "bearer"
-        return await services.offload(lambda: people.by_token(token.strip())) if right else None
-    cookie = request.cookies.get(COOKIE, "")
-    return await services.offload(lambda: people.by_session(cookie)) if cookie else None
+    carried = carried_by(request)
+    return await services.offload(lambda: services.people.by(carried)) if carried.secret else None
+
+
+def carried_by(request: Request) -> Carried:
+    """The bearer token of a request, else its session."""
+    header = request.headers.get("authorization", "")
+    if not header:
+        return Carried("session", request.cookies.get(COOKIE, ""))
+    scheme, _, token = header.partition(" ")
+    return Carried("token", token.strip() if scheme.lower() == "bearer" else "")
 
 
 async def maybe_caller(request: Request, services: Given) -> Caller | None:

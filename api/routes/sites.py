@@ -7,8 +7,9 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from api import history as histories
+from api.at_once import Said
 from api.problems import Problem
-from api.routes.access import ID, Anyone, Given, Site, json, known_caller
+from api.routes.access import ID, Anyone, Given, Site, carried_by, json
 from api.services import Services
 from api.shapes import (
     BucketHistory,
@@ -94,19 +95,19 @@ async def _while_valid(
     site: str, last_event_id: str, services: Services, request: Request
 ) -> AsyncIterator[bytes]:
     """Frames until session or token ends: looked at again every `FRAMES_PER_CHECK` frames."""
-    count, frames = 0, services.feeds[site].listen(last_event_id)
+    said = Said(request.scope, FRAMES_PER_CHECK)
+    frames = services.feeds[site].listen(last_event_id, said.at_once)
     try:
         async for frame in frames:
             yield frame
-            count += 1
-            if count % FRAMES_PER_CHECK == 0 and await _ended(site, services, request):
+            if said.through() and await _ended(site, services, request):
                 return
     finally:
         await frames.aclose()  # type: ignore[attr-defined]  # an async generator has it
 
 
 async def _ended(site: str, services: Services, request: Request) -> bool:
-    caller = await known_caller(request, services)
+    caller = await services.listeners.ask(carried_by(request))
     return caller is None or not caller.may_see(site)
 
 

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-import uvicorn
 
+from api.at_once import Said
+from api.routes.sites import FRAMES_PER_CHECK
+from commands.web_server import web_server
 from tests.unit.api.plants import PRESSURE
 from tests.unit.api.web import BASE, Web
 from tests.waiting import until
 
 pytestmark = pytest.mark.system
+BEGINNING = ["snapshot", "alarms", "orders", "plans"]
 
 
 @dataclass
@@ -29,10 +32,7 @@ class Served:
 @asynccontextmanager
 async def served() -> AsyncIterator[Served]:
     web = Web()
-    config = uvicorn.Config(
-        web.app, host="127.0.0.1", port=0, log_level="critical", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
+    server = web_server(web.app, host="127.0.0.1", port=0, log_level="critical")
     serving = asyncio.create_task(server._serve())
     await until(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
@@ -68,7 +68,7 @@ async def test_the_feed_begins_with_a_snapshot_and_resumes_by_its_last_mark() ->
         url = f"{BASE}/live/stream"
         async with here.client.stream("GET", url) as reply:
             first = await events(reply, 4)
-        assert [e["event"] for e in first] == ["snapshot", "alarms", "orders", "plans"]
+        assert [e["event"] for e in first] == BEGINNING
         here.web.site.read({PRESSURE: 4.5})
         headers = {"last-event-id": first[0]["id"]}
         async with here.client.stream("GET", url, headers=headers) as reply:
@@ -77,6 +77,57 @@ async def test_the_feed_begins_with_a_snapshot_and_resumes_by_its_last_mark() ->
         assert '"value":[4.5]' in again["data"]
         feed = here.web.services.feeds["riverside"]
         await until(lambda: not feed._clients)
+
+
+def frames_of(body: bytes) -> list[bytes]:
+    """Whole frames, each `id`, `event` and `data`; nothing else may be between them."""
+    *whole, _ = body.split(b"\n\n")
+    names = [[line.split(b":")[0] for line in frame.split(b"\n")] for frame in whole]
+    assert names == [[b"id", b"event", b"data"]] * len(whole)
+    return whole
+
+
+async def test_frames_past_the_server_are_one_answer_in_chunks_that_ends_with_the_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Behind its end the connection is as good as before: the next request comes by it."""
+    past, at_once = [], Said.at_once
+
+    def counting(said: Said, in_a_chunk: bytes) -> bool:
+        past.append(at_once(said, in_a_chunk))
+        return past[-1]
+
+    monkeypatch.setattr(Said, "at_once", counting)
+    async with served() as here:
+        id = here.client.headers["authorization"].split("_")[1]
+        async with here.client.stream("GET", f"{BASE}/live/stream") as reply:
+            connection = reply.extensions["network_stream"]
+            pieces = reply.aiter_bytes()
+            body = await anext(pieces)
+            while past.count(True) < 3:
+                body += await anext(pieces)
+            here.web.services.people.revoke(id, "test")
+            body += b"".join([piece async for piece in pieces])
+        assert len(frames_of(body)) >= FRAMES_PER_CHECK
+        async with here.client.stream("GET", f"{BASE}/live") as reply:
+            assert reply.status_code == 401
+            assert reply.extensions["network_stream"] is connection
+
+
+async def test_who_does_not_know_chunks_gets_none() -> None:
+    async with served() as here:
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        authorization = here.client.headers["authorization"]
+        writer.write(
+            f"GET {BASE}/live/stream HTTP/1.0\r\nauthorization: {authorization}\r\n\r\n".encode()
+        )
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        body = b""
+        while body.count(b"event: beat") < 3:
+            body += await asyncio.wait_for(reader.read(4096), 5)
+        writer.close()
+        assert b" 200 " in head.split(b"\r\n")[0]
+        assert len(frames_of(body)) >= len(BEGINNING) + 2
 
 
 NOT_HTTP = [

@@ -10,7 +10,7 @@ import pytest
 
 from api import feed as feeds
 from api import site_views
-from api.feed import CLIENTS_MAX, FRAMES_MAX, Feed
+from api.feed import CLIENTS_MAX, FRAMES_MAX, AtOnce, Feed, never
 from api.people import Caller
 from api.problems import Problem
 from api.site_views import live_columns
@@ -32,8 +32,8 @@ class Watched:
     async def _serials(self) -> dict[str, int]:
         return dict(self.serials)
 
-    def listen(self, last: str = "") -> Frames:
-        return cast("Frames", self.feed.listen(last))
+    def listen(self, last: str = "", at_once: AtOnce = never) -> Frames:
+        return cast("Frames", self.feed.listen(last, at_once))
 
     async def tick(self, count: int = 1) -> None:
         await asyncio.sleep(0)  # a feed that has just begun reaches its first wait

@@ -1,0 +1,33 @@
+"""Questions that many ask at once, answered by one call beside the loop, the same one once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class Together(Generic[Q, A]):
+    """`answer` may block; `beside` runs what blocks. No answer is older than its question."""
+
+    def __init__(
+        self,
+        answer: Callable[[Q], A],
+        beside: Callable[[Callable[[], dict[Q, A]]], Awaitable[dict[Q, A]]],
+    ) -> None:
+        self._answer = answer
+        self._beside = beside
+        self._asked: set[Q] = set()
+        self._answers: asyncio.Task[dict[Q, A]] | None = None
+
+    async def ask(self, question: Q) -> A:
+        """What the call says that begins at the loop's next turn; raises what it raises to all who asked."""
+        self._asked.add(question)
+        if self._answers is None:
+            self._answers = asyncio.create_task(self._begin())
+        return (await asyncio.shield(self._answers))[question]
+
+    async def _begin(self) -> dict[Q, A]:
+        asked, self._asked, self._answers = self._asked, set(), None
+        return await self._beside(lambda: {question: self._answer(question) for question in asked})
