@@ -126,10 +126,10 @@ class Feed:
         mark, columns = self._columns
         if not columns or len(self._live.changes_since(self._site, mark).points):
             snapshot = self._live.snapshot(self._site)
-            mark, columns = snapshot.mark, msgspec.json.encode(columns_of(snapshot))
+            mark, columns = snapshot.mark, b"," + msgspec.json.encode(columns_of(snapshot))[1:]
             self._columns = (mark, columns)
         head = msgspec.json.encode(live_head(mark, self._clock.now()))
-        return b"%b,%b" % (head[:-1], columns[1:])
+        return head[:-1] + columns  # copied once: it may be a megabyte
 
     async def close(self) -> None:
         """Stop watching; goes on with the next listener."""

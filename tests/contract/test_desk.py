@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -197,3 +198,20 @@ def test_what_one_process_keeps_another_reads(tmp_path: Path) -> None:
     assert other.cursor("following") == 1
     for engine in (first, second):
         engine.dispose()
+
+
+def test_who_is_let_in_is_read_in_one_statement(tmp_path: Path) -> None:
+    """On SQLite a statement is its own transaction: to begin and end one took a fifth of each look."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    migrate(url)
+    engine = open_ledger(url)
+    desk, said = SqlDesk(engine), []
+    desk.append([], [DeskRow("token", "", "a", True, {})])
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        said.append(statement.split()[0])
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    assert desk.row("token", "", "a") is not None
+    assert said == ["SELECT"]
+    engine.dispose()
