@@ -128,3 +128,16 @@ async def test_a_reader_whose_connection_is_full_gets_a_snapshot_later() -> None
         assert b'"value":[99.0]' in wire.written[-1]
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_a_reader_that_was_woken_and_has_not_run_yet_is_not_overtaken_either() -> None:
+    watched, wire = Watched(), Wire()
+    frames = watched.listen(at_once=Said(scope(wire), 60).at_once)
+    async with opened(frames):
+        await first(frames)
+        waiting = asyncio.ensure_future(anext(frames))
+        await asyncio.sleep(0)
+        for new, wire.waiting in ((b"1", 1), (b"2", 0)):
+            watched.feed._push(new)
+        assert [await waiting, await anext(frames)] == [b"1", b"2"]
+        assert wire.written == []
