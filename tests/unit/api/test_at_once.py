@@ -139,5 +139,5 @@ async def test_a_reader_that_was_woken_and_has_not_run_yet_is_not_overtaken_eith
         await asyncio.sleep(0)
         for new, wire.waiting in ((b"1", 1), (b"2", 0)):
             watched.feed._push(new)
-        assert [await waiting, await anext(frames)] == [b"1", b"2"]
         assert wire.written == []
+        assert [await waiting, await anext(frames)] == [b"1", b"2"]
