@@ -21,6 +21,8 @@ from collector.ports import Decisions, LedgerRow, Raw
 from config.plant import Plant, Point
 from config.standards import Meter, Plan
 
+EVERY_MS = 60_000
+"""A meter is read no oftener: the instants that its rows bear are those of its readings."""
 WHOLE_MS = 600_000
 """Readings that came late are looked for so often; in between only new ones are read."""
 
@@ -32,6 +34,7 @@ class _Running:
     kept: MeterPath
     path: MeterPath
     whole_at: int = 0
+    read_at: int = 0
 
 
 class Metering:
@@ -71,8 +74,13 @@ class Metering:
             self._keep(plan, meter, _thin(every, settled, served, frame), frame)
             before, raw = settled, _part(raw, raw.time >= now - LATE_MS)
             meter.whole_at = now
-        meter.path = _on(before, raw, point)
+        meter.path, meter.read_at = _on(before, raw, point), now
         return meter.path
+
+    def next_read(self, plan: Plan) -> int | None:
+        """When the plan's meter is to be read again (UTC ms); None: it has none that can be read."""
+        meter = self._meters.get((plan.site, plan.id))
+        return None if meter is None else meter.read_at + EVERY_MS
 
     def _keep(self, plan: Plan, meter: _Running, thin: MeterPath, frame: Frame) -> None:
         """Once a day what is settled goes to the ledger."""

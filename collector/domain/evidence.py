@@ -116,6 +116,8 @@ def judge(
     if any(trace is None for trace in traces):
         return Verdict(VerdictKind.NOT_OBSERVABLE, unknown_share=1.0) if settling else None
     known = [trace for trace in traces if trace is not None]
+    if not settling and not all((trace.value == evidence.value).any() for trace in known):
+        return None
     begin = look.start - reach(evidence)
     seen = [stretches(trace, float(evidence.value), begin, look.end) for trace in known]
     found = next((s for s in _sightings(evidence, seen, look) if not _taken(s, look)), None)

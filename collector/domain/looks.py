@@ -49,13 +49,17 @@ def window(row: Owed, now: int, zone: ZoneInfo, *, by_readings: bool) -> Window 
     window alone, unless readings close it.
     """
     claimed = row.done is not None
-    start = row.since if claimed or by_readings else row.due.early_at
+    start = _start(row, by_readings=by_readings)
     if start is None or now <= start:
         return None
     end = _end(row, zone)
     if end is None:
         return Window(start, now, claimed, False, False)
     return Window(start, min(now, end), claimed, now >= end, now >= end + LATE_MS)
+
+
+def _start(row: Owed, *, by_readings: bool) -> int | None:
+    return row.since if row.done is not None or by_readings else row.due.early_at
 
 
 def _end(row: Owed, zone: ZoneInfo) -> int | None:
@@ -81,6 +85,27 @@ def look_from(row: Owed, seen: Window, last: Looked | None, now: int, *, brief: 
     if not brief or seen.claimed or seen.ended or now - last.at < EVERY_MS:
         return None
     return max(seen.start, last.at - BRIEF_MS)
+
+
+def next_look(
+    row: Owed, last: Looked | None, now: int, zone: ZoneInfo, *, by_readings: bool, brief: bool
+) -> int | None:  # fmt: skip
+    """No look is wanted before this (UTC ms) once it was asked for one at `now`; None: never, as it stands.
+
+    It may be earlier than the next look, by a thousandth of the time to it.
+    """
+    start = _start(row, by_readings=by_readings)
+    if start is None or now <= start:
+        return None if start is None else start + 1
+    if row.done is not None and now < row.done.at + ON_THE_WAY_MS:
+        return row.done.at + ON_THE_WAY_MS
+    if last is None:
+        return now
+    end = _end(row, zone)
+    ends = [] if end is None else [at for at in (end, end + LATE_MS) if at > now]
+    again = last.whole_at + max(EVERY_MS, (now - start) // SHARE)
+    running = brief and row.done is None and (end is None or now < end)
+    return min([again, *ends, *([last.at + EVERY_MS] if running else [])])
 
 
 def stood(seen: Window) -> tuple[bool, bool, bool]:

@@ -1,9 +1,11 @@
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.domain.intervals import Due
-from collector.domain.looks import LATE_MS, Looked, look_from, stood, window
+from collector.domain.looks import LATE_MS, Looked, look_from, next_look, stood, window
 from collector.domain.plans import Completion, Owed
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -72,3 +74,65 @@ def test_the_readings_of_a_claim_may_be_on_their_way() -> None:
     assert seen is not None
     assert look_from(CLAIMED, seen, None, now, brief=True) is None
     assert look_from(CLAIMED, seen, None, now + MIN, brief=True) == seen.start
+
+
+ROWS = [OPEN, CLAIMED, LATE, ENDLESS, Owed(due(2 * DAY, None)), Owed(due(None, None))]
+
+
+def looked_at(row: Owed, last: Looked | None, now: int, *, by_readings: bool, brief: bool) -> Looked | None:  # fmt: skip
+    """Where the planner stands after it asked at `now` whether to look."""
+    seen = window(row, now, UTC_ZONE, by_readings=by_readings)
+    start = None if seen is None else look_from(row, seen, last, now, brief=brief)
+    if seen is None or start is None:
+        return last
+    whole_at = now if start == seen.start or last is None else last.whole_at
+    return Looked(now, whole_at, stood(seen))
+
+
+@given(
+    st.sampled_from(ROWS), st.booleans(), st.booleans(),
+    st.lists(st.sampled_from([1, 999, 10_000, MIN, 20 * MIN, DAY // 2, DAY]), min_size=1, max_size=40),
+    st.floats(0, 1),
+)  # fmt: skip
+def test_before_the_next_look_none_is_wanted(
+    row: Owed, by_readings: bool, brief: bool, steps: list[int], part: float
+) -> None:
+    now, last = DAY, None
+    for step in steps:
+        now += step
+        last = looked_at(row, last, now, by_readings=by_readings, brief=brief)
+    again = next_look(row, last, now, UTC_ZONE, by_readings=by_readings, brief=brief)
+    until = now + 30 * DAY if again is None else again
+    between = now + round(part * max(0, until - now - 1))
+    assert looked_at(row, last, between, by_readings=by_readings, brief=brief) is last
+
+
+@pytest.mark.parametrize(
+    ("row", "now", "ago", "brief", "wait"),
+    [
+        (Owed(due(None, None)), 3 * DAY, 0, True, None),
+        (OPEN, 2 * DAY, 0, True, 1),
+        (OPEN, 3 * DAY, 0, True, MIN),
+        (OPEN, 3 * DAY, 0, False, DAY // 1000),
+        (OPEN, 9 * DAY - 5, 0, True, 5),
+        (OPEN, 9 * DAY, 0, True, 7 * DAY // 1000),
+        (OPEN, 16 * DAY - 5, 0, True, 5),
+        (OPEN, 17 * DAY, DAY, True, 15 * DAY // 1000 - DAY),
+        (CLAIMED, 3 * DAY + 2 * MIN, 0, True, (2 * DAY + 2 * MIN) // 1000),
+    ],
+)
+def test_when_the_readings_are_looked_at_next(
+    row: Owed, now: int, ago: int, brief: bool, wait: int | None
+) -> None:
+    seen = window(row, now, UTC_ZONE, by_readings=False)
+    last = None if seen is None else Looked(now - ago, now - ago, stood(seen))
+    again = next_look(row, last, now, UTC_ZONE, by_readings=False, brief=brief)
+    assert again == (None if wait is None else now + wait)
+
+
+def test_the_readings_of_a_claim_are_waited_for() -> None:
+    claimed = 3 * DAY + MIN
+    again = next_look(CLAIMED, None, claimed + 1, UTC_ZONE, by_readings=False, brief=True)
+    assert again == claimed + 30_000
+    later = next_look(CLAIMED, None, claimed + MIN, UTC_ZONE, by_readings=False, brief=True)
+    assert later == claimed + MIN, "at once"
