@@ -110,11 +110,16 @@ def in_buckets(raw: Raw, width_ms: int) -> Buckets:
     """
     if width_ms < 1:
         raise ValueError(f"a bucket of {width_ms} ms is not above 0")
+    return as_buckets(rolled_up(raw, width_ms), width_ms)
+
+
+def rolled_up(raw: Raw, width_ms: int) -> Rolled:
+    """Readings joined into those of `width_ms`, by minutes and hours as far as they divide it."""
     rolled = of_readings(raw)
     for grain in (MINUTE_MS, HOUR_MS):
         if width_ms % grain == 0:
             rolled = widened(rolled, grain)
-    return as_buckets(widened(rolled, width_ms), width_ms)
+    return widened(rolled, width_ms)
 
 
 def of_readings(raw: Raw) -> Rolled:

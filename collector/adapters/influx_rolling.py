@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from collector.adapters import influx_flux as flux
+from collector.adapters import influx_ql
 from collector.adapters.influx_server import Bucket
 from collector.adapters.lineprotocol import HIDDEN, MEASUREMENT, Field, escaped, head_of
 from collector.adapters.store_spans import (
@@ -32,6 +33,7 @@ from collector.buckets import (
     Kept,
     Rolled,
     of_readings,
+    rolled_up,
     widened,
 )
 from collector.ports import Kind, Raw
@@ -50,6 +52,8 @@ TOUCHED_MAX: Final = 50
 Place = tuple[str, str]
 """Site and asset, as tags hold them."""
 OPEN_SPANS_MAX: Final = 2
+READ_MS_MAX: Final = 2 * HOUR_MS
+"""Readings of so short a span are fetched and joined here: nine windows of them take InfluxDB longer."""
 
 
 class Hours:
@@ -220,17 +224,25 @@ class Rolling:
     def part(self, place: Field, kind: Kind, span: Span, width_ms: int) -> Rolled:
         """One point within a span in buckets of `width_ms`."""
         source = flux.source(self._bucket.name, NAMES[kind], *span)
-        if kind == "raw" and self.is_mixed(place):
-            return widened(of_readings(self.raw(place, span)), width_ms)
+        if kind == "raw" and (span[1] - span[0] <= READ_MS_MAX or self.is_mixed(place)):
+            return rolled_up(self.raw(place, span), width_ms)
         if kind == "raw":
             return self._of_point(
                 f"{source} |> {flux.where(flux.is_point(place))}", place, width_ms
             )
+        hours = self._hours(place, span) if kind == "hour" else None
+        if hours is not None:
+            return widened(hours, width_ms)
         names = [f"{place.name}/{each}" for each in flux.OF_ROLL_UPS]
         condition = f"{flux.at_place(place.site, place.asset)} and {flux.named(names)}"
         asked = flux.windows_of_roll_ups(f"{source} |> {flux.where(condition)}", width_ms)
         tables = self._bucket.tables(asked)
         return flux.rolled_of_roll_ups(tables, place.name, width_ms)
+
+    def _hours(self, place: Field, span: Span) -> Rolled | None:
+        """Roll-ups of hours, one by one; None where InfluxDB takes no InfluxQL."""
+        answer = self._bucket.ask_ql(influx_ql.question(NAMES["hour"], place, span))
+        return None if answer is None else influx_ql.rolled_of(answer)
 
     def _of_point(self, readings: str, place: Field, width_ms: int) -> Rolled:
         tables = self._bucket.tables(flux.windows_of_readings(readings, width_ms))

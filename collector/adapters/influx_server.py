@@ -43,7 +43,7 @@ class Bucket:
             url=url, token=token, org=org, timeout=TIMEOUT_MS, ssl_ca_cert=ca_file or None
         )
         self._writes = WriteService(self._client.api_client)
-        self._made, self._shard_ms = False, HOUR_MS
+        self._made, self._shard_ms, self._silent = False, HOUR_MS, False
 
     def close(self) -> None:
         """Give the connections back."""
@@ -90,20 +90,29 @@ class Bucket:
     def _answer(self, query: str) -> str:
         return str(self._client.query_api().query_raw(query).data, "utf-8")
 
-    def mixed(self, measurement: str) -> set[str]:
-        """Fields that have one type in one shard and another in another; none where InfluxDB does not tell."""
-        asked = [("db", self.name), ("q", f'SHOW FIELD KEYS FROM "{measurement}"')]
+    def ask_ql(self, question: str) -> bytes | None:
+        """The answer to InfluxQL: JSON, times in UTC ms. None where InfluxDB does not take it, which is said once."""
+        asked = [("db", self.name), ("epoch", "ms"), ("q", question)]
         with self._reached():
             try:
                 answer = self._client.api_client.call_api(
-                    "/query", "GET", query_params=asked, response_type="object", _return_http_data_only=True
+                    "/query", "GET", query_params=asked, _preload_content=False, _return_http_data_only=True
                 )  # fmt: skip
             except ApiException as error:
                 if error.status not in (400, 403, 404):
                     raise
-                log.warning("InfluxDB does not tell the types of its fields: %s", _message(error))
-                return set()
-        series = answer["results"][0].get("series", [])
+                if not self._silent:
+                    log.warning("InfluxDB does not answer InfluxQL: %s", _message(error))
+                self._silent = True
+                return None
+            return bytes(answer.data)
+
+    def mixed(self, measurement: str) -> set[str]:
+        """Fields that have one type in one shard and another in another; none where InfluxDB does not tell."""
+        answer = self.ask_ql(f'SHOW FIELD KEYS FROM "{measurement}"')
+        if answer is None:
+            return set()
+        series = json.loads(answer)["results"][0].get("series", [])
         names = Counter(name for one in series for name, _ in one["values"])
         return {name for name, types in names.items() if types > 1}
 

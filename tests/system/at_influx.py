@@ -38,6 +38,20 @@ def ask(server: InfluxServer, method: str, path: str, body: Any = None) -> Any:
     return json.loads(content) if content else None
 
 
+def bucket_of(server: InfluxServer, name: str) -> Any:
+    return ask(server, "GET", f"/api/v2/buckets?name={name}")["buckets"][0]
+
+
+def token_for(server: InfluxServer, *permissions: tuple[str, str, str | None]) -> str:
+    org = bucket_of(server, server.bucket)["orgID"]
+    rights = [
+        {"action": action, "resource": {"type": kind, "orgID": org, **({"id": id} if id else {})}}
+        for action, kind, id in permissions
+    ]
+    made = ask(server, "POST", "/api/v2/authorizations", {"orgID": org, "permissions": rights})
+    return str(made["token"])
+
+
 def new_bucket() -> str:
     return f"system-{next(_names)}"
 

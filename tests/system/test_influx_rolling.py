@@ -6,10 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from collector.adapters import influx_rolling
 from collector.adapters.store_influx import InfluxStore
 from collector.ports import StoreBatch, Unavailable
 from commands.part_servers import InfluxServer
-from tests.system.at_influx import HOUR, KEY, T0, batch, mixed, new_bucket, opened
+from tests.system.at_influx import (
+    HOUR,
+    KEY,
+    T0,
+    batch,
+    bucket_of,
+    mixed,
+    new_bucket,
+    opened,
+    token_for,
+)
 
 pytestmark = pytest.mark.system
 
@@ -109,3 +120,47 @@ def test_what_another_life_opened_is_rolled_up_for_all_assets(influxd: InfluxSer
     assert store.close_hours(T0 + HOUR) == 1
     assert [hour_of(store, point) for point in ("a/x", "b/x")] == [([1], [1.0]), ([2], [3.0])]
     store.close()
+
+
+def said(store: InfluxStore, point: str, width_ms: int) -> list[list[float]]:
+    """The columns of its buckets over four hours, the last of which is open; the mean apart."""
+    found = store.buckets(KEY.site, point, T0 + 1000, T0 + 4 * HOUR, width_ms)
+    names = ("time", "min", "max", "first", "last", "count", "worst")
+    return [np.nan_to_num(getattr(found, name), nan=-1.0).tolist() for name in (*names, "mean")]
+
+
+@pytest.mark.parametrize("point", ["pump/x", "泵 a,b='1'/x \"y\"", "alone"])
+@pytest.mark.parametrize("width_ms", [HOUR, 3 * HOUR, 7_000])
+def test_buckets_are_the_same_whichever_way_influxdb_is_asked(
+    influxd: InfluxServer, monkeypatch: pytest.MonkeyPatch, point: str, width_ms: int
+) -> None:
+    """By windows in Flux, as where InfluxQL is refused; and by roll-ups and readings one by one."""
+    name = new_bucket()
+    opened(influxd, name).write([], 1)
+    id = bucket_of(influxd, name)["id"]
+    narrow = token_for(influxd, ("read", "buckets", id), ("write", "buckets", id))
+    store = opened(influxd, name, token=narrow)
+    times = np.arange(T0, T0 + 4 * HOUR, 60_000).tolist()
+    values = [math.nan if n % 7 == 5 or 60 <= n < 120 else n / 10 for n in range(len(times))]
+    written = mixed([(point, at, value) for at, value in zip(times, values, strict=True)])
+    bad = np.where(np.isnan(written.value), 70, written.quality).astype(np.uint8)
+    store.write([replace(written, quality=bad)], 2)
+    store.close_hours(T0 + 3 * HOUR)
+    ask_ql, answers = store._bucket.ask_ql, list[bytes | None]()
+
+    def heard(question: str) -> bytes | None:
+        answers.append(ask_ql(question))
+        return answers[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._bucket, "ask_ql", heard)
+        one_by_one = said(store, point, width_ms)
+    monkeypatch.setattr(store._bucket, "ask_ql", lambda question: None)
+    monkeypatch.setattr(influx_rolling, "READ_MS_MAX", 0)
+    windows = said(store, point, width_ms)
+    store.close()
+    assert None not in answers
+    assert bool(answers) == (width_ms != 7_000), "only of hours there are roll-ups to ask for"
+    assert one_by_one[:-1] == windows[:-1]
+    assert one_by_one[-1] == pytest.approx(windows[-1], rel=1e-12)
+    assert sum(one_by_one[5]) == 239

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,23 +10,20 @@ from collector.adapters.lineprotocol import READINGS_AT_ONCE
 from collector.adapters.store_influx import InfluxStore
 from collector.ports import SeriesKey, StoreBatch, Unavailable
 from commands.part_servers import InfluxServer, free_port
-from tests.system.at_influx import HOUR, KEY, T0, ask, batch, new_bucket, opened, rows_of
+from tests.system.at_influx import (
+    HOUR,
+    KEY,
+    T0,
+    ask,
+    batch,
+    bucket_of,
+    new_bucket,
+    opened,
+    rows_of,
+    token_for,
+)
 
 pytestmark = pytest.mark.system
-
-
-def bucket_of(server: InfluxServer, name: str) -> Any:
-    return ask(server, "GET", f"/api/v2/buckets?name={name}")["buckets"][0]
-
-
-def token_for(server: InfluxServer, *permissions: tuple[str, str, str | None]) -> str:
-    org = bucket_of(server, server.bucket)["orgID"]
-    rights = [
-        {"action": action, "resource": {"type": kind, "orgID": org, **({"id": id} if id else {})}}
-        for action, kind, id in permissions
-    ]
-    made = ask(server, "POST", "/api/v2/authorizations", {"orgID": org, "permissions": rights})
-    return str(made["token"])
 
 
 def test_the_bucket_is_made_with_its_retention(influxd: InfluxServer) -> None:
