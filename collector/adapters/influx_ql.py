@@ -42,9 +42,9 @@ def _text(content: str) -> str:
 
 
 def rolled_of(answer: bytes) -> Rolled | None:
-    """What an answer (JSON, times in UTC ms) says; None where it is an error, or not all."""
+    """What an answer (msgpack, times in UTC ms) says; None where it is an error, or not all."""
     try:
-        (result,) = msgspec.json.decode(answer, type=_Answer).results
+        (result,) = msgspec.msgpack.decode(answer, type=_Answer).results
     except (msgspec.DecodeError, ValueError):
         return None
     if result.error or any(series.partial for series in result.series):

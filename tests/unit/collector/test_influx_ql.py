@@ -2,12 +2,20 @@
 
 import math
 
+import msgspec
 import pytest
 
 from collector.adapters.influx_ql import question, rolled_of
 from collector.adapters.lineprotocol import Field
 
-HOURS = b'{"results":[{"statement_id":0,"series":[{"name":"hours","columns":["time","p/min","p/max","p/sum","p/first","p/last","p/count","p/valued","p/worst"],"values":[[1773532800000,4.52,5.64,1818.73,5,5.24,360,356,65],[1773536400000,null,null,null,null,null,2,0,70]]}]}]}\n'
+
+def packed(answer: bytes) -> bytes:
+    return msgspec.msgpack.encode(msgspec.json.decode(answer))
+
+
+HOURS = packed(
+    b'{"results":[{"statement_id":0,"series":[{"name":"hours","columns":["time","p/min","p/max","p/sum","p/first","p/last","p/count","p/valued","p/worst"],"values":[[1773532800000,4.52,5.64,1818.73,5,5.24,360,356,65],[1773536400000,null,null,null,null,null,2,0,70]]}]}]}\n'
+)
 
 
 def test_names_and_texts_are_escaped() -> None:
@@ -28,7 +36,7 @@ def test_an_hour_without_a_value_has_its_count_and_quality() -> None:
 
 
 def test_no_roll_up_is_an_answer() -> None:
-    rolled = rolled_of(b'{"results":[{"statement_id":0}]}\n')
+    rolled = rolled_of(packed(b'{"results":[{"statement_id":0}]}\n'))
     assert rolled is not None
     assert len(rolled.time) == 0
 
@@ -36,13 +44,13 @@ def test_no_roll_up_is_an_answer() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        b'{"results":[{"statement_id":0,"error":"database not found: nobody"}]}\n',
-        b'{"results":[{"statement_id":0,"series":[{"values":[],"partial":true}]}]}',
-        b'{"error":"unable to parse authentication credentials"}',
-        HOURS[:200],
-        b"<html>",
+        packed(b'{"results":[{"statement_id":0,"error":"database not found: nobody"}]}\n'),
+        packed(b'{"results":[{"statement_id":0,"series":[{"values":[],"partial":true}]}]}'),
+        packed(b'{"error":"unable to parse authentication credentials"}'),
+        HOURS[:-1],
+        b'{"results":[{"statement_id":0}]}',
     ],
-    ids=["refused", "in part", "as a whole", "broken off", "not ours"],
+    ids=["refused", "in part", "as a whole", "broken off", "as JSON"],
 )
 def test_an_answer_that_is_none_is_told_apart(answer: bytes) -> None:
     assert rolled_of(answer) is None
