@@ -23,7 +23,7 @@ from collector.ports import StoreBatch
 from collector.projecting import Projecting, ProjectingStats, Sink
 from commands.load import SHAPES
 from commands.migrate import migrate
-from commands.serving import share_one_heap
+from commands.serving import share_one_heap, take_short_turns
 from config.clock import ScaledClock
 from config.plant import Plant
 
@@ -155,6 +155,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     spare_garbage_collection()
     share_one_heap()
+    take_short_turns()
     print(json.dumps(asyncio.run(serve(options))), flush=True)
     return 0
 

@@ -59,6 +59,7 @@ from commands.serving import (
     run_until_asked,
     share_one_heap,
     start_logging,
+    take_short_turns,
 )
 from commands.side_loops import SideLoops
 from commands.standing_by import answering
@@ -98,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     plants = [plant_of(folder, settings) for folder in arguments.plant]
     spare_garbage_collection()
     share_one_heap()
+    take_short_turns()
     allow_files(FILES)
     return run_until_asked(serve(plants, settings))
 

@@ -1,6 +1,7 @@
 """Readings and roll-ups of a point as the DuckDB store's open table and files hold them, as numpy columns."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -84,6 +85,16 @@ def fetched(result: duckdb.DuckDBPyConnection) -> Columns:
         name: np.ma.filled(column, np.nan) if isinstance(column, np.ma.MaskedArray) else column
         for name, column in result.fetchnumpy().items()
     }
+
+
+def distinct_in(parts: Iterable[Columns]) -> int:
+    """How many in all parts, which share none; while one is sorted the next is read."""
+    with ThreadPoolExecutor(1) as sorting:
+        count, last = 0, sorting.submit(int)
+        for part in parts:
+            count += last.result()
+            last = sorting.submit(distinct, part)
+        return count + last.result()
 
 
 def distinct(columns: Columns) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from collector.ports import Ask, LedgerEvent, LedgerRow, Outcome, TakenOver, Unavailable
@@ -104,11 +105,16 @@ def open_ledger(url: str, *, wait_s: float = 10.0) -> sa.Engine:
     The tables must be there: `commands.migrate.migrate(url)` makes them.
     """
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": wait_s})
+        return sa.create_engine(url, pool_pre_ping=True, json_serializer=_json)
+    engine = sa.create_engine(url, connect_args={"timeout": wait_s}, json_serializer=_json)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _json(data: Any) -> str:
+    """At a start each of many thousand rules has a row."""
+    return msgspec.json.encode(data).decode()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

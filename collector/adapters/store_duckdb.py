@@ -20,7 +20,7 @@ from collector.adapters.duckdb_reading import (
     as_raw,
     blaming,
     closed_columns,
-    distinct,
+    distinct_in,
     fetched,
     files_within,
     joined,
@@ -322,11 +322,12 @@ class DuckDbStore:
                 again = raw.pieces(overlap(every, touched))
                 alone = raw.pieces(without(every, touched))
             of_open, of_files = sql.count_of(again, alone)
-            ((count,),) = connection.execute(of_files).fetchall()
-            for start, end in in_parts(hours, since, COUNTED_AT_ONCE):
-                found = connection.execute(of_open, {"start": start, "end": end})
-                count += found.fetchall()[0][0] if again else distinct(fetched(found))
-            return int(count)
+            counts = connection.execute(of_files).fetchall()
+            spans = in_parts(hours, since, COUNTED_AT_ONCE)
+            parts = (connection.execute(of_open, {"start": a, "end": b}) for a, b in spans)
+            if again:
+                return sum(int(count) for ((count,),) in (counts, *(p.fetchall() for p in parts)))
+            return int(counts[0][0]) + distinct_in(fetched(part) for part in parts)
 
     def damaged(self) -> list[Path]:
         """Files of closed hours that cannot be opened: what they hold is not to be had until put back."""
