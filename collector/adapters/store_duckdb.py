@@ -317,13 +317,14 @@ class DuckDbStore:
         with transaction(connection):
             with self._state.swapping:
                 since = self._state.kept.raw
-                hours = connection.execute(sql.OPEN_BY_HOUR, {"since": since}).fetchall()
-                every, touched = [(since, 2**62)], joined_hours(hour for hour, _ in hours)
+                minutes = connection.execute(sql.OPEN_BY_MINUTE, {"since": since}).fetchall()
+                every, hours = [(since, 2**62)], sorted({hour_of(minute) for minute, _ in minutes})
+                touched = joined_hours(hours)
                 again = raw.pieces(overlap(every, touched))
                 alone = raw.pieces(without(every, touched))
             of_open, of_files = sql.count_of(again, alone)
             counts = connection.execute(of_files).fetchall()
-            spans = in_parts(hours, since, COUNTED_AT_ONCE)
+            spans = in_parts(minutes, since, COUNTED_AT_ONCE)
             parts = (connection.execute(of_open, {"start": a, "end": b}) for a, b in spans)
             if again:
                 return sum(int(count) for ((count,),) in (counts, *(p.fetchall() for p in parts)))

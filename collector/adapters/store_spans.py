@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from collector.buckets import HOUR_MS
+from collector.buckets import HOUR_MS, MINUTE_MS
 
 Span = tuple[int, int]
 """Start ≤ time < end, UTC ms."""
@@ -32,14 +32,14 @@ def joined_hours(hours: Iterable[int]) -> list[Span]:
     return spans
 
 
-def in_parts(hours: Sequence[tuple[int, int]], since: int, rows: int) -> list[Span]:
-    """All time from `since` on in spans of about so many rows; `hours` are (start, rows), in order."""
+def in_parts(minutes: Sequence[tuple[int, int]], since: int, rows: int) -> list[Span]:
+    """All time from `since` on in spans of about so many rows; `minutes` are (start, rows), in order."""
     bounds, held = [since], 0
-    for hour, count in hours:
+    for minute, count in minutes:
         parts = -(-count // rows)
         if held + count > rows:
-            step = HOUR_MS // parts
-            bounds += [hour + step * n for n in range(parts) if hour + step * n > bounds[-1]]
+            step = MINUTE_MS // parts
+            bounds += [minute + step * n for n in range(parts) if minute + step * n > bounds[-1]]
             held = count // parts
         else:
             held += count

@@ -13,26 +13,28 @@ from collector.adapters import store_duckdb
 from collector.adapters.duckdb_reading import distinct
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_spans import in_parts
-from collector.buckets import HOUR_MS
+from collector.buckets import MINUTE_MS
 from tests.unit.collector.test_store_accidents import closed
 from tests.unit.collector.test_store_duckdb import HOUR, KEY, T0, batch
 
-HOURS = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 50)), max_size=8, unique_by=lambda h: h[0])  # fmt: skip
+MINUTES = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 50)), max_size=8, unique_by=lambda h: h[0])  # fmt: skip
 
 
-@given(HOURS, st.integers(0, 100 * HOUR_MS), st.integers(1, 30))
-@example([(1, 60)], HOUR_MS + 5, 7)
+@given(MINUTES, st.integers(0, 100 * MINUTE_MS), st.integers(1, 30))
+@example([(1, 60)], MINUTE_MS + 5, 7)
 def test_parts_cover_all_time_once_and_hold_about_so_many_rows(
     found: Sequence[tuple[int, int]], since: int, rows: int
 ) -> None:
-    hours = sorted((hour * HOUR_MS, count) for hour, count in found if (hour + 1) * HOUR_MS > since)
-    parts = in_parts(hours, since, rows)
+    minutes = sorted(
+        (minute * MINUTE_MS, count) for minute, count in found if (minute + 1) * MINUTE_MS > since
+    )
+    parts = in_parts(minutes, since, rows)
     assert (parts[0][0], parts[-1][1]) == (since, 2**62)
     assert all(start < end == after for (start, end), (after, _) in pairwise(parts))
-    for start, end in parts:  # if the rows of an hour were spread evenly over it
+    for start, end in parts:  # if the rows of a minute were spread evenly over it
         held = sum(
-            count * max(0, min(end, hour + HOUR_MS) - max(start, hour)) / HOUR_MS
-            for hour, count in hours
+            count * max(0, min(end, minute + MINUTE_MS) - max(start, minute)) / MINUTE_MS
+            for minute, count in minutes
         )
         assert held <= 2 * rows + 1
 
