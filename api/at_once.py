@@ -30,7 +30,9 @@ class Said:
     def at_once(self, in_a_chunk: bytes) -> bool:
         """Write one frame, unless it must go through the server: behind what a slow reader has not taken, or as one to check at."""
         to, count = self._transport, self.count + 1
-        if to is None or to.get_write_buffer_size() or count % self._frames_per_check == 0:
+        if to is None or to.is_closing() or to.get_write_buffer_size():
+            return False
+        if count % self._frames_per_check == 0:
             return False
         self.count = count
         to.write(in_a_chunk)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -24,6 +25,7 @@ from commands.mosquitto_files import ACL
 HOST: Final = "127.0.0.1"
 READY_S_MAX: Final = 30.0
 STOP_S_MAX: Final = 15.0
+KEEPS_PORTS: Final = sys.platform == "linux"
 HELD_PORTS_MAX: Final = 200
 _held: Final[deque[int]] = deque()
 """Descriptors of sockets that keep a port."""
@@ -131,9 +133,10 @@ def free_port() -> int:
 def free_ports(count: int) -> list[int]:
     """So many different ones, which nobody else is given before our servers listen there, or between two of them.
 
-    Each is kept bound here, without listening, until `HELD_PORTS_MAX` more were asked for or this process ends:
-    the kernel then gives it to no other's connection, and who connects is refused. A server that lets its address
-    be reused, as asyncio's, Go's and Mosquitto do, listens beside it.
+    On Linux each is kept bound here, without listening, until `HELD_PORTS_MAX` more were asked for or this process
+    ends: the kernel then gives it to no other's connection, and who connects is refused. A server that lets its
+    address be reused, as asyncio's, Go's and Mosquitto do, listens beside it. Other systems refuse that server,
+    and so nothing is kept there.
     """
     ports: list[int] = []
     for _ in range(count):
@@ -142,7 +145,7 @@ def free_ports(count: int) -> list[int]:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             ports.append(probe.getsockname()[1])
             _held.append(probe.detach())
-    while len(_held) > max(HELD_PORTS_MAX, count):
+    while len(_held) > (max(HELD_PORTS_MAX, count) if KEEPS_PORTS else 0):
         os.close(_held.popleft())
     return ports
 

@@ -25,6 +25,6 @@ class Handing(H11Protocol):
 def web_server(app: ASGIApp, *, log_level: str = "warning", **more: Any) -> uvicorn.Server:
     """The server of an application; `more` as `uvicorn.Config` takes it."""
     config = uvicorn.Config(
-        app, http=Handing, log_level=log_level, access_log=False, timeout_graceful_shutdown=1, **more
+        app, http=Handing, loop="asyncio", log_level=log_level, access_log=False, timeout_graceful_shutdown=1, **more
     )  # fmt: skip
     return uvicorn.Server(config)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collector.ports import SeriesKey, StoreBatch
-from edge.readings import BAD, Ints
+from edge.readings import BAD, Codes, Floats, Ints
 
 MEASUREMENT: Final = "readings"
 QUALITY: Final = "/quality"
@@ -29,6 +29,8 @@ READINGS_AT_ONCE: Final = 60_000
 READINGS_IN_CACHE: Final = 10_000
 """Written at a time: an eighth faster than all of a body (the lists stay in the processor's cache)."""
 PATTERNS_MAX: Final = 10_000
+NUMBER_BYTES: Final = 4
+"""Of a field's number, as rows and patterns hold it."""
 NEVER: Final = -(2**62)
 SPAN_MAX: Final = 2**62
 _SAFE: Final = str.maketrans(
@@ -77,11 +79,11 @@ def escaped(name: str) -> str:
 class _Rows:
     """Readings in the order of their lines: number of the field, and how each is written."""
 
-    field: Ints
+    field: npt.NDArray[np.int32]
     line: Ints
     time: Ints
-    value: npt.NDArray[np.float64]
-    quality: Ints
+    value: Floats
+    quality: Codes
     there: npt.NDArray[np.bool_]
     late: npt.NDArray[np.bool_]
     hides: npt.NDArray[np.bool_]
@@ -128,15 +130,17 @@ class LineEncoder:
         if len(order) == 0:
             return None
         field, time = number[order], batch.time[order]
-        value, quality = batch.value[order], batch.quality[order].astype(np.int64)
+        value, quality = batch.value[order], batch.quality[order]
         there = np.isfinite(value) & (quality < BAD)
         late = time <= self._said[field]
         hides = ~there & ((time <= self._any[field]) | (quality < BAD))
         said = ~there | (quality > 0) | late
-        np.maximum.at(self._any, field, time)
+        self._any[field] = np.maximum(self._any[field], time)  # of a field the latest comes last
         if said.any():
             np.maximum.at(self._said, field[said], time[said])
-        return _Rows(field, self._line[field], time, value, quality, there, late, hides)
+        return _Rows(
+            field.astype(np.int32), self._line[field], time, value, quality, there, late, hides
+        )
 
     def _lookup(self, keys: Sequence[SeriesKey]) -> Ints:
         """Number of each key's field; the same keys as last time cost a comparison by identity."""
@@ -169,27 +173,26 @@ class LineEncoder:
         after = msgspec.json.encode(rows.value[piece].tolist())[1:-1].split(b",")
         before: list[bytes] = []
         begins = _line_starts(rows.line[piece], time)
-        for at, to in zip(begins, [*begins[1:], end - start], strict=True):
-            before += self._befores(field[at:to])
+        ends, patterns, known = [*begins[1:], end - start], field.tobytes(), self._patterns
+        for at, to in zip(begins, ends, strict=True):
+            pattern = patterns[NUMBER_BYTES * at : NUMBER_BYTES * to]
+            before += known[pattern] if pattern in known else self._befores(pattern)
         self._tell(rows, start, before, after)
-        ends = np.array([*begins[1:], end - start]) - 1
-        for at, ended in zip(ends.tolist(), time[ends].tolist(), strict=True):
-            after[at] += b" %d\n" % ended
+        for to, ended in zip(ends, time[begins].tolist(), strict=True):
+            after[to - 1] += b" %d\n" % ended
         out: list[bytes] = [b""] * (2 * len(before))
         out[0::2], out[1::2] = before, after
         return b"".join(out)
 
-    def _befores(self, fields: Ints) -> list[bytes]:
+    def _befores(self, pattern: bytes) -> list[bytes]:
         """What stands before the values of one line: most lines hold the same fields again and again."""
-        pattern = fields.tobytes()
-        found = self._patterns.get(pattern)
-        if found is None:
-            if len(self._patterns) >= PATTERNS_MAX:
-                self._patterns.clear()
-            names = [self._names[number] for number in fields.tolist()]
-            head = self._heads[self._line[fields[0]]]
-            found = [b"%b %b=" % (head, names[0]), *(b",%b=" % name for name in names[1:])]
-            self._patterns[pattern] = found
+        if len(self._patterns) >= PATTERNS_MAX:
+            self._patterns.clear()
+        fields = np.frombuffer(pattern, np.int32).tolist()
+        names = [self._names[number] for number in fields]
+        head = self._heads[self._line[fields[0]]]
+        found = [b"%b %b=" % (head, names[0]), *(b",%b=" % name for name in names[1:])]
+        self._patterns[pattern] = found
         return found
 
     def _tell(self, rows: _Rows, start: int, before: list[bytes], after: list[bytes]) -> None:

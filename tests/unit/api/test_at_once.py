@@ -18,6 +18,10 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.written: list[bytes] = []
         self.waiting = 0
+        self.closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
 
     def get_write_buffer_size(self) -> int:
         return self.waiting
@@ -41,6 +45,14 @@ def test_all_but_the_frames_to_check_at_are_written_at_once() -> None:
         if not said.at_once(b"%d" % n):
             assert said.through()
     assert wire.written == [b"1", b"2", b"4", b"5"]
+
+
+def test_nothing_is_written_to_a_connection_that_ends() -> None:
+    wire = Wire()
+    said = Said(scope(wire), 3)
+    wire.closing = True
+    assert not said.at_once(b"1")
+    assert wire.written == []
 
 
 def test_frames_through_the_server_count_towards_the_next_check() -> None:

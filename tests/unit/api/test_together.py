@@ -7,6 +7,8 @@ import pytest
 
 from api.together import Together
 
+Answers = dict[str, str | Exception]
+
 
 class Beside:
     """Calls begin and end when the test lets them; what each was asked is kept."""
@@ -24,7 +26,7 @@ class Beside:
         self.calls[-1].append(question)
         return f"{self.says} {question}"
 
-    async def run(self, call: Callable[[], dict[str, str]]) -> dict[str, str]:
+    async def run(self, call: Callable[[], Answers]) -> Answers:
         self.calls.append([])
         self.begun.set()
         answers = call()
@@ -65,11 +67,11 @@ async def test_who_goes_away_takes_no_answer_from_others() -> None:
     assert gone.cancelled()
 
 
-async def test_what_the_call_raises_is_raised_to_all_and_the_next_call_begins_anew() -> None:
+async def test_what_one_question_raises_is_raised_to_who_asked_it_and_to_nobody_else() -> None:
     beside = Beside()
     together = Together(beside.answer, beside.run)
     found = await asyncio.gather(together.ask("who?"), together.ask("a"), return_exceptions=True)
-    assert [type(one) for one in found] == [LookupError, LookupError]
+    assert [type(found[0]), found[1]] == [LookupError, "old a"]
     with pytest.raises(LookupError):
         await together.ask("who?")
     assert await together.ask("a") == "old a"

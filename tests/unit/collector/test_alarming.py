@@ -261,3 +261,27 @@ def test_an_edit_of_a_rule_whose_point_was_never_read_waits_for_a_reading() -> N
     tank.restart(rules=[a_rule(version="2", on_delay_s=3)])
     tank.wake(5)
     assert (tank.events(), tank.now().condition) == ([], Condition.UNKNOWN)
+
+
+def test_a_reading_of_the_instant_at_which_silence_begins_comes_after_it() -> None:
+    """Rules-alarms 8: at one instant timers, then readings; silence of 60 s after second 1 begins at 61.001."""
+    tank = World(a_plant([a_rule()]))
+    tank.read(Said(1, 5))
+    tank.read(Said(61.001, 5))
+    assert tank.story("condition") == [(61.001, "condition"), (61.001, "condition")]
+
+
+def test_what_silence_broke_begins_anew_with_a_reading_of_its_instant() -> None:
+    """An on-delay of 100 s, dropped by silence, ends 100 s after the reading and not before."""
+    tank = World(a_plant([a_rule(on_delay_s=100.0)]))
+    tank.read(Said(1, 15))
+    tank.read(Said(61.001, 15))
+    tank.read(Said(102, 15))
+    assert tank.story("raised") == []
+
+
+def test_the_silent_rule_speaks_though_a_reading_came_at_its_instant() -> None:
+    tank = World(a_plant([a_rule("quiet", kind="silent", levels=())]))
+    tank.read(Said(1, 5))
+    tank.read(Said(61.001, 5))
+    assert tank.story("raised") == [(61.001, "raised")]

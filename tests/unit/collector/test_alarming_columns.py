@@ -44,7 +44,7 @@ RULES = (
 )
 VALUES = (5.0, 8.9, 9.0, 9.5, 10.0, 10.5, 11.0, 18.9, 20.0, 21.0, 1e300)
 LOST = (None, float("inf"))
-AGES = (0.0, 0.5, 1.0, 1.0, 3.0, 8.0, 90.0, -2.0)
+AGES = (0.0, 0.5, 1.0, 1.0, 3.0, 8.0, 20.001, 60.001, 90.0, -2.0)
 QUALITIES = ("good",) * 8 + ("clock_suspect", "stale_source", "in_test", "no_answer")
 
 
