@@ -100,11 +100,15 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
         super().__init__(config)
         self._subscriptions = Subscriptions()
         self.connect_s_max = CONNECT_S_MAX
+        self._serving: set[asyncio.Task[Any] | None] = set()
+        """The tasks of connections."""
 
     async def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
         """Who is no client any more, or never was, has no connection."""
+        task = asyncio.current_task()
+        self._serving.add(task)
         try:
             # who is gone already has no address, and amqtt would count its connection for ever
             if writer.get_extra_info("peername"):
@@ -112,6 +116,15 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
                     await super().stream_connected(reader, writer, listener_name)
         finally:
             writer.transport.abort()
+            self._serving.discard(task)
+
+    async def shutdown(self) -> None:
+        """End it; whoever left while that went on, and was still being handed on, is served no more either."""
+        await super().shutdown()
+        left = [task for task in self._serving if task]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _initialize_client_session(
         self, reader: Any, writer: Any, *_: Any

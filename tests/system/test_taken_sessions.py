@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from collector.adapters import mqtt_frames as frames
-from commands.broker import Subscriptions
+from commands.broker import Patient, Subscriptions
 from edge.ports import LinkLost
 from edge.readings import topic
 from tests.system.at_broker import (
@@ -106,6 +106,19 @@ async def test_a_session_is_taken_also_from_who_speaks_at_that_moment(port: int)
         assert await other.answer() == 0
         assert await speaks
         other.writer.close()
+
+
+async def test_who_left_and_is_still_being_handed_on_does_not_outlast_the_broker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Patient, "_waits", lambda _: True)
+    before = asyncio.all_tasks()
+    async with running(tmp_path) as it:
+        gone = await stranger(it.port, USER, "a", NAME)
+        assert await gone.answer() == 0
+        gone.writer.close()
+        await until(lambda: it.broker._sessions[NAME][1].reader._reader.at_eof(), 10)
+    assert asyncio.all_tasks() - before == set()
 
 
 async def test_of_two_that_come_at_once_under_one_name_one_is_ended(port: int) -> None:
