@@ -3,7 +3,7 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,18 +68,30 @@ async def test_copies_that_somebody_gave_a_journal_and_the_leases_stay(three: Na
 
 async def until_used(at: NatsAt) -> None:
     """Until they have a leader: before that they keep no streams."""
+
+    async def look() -> None:
+        await close(await connect(at))
+
+    await until_available(look)
+
+
+async def until_available(work: Callable[[], Awaitable[None]]) -> None:
+    """As a server does that is started again."""
     async with asyncio.timeout(30):
         while True:
             try:
-                await close(await connect(at))
+                return await work()
             except Unavailable:
-                continue
-            return
+                await asyncio.sleep(0)
 
 
 async def opened(at: NatsAt) -> None:
-    """As one that starts does it, and ends."""
-    journal = await asyncio.to_thread(NatsJournal, at, NAME, cap_bytes=1 << 24)
-    await asyncio.to_thread(journal.close)
-    leases = await asyncio.to_thread(NatsLeases, at, "left", 1.0)
-    await leases.close()
+    """As one that starts does it, and ends; of a stream just made the server at hand may not have heard yet."""
+
+    async def opens() -> None:
+        journal = await asyncio.to_thread(NatsJournal, at, NAME, cap_bytes=1 << 24)
+        await asyncio.to_thread(journal.close)
+        leases = await asyncio.to_thread(NatsLeases, at, "left", 1.0)
+        await leases.close()
+
+    await until_available(opens)
