@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import Raw
 
 from collector.ports import SeriesKey, StoreBatch
 from edge.readings import BAD, Codes, Floats, Ints
@@ -39,6 +40,9 @@ _SAFE: Final = str.maketrans(
 RESERVED: Final = {"time": "%74ime"}
 """Names of fields that InfluxDB drops without a word."""
 _ESCAPED: Final = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
+_COMMAS: Final = bytes.maketrans(b"\1", b",")
+"""Commas of ours, as they stand in texts until those that part a list are gone: no name holds such a character."""
+_encode: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class _Rows:
     time: Ints
     value: Floats
     quality: Codes
+    said: npt.NDArray[np.bool_]
     there: npt.NDArray[np.bool_]
     late: npt.NDArray[np.bool_]
     hides: npt.NDArray[np.bool_]
@@ -101,7 +106,7 @@ class LineEncoder:
         self._lines: dict[str, int] = {}
         self._heads: list[bytes] = []
         self._names: list[bytes] = []
-        self._patterns: dict[bytes, list[bytes]] = {}
+        self._patterns: dict[bytes, tuple[bytes, list[Raw]]] = {}
         self._line = np.empty(0, np.int64)
         self._any = np.empty(0, np.int64)
         self._said = np.empty(0, np.int64)
@@ -126,20 +131,27 @@ class LineEncoder:
 
     def _rows(self, batch: StoreBatch) -> _Rows | None:
         number = self._lookup(batch.keys)[batch.key]
-        order = _in_lines(self._line[number], number, batch.time)
+        order, field, time = _in_lines(self._line[number], number, batch.time)
         if len(order) == 0:
             return None
-        field, time = number[order], batch.time[order]
         value, quality = batch.value[order], batch.quality[order]
         there = np.isfinite(value) & (quality < BAD)
-        late = time <= self._said[field]
-        hides = ~there & ((time <= self._any[field]) | (quality < BAD))
+        late, before = time <= self._said[field], self._any[field]
+        hides = ~there & ((time <= before) | (quality < BAD))
         said = ~there | (quality > 0) | late
-        self._any[field] = np.maximum(self._any[field], time)  # of a field the latest comes last
+        self._any[field] = np.maximum(before, time)  # of a field the latest comes last
         if said.any():
             np.maximum.at(self._said, field[said], time[said])
         return _Rows(
-            field.astype(np.int32), self._line[field], time, value, quality, there, late, hides
+            field.astype(np.int32),
+            self._line[field],
+            time,
+            value,
+            quality,
+            said,
+            there,
+            late,
+            hides,
         )
 
     def _lookup(self, keys: Sequence[SeriesKey]) -> Ints:
@@ -162,68 +174,72 @@ class LineEncoder:
         if number == len(self._names):
             head = head_of(MEASUREMENT, field.site, field.asset)
             if self._lines.setdefault(head, len(self._heads)) == len(self._heads):
-                self._heads.append(head.encode())
-            self._names.append(escaped(field.name).encode())
+                self._heads.append(head.encode().replace(b",", b"\1"))
+            self._names.append(escaped(field.name).encode().replace(b",", b"\1"))
         return number
 
     def _text(self, rows: _Rows, start: int, end: int) -> bytes:
-        """Pieces of text before and after each value, then joined; a line's first holds what it begins with."""
+        """One list of texts and numbers, which msgspec writes behind each other; the commas between them go."""
         piece = slice(start, end)
         field, time = rows.field[piece], rows.time[piece]
-        after = msgspec.json.encode(rows.value[piece].tolist())[1:-1].split(b",")
-        before: list[bytes] = []
+        values: list[float | Raw] = rows.value[piece].tolist()
+        before: list[Raw] = []
         begins = _line_starts(rows.line[piece], time)
         ends, patterns, known = [*begins[1:], end - start], field.tobytes(), self._patterns
-        for at, to in zip(begins, ends, strict=True):
+        ended = b""
+        for at, to, instant in zip(begins, ends, time[begins].tolist(), strict=True):
             pattern = patterns[NUMBER_BYTES * at : NUMBER_BYTES * to]
-            before += known[pattern] if pattern in known else self._befores(pattern)
-        self._tell(rows, start, before, after)
-        for to, ended in zip(ends, time[begins].tolist(), strict=True):
-            after[to - 1] += b" %d\n" % ended
-        out: list[bytes] = [b""] * (2 * len(before))
-        out[0::2], out[1::2] = before, after
-        return b"".join(out)
+            head, names = known[pattern] if pattern in known else self._befores(pattern)
+            before.append(Raw(ended + head))
+            before += names
+            ended = b" %d\n" % instant
+        self._tell(rows, start, before, values)
+        out: list[float | Raw] = [0.0] * (2 * len(before))
+        out[0::2], out[1::2] = before, values
+        return _encode(out)[1:-1].translate(_COMMAS, b",") + ended
 
-    def _befores(self, pattern: bytes) -> list[bytes]:
-        """What stands before the values of one line: most lines hold the same fields again and again."""
+    def _befores(self, pattern: bytes) -> tuple[bytes, list[Raw]]:
+        """What a line begins with, and what stands before its further values: most lines hold the same fields again and again."""
         if len(self._patterns) >= PATTERNS_MAX:
             self._patterns.clear()
-        fields = np.frombuffer(pattern, np.int32).tolist()
-        names = [self._names[number] for number in fields]
-        head = self._heads[self._line[fields[0]]]
-        found = [b"%b %b=" % (head, names[0]), *(b",%b=" % name for name in names[1:])]
+        first, *others = np.frombuffer(pattern, np.int32).tolist()
+        head = b"%b %b=" % (self._heads[self._line[first]], self._names[first])
+        found = head, [Raw(b"\1%b=" % self._names[number]) for number in others]
         self._patterns[pattern] = found
         return found
 
-    def _tell(self, rows: _Rows, start: int, before: list[bytes], after: list[bytes]) -> None:
+    def _tell(self, rows: _Rows, start: int, before: list[Raw], values: list[float | Raw]) -> None:
         """Say the quality where it must be said; of a reading without a value that alone."""
         piece = slice(start, start + len(before))
-        told = np.flatnonzero(~rows.there[piece] | (rows.quality[piece] > 0) | rows.late[piece])
+        told = np.flatnonzero(rows.said[piece])
         columns = (rows.field, rows.quality, rows.there, rows.late, rows.hides)
         picked = (told, *(column[piece][told] for column in columns))
         for at, number, quality, there, late, hides in zip(*(c.tolist() for c in picked), strict=True):  # fmt: skip
             name = self._names[number]
             if there:
-                after[at] += b",%b/quality=%di" % (name, quality)
+                said = _encode(values[at]) + b"\1%b/quality=%di" % (name, quality)
             else:
-                before[at], after[at] = before[at][:-1] + b"/quality=", b"%di" % quality
+                before[at], said = Raw(bytes(before[at])[:-1] + b"/quality="), b"%di" % quality
             if hides or (there and late):
-                after[at] += b",%b/hidden=%di" % (name, hides)
+                said += b"\1%b/hidden=%di" % (name, hides)
+            values[at] = Raw(said)
 
 
 def _grown(column: Ints, more: Sequence[int]) -> Ints:
     return np.concatenate([column, np.array(more, np.int64)])
 
 
-def _in_lines(line: Ints, number: Ints, time: Ints) -> Ints:
-    """Indices of the readings to write, by line, time and field: the last of each."""
+def _in_lines(line: Ints, number: Ints, time: Ints) -> tuple[Ints, Ints, Ints]:
+    """Indices of the readings to write, by line, time and field, the last of each; with these, their numbers and times."""
     if len(time) == 0:
-        return np.empty(0, np.int64)
+        return time, number, time
     order = _sorted(line, time, number)
-    f, t = number[order], time[order]
-    last = np.append((f[1:] != f[:-1]) | (t[1:] != t[:-1]), True)
-    stays: Ints = order[last]
-    return stays
+    number, time = number[order], time[order]
+    differs = (number[1:] != number[:-1]) | (time[1:] != time[:-1])
+    if differs.all():
+        return order, number, time
+    last = np.append(differs, True)
+    return order[last], number[last], time[last]
 
 
 def _sorted(line: Ints, time: Ints, number: Ints) -> Ints:

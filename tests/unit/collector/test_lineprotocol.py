@@ -71,6 +71,18 @@ CASES: dict[str, tuple[list[Row], list[str]]] = {
         [("a b,c=d/e f", 5, 1e22, 0)],
         ["readings,asset=a\\ b\\,c\\=d,site=riverside e\\ f=1e22 5\n"],
     ),
+    "commas of names and of a line stand beside each other": (
+        [
+            ("a,b/x,y", 5, 1.5, 1),
+            ("a,b/z", 5, math.nan, 65),
+            ("a,b/x,y", 6, 2.0, 0),
+            ("a,b/\1", 6, 3.0, 0),
+        ],
+        [
+            "readings,asset=a\\,b,site=riverside x\\,y=1.5,x\\,y/quality=1i,z/quality=65i 5\n",
+            "readings,asset=a\\,b,site=riverside x\\,y=2.0,%01=3.0 6\n",
+        ],
+    ),
     "what has no place in a line is written as %XX": (
         [("a\\/b\nc%", 5, 1.0, 0)],
         ["readings,asset=a%5C,site=riverside b%0Ac%25=1.0 5\n"],
