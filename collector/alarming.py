@@ -185,9 +185,8 @@ class Alarming:
         time = group.time if group.time.max(initial=now) == now else np.minimum(group.time, now)
         start = self._ledger.count()
         self._screen.fit(len(self._live))
-        silent = (
-            held or self._screen.next_silence <= now
-        )  # at this very instant, before what came in it
+        # silence that begins at this very instant comes before what came in it (rules-alarms 8)
+        silent = held or self._screen.next_silence <= now
         self._look(group, time, self._overdue(now) if silent else None)
         self._ledger.order(start)
         self._screen.heard(group, time)
