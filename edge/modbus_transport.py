@@ -38,6 +38,8 @@ FRAMES_MAX: Final = 4
 """As many long answers may come at once: late ones, after a link stood still."""
 RTU_FRAME_BYTES: Final = 3
 """What a serial frame has around function and data: the unit, and the check."""
+BURST: Final = 10
+"""As many requests one after the other may each stop their timer; of more, one timer is left standing."""
 TIMER_STEP_S: Final = 0.001
 """The loop's timers are this coarse, and a serial line at 115 200 baud carries 10 characters in it."""
 
@@ -132,6 +134,8 @@ class _Connection(asyncio.Protocol):
         self._waiting: asyncio.Future[bytes] | None = None
         self._unit = self._number = 0
         self._deadline = 0.0
+        self._behind = 0
+        """How many requests followed each other, each before the deadline of the one before it."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def ask(self, unit: int, number: int, pdu: bytes, timeout_s: float) -> bytes:
@@ -148,7 +152,7 @@ class _Connection(asyncio.Protocol):
         waiting: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting = waiting
         self.quiet_since = self._loop.time()
-        rare = self.quiet_since > self._deadline
+        self._behind = self._behind + 1 if self.quiet_since <= self._deadline else 0
         self._deadline = self.quiet_since + timeout_s
         if self._timer is None:
             self._timer = self._loop.call_at(self._deadline, self._look_at_the_time)
@@ -157,7 +161,7 @@ class _Connection(asyncio.Protocol):
             return await waiting
         finally:
             self._waiting = None
-            if rare:
+            if self._behind < BURST:
                 self._stop_timer()
 
     def abort(self) -> None:
@@ -204,7 +208,7 @@ class _Connection(asyncio.Protocol):
     def _look_at_the_time(self) -> None:
         """One timer goes from deadline to deadline: setting one per request would cost as much as a frame.
 
-        Where requests are rare each stops its own: left alone it would wake a process that rests, for nothing.
+        In a cycle of a few requests each stops its own: left alone it would wake a process that rests, for nothing.
         """
         self._timer = None
         if self._waiting is None:

@@ -12,6 +12,7 @@ from config.clock import ScaledClock
 from config.profile import ModbusLimits, Table
 from edge.modbus_reader import ModbusReader
 from edge.modbus_transport import (
+    BURST,
     REQUESTS,
     Garbled,
     LinkDown,
@@ -210,18 +211,18 @@ async def test_a_late_long_answer_that_comes_with_the_right_one_hides_it_not() -
 async def test_each_request_has_its_own_time_however_close_behind_another_it_comes() -> None:
     loop, asked = asyncio.get_running_loop(), list[float]()
 
-    def late_then_silent(request: bytes) -> bytes | None:
+    def silent_after_many(request: bytes) -> bytes | None:
         asked.append(loop.time())
-        if len(asked) == 1:
-            return honest(request)
-        return None
+        return honest(request) if len(asked) <= BURST + 1 else None
 
-    async with connected(late_then_silent, timeout_s=0.3) as (transport, _):
-        await transport.request(1, "holding", 0, 1)
-        await until(lambda: loop.time() - asked[0] > 0.2)
+    async with connected(silent_after_many, timeout_s=0.3) as (transport, _):
+        for _ in range(BURST + 1):  # the last one leaves a timer that stands
+            await transport.request(1, "holding", 0, 1)
+        await until(lambda: loop.time() - asked[-1] > 0.2)
+        begun = loop.time()
         with pytest.raises(NoAnswer):
             await transport.request(1, "holding", 0, 1)
-        assert loop.time() - asked[1] >= 0.29
+        assert loop.time() - begun >= 0.299
 
 
 async def test_numbers_begin_anew_after_the_last_and_never_with_zero() -> None:
@@ -347,17 +348,17 @@ class WatchedLoop(asyncio.SelectorEventLoop):
         return sum(not timer.cancelled() and timer.when() > self.time() for timer in self.timers)
 
 
-def test_a_request_after_a_rest_leaves_nothing_that_wakes_the_process_and_one_after_another_shares_its_timer() -> None:  # fmt: skip
+def test_a_cycle_of_few_requests_leaves_nothing_that_wakes_the_process_and_many_in_a_row_share_a_timer() -> None:  # fmt: skip
     async def standing() -> list[int]:
         loop, found = asyncio.get_running_loop(), list[int]()
         assert isinstance(loop, WatchedLoop)
         async with connected(honest, timeout_s=5.0) as (transport, _):
-            for _ in range(3):
+            for _ in range(BURST + 5):
                 await transport.request(1, "holding", 0, 1)
                 found.append(loop.standing())
             return [*found, len(loop.timers)]
 
     with asyncio.Runner(loop_factory=WatchedLoop) as runner:
         *found, timers = runner.run(standing())
-    assert found == [0, 1, 1]
-    assert timers == 3  # of connecting, of the first request, of all that follow at once
+    assert found == [0] * BURST + [1] * 5
+    assert timers == 1 + BURST + 1  # of connecting, of each of few, of all that follow
