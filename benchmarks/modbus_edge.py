@@ -1,4 +1,4 @@
-"""An edge agent in a process of its own, as `steward edge` makes it but without a broker; or a bare pymodbus loop.
+"""An edge agent in a process of its own, as `steward edge` makes it, with a broker or without; or a bare pymodbus loop.
 
 Says `{"live": …}` in a line of JSON when the first good value is kept, then on each line of its
 standard input what it has taken so far; ends with its standard input.
@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,27 +25,35 @@ def say(**words: Any) -> None:
     print(json.dumps(words), flush=True)
 
 
-def taken(reads: int) -> dict[str, float]:
-    """CPU seconds so far, memory now, and how much was read."""
+def taken(reads: int, held: int) -> dict[str, float]:
+    """CPU seconds so far, memory now, how much was read, and how many batches nobody has confirmed."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return {"cpu_s": used.ru_utime + used.ru_stime, "rss_kb": pages * PAGE_KB, "reads": reads}
+    return {
+        "cpu_s": used.ru_utime + used.ru_stime,
+        "rss_kb": pages * PAGE_KB,
+        "reads": reads,
+        "held": held,
+    }
 
 
-async def agent(folder: Path, kept: Path, *, keeps: bool) -> None:
+async def agent(folder: Path, kept: Path, *, keeps: bool, sends: bool) -> None:
     """The agent `edge` of the plant in a folder; what the measurement needs is imported as it starts.
 
-    Unless it `keeps` what is news, it judges it and lets it go: polling alone.
+    Unless it `keeps` what is news, it judges it and lets it go: polling alone. It `sends` what it keeps
+    to the broker that the environment names, or has none.
     """
     import numpy as np
 
+    from commands.access import edge_user, password
     from commands.edge import Readers, check_budget, own_lines
     from config.clock import ScaledClock
     from config.load import load_plant
-    from config.settings import Settings
+    from config.settings import read_settings
     from edge.agent import Agent
+    from edge.mqtt_publisher import paho_connect
     from edge.outbox import Outbox
-    from edge.ports import LinkLost, PointReading, PublisherContext
+    from edge.ports import Connect, LinkLost, PointReading, PublisherContext
     from edge.readings import BAD
 
     def nowhere(will: bytes) -> PublisherContext:
@@ -67,13 +75,24 @@ async def agent(folder: Path, kept: Path, *, keeps: bool) -> None:
 
     plant, clock, rng = load_plant(folder), ScaledClock(), np.random.default_rng(1)
     check_budget(plant, "edge")
-    readers = Readers(Settings(), clock)
+    settings = read_settings()
+    readers = Readers(settings, clock)
     readers.know(plant)
+    connect: Connect = nowhere
+    if sends:
+        user = edge_user(plant.site, "edge")
+        word = password(user, settings)
+        where = (settings.broker_host, settings.broker_port)
+        connect = paho_connect(*where, user, word, plant.site, "edge")
     told = Told(
         plant, "edge", {line.id: readers.make(plant, line) for line in own_lines(plant, "edge")},
-        Outbox(kept, now=clock.now(), rng=rng), nowhere, clock, rng,
+        Outbox(kept, now=clock.now(), rng=rng), connect, clock, rng,
     )  # fmt: skip
-    await _until_input_ends(told.run(), lambda: sum(poller.stats.reads for poller in told.pollers))
+
+    def so_far() -> tuple[int, int]:
+        return sum(poller.stats.reads for poller in told.pollers), told.outbox.batches
+
+    await _until_input_ends(told.run(), so_far)
 
 
 async def bare(ports: Sequence[int], count: int, period_s: float) -> None:
@@ -96,23 +115,24 @@ async def bare(ports: Sequence[int], count: int, period_s: float) -> None:
         await asyncio.gather(*(loop(port, n / len(ports)) for n, port in enumerate(ports)))
 
     say(live=True)
-    await _until_input_ends(every(), lambda: reads)
+    await _until_input_ends(every(), lambda: (reads, 0))
 
 
-async def _until_input_ends(work: Any, reads: Any) -> None:
+async def _until_input_ends(work: Any, so_far: Callable[[], tuple[int, int]]) -> None:
     running, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):
-        say(**taken(reads()))
+        say(**taken(*so_far()))
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
 
 
 if __name__ == "__main__":
-    logging.disable(logging.CRITICAL)  # of its broker, which is not there
+    logging.disable(logging.CRITICAL)  # of its broker, where there is none
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plant", type=Path)
     parser.add_argument("--keeps-nothing", action="store_true")
+    parser.add_argument("--sends", action="store_true")
     parser.add_argument("--bare", nargs="*", type=int)
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--period", type=float, default=10.0)
@@ -121,4 +141,5 @@ if __name__ == "__main__":
         asyncio.run(bare(words.bare, words.count, words.period))
     else:
         with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
-            asyncio.run(agent(words.plant, Path(name) / "outbox", keeps=not words.keeps_nothing))
+            keeps = not words.keeps_nothing
+            asyncio.run(agent(words.plant, Path(name) / "outbox", keeps=keeps, sends=words.sends))

@@ -57,11 +57,13 @@ def broker(program: Path) -> Iterator[tuple[MosquittoServer, Path]]:
             server.stop()
 
 
-def started(module: str, *arguments: str) -> subprocess.Popen[str]:
+def started(
+    module: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
     """A Python process of ours that talks in lines of JSON."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
 
 

@@ -29,6 +29,8 @@ from config.settings import read_settings
 EXAMPLE = "broker config/plants/riverside"
 CONNECT_S_MAX: Final = 10.0
 """So long somebody who connected may take to say who it is."""
+END_S_MAX: Final = 5.0
+"""So long the end waits for connections that were told to end: amqtt may miss it."""
 HANDED_ON_S: Final = 0.01
 
 
@@ -100,7 +102,7 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
         super().__init__(config)
         self._subscriptions = Subscriptions()
         self.connect_s_max = CONNECT_S_MAX
-        self._serving: set[asyncio.Task[Any] | None] = set()
+        self._serving: set[asyncio.Task[Any]] = set()
         """The tasks of connections."""
 
     async def stream_connected(
@@ -108,6 +110,7 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
     ) -> None:
         """Who is no client any more, or never was, has no connection."""
         task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a stream's callback always runs in a task
         self._serving.add(task)
         try:
             # who is gone already has no address, and amqtt would count its connection for ever
@@ -120,11 +123,14 @@ class OneConnectionEach(Broker):  # type: ignore[misc]  # amqtt ships no types
 
     async def shutdown(self) -> None:
         """End it; whoever left while that went on, and was still being handed on, is served no more either."""
-        await super().shutdown()
-        left = [task for task in self._serving if task]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        try:
+            await super().shutdown()
+        finally:
+            left = list(self._serving)
+            for task in left:
+                task.cancel()
+            if left:
+                await asyncio.wait(left, timeout=END_S_MAX)
 
     async def _initialize_client_session(
         self, reader: Any, writer: Any, *_: Any

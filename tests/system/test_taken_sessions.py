@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from amqtt.broker import Broker
+from amqtt.errors import BrokerError
 
 from collector.adapters import mqtt_frames as frames
 from commands.broker import Patient, Subscriptions
@@ -119,6 +121,32 @@ async def test_who_left_and_is_still_being_handed_on_does_not_outlast_the_broker
         gone.writer.close()
         await until(lambda: it.broker._sessions[NAME][1].reader._reader.at_eof(), 10)
     assert asyncio.all_tasks() - before == set()
+
+
+async def test_the_broker_ends_beside_a_connection_that_does_not_and_ends_all_where_its_own_end_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_: Broker) -> None:
+        raise BrokerError("it did not stop")
+
+    async def stubborn() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await go_on.wait()
+        await go_on.wait()
+
+    monkeypatch.setattr("commands.broker.END_S_MAX", 0.05)
+    go_on = asyncio.Event()
+    async with running(tmp_path) as it:
+        both = [asyncio.create_task(stubborn()), asyncio.create_task(asyncio.sleep(3600))]
+        await asyncio.sleep(0)
+        it.broker._serving.update(both)
+        with monkeypatch.context() as while_it_fails:
+            while_it_fails.setattr(Broker, "shutdown", fails)
+            with pytest.raises(BrokerError):
+                await it.broker.shutdown()
+        assert [task.cancelled() for task in both] == [False, True]
+        go_on.set()
+        await asyncio.wait(both)
 
 
 async def test_of_two_that_come_at_once_under_one_name_one_is_ended(port: int) -> None:
