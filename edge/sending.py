@@ -182,6 +182,10 @@ class Sending:
                 return lane, payload
         return None
 
+    def rests(self) -> bool:
+        """True if the birth is answered and the outbox holds nothing: whoever makes a batch says so."""
+        return self.answered and self.epoch == self.outbox.epoch and not self.outbox.batches
+
     def stuck(self, monotonic: float) -> bool:
         """True if something has been in flight for a minute in which the collector was heard."""
         long_ago = monotonic - STUCK_AFTER_S

@@ -23,11 +23,13 @@ from edge.readings import (
     decode,
     encode,
 )
-from edge.sending import ASK_AFTER_S, Heard, Sending
+from edge.sending import ASK_AFTER_S, RESEND_AFTER_S, Heard, Sending
 
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.5
+REST_S: Final = RESEND_AFTER_S
+"""A tick where nothing is under way: an agent at rest wakes less often, and nothing has to be sent again before it."""
 STATE_S: Final = 10.0
 REBIRTH_S: Final = 10.0
 REBIRTH_S_MAX: Final = 60.0
@@ -154,9 +156,11 @@ class Session:
 
     async def _ticking(self, publisher: Publisher) -> None:
         while True:
-            await self.clock.sleep_until(self.clock.monotonic() + TICK_S)
+            tick_s = REST_S if self._sending.rests() else TICK_S
+            await self.clock.sleep_until(self.clock.monotonic() + tick_s)
             now = self.clock.monotonic()
-            self.wake.set()
+            if not self._sending.rests():
+                self.wake.set()
             if self._asking is not None and now - self._asking >= self.patience_s * self.pace:
                 raise LinkLost(f"no answer to a birth for {self.patience_s:.0f} s: another connection is tried")  # fmt: skip
             if self._must_be_born_again(now):

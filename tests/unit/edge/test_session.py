@@ -91,10 +91,12 @@ class Edge:
 
 
 @asynccontextmanager
-async def running(*, collector: bool = True, stores: bool = True) -> AsyncIterator[Edge]:
+async def running(
+    *, collector: bool = True, stores: bool = True, clock: SteppedClock | None = None
+) -> AsyncIterator[Edge]:
     box = Outbox(":memory:", now=START_MS, rng=np.random.default_rng(1))
     box.define([register_point("p", 0)], START_MS)
-    broker, clock = Broker(box, collector, stores), SteppedClock(START_MS)
+    broker, clock = Broker(box, collector, stores), clock or SteppedClock(START_MS)
     edge = Edge(box, broker, clock, SessionStats(), asyncio.Event())
     edge.may_reload.set()
     broker.mark(KEPT)
@@ -132,6 +134,34 @@ async def test_a_broker_that_drops_our_batches_is_told_while_the_collector_answe
         edge.broker.stores = True
         await edge.clock.advance(60)
         assert edge.box.batches == 0
+
+
+class CountingClock(SteppedClock):
+    """Counts how often somebody is woken by it."""
+
+    def __init__(self, start_ms: int) -> None:
+        super().__init__(start_ms)
+        self.sleeps = 0
+
+    async def sleep_until(self, at: float) -> None:
+        self.sleeps += 1
+        await super().sleep_until(at)
+
+
+async def test_a_session_with_nothing_to_send_wakes_every_two_seconds_and_misses_nothing_by_it() -> None:  # fmt: skip
+    async with running(clock=CountingClock(START_MS)) as edge:
+        assert isinstance(edge.clock, CountingClock)
+        await edge.clock.advance(5)
+        before = edge.clock.sleeps
+        await edge.clock.advance(60)
+        assert edge.clock.sleeps - before == 30
+        edge.broker.stores = False  # what is made now is lost on its way
+        edge.make(1.0)
+        await edge.clock.advance(0.1)
+        assert edge.broker.batches == 1
+        edge.broker.stores = True
+        await edge.clock.advance(4)
+        assert (edge.broker.batches, edge.box.batches) == (2, 0)
 
 
 async def test_a_mark_that_the_broker_kept_is_no_collector(
