@@ -44,12 +44,14 @@ def best_order(
 def _orders(
     count: int, needs: Sequence[Need], table_of: Mapping[str, str]
 ) -> Iterator[Sequence[int]]:
-    """What tells an exponent behind what needs it; but for those of a table, all, one, two and so on before it."""
+    """What tells an exponent behind what needs it; but for those of a table, all, those that one request tells, one, two and so on before it."""
     ids = [*table_of]
     tables = dict.fromkeys(table_of.values())
     by_table = ({id for id in ids if table_of[id] == table} for table in tables)
+    requests = dict.fromkeys(need.told for need in needs)
+    by_request = ({need.exponent for need in needs if need.told == one} for one in requests)
     some = (set(one) for n in range(1, len(ids)) for one in combinations(ids, n))
-    for early in chain([set[str]()], by_table, [set(ids)], some):
+    for early in chain([set[str]()], by_table, [set(ids)], by_request, some):
         yield in_order(count, _ahead(needs, early))
 
 
