@@ -1,16 +1,12 @@
-"""What the planner of reads is held against: an exact search of another kind, and the best published greedy."""
+"""What the planner of reads is held against: exact searches of another kind."""
 
 import heapq
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, chain, combinations
-from typing import Final
 
 from benchmarks.read_maps import Map, Span, Wanted
-from config.profile import Table
 from edge.registers import LinkCost
-
-HOLES_MAX: Final = 125
 
 
 def optimum(one: Map, cost: LinkCost) -> tuple[float, int]:
@@ -88,37 +84,3 @@ def _ties(one: Map, wanted: Wanted) -> tuple[Mapping[str, Sequence[Span]], Colle
         else:
             again.add(exponent)
     return windows, again
-
-
-def max_inserts(one: Map) -> list[list[tuple[Table, int]]]:
-    """What the greedy does with each hole of 0..125: only a hole as wide as a gap of the map changes it."""
-    gaps = {0}
-    for wanted in one.tables:
-        spans = sorted(wanted.spans.values())
-        ends = accumulate((last for _, last in spans), max)
-        gaps |= {first - end - 1 for end, (first, _) in zip(ends, spans[1:], strict=False)}
-    return [max_insert(one, hole) for hole in gaps if 0 <= hole <= HOLES_MAX]
-
-
-def max_insert(one: Map, hole: int) -> list[tuple[Table, int]]:
-    """Tables and lengths of the requests of the greedy that Telegraf calls `max_insert`, restated.
-
-    From the first address on, the next value joins the request while the registers between them are
-    at most `hole` and the whole is not too long (Telegraf plugins/inputs/modbus, `max_insert` with
-    `optimization_max_register_fill`). What it does not know holds for it too: forbidden registers
-    part a request, and what must come together counts as one value. Of exponents it knows nothing:
-    a value may be scaled by one of another moment.
-    """
-    requests: list[tuple[Table, int]] = []
-    for wanted in one.tables:
-        spans = sorted(wanted.spans.values())
-        first, end = spans[0]
-        for start, last in spans[1:]:
-            whole = first, max(end, last)
-            if start - end - 1 <= hole and wanted.allows(whole):
-                end = whole[1]
-            else:
-                requests.append((wanted.table, end - first + 1))
-                first, end = start, last
-        requests.append((wanted.table, end - first + 1))
-    return requests

@@ -1,13 +1,20 @@
-"""What the measurements of the edge stand on: their plant is sound, and lateness is what it says."""
+"""What the measurements of the edge stand on: their plant is sound, what they count was done, and lateness is what it says."""
 
+import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from benchmarks.modbus import Grid, grid_rows
 from benchmarks.modbus_agents import _write_plant
+from benchmarks.modbus_requests import rtu
 from benchmarks.modbus_timers import lateness, p99
+from benchmarks.modbus_watched import Heard, cancelled, raise_any, unsound
+from benchmarks.modbus_wire import use_of, wire_s
 from config.load import load_plant
-from edge.bus_time import uses_of
+from edge.bus_time import link_cost, uses_of
+from edge.poller import LineStats
 
 
 def test_the_plant_of_the_agents_is_read_as_meant(tmp_path: Path) -> None:
@@ -28,3 +35,79 @@ def test_late_is_what_lies_behind_the_earliest_place_in_the_grid() -> None:
     assert lateness([10.7, 11.0, 12.6]) == pytest.approx([0.7, 0.0, 0.6]), "however late"
     assert p99([0.0] * 990 + [1.0] * 10) == pytest.approx(0.0, abs=0.02)
     assert p99([0.0] * 980 + [1.0] * 20) == 1.0
+
+
+def test_a_wire_takes_what_the_standard_says() -> None:
+    """263 bytes are 2 893 bits; a silence is 38.5 bits, above 19 200 baud 1.75 ms."""
+    assert wire_s(9600, 125) == pytest.approx((2893 + 77) / 9600)
+    assert wire_s(115_200, 125) == pytest.approx(2893 / 115_200 + 0.0035)
+
+
+@pytest.mark.parametrize("baud", [1200, 9600, 19_200, 38_400, 115_200])
+@pytest.mark.parametrize("words", [1, 10, 125])
+def test_the_edge_reckons_with_what_a_wire_takes(baud: int, words: int) -> None:
+    assert link_cost(rtu(baud)).of("holding", words) == pytest.approx(wire_s(baud, words))
+
+
+def test_no_line_is_used_for_more_than_all_of_its_time() -> None:
+    assert use_of(95, 0.01, 1.0) == pytest.approx(0.95)
+    with pytest.raises(ValueError, match="101 reads took"):
+        use_of(101, 0.01, 1.0)
+
+
+GOOD = LineStats(reads=60)
+HEARD = Heard(600)
+UNSOUND = [
+    ("never read", LineStats(), Heard()),
+    ("a bad value", LineStats(reads=60, errors=Counter(undecodable=1)), HEARD),
+    ("a fault of the poller", LineStats(reads=60, faults=1), HEARD),
+    ("a value that was not told", GOOD, Heard(599)),
+]
+
+
+@pytest.mark.parametrize(("stats", "heard"), [row[1:] for row in UNSOUND], ids=[row[0] for row in UNSOUND])  # fmt: skip
+def test_a_line_is_sound_if_all_that_was_read_was_good(stats: LineStats, heard: Heard) -> None:
+    assert unsound([GOOD, GOOD], [HEARD, HEARD], 10) == 0
+    assert unsound([GOOD, stats], [HEARD, heard], 10) == 1
+
+
+def test_that_none_was_missed_is_said_of_each_living_device() -> None:
+    """A minute: 59 reads are due of each. What another was read more often does not count."""
+    living = [LineStats(reads=59), LineStats(reads=61), LineStats(reads=58, missed=2)]
+    grid = Grid([0.0, 0.002], living, [Heard(590), Heard(610), Heard(579)], 5)
+    rows = {row.name: row for row in grid_rows(grid, 0.001, 60.0)}
+    assert rows["9 p99 late beyond bare timers"].ours == pytest.approx(1.0, abs=0.1)
+    found = {name: (row.ours, row.met) for name, row in rows.items() if row.target == 0.0}
+    assert found == {
+        "9 cycles missed": (2, False),
+        "9 living devices read less often than due": (1, False),
+        "9 living devices that gave other than good values": (1, False),
+    }
+
+
+def test_a_poller_that_ends_while_it_is_measured_is_no_measurement() -> None:
+    async def measured(*some: str) -> None:
+        async def going() -> None:
+            await asyncio.Event().wait()
+
+        async def ending() -> None: ...
+
+        async def failing() -> None:
+            raise OSError("no more descriptors")
+
+        kinds = {"going": going, "ending": ending, "failing": failing}
+        tasks = [asyncio.create_task(kinds[name]()) for name in some]
+        await asyncio.sleep(0)
+        await cancelled(tasks)
+
+    asyncio.run(measured("going", "going"))
+    with pytest.raises(OSError, match="no more descriptors"):
+        asyncio.run(measured("going", "failing"))
+    with pytest.raises(RuntimeError, match="1 of 2 tasks ended"):
+        asyncio.run(measured("ending", "going"))
+
+
+def test_of_what_tasks_ended_with_only_an_error_is_raised() -> None:
+    raise_any([None, asyncio.CancelledError()])
+    with pytest.raises(ValueError, match="bad"):
+        raise_any([None, asyncio.CancelledError(), ValueError("bad")])
