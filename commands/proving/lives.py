@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -56,6 +56,24 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """One accident of a life: when it begins (seconds after the first), its kind, and its own chance."""
+
+    at_s: float
+    kind: str
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a life is to bring, by its seed alone; what comes of it, its processes and their machine decide."""
+
+    while_it_starts: bool
+    accidents: tuple[Planned, ...]
+    left_half_open: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What one life came to, readings by the outbox's own count; accidents tried and seen, by kind.
 
@@ -97,6 +115,17 @@ def make_template(folder: Path, plant_folder: Path, plant: Plant) -> Template | 
     return Template(plant_folder, plant, site.data)
 
 
+def plan(seed: int) -> Plan:
+    """The accidents of `ACCIDENTS_S` seconds, and how the life begins and ends."""
+    rng = np.random.default_rng(seed)
+    begins, ends = rng.random(2)
+    accidents, at_s = [], 0.0
+    while at_s < ACCIDENTS_S:
+        accidents.append(Planned(at_s, str(rng.choice(list(ACCIDENTS))), rng.spawn(1)[0]))
+        at_s += rng.exponential(PAUSE_S)
+    return Plan(bool(begins <= WHILE_IT_STARTS), tuple(accidents), bool(ends < LEFT_AT_THE_END))
+
+
 async def live(template: Template, folder: Path, seed: int) -> Verdict:
     """One life in an empty folder, which keeps what it leaves behind."""
     return await _Life(template, folder / "data", seed).run()
@@ -121,14 +150,13 @@ class _Life:
 
     async def run(self) -> Verdict:
         """From start to comparison."""
-        rng = np.random.default_rng(self._seed)
-        begins, ends = rng.random(2)
+        planned = plan(self._seed)
         async with AsyncExitStack() as stack:
             await self._start(stack)
-            if begins > WHILE_IT_STARTS:
+            if not planned.while_it_starts:
                 await within(BEGUN_S_MAX, lambda: self._scene.proxy.speaking)
-            await self._accidents(rng)
-            if ends < LEFT_AT_THE_END:
+            await self._accidents(planned.accidents)
+            if planned.left_half_open:
                 await self._happen(LEFT_HALF_OPEN, left_half_open(self._scene))
             quiet_s = await self._quiet()
             await asyncio.to_thread(self._end)
@@ -155,16 +183,15 @@ class _Life:
 
     # --- accidents
 
-    async def _accidents(self, rng: np.random.Generator) -> None:
-        """One after the other begins, at random; they may overlap, but not those of one subject."""
+    async def _accidents(self, accidents: Iterable[Planned]) -> None:
+        """One after the other begins; they may overlap, but not those of one subject."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + ACCIDENTS_S
+        begun = loop.time()
         async with asyncio.TaskGroup() as group:
-            while loop.time() < end:
-                name = str(rng.choice(list(ACCIDENTS)))
-                group.create_task(self._one(name, rng.spawn(1)[0]))
+            for accident in accidents:
+                await asyncio.sleep(begun + accident.at_s - loop.time())
+                group.create_task(self._one(accident.kind, accident.rng))
                 self._look()
-                await asyncio.sleep(rng.exponential(PAUSE_S))
 
     async def _one(self, name: str, rng: np.random.Generator) -> None:
         """Half of them wait until there is something to break."""
