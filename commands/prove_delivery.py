@@ -272,6 +272,11 @@ class _Model:
     async def _sleep(self, seconds: float) -> None:
         await self.clock.sleep_until(self.clock.monotonic() + seconds)
 
+    def _happened(self) -> dict[str, int]:
+        """What befell the parts, and what the broker did to messages."""
+        messages = {"lost": self.bus.messages_lost, "repeated": self.bus.messages_repeated}
+        return {**self.accidents, **{f"message_{what}": n for what, n in messages.items()}}
+
     # --- the history
 
     def verdict(self) -> Verdict:
@@ -286,5 +291,5 @@ class _Model:
         return Verdict(
             seed=self.seed, made=len(self.history.made), journalled=found.journalled,
             lost=found.lost, thinned=thinned, missing=found.missing, absorbed=found.absorbed,
-            accidents=dict(self.accidents), problems=(*self.problems, *found.problems, *problems),
+            accidents=self._happened(), problems=(*self.problems, *found.problems, *problems),
         )  # fmt: skip

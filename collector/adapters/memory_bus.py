@@ -57,6 +57,7 @@ class MemoryBus:
         self.up = True
         self.retained: dict[str, bytes] = {}
         self.published = 0
+        self.messages_lost = self.messages_repeated = 0
         self.lives = 0
         """How often it was killed: what was under way then never arrives."""
         self.source_now: MemorySource | None = None
@@ -94,10 +95,12 @@ class MemoryBus:
         self.published += 1
         draw = self._rng.random()
         if draw < self.faults.lost:
+            self.messages_lost += 1
             return
         if retain:
             self.retained[name] = payload
         times = 2 if draw < self.faults.lost + self.faults.repeated else 1
+        self.messages_repeated += times - 1
         for _ in range(times):
             self._after_latency(lambda: self._deliver(name, payload))
 
