@@ -42,8 +42,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     replay = proofs.add_parser("replay", help="every recording of a folder, by Modbus and by MQTT")
     replay.add_argument("folder", help="searched for *.csv, also below")
     replay.add_argument("--within", type=float, default=120.0, help="seconds that the longest may take (default 120)")  # fmt: skip
-    fuzz = proofs.add_parser("fuzz", help="damaged and random answers of devices, in memory: no crash, nothing wrong called good, memory flat")  # fmt: skip
-    fuzz.add_argument("--frames", type=_some, default=1_000_000, help="how many, in equal parts of each kind (default 1000000)")  # fmt: skip
+    fuzz = proofs.add_parser("fuzz", help="damaged and random answers of devices, in memory and over a pseudo-terminal: no crash, nothing wrong called good, memory flat")  # fmt: skip
+    fuzz.add_argument("--frames", type=_some, default=200_000, help="how many of each kind (default 200000: a million in all)")  # fmt: skip
     fuzz.add_argument("--seed", type=int, default=1)
     fuzz.add_argument("--kind", help="only this kind of frames")
     fuzz.add_argument(

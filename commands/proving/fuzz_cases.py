@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +28,15 @@ class Tally:
     scaled: int = 0
     """Of those, by an exponent that was read too."""
     without_value: int = 0
+    right: int = 0
+    """Values that were judged and found to be what a fitting frame says."""
+    sole: int = 0
+    """Of those, where all fitting frames say the same."""
+
+    def judged(self, says: Collection[float | None]) -> None:
+        """A value is one of what the fitting frames say."""
+        self.right += 1
+        self.sole += len(set(says)) == 1
 
     @property
     def count(self) -> int:

@@ -287,6 +287,7 @@ class _Fuzzed:
         fit = [(v, good) for v, good in may if v is not None and near(v, reading.value)]
         if not any(good or reading.quality for _, good in fit):
             raise Wrong(f"{point.id} = {reading.value} ({reading.quality}), which no sound frame says", raw)  # fmt: skip
+        self._tally.judged([value for value, _ in may])
         self._held[point.id] = (reading.value, not reading.quality)
 
     def _judge_honest(self, raw: bytes, source: int) -> None:

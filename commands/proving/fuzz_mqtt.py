@@ -281,9 +281,11 @@ class _Fuzzed:
             raise Wrong(f"{reading.point}: value {reading.value} with quality {reading.quality}", raw)  # fmt: skip
         if reading.value is None:
             return
-        fit = [one for one in self._said(reading.point, message) if near(one.value, reading.value)]
+        said = self._said(reading.point, message)
+        fit = [one for one in said if near(one.value, reading.value)]
         if repeats or not fit:
             raise Wrong(f"{reading.point} = {reading.value}, which the message does not say", raw)
+        self._tally.judged([one.value for one in said])
         if not reading.quality:
             self._judge_good(message, reading, fit, last)
 
