@@ -129,7 +129,7 @@ async def _act(site: VirtualSite, action: Action) -> None:
     elif action.verb == "server":
         site.start_server()
     else:
-        verbs = {"cut": site.cut, "mend": site.mend, "broker": site.broker, "disk": site.disk}
+        verbs = {"cut": site.cut, "mend": site.mend, "deafen": site.deafen, "broker": site.broker, "disk": site.disk}  # fmt: skip
         verbs[action.verb](action.subject)
 
 

@@ -40,7 +40,7 @@ from edge.outbox import Outbox
 from edge.ports import LinkLost, PointReader
 from simulators.estate import Estate
 from simulators.serving import Access, serving
-from simulators.wires import Address, Reach, WiredLoop
+from simulators.wires import EVERYWHERE, Address, Reach, WiredLoop
 
 PLANNING_S = 10.0
 TECHNICIAN_S = 5.0
@@ -48,6 +48,12 @@ WIRED: Final[tuple[LineKind, ...]] = ("tcp", "rtu_over_tcp", "fire")
 TWINNED: Final[tuple[LineKind, ...]] = (*MODBUS_LINES, "mqtt", "rtsp")
 """Kinds of line that have a twin which needs no wire."""
 BUS_PORT: Final = 60_000
+REACHED: Final[dict[str, Reach]] = {
+    "vanished": "vanished",
+    "refused": "refused",
+    "port_taken": "taken",
+}
+"""Kind of fault of a line to how its address stands."""
 LOSSES: Final = 0.05
 """Part of what a broker loses that loses messages which it has acknowledged."""
 NEXT_MOVE = {
@@ -102,7 +108,7 @@ class VirtualSite:
     def __post_init__(self) -> None:
         if self.wires is not None:
             self.plant = over_wires(self.plant)
-            self.wires.reach = self._reach
+            self.wires.reach, self.wires.resolve = self._reach, self._resolve
         self.estate = Estate(self.plant, self.seed)
         rng = np.random.default_rng(self.seed)
         self.bus = MemoryBus(self.clock, rng, LinkLost)
@@ -134,7 +140,9 @@ class VirtualSite:
             self._start_server()
             stack.push_async_callback(self.stop_server)
             if self.wires is not None:
-                await stack.enter_async_context(serving(self.estate, self.clock, Access(), WIRED))
+                await stack.enter_async_context(
+                    serving(self.estate, self.clock, Access(host=EVERYWHERE), WIRED)
+                )
             for agent in self.plant.agents:
                 self.start_agent(agent)
             stack.push_async_callback(self._stop_agents)
@@ -184,10 +192,23 @@ class VirtualSite:
 
     def _reach(self, address: Address) -> Reach:
         for line in self.plant.lines.values():
-            if (line.host, line.port) == address:
+            if (self._home(line), line.port) == address:
                 kinds = self.estate.faults_of_line(line.id)
-                return "vanished" if "vanished" in kinds else "refused" if "refused" in kinds else "open"  # fmt: skip
-        return "open"
+                return next((reach for kind, reach in REACHED.items() if kind in kinds), "open")
+        return "refused"
+
+    def _resolve(self, host: str) -> str:
+        """The address that a name has; of a device that has just moved, the one before."""
+        for line in self.plant.lines.values():
+            if line.host == host:
+                return self._home(line, before="moved" in self.estate.faults_of_line(line.id))
+        return host
+
+    def _home(self, line: Line, *, before: bool = False) -> str:
+        """Where a line's device is; a host that is no address is a name."""
+        if not any(letter.isalpha() for letter in line.host):
+            return line.host
+        return f"10.0.0.{1 + self.estate.moves[line.id] - before}"
 
     async def _planning(self) -> None:
         while True:
@@ -279,6 +300,10 @@ class VirtualSite:
         """The link between an agent and the broker is gone until `mend`."""
         self._cut.add(agent)
         self.bus.cut(self.plant.site, agent)
+
+    def deafen(self, agent: str) -> None:
+        """On the agent's connection to the broker nothing comes back any more; another one is well."""
+        self.bus.deafen(self.plant.site, agent)
 
     def mend(self, agent: str) -> None:
         """The link is back."""

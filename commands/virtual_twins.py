@@ -66,10 +66,16 @@ class EstateFeed:
         self._edge = edge
 
     async def open(self, filters: frozenset[str]) -> frozenset[str]:
-        """Always connected while the broker is up."""
+        """Always connected while the broker is up; refused are the topics of devices that nobody may hear."""
         if "broker_lost" in self._estate.faults_of_line(self._line):
             raise FeedDown("the broker is away")
-        return frozenset()
+        refused = {
+            device.unit
+            for device in self._estate.plant.devices.values()
+            if device.line == self._line
+            and "filter_refused" in self._estate.faults_of_device(device.id)
+        }
+        return frozenset(one for one in filters if refused & {*one.split("/")})
 
     def take(self) -> list[DeviceMessage]:
         """What was published since the last call."""

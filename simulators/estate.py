@@ -1,6 +1,7 @@
 """The simulated estate: equipment, faults and registers of one plant, moved by explicit time."""
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
@@ -20,6 +21,8 @@ from simulators.station import LineWords, Station
 
 STEP_MS = 500
 """Grid on which physics moves, whoever asks and when: equal seeds give equal days."""
+MUTE = frozenset({"silent", "link_lost", "filter_refused"})
+"""Faults of an MQTT device of which nothing is heard."""
 STEPS_MAX = 7200
 """Steps for one jump of time; a longer jump takes longer steps."""
 
@@ -52,6 +55,8 @@ class Estate:
         self._timetable: list[Step] = []
         self._published: dict[str, tuple[int, object]] = {}
         self._gone: set[str] = set()
+        self.moves: Counter[str] = Counter()
+        """How often the address of a line has changed."""
 
     def now_ms(self) -> int:
         return self._now_ms
@@ -89,6 +94,8 @@ class Estate:
             UnknownFault: no such asset or kind.
         """
         stations, part = self._find(asset)
+        if kind == "moved":
+            self.moves.update({station.device.line for station in stations})
         for station in stations:
             _check(station, kind, options)
             self._drop(station, asset, kind)
@@ -138,7 +145,7 @@ class Estate:
         return said
 
     def _say(self, station: Station, now_ms: int) -> list[tuple[str, bytes]]:
-        mute = {"silent", "link_lost"} & {fault.kind for fault in station.active()}
+        mute = MUTE & {fault.kind for fault in station.active()}
         said = self._will(station, gone="link_lost" in mute)
         discrete = [station.values.get(p.id) for p in station.points if p.kind in ("state", "flag")]
         last_ms, before = self._published.get(station.device.id, (0, None))
@@ -166,8 +173,8 @@ class Estate:
         own = (s for s in self.stations.values() if s.device.line == line)
         return frozenset(fault.kind for station in own for fault in station.active())
 
-    def fire_faults(self, device: str) -> frozenset[str]:
-        """Kinds of the faults that such a device has now."""
+    def faults_of_device(self, device: str) -> frozenset[str]:
+        """Kinds of the faults that a device has now."""
         return frozenset(fault.kind for fault in self.stations[device].active())
 
     def camera(self, asset: str) -> CameraState:

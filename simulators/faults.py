@@ -106,20 +106,25 @@ ANSWER_FAULTS: Mapping[str, Callable[[Fault, Answerer], Answerer]] = {
 }
 LINK_FAULTS = ("link_lost", "slow")
 """`link_lost`: the line (or the device behind its gateway) is gone; `slow`: answers `seconds` late."""
-REACH_FAULTS = ("refused", "vanished")
-"""Of a line's address, on wires: it takes no connection (on sockets, as `link_lost`); nothing comes there and
-nothing comes back (on sockets, nothing of it)."""
+REACH_FAULTS = ("refused", "vanished", "moved", "port_taken")
+"""Of a line's address, on wires: it takes no connection; nothing comes there and nothing comes back; the device has
+another address, which its name says once that is repaired; another process has the port where an edge would listen,
+which it meets when it begins to. On sockets `refused` and `moved` are as `link_lost`, the others nothing."""
 FRAME_FAULTS = (
     "garbled", "noise", "cut_short", "drip", "fragments", "wrong_unit", "stale", "one_behind",
-    "wrong_function", "reset",
+    "wrong_function", "too_short", "stands_still", "reset",
 )  # fmt: skip
 """What becomes of a frame on its way, see `simulators.spoiling`; fire devices know `garbled` alone."""
-BROKER_FAULTS = ("broker_lost",)
-"""Of a line of MQTT devices, in virtual time only: their broker is gone."""
+BROKER_FAULTS = ("broker_lost", "filter_refused")
+"""Of MQTT devices, in virtual time only: their broker is gone, or lets nobody hear the device's topics."""
+FIRE_FAULTS = ("two_alike", "stranger", "crowd")
+"""Who comes to a fire device's line besides it, see `simulators.fire_intruders`."""
 WIRE_FAULTS = frozenset({*REACH_FAULTS, *FRAME_FAULTS})
 """These need a wire: in virtual time a scenario with `wires = true`."""
 NEEDS_POINT = ("sensor_dead", "set")
-KINDS = (*VALUE_FAULTS, *ANSWER_FAULTS, *LINK_FAULTS, *REACH_FAULTS, *FRAME_FAULTS, *BROKER_FAULTS)
+KINDS = (
+    *VALUE_FAULTS, *ANSWER_FAULTS, *LINK_FAULTS, *REACH_FAULTS, *FRAME_FAULTS, *BROKER_FAULTS, *FIRE_FAULTS,
+)  # fmt: skip
 """Faults that any device can have; the physical ones are the equipment's own `kinds`."""
 
 
@@ -146,4 +151,4 @@ def delay_s(faults: list[Fault]) -> float:
 
 def is_cut_off(faults: list[Fault]) -> bool:
     """Whether the device's link is gone."""
-    return any(fault.kind in ("link_lost", "refused") for fault in faults)
+    return any(fault.kind in ("link_lost", "refused", "moved") for fault in faults)

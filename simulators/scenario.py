@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent / "scenarios"
 AFTERWARDS_S = 420.0
 """How long a scenario goes on behind the last time that it names: five healthy minutes close an order."""
 
-AGENT_VERBS = ("restart", "cut", "mend", "damage", "clock")
+AGENT_VERBS = ("restart", "cut", "mend", "deafen", "damage", "clock")
 Window = tuple[float, float]
 """Seconds since the scenario's start: not before, not after."""
 
@@ -38,7 +38,7 @@ class Action:
 
     fault: `subject` an asset, `kind`, `options`. repair: `subject`, `kind` ("" = all). done: `subject`
     an asset, `kind` the duty, `options` {"by"}. restart, cut (agent from broker), mend: `subject` an
-    agent. broker: `subject` is what it does: stops, starts, loses (one in twenty of what it acknowledges),
+    agent. deafen: `subject` an agent, to which its connection brings nothing any more. broker: `subject` is what it does: stops, starts, loses (one in twenty of what it acknowledges),
     carries. server (collector and desk): stops, starts. disk (of all agents): fills, empties. damage:
     `subject` an agent, whose process is killed, its outbox's file spoilt, and started again. clock:
     `subject` an agent, `options` {"seconds"} by which its machine's clock is set.

@@ -14,6 +14,7 @@ Verb = Literal[
     "restart",
     "cut",
     "mend",
+    "deafen",
     "broker",
     "server",
     "disk",
@@ -73,6 +74,7 @@ class AtText(Strict):
     restart: Id | None = None
     cut: Id | None = None
     mend: Id | None = None
+    deafen: Id | None = None
     broker: Literal["stops", "starts", "loses", "carries"] | None = None
     server: Literal["stops", "starts"] | None = None
     disk: Literal["fills", "empties"] | None = None

@@ -2,9 +2,10 @@
 
 import asyncio
 import zoneinfo
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, get_args
 
 from config.clock import Clock
@@ -13,6 +14,7 @@ from config.plant import Device, Line, LineKind, Plant, Secret
 from simulators.camera_server import CameraServer, Login
 from simulators.estate import Estate
 from simulators.fire_client import FireDevice
+from simulators.fire_intruders import Intruders
 from simulators.modbus_server import ModbusServer
 from simulators.mqtt_device import MqttDevices
 from simulators.pictures import jpeg
@@ -35,6 +37,8 @@ class Servers:
     devices: dict[str, MqttDevices] = field(default_factory=dict)
     fire: dict[str, FireDevice] = field(default_factory=dict)
     """Fire transmission devices by id: they connect to their line's port, where the edge listens."""
+    intruders: dict[str, Intruders] = field(default_factory=dict)
+    """Who else connects there, by the id of the device that has such a fault."""
     ticking: asyncio.Task[None] | None = None
 
 
@@ -133,6 +137,9 @@ async def _start(
             stack.push_async_callback(panel.close)
             panel.start()
             servers.fire[device.id] = panel
+            intruders = Intruders(partial(_fire, estate, clock, (line.host, port), device))
+            stack.push_async_callback(intruders.close)
+            servers.intruders[device.id] = intruders
 
 
 def _modbus(estate: Estate, clock: Clock, line: Line) -> ModbusServer:
@@ -161,12 +168,16 @@ def _speaking(access: Access, line: Line, port: int) -> MqttDevices:
     )
 
 
-def _fire(estate: Estate, clock: Clock, where: tuple[str, int], device: Device) -> FireDevice:
+def _fire(
+    estate: Estate, clock: Clock, where: tuple[str, int], device: Device,
+    unit: int | None = None, faults: Set[str] | None = None,
+) -> FireDevice:  # fmt: skip
+    """The device; or one beside it that shows what it shows now, of another `unit` and with `faults` of its own."""
     zone = zoneinfo.ZoneInfo(estate.plant.time_zone)
     panel = FireDevice(
-        where, int(device.unit), clock, zone,
+        where, int(device.unit) if unit is None else unit, clock, zone,
         heartbeat_s=estate.plant.profiles[device.profile].silence_s / 3,
-        faults=lambda: estate.fire_faults(device.id),
+        faults=lambda: estate.faults_of_device(device.id) if faults is None else faults,
     )  # fmt: skip
     panel.show(estate.fire_objects(device.id, zone))
     return panel
@@ -182,4 +193,5 @@ async def _tick(estate: Estate, clock: Clock, servers: Servers) -> None:
             devices.publish(estate.publications(now, line))
         for device, panel in servers.fire.items():
             panel.show(estate.fire_objects(device, zone))
+            await servers.intruders[device].update(estate.faults_of_device(device))
         await clock.sleep_until(clock.monotonic() + TICK_S)

@@ -7,21 +7,27 @@ from typing import Any, Literal, cast
 
 from config.clock import VirtualLoop
 
-Reach = Literal["open", "refused", "vanished"]
-"""Of an address: it takes connections, refuses them, or nothing comes there and nothing comes back."""
+Reach = Literal["open", "refused", "vanished", "taken"]
+"""Of an address: it takes connections, refuses them, or nothing comes there and nothing comes back; or
+somebody of whom nothing is known listens there."""
 Address = tuple[str, int]
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # of a network that is none
+"""Who listens here is found at every address."""
+ASKED_AGAIN_S = 1.0
+"""How often a connection is asked for where nothing comes back."""
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
 
 class WiredLoop(VirtualLoop):
     """A virtual loop whose `create_server` and `create_connection` use no sockets.
 
-    What is written arrives in the loop's next round, in order, whole. `reach` says how an address
-    stands now; one at which nobody listens refuses.
+    What is written arrives in the loop's next round, in order, whole. `resolve` says which address
+    a name has now, `reach` how an address stands now; one at which nobody listens refuses.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.resolve: Callable[[str], str] = lambda host: host
         self.reach: Callable[[Address], Reach] = lambda address: "open"
         self._listening: dict[Address, ProtocolFactory] = {}
 
@@ -29,7 +35,7 @@ class WiredLoop(VirtualLoop):
         self, protocol_factory: ProtocolFactory, host: str, port: int, **_: Any
     ) -> "WireServer":
         address = (host, port)
-        if address in self._listening:
+        if address in self._listening or self.reach(address) == "taken":
             raise OSError(f"{host}:{port}: address already in use")
         self._listening[address] = protocol_factory
         return WireServer(lambda: self._listening.pop(address, None), address)
@@ -37,11 +43,11 @@ class WiredLoop(VirtualLoop):
     async def create_connection(  # type: ignore[override]  # the same
         self, protocol_factory: ProtocolFactory, host: str, port: int, **_: Any
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        address = (host, port)
+        address = (self.resolve(host), port)
         await asyncio.sleep(0)
-        if self.reach(address) == "vanished":
-            await self.create_future()  # for as long as the caller has patience
-        serve = self._listening.get(address)
+        while self.reach(address) == "vanished":  # noqa: ASYNC110  for as long as the caller has patience
+            await asyncio.sleep(ASKED_AGAIN_S)
+        serve = self._listening.get(address) or self._listening.get((EVERYWHERE, port))
         if serve is None or self.reach(address) == "refused":
             raise ConnectionRefusedError(f"connection refused: {host}:{port}")
         near = Wire(self, protocol_factory(), address)

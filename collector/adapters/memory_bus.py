@@ -159,6 +159,12 @@ class MemoryBus:
         if connection is not None:
             connection.stall(seconds)
 
+    def deafen(self, site: str, agent: str) -> None:
+        """From now on this agent's connection takes what it says and brings it nothing."""
+        connection = self._edges.get((site, agent))
+        if connection is not None:
+            connection.deaf = True
+
     def cut_collector(self, *, away_s: float = 0.0) -> None:
         """Break the collector's connection; it connects again at once, or after so many seconds."""
         source = self.source_now
@@ -226,6 +232,7 @@ class MemoryConnection:
         self._inbox: deque[tuple[str, bytes]] = deque()
         self._arrived = asyncio.Event()
         self.half_open = False
+        self.deaf = False
         self._life = 0
         self._line_free = 0.0
         self._up: list[tuple[str, bytes, bool]] = []
@@ -285,7 +292,7 @@ class MemoryConnection:
         """The broker has something for this agent."""
         if self.half_open:
             self._down.append((what, payload))
-        else:
+        elif not self.deaf:
             self._inbox.append((what, payload))
             self._arrived.set()
 

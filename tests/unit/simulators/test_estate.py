@@ -388,6 +388,18 @@ def test_a_line_is_down_when_all_behind_it_are_cut_off() -> None:
     assert day.estate.words("panel-line").up
 
 
+def test_a_device_that_moves_is_cut_off_until_its_name_says_where_it_is_and_each_move_counts() -> (
+    None
+):
+    day = Day()
+    for moves in (1, 2):
+        day.estate.fault("a-serial", "moved")
+        assert not day.estate.words("a-serial").up
+        assert day.estate.moves == {"a-serial": moves}
+        day.estate.repair("a-serial")
+        assert day.estate.words("a-serial").up
+
+
 def test_two_faults_of_one_device_lie_around_each_other() -> None:
     day = Day()
     words = day.estate.words("a-serial")
@@ -466,9 +478,13 @@ def test_a_silent_pit_says_nothing_and_a_dead_sensor_says_null() -> None:
     day.run(6)
     ((_, payload),) = day.estate.publications(day.at)
     assert json.loads(payload)["level_m"] is None
-    day.estate.fault("sump-pit", "silent")
-    day.run(60)
-    assert day.estate.publications(day.at) == []
+    for kind in ("silent", "filter_refused"):
+        day.estate.fault("sump-pit", kind)
+        day.run(60)
+        assert day.estate.publications(day.at) == []
+        day.estate.repair("sump-pit", kind)
+        day.run(6)
+        assert day.estate.publications(day.at) != []
 
 
 def test_a_pit_that_is_cut_off_leaves_its_will_and_says_when_it_is_back() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from simulators.faults import FRAME_FAULTS, Fault
 from simulators.modbus_frames import Adu, RtuFraming, TcpFraming
-from simulators.spoiling import HangUp, Spoiling
+from simulators.spoiling import KEPT_MAX, HangUp, Spoiling
 
 ANSWER = Adu(7, 3, bytes.fromhex("03020102"))
 FRAME = bytes.fromhex("000700000005 03 03020102")
@@ -32,6 +32,7 @@ def test_without_a_fault_an_answer_goes_out_as_it_is() -> None:
         ("wrong_unit", "000700000005 04 03020102"),
         ("stale", "000600000005 03 03020102"),
         ("wrong_function", "000700000005 03 04020102"),
+        ("too_short", "000700000003 03 0300"),
         ("cut_short", "0007000000"),
         ("garbled", "000700000005 03 030201fd"),
         ("drip", FRAME.hex()),
@@ -58,6 +59,22 @@ def test_one_behind_is_the_answer_to_what_was_asked_before() -> None:
     spoiling = Spoiling(TcpFraming())
     assert sent("one_behind", spoiling=spoiling) == []
     assert sent("one_behind", NEXT, spoiling) == [(0.0, FRAME)]
+
+
+def test_what_was_kept_while_it_stood_still_comes_before_the_next_answer_and_once() -> None:
+    spoiling = Spoiling(TcpFraming())
+    assert sent("stands_still", spoiling=spoiling) == []
+    assert sent("stands_still", spoiling=spoiling) == []
+    last = (0.0, bytes.fromhex("000800000005 03 03020304"))
+    assert spoiling.pieces(NEXT, []) == [(0.0, FRAME), (0.0, FRAME), last]
+    assert spoiling.pieces(NEXT, []) == [last]
+
+
+def test_no_more_is_kept_than_an_endpoint_holds() -> None:
+    spoiling = Spoiling(TcpFraming())
+    for _ in range(KEPT_MAX + 5):
+        sent("stands_still", spoiling=spoiling)
+    assert len(spoiling.pieces(NEXT, [])) == KEPT_MAX + 1
 
 
 def test_a_reset_hangs_up() -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from config.clock import run_virtual
-from simulators.wires import Reach, WiredLoop
+from simulators.wires import EVERYWHERE, Reach, WiredLoop
 
 T = TypeVar("T")
 HOST, PORT = "10.0.0.1", 502
@@ -78,6 +78,54 @@ def test_an_address_is_taken_once() -> None:
             await asyncio.start_server(echo, HOST, PORT)
 
     over_wires(main(), WiredLoop())
+
+
+def test_where_a_port_is_taken_nobody_can_listen_and_nobody_answers() -> None:
+    loop = WiredLoop()
+
+    async def main() -> None:
+        loop.reach = lambda address: "taken"
+        with pytest.raises(OSError, match="already in use"):
+            await asyncio.start_server(echo, HOST, PORT)
+        with pytest.raises(ConnectionRefusedError):
+            await ask(b"x\n")
+        loop.reach = lambda address: "open"
+        await asyncio.start_server(echo, HOST, PORT)
+        assert await ask(b"well\n") == b"well\n"
+
+    over_wires(main(), loop)
+
+
+def test_a_name_is_asked_for_every_connection_and_who_listens_everywhere_is_found_where_it_leads() -> (
+    None
+):
+    loop, names = WiredLoop(), {"pump.site": "10.0.0.7"}
+    loop.resolve = lambda host: names.get(host, host)
+    loop.reach = lambda address: "open" if address == ("10.0.0.8", PORT) else "refused"
+
+    async def main() -> None:
+        await asyncio.start_server(echo, EVERYWHERE, PORT)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("pump.site", PORT)
+        names["pump.site"] = "10.0.0.8"
+        reader, writer = await asyncio.open_connection("pump.site", PORT)
+        writer.write(b"here\n")
+        assert await reader.readline() == b"here\n"
+        writer.close()
+
+    over_wires(main(), loop)
+
+
+def test_who_asks_for_a_connection_where_nothing_comes_back_has_it_once_something_does() -> None:
+    loop = WiredLoop()
+
+    async def main() -> float:
+        await asyncio.start_server(echo, HOST, PORT)
+        loop.reach = lambda address: "open" if loop.time() > 30 else "vanished"
+        assert await ask(b"late\n") == b"late\n"
+        return loop.time()
+
+    assert 30 < over_wires(main(), loop) < 32
 
 
 @pytest.mark.parametrize(
