@@ -201,7 +201,7 @@ class VirtualSite:
         """The address that a name has; of a device that has just moved, the one before."""
         for line in self.plant.lines.values():
             if line.host == host:
-                return self._home(line, before="moved" in self.estate.faults_of_line(line.id))
+                return self._home(line, before="readdressed" in self.estate.faults_of_line(line.id))
         return host
 
     def _home(self, line: Line, *, before: bool = False) -> str:

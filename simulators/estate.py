@@ -94,7 +94,7 @@ class Estate:
             UnknownFault: no such asset or kind.
         """
         stations, part = self._find(asset)
-        if kind == "moved":
+        if kind == "readdressed":
             self.moves.update({station.device.line for station in stations})
         for station in stations:
             _check(station, kind, options)

@@ -106,10 +106,10 @@ ANSWER_FAULTS: Mapping[str, Callable[[Fault, Answerer], Answerer]] = {
 }
 LINK_FAULTS = ("link_lost", "slow")
 """`link_lost`: the line (or the device behind its gateway) is gone; `slow`: answers `seconds` late."""
-REACH_FAULTS = ("refused", "vanished", "moved", "port_taken")
+REACH_FAULTS = ("refused", "vanished", "readdressed", "port_taken")
 """Of a line's address, on wires: it takes no connection; nothing comes there and nothing comes back; the device has
 another address, which its name says once that is repaired; another process has the port where an edge would listen,
-which it meets when it begins to. On sockets `refused` and `moved` are as `link_lost`, the others nothing."""
+which it meets when it begins to. On sockets `refused` and `readdressed` are as `link_lost`, the others nothing."""
 FRAME_FAULTS = (
     "garbled", "noise", "cut_short", "drip", "fragments", "wrong_unit", "stale", "one_behind",
     "wrong_function", "too_short", "stands_still", "reset",
@@ -151,4 +151,4 @@ def delay_s(faults: list[Fault]) -> float:
 
 def is_cut_off(faults: list[Fault]) -> bool:
     """Whether the device's link is gone."""
-    return any(fault.kind in ("link_lost", "refused", "moved") for fault in faults)
+    return any(fault.kind in ("link_lost", "refused", "readdressed") for fault in faults)

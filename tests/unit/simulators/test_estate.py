@@ -393,7 +393,7 @@ def test_a_device_that_moves_is_cut_off_until_its_name_says_where_it_is_and_each
 ):
     day = Day()
     for moves in (1, 2):
-        day.estate.fault("a-serial", "moved")
+        day.estate.fault("a-serial", "readdressed")
         assert not day.estate.words("a-serial").up
         assert day.estate.moves == {"a-serial": moves}
         day.estate.repair("a-serial")
