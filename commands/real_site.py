@@ -191,7 +191,10 @@ def only_virtual(scenario: Scenario, plant: Plant) -> str:
     """Why this cannot be played with processes and sockets; "" where it can."""
     if plant.site != PLANT.name:
         return f"only {PLANT.name} can be started whole"
-    if any(action.subject in ("loses", "carries") for action in scenario.actions):
+    if any(
+        {action.verb, action.subject} & {"loses", "carries", "deafen"}
+        for action in scenario.actions
+    ):
         return "a real broker loses nothing on demand"
     if any(action.kind in (*WIRE_FAULTS, *BROKER_FAULTS) for action in scenario.actions):
         return "some of its faults need a network that fails on demand"
