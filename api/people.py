@@ -3,7 +3,7 @@
 import secrets
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -101,6 +101,10 @@ class Lockout:
         self._tries.pop(name, None)
 
 
+_Look = Callable[[str, str], DeskRow | None]
+"""A row of people by stream and id, None if there is none."""
+
+
 def digest(secret: str) -> str:
     """What is kept of a random secret."""
     return sha256(secret.encode()).hexdigest()
@@ -175,18 +179,38 @@ class People:
         ended = DeskRow(SESSION, "", row.id, False, row.data, row.version + 1)
         self._desk.append([self._event(name, "signed_out", name, row.id)], [ended])
 
-    def by(self, carried: Carried) -> Caller | None:
-        """Whose token or session it is, None if there is none (any more)."""
-        look = self.by_token if carried.kind == "token" else self.by_session
-        return look(carried.secret)
+    def by_each(self, carried: Collection[Carried]) -> Callable[[Carried], Caller | None]:
+        """Looks once for all of them; what it returns says of each whose it is, None if nobody's (any more)."""
+        rows: dict[tuple[str, str], DeskRow] = {}
+
+        def take(stream: str, ids: Collection[str]) -> None:
+            found = self._desk.those(stream, "", ids)
+            rows.update({(stream, id): row for id, row in found.items()})
+
+        take(TOKEN, {_token_id(c.secret) for c in carried if c.kind == "token"})
+        take(SESSION, {digest(c.secret) for c in carried if c.kind == "session"})
+        names = {row.data["person"] for (stream, _), row in rows.items() if stream == SESSION}
+        take(PERSON, names)
+        take(PASSWORD, names)
+
+        def whose(one: Carried) -> Caller | None:
+            by = self._by_token if one.kind == "token" else self._by_session
+            return by(one.secret, lambda stream, id: rows.get((stream, id)))
+
+        return whose
+
+    def _row(self, stream: str, id: str) -> DeskRow | None:
+        return self._desk.row(stream, "", id)
 
     def by_session(self, secret: str) -> Caller | None:
         """Whose session it is, None if there is none (any more). A new password ends those before it."""
-        row = self._desk.row(SESSION, "", digest(secret))
+        return self._by_session(secret, self._row)
+
+    def _by_session(self, secret: str, look: _Look) -> Caller | None:
+        row = look(SESSION, digest(secret))
         if row is None or not row.open or row.data["expires"] <= self._clock.now():
             return None
-        person = self._desk.row(PERSON, "", row.data["person"])
-        password = self._desk.row(PASSWORD, "", row.data["person"])
+        person, password = look(PERSON, row.data["person"]), look(PASSWORD, row.data["person"])
         if person is None or not person.open or password is None:
             return None
         if row.data.get("password") != password.version:
@@ -210,9 +234,12 @@ class People:
 
     def by_token(self, token: str) -> Caller | None:
         """Whose token it is, None if there is none (any more)."""
-        kind, _, rest = token.partition("_")
-        id, _, secret = rest.partition("_")
-        row = self._desk.row(TOKEN, "", id) if kind == "stw" and id.isalnum() else None
+        return self._by_token(token, self._row)
+
+    def _by_token(self, token: str, look: _Look) -> Caller | None:
+        id = _token_id(token)
+        row = look(TOKEN, id) if id else None
+        secret = token.partition("_")[2].partition("_")[2]
         if row is None or not row.open or not compare_digest(row.data["hash"], digest(secret)):
             return None
         return _caller(row.data)
@@ -403,6 +430,13 @@ class People:
         return DeskEvent(
             PERSON, "", subject, kind, self._clock.now(), by, f"{kind}:{key}", {"id": key[:16]}
         )
+
+
+def _token_id(token: str) -> str:
+    """Empty if it is no token of ours."""
+    kind, _, rest = token.partition("_")
+    id = rest.partition("_")[0]
+    return id if kind == "stw" and id.isalnum() else ""
 
 
 def _roles(roles: Sequence[str]) -> list[str]:

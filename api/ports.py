@@ -1,6 +1,6 @@
 """What the desk needs from outside: a place for its rows and events."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -75,6 +75,10 @@ class Desk(Protocol):
 
     def row(self, stream: str, site: str, id: str) -> DeskRow | None:
         """One row."""
+        ...
+
+    def those(self, stream: str, site: str, ids: Collection[str]) -> dict[str, DeskRow]:
+        """The rows that there are of these ids, by id."""
         ...
 
     def rows(

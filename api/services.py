@@ -138,8 +138,8 @@ class Services:
     ordering: Ordering = field(init=False)
     proving: Proving = field(init=False)
     people: People = field(init=False)
-    listeners: Together[Carried, Caller | None] = field(init=False)
-    """Who somebody is that hears a feed: a thousand may be looked at again at once."""
+    callers: Together[Carried, Caller | None] = field(init=False)
+    """Who each request is from; of those that hear a feed a thousand may be looked at again at once."""
     feeds: dict[str, Feed] = field(init=False)
     hashing: Gate = field(init=False, default_factory=Gate)
     _ledger: dict[str, int] = field(init=False, default_factory=dict)
@@ -148,7 +148,7 @@ class Services:
         self.ordering = Ordering(self.plants, self.desk, self.clock)
         self.proving = Proving(self.plants)
         self.people = People(self.desk, self.wall, self.hasher)
-        self.listeners = Together(self.people.by, self.offload)
+        self.callers = Together(self.people.by_each, self.offload)
         self.feeds = {
             site: Feed(site, self.live, self.clock, self.wall, self.serials) for site in self.plants
         }

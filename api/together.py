@@ -1,7 +1,7 @@
-"""Questions that many ask at once, answered by one call beside the loop, the same one once."""
+"""Questions that many ask at once, answered by one look beside the loop, the same one once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Generic, TypeVar
 
 Q = TypeVar("Q")
@@ -9,20 +9,23 @@ A = TypeVar("A")
 
 
 class Together(Generic[Q, A]):
-    """`answer` may block; `beside` runs what blocks. No answer is older than its question."""
+    """`look` may block: it finds out what all answers need, what it returns answers each question.
+
+    `beside` runs what blocks. No answer is older than its question.
+    """
 
     def __init__(
         self,
-        answer: Callable[[Q], A],
+        look: Callable[[Collection[Q]], Callable[[Q], A]],
         beside: Callable[[Callable[[], dict[Q, A | Exception]]], Awaitable[dict[Q, A | Exception]]],
     ) -> None:
-        self._answer = answer
+        self._look = look
         self._beside = beside
         self._asked: set[Q] = set()
         self._answers: asyncio.Task[dict[Q, A | Exception]] | None = None
 
     async def ask(self, question: Q) -> A:
-        """What the call says that begins at the loop's next turn; raises what it raises to who asked this."""
+        """What the look says that begins at the loop's next turn; raises what it raises, or what this question's answer raises."""
         self._asked.add(question)
         if self._answers is None:
             self._answers = asyncio.create_task(self._begin())
@@ -35,11 +38,12 @@ class Together(Generic[Q, A]):
         asked, self._asked, self._answers = self._asked, set(), None
         return await self._beside(lambda: self._all(asked))
 
-    def _all(self, asked: Iterable[Q]) -> dict[Q, A | Exception]:
+    def _all(self, asked: Collection[Q]) -> dict[Q, A | Exception]:
+        answer = self._look(asked)
         answers: dict[Q, A | Exception] = {}
         for question in asked:
             try:
-                answers[question] = self._answer(question)
+                answers[question] = answer(question)
             except Exception as error:  # noqa: BLE001  # raised to who asked
                 answers[question] = error
         return answers

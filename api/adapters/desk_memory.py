@@ -1,6 +1,6 @@
 """The desk in lists: the twin of the ledger's tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
@@ -87,6 +87,11 @@ class MemoryDesk:
     def row(self, stream: str, site: str, id: str) -> DeskRow | None:
         with self._lock:
             return self._kept.rows.get((stream, site, id))
+
+    def those(self, stream: str, site: str, ids: Collection[str]) -> dict[str, DeskRow]:
+        with self._lock:
+            found = {id: self._kept.rows.get((stream, site, id)) for id in ids}
+        return {id: row for id, row in found.items() if row is not None}
 
     def rows(
         self, stream: str, site: str | None = None, *, open_only: bool = False, limit: int = 100_000

@@ -38,7 +38,7 @@ Given = Annotated[Services, Depends(services_of)]
 async def known_caller(request: Request, services: Services) -> Caller | None:
     """Whose token or session the request carries now; None if it ended or there is none."""
     carried = carried_by(request)
-    return await services.offload(lambda: services.people.by(carried)) if carried.secret else None
+    return await services.callers.ask(carried) if carried.secret else None
 
 
 def carried_by(request: Request) -> Carried:

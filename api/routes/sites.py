@@ -107,7 +107,7 @@ async def _while_valid(
 
 
 async def _ended(site: str, services: Services, request: Request) -> bool:
-    caller = await services.listeners.ask(carried_by(request))
+    caller = await services.callers.ask(carried_by(request))
     return caller is None or not caller.may_see(site)
 
 

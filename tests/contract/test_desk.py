@@ -138,6 +138,20 @@ def test_rows_come_newest_first_and_by_stream_site_and_openness(desk: Desk) -> N
     assert len(desk.rows("order")) == 4
 
 
+def test_of_many_ids_those_that_are_there_are_found_each_by_its_own(desk: Desk) -> None:
+    """More than go into one statement; another site and another stream have the same ids."""
+    ids = [f"n{i}" for i in range(1_100)]
+    desk.append([], [row(id, data={"of": id}) for id in ids])
+    desk.append([], [row("n1", site="hillside"), row("n2", stream="token"), row("other")])
+    desk.append([], [row("n7", open=False, version=2)])
+    found = desk.those("order", SITE, {*ids, "missing"})
+    assert set(found) == set(ids)
+    assert found["n3"] == row("n3", data={"of": "n3"})
+    assert found["n7"] == desk.row("order", SITE, "n7")
+    assert set(desk.those("order", "hillside", ["n1", "n3"])) == {"n1"}
+    assert desk.those("order", SITE, []) == {}
+
+
 def test_numbers_have_no_gap_even_if_one_is_asked_for_and_not_used(desk: Desk) -> None:
     assert desk.number(SITE, "202511") == "202511-0001"
     assert desk.number(SITE, "202511") == "202511-0001"
@@ -214,4 +228,6 @@ def test_who_is_let_in_is_read_in_one_statement(tmp_path: Path) -> None:
     sa.event.listen(engine, "before_cursor_execute", note)
     assert desk.row("token", "", "a") is not None
     assert said == ["SELECT"]
+    assert set(desk.those("token", "", [str(n) for n in range(400)] + ["a"])) == {"a"}
+    assert said == ["SELECT", "SELECT"]
     engine.dispose()

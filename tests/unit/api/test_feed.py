@@ -1,8 +1,8 @@
 """The live feed: one encoding for everybody, resume by mark, and no queue without a bound."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
 import msgspec
@@ -11,9 +11,10 @@ import pytest
 from api import feed as feeds
 from api import site_views
 from api.feed import CLIENTS_MAX, FRAMES_MAX, AtOnce, Feed, never
-from api.people import Caller
+from api.people import Caller, Carried, digest
 from api.problems import Problem
 from api.site_views import live_columns
+from api.together import Together
 from tests.unit.api.desks import DeskSite
 from tests.unit.api.plants import PRESSURE, PUMP, SITE
 from tests.unit.api.web import BASE, Web
@@ -246,21 +247,28 @@ async def test_the_stream_is_served_and_let_go_of() -> None:
     assert web.services.feeds[SITE]._task is None
 
 
+def before_look(web: Web, number: int, do: Callable[[], None]) -> list[int]:
+    """Do it before the look at callers of that number begins; the looks that there were."""
+    looks: list[int] = []
+    by_each = web.services.people.by_each
+
+    def look(carried: Collection[Carried]) -> Callable[[Carried], Caller | None]:
+        looks.append(len(carried))
+        if len(looks) == number:
+            do()
+        return by_each(carried)
+
+    web.services.callers = Together(look, web.services.offload)
+    return looks
+
+
 async def test_the_stream_ends_with_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     web = Web()
     monkeypatch.setattr("api.routes.sites.FRAMES_PER_CHECK", 1)
     async with web.signed_in() as client:
         cookie = client.cookies["steward_session"]
-        caller = web.services.people.by_session(cookie)
-        assert isinstance(caller, Caller)
         people = web.services.people
-        by_session, calls = people.by_session, []
-
-        def ending(secret: str) -> Caller | None:
-            calls.append(1)
-            return by_session(secret) if len(calls) == 1 else None
-
-        people.by_session = ending  # type: ignore[method-assign]  # it ends after the first look
+        before_look(web, 2, lambda: people.sign_out(digest(cookie)))
         status, bodies = await stream(web, [(b"cookie", f"steward_session={cookie}".encode())])
     assert (status, len(bodies)) == (200, 1)
 
@@ -270,17 +278,31 @@ async def test_the_stream_ends_with_the_token(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("api.routes.sites.FRAMES_PER_CHECK", 1)
     people = web.services.people
     wall = people.make_token("wall", ["viewer"], ["*"], "test")
-    by_token, calls = people.by_token, []
-
-    def revoking(token: str) -> Caller | None:
-        calls.append(1)
-        if len(calls) == 2:
-            people.revoke(wall.split("_")[1], "wang")
-        return by_token(token)
-
-    people.by_token = revoking  # type: ignore[method-assign]  # it is revoked after the first look
+    looks = before_look(web, 2, lambda: people.revoke(wall.split("_")[1], "wang"))
     status, bodies = await stream(web, [(b"authorization", b"Bearer " + wall.encode())])
-    assert (status, len(bodies), len(calls)) == (200, 1, 2)
+    assert (status, len(bodies), len(looks)) == (200, 1, 2)
+
+
+async def test_of_many_who_ask_at_once_each_is_answered_for_its_own_token() -> None:
+    """In one look: who may see the site sees it, whose token was revoked or is of another site does not."""
+    web = Web()
+    people = web.services.people
+    scopes = (["*"], [SITE], ["hillside"], ["*"])
+    tokens = [
+        people.make_token(f"t{n}", ["viewer"], sites, "wang") for n, sites in enumerate(scopes)
+    ]
+    people.revoke(tokens[3].split("_")[1], "wang")
+    looks = before_look(web, 0, lambda: None)
+    async with AsyncExitStack() as stack:
+        asked = [await stack.enter_async_context(web.client(t)) for t in (*tokens, tokens[0] + "x")]
+        for path, statuses in (
+            (f"{BASE}/live", [200, 200, 404, 401, 401]),
+            ("/api/v1/sites/hillside/live", [200, 404, 200, 401, 401]),
+        ):
+            looks.clear()
+            answers = await asyncio.gather(*(client.get(path) for client in asked))
+            assert [answer.status_code for answer in answers] == statuses
+            assert len(looks) == 1
 
 
 async def test_the_feeds_end_with_the_application() -> None:

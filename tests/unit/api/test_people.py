@@ -3,7 +3,7 @@
 import pytest
 
 from api.adapters.desk_memory import MemoryDesk
-from api.people import LINK_MS, SESSION_MS, Lockout, People, clean_name
+from api.people import LINK_MS, SESSION_MS, Carried, Lockout, People, clean_name, digest
 from api.ports import Conflict
 from api.problems import Problem
 from config.clock import SteppedClock
@@ -17,6 +17,10 @@ class Office:
         self.clock = SteppedClock()
         self.desk = MemoryDesk()
         self.people = People(self.desk, self.clock, CHEAP)
+
+    def open(self) -> None:
+        """The first admin is there."""
+        self.people.set_up(link_of(self.people.first_start_link()), "wang", PASSWORD)
 
     def kept(self) -> str:
         """Everything that the desk keeps, as text."""
@@ -212,6 +216,53 @@ def test_what_is_no_token_is_nobodys(office: Office, token: str) -> None:
 def test_a_token_with_another_secret_is_nobodys(office: Office) -> None:
     token = office.people.make_token("grafana", ["viewer"], ["*"], "wang")
     assert office.people.by_token(token + "x") is None
+
+
+def test_of_many_who_are_looked_at_together_each_is_who_it_is(office: Office) -> None:
+    """What each alone is said to be, with those among them whose token or session has ended."""
+    people = office.people
+    office.open()
+    for name in ("li", "zhao", "gone"):
+        people.add(name, ["operator"], [f"site-{name}"], by="cli", password=PASSWORD)
+    tokens = [people.make_token(f"t{n}", ["viewer"], [f"site-{n}"], "wang") for n in range(20)]
+    sessions = [people.sign_in(name, PASSWORD) for name in ("wang", "li", "li", "zhao", "gone")]
+    people.revoke(tokens[3].split("_")[1], "wang")
+    people.sign_out(digest(sessions[2]))
+    people.set_up(link_of(people.new_link("zhao", "wang")), "zhao", PASSWORD)
+    people.close("gone", "wang")
+    no_tokens = [
+        "",
+        "stw",
+        tokens[0] + "x",
+        f"stw_{tokens[1].split('_')[1]}_{tokens[2].split('_')[2]}",
+    ]
+    carried = [Carried("token", t) for t in (*tokens, *no_tokens)]
+    carried += [Carried("session", s) for s in (*sessions, "", "x", tokens[0])]
+    carried += [Carried("token", sessions[0])]
+    whose = people.by_each(carried)
+    found = {one: caller for one in carried if (caller := whose(one)) is not None}
+    seen = {one: caller.name for one, caller in found.items()}
+    assert seen == {
+        **{Carried("token", t): f"t{n}" for n, t in enumerate(tokens) if n != 3},
+        Carried("session", sessions[0]): "wang",
+        Carried("session", sessions[1]): "li",
+    }
+    assert found[Carried("token", tokens[5])].sites == ("site-5",)
+    alone = {"token": people.by_token, "session": people.by_session}
+    assert all(whose(one) == alone[one.kind](one.secret) for one in carried)
+
+
+async def test_a_look_at_many_ends_sessions_that_are_over(office: Office) -> None:
+    office.open()
+    session = Carried("session", office.people.sign_in("wang", PASSWORD))
+    assert office.people.by_each([session])(session) is not None
+    await office.clock.advance(SESSION_MS / 1000)
+    assert office.people.by_each([session])(session) is None
+
+
+def test_who_was_not_asked_about_is_nobody(office: Office) -> None:
+    token = Carried("token", office.people.make_token("grafana", ["viewer"], ["*"], "wang"))
+    assert office.people.by_each([])(token) is None
 
 
 @pytest.mark.parametrize(

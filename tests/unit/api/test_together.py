@@ -1,7 +1,7 @@
 """Who asks at once is answered by one call; nobody gets an answer that is older than the question."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import pytest
 
@@ -20,10 +20,15 @@ class Beside:
         if not held:
             self.go_on.set()
 
+    def look(self, questions: Collection[str]) -> Callable[[str], str]:
+        self.calls[-1] += questions
+        if "all?" in questions:
+            raise ConnectionError
+        return self.answer
+
     def answer(self, question: str) -> str:
         if question == "who?":
             raise LookupError(question)
-        self.calls[-1].append(question)
         return f"{self.says} {question}"
 
     async def run(self, call: Callable[[], Answers]) -> Answers:
@@ -40,14 +45,14 @@ async def asked(together: Together[str, str], questions: Sequence[str]) -> list[
 
 async def test_one_call_answers_all_and_the_same_question_once() -> None:
     beside = Beside()
-    together = Together(beside.answer, beside.run)
+    together = Together(beside.look, beside.run)
     assert await asked(together, ["a", "b", "a"]) == ["old a", "old b", "old a"]
     assert [sorted(call) for call in beside.calls] == [["a", "b"]]
 
 
 async def test_who_asks_while_a_call_runs_waits_for_the_next() -> None:
     beside = Beside(held=True)
-    together = Together(beside.answer, beside.run)
+    together = Together(beside.look, beside.run)
     first = asyncio.create_task(together.ask("a"))
     await beside.begun.wait()
     beside.says = "new"
@@ -58,7 +63,7 @@ async def test_who_asks_while_a_call_runs_waits_for_the_next() -> None:
 
 async def test_who_goes_away_takes_no_answer_from_others() -> None:
     beside = Beside(held=True)
-    together = Together(beside.answer, beside.run)
+    together = Together(beside.look, beside.run)
     gone, stays = (asyncio.create_task(together.ask(question)) for question in "ab")
     await beside.begun.wait()
     gone.cancel()
@@ -69,9 +74,17 @@ async def test_who_goes_away_takes_no_answer_from_others() -> None:
 
 async def test_what_one_question_raises_is_raised_to_who_asked_it_and_to_nobody_else() -> None:
     beside = Beside()
-    together = Together(beside.answer, beside.run)
+    together = Together(beside.look, beside.run)
     found = await asyncio.gather(together.ask("who?"), together.ask("a"), return_exceptions=True)
     assert [type(found[0]), found[1]] == [LookupError, "old a"]
     with pytest.raises(LookupError):
         await together.ask("who?")
+    assert await together.ask("a") == "old a"
+
+
+async def test_what_the_look_raises_is_raised_to_all_who_asked_and_to_nobody_later() -> None:
+    beside = Beside()
+    together = Together(beside.look, beside.run)
+    found = await asyncio.gather(together.ask("all?"), together.ask("a"), return_exceptions=True)
+    assert [type(answer) for answer in found] == [ConnectionError, ConnectionError]
     assert await together.ask("a") == "old a"
