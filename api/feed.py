@@ -40,18 +40,17 @@ def never(_chunk: bytes) -> bool:
 class _Client:
     """One reader: at most `FRAMES_MAX` ticks' frames wait for it, then it is behind."""
 
-    __slots__ = ("_at_once", "behind", "frames", "news", "waits")
+    __slots__ = ("at_once", "behind", "frames", "news", "waits")
 
     def __init__(self, at_once: AtOnce) -> None:
         self.frames: deque[bytes] = deque()
         self.behind = False
         self.waits = False
         self.news = asyncio.Event()
-        self._at_once = at_once
+        self.at_once = at_once
 
-    def push(self, new: bytes, in_a_chunk: bytes) -> None:
-        if self.waits and self._at_once(in_a_chunk):
-            return
+    def push(self, new: bytes) -> None:
+        """What could not be said at once."""
         self.waits = False
         if self.behind:
             return
@@ -190,4 +189,5 @@ class Feed:
         if new:
             in_a_chunk = chunk(new)
             for client in self._clients:
-                client.push(new, in_a_chunk)
+                if not (client.waits and client.at_once(in_a_chunk)):
+                    client.push(new)
