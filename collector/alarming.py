@@ -189,7 +189,7 @@ class Alarming:
         silent = held or self._screen.next_silence <= now
         self._look(group, time, self._overdue(now) if silent else None)
         self._ledger.order(start)
-        self._screen.heard(group, time)
+        self._screen.heard(group, time, is_newest=self._live.is_newest(group))
         if not held:
             self._fire(now, woken=now)
         self._ledger.judged = max(self._ledger.judged, group.position)
