@@ -191,6 +191,8 @@ def only_virtual(scenario: Scenario, plant: Plant) -> str:
     """Why this cannot be played with processes and sockets; "" where it can."""
     if plant.site != PLANT.name:
         return f"only {PLANT.name} can be started whole"
+    if any(action.verb in ("disk", "damage", "clock", "reload") for action in scenario.actions):
+        return "what befalls an edge's machine and files is played there alone"
     if any(
         {action.verb, action.subject} & {"loses", "carries", "deafen"}
         for action in scenario.actions

@@ -11,10 +11,14 @@ from typing import Any
 from api.ordering import ORDER, Ordering
 from api.ports import Desk
 from collector.ports import Decisions, LedgerEvent
-from commands.virtual import TWINNED, VirtualSite
+from commands.virtual import VirtualSite
+from commands.virtual_package import installed
+from commands.virtual_readers import TWINNED
 from config.clock import VirtualClock, VirtualLoop, run_virtual
+from config.load import load_plant
 from config.plant import Plant
 from edge.readings import QUALITY_NAMES
+from simulators.estate import Estate
 from simulators.scenario import FOLDER, Action, ReadingExpected, Scenario
 from simulators.serving import check_simulated
 from simulators.verdict import Event, History, Row, judge, passed
@@ -25,10 +29,15 @@ ON_DISK = ("disk", "damage")
 PLANTS = Path(__file__).parent.parent / "config" / "plants"
 
 
-def plant_folder(name: str) -> Path:
-    """The folder of a plant that scenarios name: one that comes with them, or with Steward."""
+def scenario_plant(name: str) -> Plant:
+    """A plant that scenarios name: one that comes with them, with what it needs installed, or with Steward.
+
+    Raises:
+        ConfigErrors: every mistake of its files.
+    """
     own = FOLDER / "plants" / name
-    return own if own.is_dir() else PLANTS / name
+    with installed():
+        return load_plant(own if own.is_dir() else PLANTS / name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,7 @@ def run_scenario(scenario: Scenario, plant: Plant, seed: int | None = None) -> V
         folder = None
         if any(action.verb in ON_DISK for action in scenario.actions):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.enter_context(installed())
         site = VirtualSite(plant, clock, used, wires, folder)
         history = run_virtual(_play(scenario, site), loop=loop)
     return Verdict(scenario.name, used, judge(scenario, history))
@@ -113,10 +123,8 @@ def _logged(clock: VirtualClock) -> Iterator[list[Event]]:
 
 async def _act(site: VirtualSite, action: Action) -> None:
     site.estate.advance(site.clock.now())
-    if action.verb == "fault":
-        site.estate.fault(action.subject, action.kind, **dict(action.options))
-    elif action.verb == "repair":
-        site.estate.repair(action.subject, action.kind or None)
+    if action.verb in ("fault", "repair"):
+        _befall(site.estate, action)
     elif action.verb == "done":
         site.claim_done(action.kind, action.subject, str(action.options.get("by", "technician")))
     elif action.verb in ("restart", "damage"):
@@ -124,6 +132,8 @@ async def _act(site: VirtualSite, action: Action) -> None:
         await begin_again[action.verb](action.subject)
     elif action.verb == "clock":
         site.set_clock(action.subject, float(str(action.options["seconds"])))
+    elif action.verb == "reload":
+        await site.reload(action.subject, action.kind)
     elif action.verb == "server" and action.subject == "stops":
         await site.stop_server()
     elif action.verb == "server":
@@ -131,6 +141,13 @@ async def _act(site: VirtualSite, action: Action) -> None:
     else:
         verbs = {"cut": site.cut, "mend": site.mend, "deafen": site.deafen, "broker": site.broker, "disk": site.disk}  # fmt: skip
         verbs[action.verb](action.subject)
+
+
+def _befall(estate: Estate, action: Action) -> None:
+    if action.verb == "fault":
+        estate.fault(action.subject, action.kind, **dict(action.options))
+    else:
+        estate.repair(action.subject, action.kind or None)
 
 
 def _readings(scenario: Scenario, site: VirtualSite, start: int) -> Iterator[dict[str, Any]]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from commands import load, replaying
 from commands.devices import run_devices
-from commands.scenarios import Verdict, plant_folder, run_scenario
-from config.load import load_plant
+from commands.scenarios import Verdict, run_scenario, scenario_plant
 from simulators.scenario import FOLDER, read_scenario, scenarios
 
 EXAMPLE = "simulate run standby-takes-over"
@@ -74,7 +73,7 @@ def _file(name: str) -> Path:
 
 def _one(name: str, arguments: argparse.Namespace) -> Verdict:
     scenario = read_scenario(_file(name))
-    plant = load_plant(plant_folder(scenario.plant))
+    plant = scenario_plant(scenario.plant)
     read_scenario(_file(name), plant)
     if arguments.real:
         from commands.real_site import run_real  # starts processes: only where asked

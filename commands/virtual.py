@@ -1,12 +1,11 @@
 """A whole site in one process and in virtual time: real decisions over in-memory twins, one seed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -26,27 +25,20 @@ from collector.ports import Ask
 from collector.projecting import Projecting, inline
 from collector.selfwatch import SelfWatch
 from commands.virtual_machine import EdgeClock, full_disk, spoil
-from commands.virtual_twins import EstateFeed, EstateProbe, EstateTransport
+from commands.virtual_package import STATION_OF
+from commands.virtual_readers import WIRED, VirtualReaders
 from config.clock import VirtualClock
-from config.plant import MODBUS_LINES, Line, LineKind, Plant
+from config.plant import Line, Plant
 from edge.agent import Agent
-from edge.camera_reader import CameraReader
-from edge.fire_centre import Watched
-from edge.fire_reader import FireReader
-from edge.modbus_reader import ModbusReader
-from edge.modbus_transport import ModbusTransport, PymodbusTransport
-from edge.mqtt_reader import MqttDeviceReader
 from edge.outbox import Outbox
-from edge.ports import LinkLost, PointReader
+from edge.ports import LinkLost
+from edge.reloading import CannotReload
 from simulators.estate import Estate
 from simulators.serving import Access, serving
 from simulators.wires import EVERYWHERE, Address, Reach, WiredLoop
 
 PLANNING_S = 10.0
 TECHNICIAN_S = 5.0
-WIRED: Final[tuple[LineKind, ...]] = ("tcp", "rtu_over_tcp", "fire")
-TWINNED: Final[tuple[LineKind, ...]] = (*MODBUS_LINES, "mqtt", "rtsp")
-"""Kinds of line that have a twin which needs no wire."""
 BUS_PORT: Final = 60_000
 REACHED: Final[dict[str, Reach]] = {
     "vanished": "vanished",
@@ -102,6 +94,9 @@ class VirtualSite:
     _agents: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
     _server: list[asyncio.Task[None]] = field(init=False, default_factory=list)
     _cut: set[str] = field(init=False, default_factory=set)
+    _running: dict[str, Agent] = field(init=False, default_factory=dict)
+    _files: dict[str, Plant] = field(init=False, default_factory=dict)
+    """The plant by the files of an agent's machine, where they were changed."""
     _clocks: dict[str, EdgeClock] = field(init=False, default_factory=dict)
     _full: ExitStack = field(init=False, default_factory=ExitStack)
 
@@ -227,9 +222,13 @@ class VirtualSite:
         path = self.folder / f"{agent}.outbox" if self.folder else ":memory:"
         outbox = self.outboxes.get(agent) or Outbox(path, now=clock.now(), rng=rng)
         self.outboxes[agent] = outbox
-        running = Agent(
-            plant=self.plant, id=agent, readers=dict(self._readers(agent)) if reads else {}, outbox=outbox,
-            connect=self._connect(agent), clock=clock, rng=rng,
+        plant = self._files.get(agent, self.plant)
+        make = VirtualReaders(self.estate, self.clock, clock, self.wires is not None)
+        STATION_OF.set(make.station_of)
+        lines = (line for line in plant.lines.values() if reads and line.agent == agent)
+        running = self._running[agent] = Agent(
+            plant=plant, id=agent, readers={line.id: make(plant, line) for line in lines}, outbox=outbox,
+            connect=self._connect(agent), clock=clock, rng=rng, make_reader=make,
         )  # fmt: skip
         self._agents[agent] = asyncio.ensure_future(running.run())
 
@@ -243,35 +242,18 @@ class VirtualSite:
 
         return connect
 
-    def _readers(self, agent: str) -> Iterable[tuple[str, PointReader]]:
-        clock = self._clocks[agent]
-        limits = {profile.id: profile.limits for profile in self.plant.profiles.values()}
-        for line in self.plant.lines.values():
-            if line.agent != agent:
-                continue
-            if line.kind in MODBUS_LINES:
-                yield line.id, ModbusReader(self._transport(line), limits.__getitem__, clock, line)  # fmt: skip
-            elif line.kind == "mqtt":
-                yield line.id, MqttDeviceReader(EstateFeed(self.estate, line, self.clock, clock), clock)  # fmt: skip
-            elif line.kind == "fire":
-                yield line.id, self._fire_reader(line, clock)
-            else:
-                cameras = {profile.id: profile.camera for profile in self.plant.profiles.values()}
-                probe = EstateProbe(self.estate, self.clock, clock)
-                yield line.id, CameraReader(probe, clock, cameras.__getitem__)
+    async def reload(self, agent: str, device: str) -> None:
+        """Somebody writes down that a device was repaired, and has the agent read its files anew.
 
-    def _transport(self, line: Line) -> ModbusTransport:
-        if self.wires is not None and line.kind in WIRED:
-            return PymodbusTransport(line)
-        return EstateTransport(self.estate, line, self.clock)
-
-    def _fire_reader(self, line: Line, clock: EdgeClock) -> FireReader:
-        watched = [
-            Watched(device, self.estate.stations[device.id].points, self.plant.profiles[device.profile].silence_s)
-            for device in self.plant.devices.values()
-            if device.line == line.id
-        ]  # fmt: skip
-        return FireReader(line, watched, clock, ZoneInfo(self.plant.time_zone))
+        Raises:
+            CannotReload: it did not take them up.
+        """
+        changed = self._files[agent] = repaired(self._files.get(agent, self.plant), device)
+        running = self._running[agent]
+        running.files = lambda: changed
+        outcome, said = await running.reload()
+        if outcome != "done":
+            raise CannotReload(f"agent {agent}: {outcome}: {said}")
 
     async def restart_agent(self, agent: str, *, reads: bool = True) -> None:
         """Kill an agent's process and start it again over the same outbox file."""
@@ -354,6 +336,12 @@ def over_wires(plant: Plant) -> Plant:
         for line in plant.lines.values()
     }
     return replace(plant, lines=lines)
+
+
+def repaired(plant: Plant, device: str) -> Plant:
+    """The plant after somebody has written down that a device was repaired."""
+    row = plant.devices[device]
+    return replace(plant, devices={**plant.devices, device: replace(row, learnt=row.learnt + 1)})
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:

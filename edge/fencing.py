@@ -78,15 +78,20 @@ def in_thread(call: Callable[[], T]) -> asyncio.Future[Outcome[T]]:
     future: asyncio.Future[Outcome[T]] = loop.create_future()
 
     def run() -> None:
-        try:
-            outcome: Outcome[T] = (call(), None)
-        except BaseException as error:  # noqa: BLE001  # as above
-            outcome = (None, error)
+        outcome = outcome_of(call)
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(_tell, future, outcome)
 
     threading.Thread(target=run, daemon=True, name="fenced call").start()
     return future
+
+
+def outcome_of(call: Callable[[], T]) -> Outcome[T]:
+    """Calls it here and now."""
+    try:
+        return call(), None
+    except BaseException as error:  # noqa: BLE001  # as above
+        return None, error
 
 
 def _tell(future: asyncio.Future[Any], outcome: Outcome[Any]) -> None:

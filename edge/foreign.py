@@ -18,6 +18,8 @@ LINK_DOWN: Final = QUALITIES["link_down"]
 NO_ANSWER: Final = QUALITIES["no_answer"]
 CLOSE_S: Final = 2.0
 """How long closing may take, in real seconds."""
+Begin = Callable[[Callable[[], PointReader]], asyncio.Future[Outcome[PointReader]]]
+"""Begins to make a reader where it holds up nothing; ends with what came of it."""
 
 
 class MakeForeign(Protocol):
@@ -48,10 +50,12 @@ class ForeignReader:
         devices: Sequence[Device],
         clock: Clock,
         password_of: Callable[[Secret], str],
+        begin: Begin = in_thread,
     ) -> None:
         self._line, self._devices, self._clock = line, tuple(devices), clock
         self._passwords = Passwords(line.path, password_of)
         self._name = f"reader {line.reader}"
+        self._begin = begin
         self._inner: PointReader | None = None
         self._making: asyncio.Future[Outcome[PointReader]] | None = None
         self._unusable = "has not begun"
@@ -102,7 +106,7 @@ class ForeignReader:
         if self._inner is not None:
             return self._inner
         if self._making is None:
-            self._making = in_thread(self._make)
+            self._making = self._begin(self._make)
         await asyncio.wait([self._making], timeout=self._line.timeout_s)
         if not self._making.done():
             raise Unusable("is still being made")

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo
@@ -97,7 +97,7 @@ class Estate:
         if kind == "readdressed":
             self.moves.update({station.device.line for station in stations})
         for station in stations:
-            _check(station, kind, options)
+            _check(station, kind, options, self._kinds(station))
             self._drop(station, asset, kind)
             if kind in station.equipment.kinds:
                 imposed = Imposed(kind, part, self._now_ms, options)
@@ -214,14 +214,20 @@ class Estate:
             raise UnknownFault(f"{asset!r} is no asset, device or line with a device: {known}")
         return behind, ""
 
+    def _kinds(self, station: Station) -> Sequence[str]:
+        by_package = self.plant.lines[station.device.line].kind == "reader"
+        own = faults.PACKAGE_FAULTS if by_package else ()
+        return (*station.equipment.kinds, *faults.KINDS, *own)
+
     def _drop(self, station: Station, asset: str, kind: str) -> None:
         station.imposed = [e for e in station.imposed if (e[0], e[1].kind) != (asset, kind)]
         if kind not in faults.NEEDS_POINT:
             station.faults = [e for e in station.faults if (e[0], e[1].kind) != (asset, kind)]
 
 
-def _check(station: Station, kind: str, options: Mapping[str, object]) -> None:
-    known = (*station.equipment.kinds, *faults.KINDS)
+def _check(
+    station: Station, kind: str, options: Mapping[str, object], known: Sequence[str]
+) -> None:
     if kind not in known:
         raise UnknownFault(f"{kind!r} is no fault of {station.device.asset}: {', '.join(known)}")
     if kind in faults.NEEDS_POINT and "point" not in options:

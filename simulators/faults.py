@@ -45,7 +45,7 @@ def _stuck(fault: Fault, values: Values) -> Values:
     """Frozen: all points, or those whose path ends in the option `point`."""
     only = fault.options.get("point")
     return {
-        point: fault.before.get(point, value) if _named(point, only) else value
+        point: fault.before.get(point, value) if is_named(point, only) else value
         for point, value in values.items()
     }
 
@@ -53,17 +53,18 @@ def _stuck(fault: Fault, values: Values) -> Values:
 def _sensor_dead(fault: Fault, values: Values) -> Values:
     """Nothing comes from one sensor: registers hold "no data", JSON says null."""
     only = fault.options.get("point")
-    return {point: None if _named(point, only) else value for point, value in values.items()}
+    return {point: None if is_named(point, only) else value for point, value in values.items()}
 
 
 def _set(fault: Fault, values: Values) -> Values:
     """One point shows the option `value`, whatever the physics says."""
     only, shown = fault.options.get("point"), fault.options.get("value")
     wanted = shown if isinstance(shown, str) or shown is None else fault.number("value", 0.0)
-    return {point: wanted if _named(point, only) else value for point, value in values.items()}
+    return {point: wanted if is_named(point, only) else value for point, value in values.items()}
 
 
-def _named(point: str, name: object) -> bool:
+def is_named(point: str, name: object) -> bool:
+    """Whether an option `point` means this one: by its id, or the end of it; all if there is none."""
     return name is None or point == name or point.endswith(f"/{name}")
 
 
@@ -119,9 +120,14 @@ BROKER_FAULTS = ("broker_lost", "filter_refused")
 """Of MQTT devices, in virtual time only: their broker is gone, or lets nobody hear the device's topics."""
 FIRE_FAULTS = ("two_alike", "stranger", "crowd")
 """Who comes to a fire device's line besides it, see `simulators.fire_intruders`."""
+PACKAGE_FAULTS = (
+    "unusable", "unready", "raises", "stubborn", "wrong_type", "wrong_time", "omits", "strangers",
+)  # fmt: skip
+"""Of a reader that a package brings, see `commands.virtual_package`; it knows those of values, `silent`,
+`link_lost` and `slow` too."""
 WIRE_FAULTS = frozenset({*REACH_FAULTS, *FRAME_FAULTS})
 """These need a wire: in virtual time a scenario with `wires = true`."""
-NEEDS_POINT = ("sensor_dead", "set")
+NEEDS_POINT = ("sensor_dead", "set", "omits")
 KINDS = (
     *VALUE_FAULTS, *ANSWER_FAULTS, *LINK_FAULTS, *REACH_FAULTS, *FRAME_FAULTS, *BROKER_FAULTS, *FIRE_FAULTS,
 )  # fmt: skip

@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent / "scenarios"
 AFTERWARDS_S = 420.0
 """How long a scenario goes on behind the last time that it names: five healthy minutes close an order."""
 
-AGENT_VERBS = ("restart", "cut", "mend", "deafen", "damage", "clock")
+AGENT_VERBS = ("restart", "cut", "mend", "deafen", "damage", "clock", "reload")
 Window = tuple[float, float]
 """Seconds since the scenario's start: not before, not after."""
 
@@ -41,7 +41,8 @@ class Action:
     agent. deafen: `subject` an agent, to which its connection brings nothing any more. broker: `subject` is what it does: stops, starts, loses (one in twenty of what it acknowledges),
     carries. server (collector and desk): stops, starts. disk (of all agents): fills, empties. damage:
     `subject` an agent, whose process is killed, its outbox's file spoilt, and started again. clock:
-    `subject` an agent, `options` {"seconds"} by which its machine's clock is set.
+    `subject` an agent, `options` {"seconds"} by which its machine's clock is set. reload: `subject` an
+    agent that reads its files anew, `kind` a device of it that they have changed in.
     """
 
     t: float
@@ -214,6 +215,8 @@ def _action(at: AtText) -> Action:
         return Action(at.t, "done", at.done.asset, at.done.duty, {"by": at.done.by})
     if at.clock is not None:
         return Action(at.t, "clock", at.clock.agent, options={"seconds": at.clock.seconds})
+    if at.reload is not None:
+        return Action(at.t, "reload", at.reload.agent, at.reload.device)
     verb = next(verb for verb in VERBS if getattr(at, verb) is not None)
     return Action(at.t, verb, str(getattr(at, verb)))
 
@@ -251,6 +254,10 @@ def _check_against(scenario: Scenario, plant: Plant, shown: str, mistakes: Mista
             mistakes.unknown(shown, path, action.subject, plant.agents)
         elif action.verb == "done" and action.kind not in duties:
             mistakes.unknown(shown, f"{path}.duty", action.kind, sorted(duties))
+        elif action.verb == "reload" and action.kind not in (
+            own := {d.id for d in plant.devices_of(action.subject)}
+        ):
+            mistakes.unknown(shown, f"{path}.device", action.kind, sorted(own))
         elif action.verb in ("fault", "repair"):
             _try(estate, action, shown, path, mistakes)
         if action.kind in WIRE_FAULTS and not scenario.wires:

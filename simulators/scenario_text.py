@@ -20,6 +20,7 @@ Verb = Literal[
     "disk",
     "damage",
     "clock",
+    "reload",
 ]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 Outcome = Literal["confirmed", "contradicted", "absent", "not_observable"]
@@ -64,6 +65,13 @@ class ClockText(Strict):
     seconds: float
 
 
+class ReloadText(Strict):
+    """Somebody writes down that a device was repaired, and has its agent read the files anew."""
+
+    agent: Id
+    device: Id
+
+
 class AtText(Strict):
     """One line of the timetable: a time and exactly one thing."""
 
@@ -80,6 +88,7 @@ class AtText(Strict):
     disk: Literal["fills", "empties"] | None = None
     damage: Id | None = None
     clock: ClockText | None = None
+    reload: ReloadText | None = None
 
 
 class OrderText(Strict):

@@ -56,17 +56,18 @@ class Access:
 
 
 def check_simulated(
-    plant: Plant, allowed: Collection[LineKind] = ON_SOCKETS, how: str = "on sockets"
+    plant: Plant, allowed: Collection[str] = ON_SOCKETS, how: str = "on sockets"
 ) -> None:
-    """See that there is a simulator of every line.
+    """See that there is a simulator of every line, of a package's reader by its name.
 
     Raises:
         ConfigErrors: every line that is of another kind than those allowed.
     """
     mistakes = Mistakes()
     for line in plant.lines.values():
-        if line.kind not in allowed:
-            mistakes.add("plant.toml", f"lines.{line.id}", f"is {line.kind}, which is not simulated {how}; allowed: {', '.join(allowed)}")  # fmt: skip
+        kind = line.reader or line.kind
+        if kind not in allowed:
+            mistakes.add("plant.toml", f"lines.{line.id}", f"is {kind}, which is not simulated {how}; allowed: {', '.join(allowed)}")  # fmt: skip
     mistakes.raise_if_any()
 
 

@@ -3,15 +3,14 @@ from functools import cache
 
 import pytest
 
-from commands.scenarios import plant_folder, run_scenario
-from config.load import load_plant
+from commands.scenarios import run_scenario, scenario_plant
 from config.plant import Plant
 from simulators.scenario import FOLDER, read_scenario, scenarios
 
 
 @cache
 def plant_of(name: str) -> Plant:
-    return load_plant(plant_folder(name))
+    return scenario_plant(name)
 
 
 def riverside() -> Plant:

@@ -62,7 +62,7 @@ def test_a_scenario_without_wires_names_a_line_that_it_cannot_play(folder: Path)
         run_scenario(read_scenario(scenario), load_plant(folder))
     assert str(refused.value) == (
         "plant.toml: lines.fires: is fire, which is not simulated in a scenario without wires = true;"
-        " allowed: tcp, tls, rtu, rtu_over_tcp, mqtt, rtsp"
+        " allowed: tcp, tls, rtu, rtu_over_tcp, mqtt, rtsp, simulated"
     )
 
 

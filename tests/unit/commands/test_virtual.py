@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from collector.adapters.memory_bus import MemoryBus
-from commands.scenarios import plant_folder
+from commands.scenarios import scenario_plant
 from commands.virtual import VirtualSite
 from commands.virtual_machine import EdgeClock
 from commands.virtual_twins import EstateFeed
 from config.clock import VirtualClock, VirtualLoop, run_virtual
-from config.load import load_plant
 from edge.ports import LinkLost
 from simulators.wires import WiredLoop
 
@@ -24,7 +23,7 @@ def test_a_name_leads_where_a_device_was_until_it_is_told_where_it_is() -> None:
     loop = WiredLoop()
 
     async def main() -> None:
-        plant = load_plant(plant_folder("millside"))
+        plant = scenario_plant("millside")
         site = VirtualSite(plant, VirtualClock(loop, START_MS), 1, loop)
         first = loop.resolve(NAME)
         assert loop.reach((first, PORT)) == "open"
@@ -42,7 +41,7 @@ def test_a_name_leads_where_a_device_was_until_it_is_told_where_it_is() -> None:
 @pytest.mark.usefixtures("unmeasured")
 def test_the_devices_broker_refuses_the_filters_of_one_device_alone() -> None:
     loop = VirtualLoop()
-    clock, plant = VirtualClock(loop, START_MS), load_plant(plant_folder("millside"))
+    clock, plant = VirtualClock(loop, START_MS), scenario_plant("millside")
     site = VirtualSite(plant, clock, 1)
     feed = EstateFeed(site.estate, plant.lines["pits"], clock, EdgeClock(clock))
     filters = frozenset(f"devices/riverside/pit-{n}/status" for n in (1, 2, 3))

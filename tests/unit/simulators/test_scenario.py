@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.scenarios import plant_folder
+from commands.scenarios import scenario_plant
 from config.load import load_plant
 from config.mistakes import ConfigErrors
 from simulators.scenario import (
@@ -162,6 +162,9 @@ done = { duty = "sing", asset = "generator" }
 [[at]]
 t = "5s"
 fault = { asset = "a-booster", kind = "drip" }
+[[at]]
+t = "6s"
+reload = { agent = "edge-b", device = "booster-a" }
 [[expect]]
 alarm = "nobody tripped"
 [[expect]]
@@ -174,7 +177,7 @@ occurrence = { duty = "d", asset = "nothing", verdict = "absent" }
     paths = [mistake.path for mistake in error.value.mistakes]
     assert paths == [
         "at[0].fault", "at[1].fault", "at[2].cut", "at[3].done.duty", "at[4].fault.kind",
-        "expect[0]", "expect[1]", "expect[2]",
+        "at[5].reload.device", "expect[0]", "expect[1]", "expect[2]",
     ]  # fmt: skip
 
 
@@ -207,6 +210,9 @@ damage = "edge-a"
 [[at]]
 t = "6s"
 clock = { agent = "edge-a", seconds = -60 }
+[[at]]
+t = "7s"
+reload = { agent = "edge-a", device = "booster-a" }
 [[expect]]
 reading = { point = "a-booster/flow", quality = "no_answer", during = ["4s", "20s"], gap_max = "5s" }
 [[expect]]
@@ -220,6 +226,7 @@ log = { says = "outbox is", level = "error", during = ["3s", "9s"] }
         Action(4, "disk", "fills"),
         Action(5, "damage", "edge-a"),
         Action(6, "clock", "edge-a", options={"seconds": -60}),
+        Action(7, "reload", "edge-a", "booster-a"),
     )
     assert scenario.expected == (
         ReadingExpected("a-booster/flow", "no_answer", (4, 20), 5),
@@ -235,7 +242,7 @@ def test_every_scenario_that_comes_with_steward_is_right() -> None:
     assert len(names) >= 10
     for name in names:
         path = FOLDER / f"{name}.toml"
-        scenario = read_scenario(path, load_plant(plant_folder(read_scenario(path).plant)))
+        scenario = read_scenario(path, scenario_plant(read_scenario(path).plant))
         assert scenario.expected
         assert scenario.no_other_alarms, name
         assert scenario.no_other_orders, name
