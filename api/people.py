@@ -187,9 +187,9 @@ class People:
             found = self._desk.those(stream, "", ids)
             rows.update({(stream, id): row for id, row in found.items()})
 
-        take(TOKEN, {_token_id(c.secret) for c in carried if c.kind == "token"})
+        take(TOKEN, {_token_id(c.secret) for c in carried if c.kind == "token"} - {""})
         take(SESSION, {digest(c.secret) for c in carried if c.kind == "session"})
-        names = {row.data["person"] for (stream, _), row in rows.items() if stream == SESSION}
+        names = {row.data.get("person", "") for (stream, _), row in rows.items() if stream == SESSION}  # fmt: skip
         take(PERSON, names)
         take(PASSWORD, names)
 

@@ -13,12 +13,14 @@ from typing import Final
 
 from benchmarks.modbus_devices import serving
 from benchmarks.rows import Row
-from benchmarks.running import ROOT, Failed, end, go, line_of, say, started
+from benchmarks.running import ROOT, Failed, broker, end, go, line_of, say, started
 from commands.installation import Installation, Stop
 from commands.part_servers import free_port
+from commands.parts import NotHere, ensure
 from config.load import load_plant
 
 ROUNDS: Final = 3
+UNIT: Final = "% of a core"
 PACE_S: Final = 5.0
 REST_S: Final = 10.0
 REST_DEVICES: Final = 10
@@ -89,21 +91,26 @@ def _resident_kb(count: int, points: int) -> float:
 
 
 def _rest(lasts_s: float) -> Iterator[Row]:
-    """Agents that do more and more of the work, and the bare loop, at the same time.
+    """An agent and what it is made of, each beside a bare loop that does as much, all at the same time.
 
-    At rest the equipment shows what it showed; the busy agent's shows other values at each read.
-    What only keeps has no broker. What delivers has a broker and a server of its own, whose CPU is not counted.
+    At rest the equipment shows what it showed; the busy agent's shows other values at each read. What delivers has a
+    server of its own, or for the loop a Mosquitto, whose CPU is not counted (decision 147).
     """
+    mosquitto = ensure(["mosquitto"])["mosquitto"]
+    if isinstance(mosquitto, NotHere):
+        yield Row("17 CPU of an agent at rest", None, UNIT, note=f"not run: {mosquitto.reason}")
+        return
     with (
+        broker(mosquitto) as (server, _),
         _agent(REST_DEVICES, REST_POINTS, REST_S, "--keeps-nothing") as polling,
-        _agent(REST_DEVICES, REST_POINTS, REST_S, values=1) as keeping,
         _agent(REST_DEVICES, REST_POINTS, REST_S, values=1, sends=True) as whole,
         _agent(REST_DEVICES, REST_POINTS, REST_S, sends=True) as busy,
         _bare(whole.ports) as bare,
+        _bare(whole.ports, "--broker", str(server.port)) as sending,
     ):
         time.sleep(REST_S + 2.0)
-        say(f"  row 17: {lasts_s:.0f} s of agents at rest beside a bare loop")
-        processes = (bare, polling.process, keeping.process, whole.process, busy.process)
+        say(f"  row 17: {lasts_s:.0f} s of agents at rest beside bare loops")
+        processes = (bare, sending, polling.process, whole.process, busy.process)
         before = [asked(process) for process in processes]
         time.sleep(lasts_s)
         after = [asked(process) for process in processes]
@@ -112,20 +119,25 @@ def _rest(lasts_s: float) -> Iterator[Row]:
         raise Failed(f"not all read as often as was due: {reads}")
     if max(one["held"] for one in after[3:]) > HELD_MAX:
         raise Failed(f"the server did not confirm what it was sent: {after[3:]}")
-    loop, polls, keeps, agent, stirred = (100 * (b["cpu_s"] - a["cpu_s"]) / lasts_s for a, b in zip(before, after, strict=True))  # fmt: skip
-    note = f"{REST_DEVICES} devices with {REST_POINTS} points each, read every {REST_S:g} s ({', '.join(f'{n:.0f}' for n in reads)} reads); values stand still and are told once a minute, in batches on disk; the loop drops what it reads"
-    unit = "% of a core"
-    yield Row("17 CPU of an agent at rest: reads, judges, keeps on disk", keeps, unit, loop, 2.0, "lower", note)  # fmt: skip
-    yield Row("17 of one that also delivers to a server", agent, unit, None, 1.0, "lower")
-    yield Row("17 that one beside the loop, which delivers nothing", agent, unit, loop)
-    yield Row("17 of one that delivers other values at each read", stirred, unit, loop)
-    yield Row("17 of reading and judging alone", polls, unit, loop)
+    used = [100 * (b["cpu_s"] - a["cpu_s"]) / lasts_s for a, b in zip(before, after, strict=True)]
+    yield from _rest_rows(used, reads)
+
+
+def _rest_rows(used: Sequence[float], reads: Sequence[float]) -> Iterator[Row]:
+    loop, sends, polls, agent, stirred = used
+    of = f"{REST_DEVICES} devices with {REST_POINTS} points each, read every {REST_S:g} s ({', '.join(f'{n:.0f}' for n in reads)} reads)"
+    note = f"{of}; the agent tells each value within a minute, in batches on disk that its server confirms; the loop sends the same as JSON by paho at QoS 1 and keeps nothing"
+    yield Row("17 CPU of an agent at rest, and of a loop that sends", agent, UNIT, sends, 2.0, "lower", note)  # fmt: skip
+    yield Row("17 the same agent", agent, UNIT, None, 1.0, "lower")
+    yield Row("17 its reading and judging, and a loop that drops all", polls, UNIT, loop, 2.0, "lower")  # fmt: skip
+    yield Row("17 the agent, and a loop that drops all", agent, UNIT, loop)
+    yield Row("17 other values at each read, all delivered", stirred, UNIT, sends)
 
 
 @contextmanager
-def _bare(ports: Sequence[int]) -> Iterator[subprocess.Popen[str]]:
+def _bare(ports: Sequence[int], *how: str) -> Iterator[subprocess.Popen[str]]:
     process = started(
-        "benchmarks.modbus_edge", "--count", str(REST_POINTS), "--period", str(REST_S),
+        "benchmarks.modbus_edge", "--count", str(REST_POINTS), "--period", str(REST_S), *how,
         "--bare", *map(str, ports),
     )  # fmt: skip
     try:

@@ -13,10 +13,13 @@ import os
 import resource
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+TOLD_EVERY_S: Final = 49.0
+"""A loop that reads every 10 s so tells every fifth read, as an agent does whose points may be silent for a minute."""
 PAGE_KB: Final = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
@@ -95,20 +98,27 @@ async def agent(folder: Path, kept: Path, *, keeps: bool, sends: bool) -> None:
     await _until_input_ends(told.run(), so_far)
 
 
-async def bare(ports: Sequence[int], count: int, period_s: float) -> None:
-    """Per port a loop that reads as many words as often, and drops them."""
+async def bare(ports: Sequence[int], count: int, period_s: float, broker: int) -> None:
+    """Per port a loop that reads as many words as often, and drops them.
+
+    With the port of a `broker` it sends them once a minute, as JSON at QoS 1, and waits for nothing.
+    """
     from pymodbus.client import AsyncModbusTcpClient
 
-    reads = 0
+    reads, send = 0, _sender(broker) if broker else None
 
     async def loop(port: int, place: float) -> None:
         nonlocal reads
         client = AsyncModbusTcpClient("127.0.0.1", port=port)
         await client.connect()
         await asyncio.sleep(place * period_s)
+        told_at = -TOLD_EVERY_S
         while True:
-            await client.read_holding_registers(0, count=count, device_id=1)
+            answer = await client.read_holding_registers(0, count=count, device_id=1)
             reads += 1
+            if send and time.monotonic() - told_at >= TOLD_EVERY_S:
+                told_at = time.monotonic()
+                send(json.dumps([place, told_at, answer.registers]))
             await asyncio.sleep(period_s)
 
     async def every() -> None:
@@ -116,6 +126,20 @@ async def bare(ports: Sequence[int], count: int, period_s: float) -> None:
 
     say(live=True)
     await _until_input_ends(every(), lambda: (reads, 0))
+
+
+def _sender(port: int) -> Callable[[str], object]:
+    """Publishes by paho with its own thread, as its documentation has it."""
+    import paho.mqtt.client as paho
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    from benchmarks.running import WORDS
+
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.username_pw_set("load", WORDS["load"])
+    client.connect("127.0.0.1", port, keepalive=20)
+    client.loop_start()
+    return lambda text: client.publish("bench/readings", text, qos=1)
 
 
 async def _until_input_ends(work: Any, so_far: Callable[[], tuple[int, int]]) -> None:
@@ -134,11 +158,12 @@ if __name__ == "__main__":
     parser.add_argument("--keeps-nothing", action="store_true")
     parser.add_argument("--sends", action="store_true")
     parser.add_argument("--bare", nargs="*", type=int)
+    parser.add_argument("--broker", type=int, default=0)
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--period", type=float, default=10.0)
     words = parser.parse_args()
     if words.plant is None:
-        asyncio.run(bare(words.bare, words.count, words.period))
+        asyncio.run(bare(words.bare, words.count, words.period, words.broker))
     else:
         with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
             keeps = not words.keeps_nothing

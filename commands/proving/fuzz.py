@@ -27,11 +27,12 @@ KINDS: Final[Mapping[str, Life]] = {
     "gb26875": fuzz_fire.life,
     "mqtt": fuzz_mqtt.life,
 }
-LIFE_FRAMES: Final = 50_000
+LIFE_FRAMES: Final = 200_000
+"""As long as a whole run, unless more is asked for: the longer a receiver lives, the less it may keep of each frame."""
 TOLD_EVERY_S: Final = 10.0
 GROWN_BLOCKS_MAX: Final = 15_000
-"""Objects that a receiver may hold more in the last tenth of its life than in the second: one kept of each frame
-is 35 000 of a whole life, plans that a Modbus reader remembers until there are 1 000 are less."""
+"""Objects that a receiver may hold more in the last tenth of its life than in the second: one kept of every ninth frame
+is more in a whole life, plans that a Modbus reader remembers until there are 1 000 are less."""
 GROWN_MB_MAX: Final = 4.0
 """MB that the process of a kind may hold more in the last tenth of its run than in the second."""
 GROWN_MB_MAX_TOGETHER: Final = 8.0
@@ -145,6 +146,9 @@ def fuzz(
 ) -> Fuzzing:
     """Give each kind so many frames, all at a time; one alone in this process."""
     started = time.monotonic()
+    print(
+        f"steward prove: {frames} frames of each of {len(kinds)} kinds", file=sys.stderr, flush=True
+    )
     if len(kinds) == 1:
         parts = [fuzz_kind(kinds[0], frames, seed, only)]
     else:

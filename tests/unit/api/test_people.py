@@ -3,8 +3,8 @@
 import pytest
 
 from api.adapters.desk_memory import MemoryDesk
-from api.people import LINK_MS, SESSION_MS, Carried, Lockout, People, clean_name, digest
-from api.ports import Conflict
+from api.people import LINK_MS, SESSION, SESSION_MS, Carried, Lockout, People, clean_name, digest
+from api.ports import Conflict, DeskRow
 from api.problems import Problem
 from config.clock import SteppedClock
 from tests.unit.api.web import CHEAP, PASSWORD
@@ -258,6 +258,19 @@ async def test_a_look_at_many_ends_sessions_that_are_over(office: Office) -> Non
     assert office.people.by_each([session])(session) is not None
     await office.clock.advance(SESSION_MS / 1000)
     assert office.people.by_each([session])(session) is None
+
+
+def test_a_session_that_cannot_be_read_is_nobody_elses_trouble(office: Office) -> None:
+    token = Carried("token", office.people.make_token("grafana", ["viewer"], ["*"], "wang"))
+    far = office.clock.now() + SESSION_MS
+    office.desk.append([], [DeskRow(SESSION, "", digest("torn"), True, {"expires": far}, 1)])
+    torn = Carried("session", "torn")
+    whose = office.people.by_each([token, torn])
+    caller = whose(token)
+    assert caller is not None
+    assert caller.name == "grafana"
+    with pytest.raises(KeyError):
+        whose(torn)
 
 
 def test_who_was_not_asked_about_is_nobody(office: Office) -> None:

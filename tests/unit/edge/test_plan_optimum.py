@@ -242,3 +242,10 @@ def test_the_greedy_with_exponents_may_take_value_and_exponent_as_one() -> None:
     assert confirmed.requests == 2, "with a hole of 10, which takes 2.8 + 3.4 s"
     assert best_of(max_inserts(one), cost).seconds == pytest.approx(4 * 1.2)
     assert seconds(one, cost) == pytest.approx(2.4 + 3.4)
+
+
+def test_the_holes_that_are_tried_give_every_plan_that_any_hole_gives() -> None:
+    rng = np.random.default_rng(5)
+    for one in (*real_maps(), *(random_map(rng) for _ in range(20)), *(small_map(rng) for _ in range(40))):  # fmt: skip
+        tried = {tuple(plan) for plan in max_inserts(one)}
+        assert {tuple(max_insert(one, hole)) for hole in range(HOLES_MAX + 1)} == tried
