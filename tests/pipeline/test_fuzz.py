@@ -90,7 +90,7 @@ def test_memory_is_flat_where_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.usefixtures("unmeasured")
 def test_a_receiver_that_keeps_large_objects_is_not_flat(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[mmap.mmap] = []
-    life = keeping(lambda _: kept.append(memory(5000)))
+    life = keeping(lambda _: kept.append(memory(4096)))
     assert problems_of(life, 2_000, monkeypatch) == ["mqtt: memory is not flat"]
 
 
