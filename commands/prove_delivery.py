@@ -31,7 +31,10 @@ STEP_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one seed came to. `absorbed` are repeats that the store's key takes in (old copies only)."""
+    """What one seed came to. `absorbed` are repeats that the store's key takes in (old copies only).
+
+    `accidents` counts by kind those that hit something.
+    """
 
     seed: int
     made: int
@@ -118,9 +121,7 @@ class _Model:
                 await self.double.kill()
             if machine is not None:
                 await machine.kill()
-                await self._sleep(
-                    0.1
-                )  # no process starts in the very millisecond in which one ended
+                await self._sleep(0.1)  # none starts in the millisecond in which another ended
                 machine.start()
                 await self._drained(machine)
                 await machine.kill()
@@ -150,7 +151,7 @@ class _Model:
         if self.double is not None:
             self.double.take(-self.serial, half + 250, trip=trip)
 
-    # --- accidents
+    # --- accidents: each says whether it hit something
 
     async def _trouble(self) -> None:
         every = (
@@ -167,74 +168,86 @@ class _Model:
         while True:
             await self._sleep(float(self.rng.exponential(8.0)))
             deed = deeds[self.rng.choice(len(deeds), p=weights / weights.sum())][0]
-            self.accidents[deed.__name__.strip("_")] += 1
-            await deed()
+            self.accidents[deed.__name__.strip("_")] += await deed()
 
     async def _down(self) -> None:
         await self._sleep(float(self.rng.choice([0.1, 2.0, 15.0, 90.0], p=[0.3, 0.4, 0.2, 0.1])))
 
-    async def _agent_killed(self) -> None:
-        await self.machine.kill()
+    async def _agent_killed(self) -> bool:
+        ran = await self.machine.kill()
         await self._down()
         self.machine.start()
+        return ran
 
-    async def _copied(self) -> None:
+    async def _copied(self) -> bool:
         self.copies.append((self.machine.outbox.image(), set(self.history.made)))
+        return True
 
-    async def _rolled_back(self) -> None:
+    async def _rolled_back(self) -> bool:
         """The agent's disk is an old copy: what was made since then is gone unless it was sent."""
         image = b""
         if self.copies:
             image, made = self.copies[self.rng.integers(len(self.copies))]
-            own = [
-                key for key, value in self.history.made.items() if value >= 0
-            ]  # not the double's
+            own = [key for key, n in self.history.made.items() if n >= 0]  # not the double's
             for key in [key for key in own if key not in made]:
                 self.history.gone[key] = self.history.made.pop(key)
             self.copies = [(i, m) for i, m in self.copies if m <= made]
         await self.machine.kill(image=image)
         await self._down()
         self.machine.start()
+        return bool(image)
 
-    async def _agent_half_open(self) -> None:
+    async def _agent_half_open(self) -> bool:
         """The link is dead and nobody says so; what was under way arrives late, behind a new session's."""
-        self.bus.stall(SITE, AGENT, float(self.rng.choice([2.0, 20.0, 45.0, 100.0])))
+        dead = self.bus.stall(SITE, AGENT, float(self.rng.choice([2.0, 20.0, 45.0, 100.0])))
         if self.rng.random() < 0.5:
             await self._agent_killed()
+        return dead
 
-    async def _agent_taken_over(self) -> None:
+    async def _agent_taken_over(self) -> bool:
         """A stranger comes in under the agent's name, again and again, and says nothing."""
+        taken = 0
         for _ in range(self.rng.integers(1, 5)):
+            before = self.bus.sessions_taken
             async with self.bus.connect(SITE, AGENT)(b""):
+                taken += self.bus.sessions_taken - before
                 await self._sleep(float(self.rng.exponential(1.0)))
+        return taken > 0
 
-    async def _agent_doubled(self) -> None:
+    async def _agent_doubled(self) -> bool:
         """Another machine under the agent's name: each takes the session from the other."""
         if self.double is None:
             self.double = self._machine(OutboxLimits())
+        before = self.bus.sessions_taken
         self.double.start()
         await self._sleep(float(self.rng.uniform(2.0, 40.0)))
         await self.double.kill()
+        return self.bus.sessions_taken > before
 
-    async def _collector_killed(self) -> None:
-        await self.collector.kill()
+    async def _collector_killed(self) -> bool:
+        ran = await self.collector.kill()
         await self._down()
         self.collector.start()
+        return ran
 
-    async def _collector_taken_over(self) -> None:
+    async def _collector_taken_over(self) -> bool:
         """A stranger has the collector's session for a while and throws away what comes."""
         away_s = float(self.rng.exponential(3.0))
-        self.bus.cut_collector(away_s=away_s)
+        cut = self.bus.cut_collector(away_s=away_s)
         await self._sleep(away_s + 0.1)
+        return cut
 
-    async def _collector_half_open(self) -> None:
+    async def _collector_half_open(self) -> bool:
         """What the collector commits arrives late, mostly after another one has begun."""
+        before = self.bus.messages_late
         self.bus.stall_collector(float(self.rng.choice([1.0, 10.0, 60.0])))
         await self._sleep(float(self.rng.exponential(3.0)))
         await self._collector_killed()
+        return self.bus.messages_late > before
 
-    async def _two_collectors(self) -> None:
+    async def _two_collectors(self) -> bool:
         """Two for a while, each with its own journal: both hear, or one takes the session from the other."""
+        before = self.bus.sessions_taken
         self.bus.both_hear = bool(self.rng.random() < 0.5)
         self.other.start(beside=True)
         for _ in range(self.rng.integers(1, 8)):
@@ -247,27 +260,32 @@ class _Model:
         await self.other.kill()
         if self.collector.source is not None:
             self.bus.give_session(self.collector.source)
+        return self.bus.sessions_taken > before
 
-    async def _journal_restored(self) -> None:
+    async def _journal_restored(self) -> bool:
         await self.collector.kill()
         journal = self.collector.journal
         before = read_journal(journal)
         stored = read_journal(journal, until=self.collector.store.cursor())
-        journal.forget_after(int(self.rng.integers(journal.last() // 2, journal.last() + 1)))
+        last = journal.last()
+        journal.forget_after(int(self.rng.integers(last // 2, last + 1)))
+        forgot = journal.last() < last
         forget(self.history, before, read_journal(journal), stored=stored)
         await self._down()
         self.collector.start()
+        return forgot
 
-    async def _broker_killed(self) -> None:
-        self.bus.stop(forget=bool(self.rng.random() < 0.5))
+    async def _broker_killed(self) -> bool:
+        was_up = self.bus.stop(forget=bool(self.rng.random() < 0.5))
         await self._down()
         self.bus.start()
+        return was_up
 
-    async def _cut(self) -> None:
-        self.bus.cut(SITE, AGENT)
+    async def _cut(self) -> bool:
+        return self.bus.cut(SITE, AGENT)
 
-    async def _collector_cut(self) -> None:
-        self.bus.cut_collector()
+    async def _collector_cut(self) -> bool:
+        return self.bus.cut_collector()
 
     async def _sleep(self, seconds: float) -> None:
         await self.clock.sleep_until(self.clock.monotonic() + seconds)

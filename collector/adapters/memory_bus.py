@@ -57,7 +57,9 @@ class MemoryBus:
         self.up = True
         self.retained: dict[str, bytes] = {}
         self.published = 0
-        self.messages_lost = self.messages_repeated = 0
+        self.messages_lost = self.messages_repeated = self.messages_late = 0
+        self.sessions_taken = 0
+        """How often one came in while another had its session."""
         self.lives = 0
         """How often it was killed: what was under way then never arrives."""
         self.source_now: MemorySource | None = None
@@ -78,7 +80,7 @@ class MemoryBus:
         """Take a connection in; one of the same agent that is still there is cut. Raises `lost`."""
         if not self.up:
             raise self.lost("the broker does not answer")
-        self.cut(*connection.name)
+        self.sessions_taken += self.cut(*connection.name)
         self._edges[connection.name] = connection
         for what in DOWN:
             kept = self.retained.get(topic(*connection.name, what))
@@ -107,6 +109,7 @@ class MemoryBus:
     def publish_late(self, seconds: float, name: str, payload: bytes, *, retain: bool) -> None:
         """Take a message in after so long, unless the broker is killed meanwhile."""
         life = self.lives
+        self.messages_late += 1
 
         def arrive() -> None:
             if life == self.lives:
@@ -132,16 +135,20 @@ class MemoryBus:
 
     # --- accidents
 
-    def cut(self, site: str, agent: str) -> None:
-        """Break one agent's connection; its will is published, unless nobody can know yet."""
+    def cut(self, site: str, agent: str) -> bool:
+        """Break one agent's connection; its will is published, unless nobody can know yet.
+
+        Returns whether there was one that the agent took for whole.
+        """
         connection = self._edges.get((site, agent))
-        if connection is not None:
-            connection.break_()
-            if connection.half_open:
-                return
+        if connection is None:
+            return False
+        broken = connection.break_()
+        if not connection.half_open:
             del self._edges[site, agent]
             if connection.will:
                 self.publish(topic(site, agent, "state"), connection.will, retain=True)
+        return broken
 
     def end_of(self, connection: "MemoryConnection") -> None:
         """A half-open connection has ended: its will is published, whoever has the session now."""
@@ -150,14 +157,14 @@ class MemoryBus:
         elif connection.will:
             self.publish(topic(*connection.name, "state"), connection.will, retain=True)
 
-    def stall(self, site: str, agent: str, seconds: float) -> None:
+    def stall(self, site: str, agent: str, seconds: float) -> bool:
         """Half-open: for so long nothing gets through between the broker and this agent.
 
         It arrives then, and if the agent has given the connection up meanwhile its will too.
+        Returns whether there was a connection that was not half open yet.
         """
         connection = self._edges.get((site, agent))
-        if connection is not None:
-            connection.stall(seconds)
+        return connection is not None and connection.stall(seconds)
 
     def deafen(self, site: str, agent: str) -> None:
         """From now on this agent's connection takes what it says and brings it nothing."""
@@ -165,29 +172,40 @@ class MemoryBus:
         if connection is not None:
             connection.deaf = True
 
-    def cut_collector(self, *, away_s: float = 0.0) -> None:
-        """Break the collector's connection; it connects again at once, or after so many seconds."""
+    def cut_collector(self, *, away_s: float = 0.0) -> bool:
+        """Break the collector's connection; it connects again at once, or after so many seconds.
+
+        Returns whether there was one.
+        """
         source = self.source_now
-        if source is not None and not away_s:
-            source.reconnect(lose=True)
-        elif source is not None:
+        if source is None:
+            return False
+        connected = source in self._sources
+        if away_s:
             source.disconnect()
             asyncio.get_running_loop().call_later(away_s, source.back)
+        else:
+            source.reconnect(lose=True)
+        return connected
 
     def stall_collector(self, seconds: float) -> None:
         """What the collector publishes from now on arrives only then, even if it is gone by then."""
         if self.source_now is not None:
             self.source_now.late_s = seconds
 
-    def stop(self, *, forget: bool = True) -> None:
-        """Kill the broker: every connection breaks; with `forget` it loses what it retained."""
-        self.up = False
+    def stop(self, *, forget: bool = True) -> bool:
+        """Kill the broker: every connection breaks; with `forget` it loses what it retained.
+
+        Returns whether it was up.
+        """
+        was_up, self.up = self.up, False
         self.lives += 1
         for connection in self._edges.values():
             connection.break_()
         self._edges.clear()
         if forget:
             self.retained.clear()
+        return was_up
 
     def start(self) -> None:
         """Start the broker again; the collectors find it at once."""
@@ -206,7 +224,9 @@ class MemoryBus:
 
     def give_session(self, source: "MemorySource") -> None:
         """This one takes the collector's session."""
-        for other in [one for one in self._sources if one is not source]:
+        others = [one for one in self._sources if one is not source]
+        self.sessions_taken += bool(others)
+        for other in others:
             if not self.both_hear:
                 other.disconnect()
         self.source_now = source
@@ -296,14 +316,16 @@ class MemoryConnection:
             self._inbox.append((what, payload))
             self._arrived.set()
 
-    def stall(self, seconds: float) -> None:
-        """Be half open for so long; the agent gives up after a keep-alive and a half."""
-        if not self.half_open:
-            self.half_open = True
-            loop = asyncio.get_running_loop()
-            loop.call_later(seconds, self._arrive)
-            if seconds > GIVEN_UP_S:
-                loop.call_later(GIVEN_UP_S, self.break_)
+    def stall(self, seconds: float) -> bool:
+        """Be half open for so long; the agent gives up after a keep-alive and a half. False if it is already."""
+        if self.half_open:
+            return False
+        self.half_open = True
+        loop = asyncio.get_running_loop()
+        loop.call_later(seconds, self._arrive)
+        if seconds > GIVEN_UP_S:
+            loop.call_later(GIVEN_UP_S, self.break_)
+        return True
 
     def _arrive(self) -> None:
         self.half_open = False
@@ -317,11 +339,12 @@ class MemoryConnection:
         for what, payload in self._down:
             self.deliver(what, payload)
 
-    def break_(self) -> None:
-        """The connection is gone without a word; what had not been read yet is gone too."""
-        self._open = False
+    def break_(self) -> bool:
+        """The connection is gone without a word; what had not been read yet is gone too. False if it was already."""
+        was_open, self._open = self._open, False
         self._inbox.clear()
         self._arrived.set()
+        return was_open
 
 
 class MemorySource:

@@ -104,9 +104,9 @@ class Machine:
         self.agent = Agent(plant(), AGENT, {}, self.outbox, connect, self.clock, self.rng)
         self._task = asyncio.create_task(self.agent.run())
 
-    async def kill(self, *, image: bytes = b"") -> None:
+    async def kill(self, *, image: bytes = b"") -> bool:
         """Its disk stays as it was at that instant, or becomes `image`; what its process does while
-        it dies goes nowhere.
+        it dies goes nowhere. Returns whether there was a process.
         """
         left = image or self.outbox.image()
         self.outbox.alive = False
@@ -118,6 +118,7 @@ class Machine:
         self.outbox = self._disk(left)
         if image:
             self.history.put_back += self.outbox.unnumbered()
+        return task is not None
 
     def take(self, serial: int, now: int, *, trip: bool) -> None:
         """The agent reads its points, if it runs."""
@@ -147,14 +148,15 @@ class Collector:
         self.source = self.bus.source(beside=beside)
         self._task = asyncio.create_task(self._run(self.source))
 
-    async def kill(self) -> None:
-        """What it had not journalled yet is gone."""
+    async def kill(self) -> bool:
+        """What it had not journalled yet is gone. Returns whether there was a process."""
         source, self.source = self.source, None
         if source is not None:
             source.end()
         task, self._task = self._task, None
         if task is not None:
             await ended(task)
+        return task is not None
 
     @property
     def behind(self) -> bool:
