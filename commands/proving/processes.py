@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     return tell(make_report(verdicts), as_json=arguments.json)
 
 
-async def prove_processes(seeds: range, *, at_once: int) -> list[Verdict] | None:
+async def prove_processes(seeds: Sequence[int], *, at_once: int) -> list[Verdict] | None:
     """Live every seed, so many at once; folders of failed ones are kept and named. None if nothing came up."""
     folder = Path(tempfile.mkdtemp(prefix="steward-processes-"))
     verdicts: list[Verdict] = []
@@ -53,7 +54,7 @@ async def prove_processes(seeds: range, *, at_once: int) -> list[Verdict] | None
 
 
 async def _live_all(
-    template: Template, folder: Path, seeds: range, at_once: int, verdicts: list[Verdict]
+    template: Template, folder: Path, seeds: Sequence[int], at_once: int, verdicts: list[Verdict]
 ) -> None:
     places = asyncio.Semaphore(at_once)
 
