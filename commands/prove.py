@@ -17,7 +17,7 @@ from commands.proving.telling import tell
 EXAMPLE = "prove replay ../shared/data/skab"
 TOLD_EVERY_S = 10.0
 SEEDS_THAT_SEE_ALL = 100
-"""In so many runs every kind of accident must have happened: one of them has each about twice."""
+"""In so many runs every kind of accident must have happened: the rarest, a disk put back from a copy, hits one in four."""
 SPEED_MIN = 20.0
 
 
