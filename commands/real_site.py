@@ -193,10 +193,9 @@ def only_virtual(scenario: Scenario, plant: Plant) -> str:
         return f"only {PLANT.name} can be started whole"
     if any(action.verb in ("disk", "damage", "clock", "reload") for action in scenario.actions):
         return "what befalls an edge's machine and files is played there alone"
-    if any(
-        {action.verb, action.subject} & {"loses", "carries", "deafen"}
-        for action in scenario.actions
-    ):
+    if any(action.verb in ("deafen", "stall", "take") for action in scenario.actions):
+        return "a real link to the broker can only be cut and mended"
+    if any(action.subject in ("loses", "carries") for action in scenario.actions):
         return "a real broker loses nothing on demand"
     if any(action.kind in (*WIRE_FAULTS, *BROKER_FAULTS) for action in scenario.actions):
         return "some of its faults need a network that fails on demand"

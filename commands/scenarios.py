@@ -130,8 +130,9 @@ async def _act(site: VirtualSite, action: Action) -> None:
     elif action.verb in ("restart", "damage"):
         begin_again = {"restart": site.restart_agent, "damage": site.damage}
         await begin_again[action.verb](action.subject)
-    elif action.verb == "clock":
-        site.set_clock(action.subject, float(str(action.options["seconds"])))
+    elif action.verb in ("clock", "stall"):
+        by_seconds = {"clock": site.set_clock, "stall": site.stall}
+        by_seconds[action.verb](action.subject, float(str(action.options["seconds"])))
     elif action.verb == "reload":
         await site.reload(action.subject, action.kind)
     elif action.verb == "server" and action.subject == "stops":
@@ -139,7 +140,7 @@ async def _act(site: VirtualSite, action: Action) -> None:
     elif action.verb == "server":
         site.start_server()
     else:
-        verbs = {"cut": site.cut, "mend": site.mend, "deafen": site.deafen, "broker": site.broker, "disk": site.disk}  # fmt: skip
+        verbs = {"cut": site.cut, "mend": site.mend, "deafen": site.deafen, "take": site.take, "broker": site.broker, "disk": site.disk}  # fmt: skip
         verbs[action.verb](action.subject)
 
 

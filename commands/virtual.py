@@ -287,6 +287,14 @@ class VirtualSite:
         """On the agent's connection to the broker nothing comes back any more; another one is well."""
         self.bus.deafen(self.plant.site, agent)
 
+    def stall(self, agent: str, seconds: float) -> None:
+        """For so long nothing gets through by the agent's connection; longer than its keep-alive and it is half open."""
+        self.bus.stall(self.plant.site, agent, seconds)
+
+    def take(self, agent: str) -> None:
+        """Somebody else comes in under the agent's name and says nothing; the agent may come again."""
+        self.bus.enter(self.bus.connect(self.plant.site, agent)(b""))
+
     def mend(self, agent: str) -> None:
         """The link is back."""
         self._cut.discard(agent)

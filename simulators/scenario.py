@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent / "scenarios"
 AFTERWARDS_S = 420.0
 """How long a scenario goes on behind the last time that it names: five healthy minutes close an order."""
 
-AGENT_VERBS = ("restart", "cut", "mend", "deafen", "damage", "clock", "reload")
+AGENT_VERBS = ("restart", "cut", "mend", "deafen", "stall", "take", "damage", "clock", "reload")
 Window = tuple[float, float]
 """Seconds since the scenario's start: not before, not after."""
 
@@ -38,11 +38,14 @@ class Action:
 
     fault: `subject` an asset, `kind`, `options`. repair: `subject`, `kind` ("" = all). done: `subject`
     an asset, `kind` the duty, `options` {"by"}. restart, cut (agent from broker), mend: `subject` an
-    agent. deafen: `subject` an agent, to which its connection brings nothing any more. broker: `subject` is what it does: stops, starts, loses (one in twenty of what it acknowledges),
-    carries. server (collector and desk): stops, starts. disk (of all agents): fills, empties. damage:
-    `subject` an agent, whose process is killed, its outbox's file spoilt, and started again. clock:
-    `subject` an agent, `options` {"seconds"} by which its machine's clock is set. reload: `subject` an
-    agent that reads its files anew, `kind` a device of it that they have changed in.
+    agent. deafen: `subject` an agent, to which its connection brings nothing any more. stall: `subject` an
+    agent, `options` {"seconds"} for which nothing gets through by its connection; all arrives then.
+    take: `subject` an agent whose session somebody of its name takes. broker: `subject` is what it
+    does: stops, starts, loses (one in twenty of what it acknowledges), carries. server (collector and
+    desk): stops, starts. disk (of all agents): fills, empties. damage: `subject` an agent, whose
+    process is killed, its outbox's file spoilt, and started again. clock: `subject` an agent, `options`
+    {"seconds"} by which its machine's clock is set. reload: `subject` an agent that reads its files
+    anew, `kind` a device of it that they have changed in.
     """
 
     t: float
@@ -215,6 +218,8 @@ def _action(at: AtText) -> Action:
         return Action(at.t, "done", at.done.asset, at.done.duty, {"by": at.done.by})
     if at.clock is not None:
         return Action(at.t, "clock", at.clock.agent, options={"seconds": at.clock.seconds})
+    if at.stall is not None:
+        return Action(at.t, "stall", at.stall.agent, options={"seconds": at.stall.seconds})
     if at.reload is not None:
         return Action(at.t, "reload", at.reload.agent, at.reload.device)
     verb = next(verb for verb in VERBS if getattr(at, verb) is not None)

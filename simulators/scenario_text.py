@@ -15,6 +15,8 @@ Verb = Literal[
     "cut",
     "mend",
     "deafen",
+    "stall",
+    "take",
     "broker",
     "server",
     "disk",
@@ -65,6 +67,13 @@ class ClockText(Strict):
     seconds: float
 
 
+class StallText(Strict):
+    """Nothing gets through between an agent and the broker for so long."""
+
+    agent: Id
+    seconds: float
+
+
 class ReloadText(Strict):
     """Somebody writes down that a device was repaired, and has its agent read the files anew."""
 
@@ -83,6 +92,8 @@ class AtText(Strict):
     cut: Id | None = None
     mend: Id | None = None
     deafen: Id | None = None
+    stall: StallText | None = None
+    take: Id | None = None
     broker: Literal["stops", "starts", "loses", "carries"] | None = None
     server: Literal["stops", "starts"] | None = None
     disk: Literal["fills", "empties"] | None = None

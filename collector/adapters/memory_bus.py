@@ -14,8 +14,8 @@ from edge.readings import parse_topic, topic
 
 UP: Final = ("birth", "event", "data", "backfill", "state", "reply")
 DOWN: Final = ("committed", "request")
-GIVEN_UP_S: Final = 30.0
-"""A keep-alive and a half: then an agent knows that its connection is dead."""
+GIVEN_UP_S: Final = 40.0
+"""A keep-alive, and one more for the answer to its ping: then an agent knows that its connection is dead."""
 
 
 @dataclass(slots=True)
@@ -317,7 +317,7 @@ class MemoryConnection:
             self._arrived.set()
 
     def stall(self, seconds: float) -> bool:
-        """Be half open for so long; the agent gives up after a keep-alive and a half. False if it is already."""
+        """Be half open for so long; the agent gives up after two keep-alives. False if it is already."""
         if self.half_open:
             return False
         self.half_open = True

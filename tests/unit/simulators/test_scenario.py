@@ -165,6 +165,12 @@ fault = { asset = "a-booster", kind = "drip" }
 [[at]]
 t = "6s"
 reload = { agent = "edge-b", device = "booster-a" }
+[[at]]
+t = "7s"
+stall = { agent = "edge-z", seconds = 20 }
+[[at]]
+t = "8s"
+take = "edge-z"
 [[expect]]
 alarm = "nobody tripped"
 [[expect]]
@@ -177,7 +183,7 @@ occurrence = { duty = "d", asset = "nothing", verdict = "absent" }
     paths = [mistake.path for mistake in error.value.mistakes]
     assert paths == [
         "at[0].fault", "at[1].fault", "at[2].cut", "at[3].done.duty", "at[4].fault.kind",
-        "at[5].reload.device", "expect[0]", "expect[1]", "expect[2]",
+        "at[5].reload.device", "at[6].stall", "at[7].take", "expect[0]", "expect[1]", "expect[2]",
     ]  # fmt: skip
 
 
@@ -213,6 +219,12 @@ clock = { agent = "edge-a", seconds = -60 }
 [[at]]
 t = "7s"
 reload = { agent = "edge-a", device = "booster-a" }
+[[at]]
+t = "8s"
+stall = { agent = "edge-a", seconds = 20 }
+[[at]]
+t = "9s"
+take = "edge-a"
 [[expect]]
 reading = { point = "a-booster/flow", quality = "no_answer", during = ["4s", "20s"], gap_max = "5s" }
 [[expect]]
@@ -227,6 +239,8 @@ log = { says = "outbox is", level = "error", during = ["3s", "9s"] }
         Action(5, "damage", "edge-a"),
         Action(6, "clock", "edge-a", options={"seconds": -60}),
         Action(7, "reload", "edge-a", "booster-a"),
+        Action(8, "stall", "edge-a", options={"seconds": 20}),
+        Action(9, "take", "edge-a"),
     )
     assert scenario.expected == (
         ReadingExpected("a-booster/flow", "no_answer", (4, 20), 5),
