@@ -171,7 +171,9 @@ def touched(plant: Plant, action: Action) -> Iterator[Device]:
 
 
 def ended(action: Action, actions: Sequence[Action]) -> float:
-    """When a fault is repaired; anything else lasts until something else is done."""
+    """When a fault is repaired or a stall is over; anything else lasts until something else is done."""
+    if action.verb == "stall":
+        return action.t + float(str(action.options["seconds"]))
     later = [one for one in actions if one.t > action.t]
     if action.verb == "fault":
         later = [one for one in later if (one.verb, one.subject) == ("repair", action.subject)]
