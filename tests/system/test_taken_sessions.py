@@ -137,7 +137,7 @@ async def test_the_broker_ends_beside_a_connection_that_does_not_and_ends_all_wh
     monkeypatch.setattr("commands.broker.END_S_MAX", 0.05)
     go_on = asyncio.Event()
     async with running(tmp_path) as it:
-        both = [asyncio.create_task(stubborn()), asyncio.create_task(asyncio.sleep(3600))]
+        both = [asyncio.create_task(stubborn()), asyncio.create_task(go_on.wait())]
         await asyncio.sleep(0)
         it.broker._serving.update(both)
         with monkeypatch.context() as while_it_fails:
