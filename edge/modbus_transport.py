@@ -1,13 +1,12 @@
 """Carries reads to Modbus devices, over TCP, TLS, a serial port or a gateway to one; never anything but a read."""
 
 import asyncio
-import contextlib
 import logging
 import math
 import ssl
 import struct
 import termios
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -38,6 +37,8 @@ FRAMES_MAX: Final = 4
 """As many long answers may come at once: late ones, after a link stood still."""
 RTU_FRAME_BYTES: Final = 3
 """What a serial frame has around function and data: the unit, and the check."""
+LATE_MAX: Final = 4.0
+"""So many timeouts after its request an answer on a serial bus may come and is known to be late."""
 BURST: Final = 10
 """As many requests one after the other may each stop their timer; of more, one timer is left standing."""
 TIMER_STEP_S: Final = 0.001
@@ -92,12 +93,17 @@ def parse_answer(function: int, count: int, frame: bytes) -> list[int]:
     """
     if len(frame) == 2 and frame[0] == function | 0x80:
         raise Refused(frame[1])
-    size = (count + 7) // 8 if function <= 2 else 2 * count
+    size = _size(function, count)
     if len(frame) != size + 2 or frame[0] != function or frame[1] != size:
         raise Garbled(f"an answer to function {function} for {count} began with {frame[:8].hex()}")
     if function <= 2:
         return [frame[2 + i // 8] >> i % 8 & 1 for i in range(count)]
     return list(_words(count)(frame, 2))
+
+
+def _size(function: int, count: int) -> int:
+    """Bytes of so many bits or words."""
+    return (count + 7) // 8 if function <= 2 else 2 * count
 
 
 @lru_cache
@@ -112,11 +118,23 @@ def _request(table: Table, address: int, count: int) -> tuple[int, bytes]:
     return pdu.function_code, bytes((pdu.function_code,)) + pdu.encode()
 
 
+@lru_cache(maxsize=4096)
+def _form(table: Table, count: int) -> bytes:
+    """What an answer begins with: function, and how many bytes follow."""
+    function = REQUESTS[table].function_code
+    return bytes((function, _size(function, count)))
+
+
+def _told_apart(table: Table, count: int, late: Collection[bytes]) -> int:
+    """At most how many of these can be asked for so that no `late` answer looks alike; 0 if there is none."""
+    return next((n for n in range(count, 0, -1) if _form(table, n) not in late), 0)
+
+
 class _Connection(asyncio.Protocol):
     """One connection of a line, with at most one request on its way.
 
     Of what comes only whole frames count, of the unit asked and, where the network numbers them, of
-    this number; what comes between requests is dropped.
+    this number; what comes between requests is dropped, and what begins as one of `late`.
     """
 
     def __init__(self, framer: FramerBase) -> None:
@@ -133,12 +151,15 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[bytes] | None = None
         self._unit = self._number = 0
+        self._late: Collection[bytes] = ()
         self._deadline = 0.0
         self._behind = 0
         """How many requests followed each other, each before the deadline of the one before it."""
         self._timer: asyncio.TimerHandle | None = None
 
-    async def ask(self, unit: int, number: int, pdu: bytes, timeout_s: float) -> bytes:
+    async def ask(
+        self, unit: int, number: int, pdu: bytes, timeout_s: float, late: Collection[bytes] = ()
+    ) -> bytes:
         """The answer to this request, function code first.
 
         Raises:
@@ -148,7 +169,7 @@ class _Connection(asyncio.Protocol):
         """
         if self.lost or self._transport is None:
             raise LinkDown("the connection was closed")
-        self._unit, self._number, self.received = unit, number, b""
+        self._unit, self._number, self._late, self.received = unit, number, late, b""
         waiting: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting = waiting
         self.quiet_since = self._loop.time()
@@ -200,6 +221,8 @@ class _Connection(asyncio.Protocol):
                 self._take(number, pdu)
 
     def _take(self, number: int, pdu: bytes) -> None:
+        if self._late and pdu[:2] in self._late:
+            return
         if number != self._number:
             self._end(Garbled("an answer to another request"))
         elif self._waiting is not None and not self._waiting.done():
@@ -242,8 +265,12 @@ class PymodbusTransport:
     Over a serial bus nothing numbers the answers: a unit that was silent is not asked again for
     another `timeout_s`, in which its late answer would come and is dropped. However late it comes, what is
     heard first after a request without answer is believed to be no more than a sign of life: what else was
-    queued is waited out for as long, then the request is sent once more. The connection to a gateway is opened
-    anew after every silence; one that takes no other yet is tried again for `PLACE_FREE_S`. `key_file` holds the private key of a TLS client certificate.
+    queued is waited out for as long, then the request is sent once more. For that sign a smaller part is asked
+    for, if an answer as long as the whole may still come within `LATE_MAX` timeouts of its request: a unit
+    answers in turn, so none of them comes behind it. Where there is no smaller part (of one word, of eight bits), or
+    the unit refuses it, that long is waited.
+    The connection to a gateway is opened anew after every silence; one that takes no other yet is tried again
+    for `PLACE_FREE_S`. `key_file` holds the private key of a TLS client certificate.
     """
 
     def __init__(self, line: Line, key_file: str = "") -> None:
@@ -258,8 +285,8 @@ class PymodbusTransport:
         self._asked_again_at: dict[int, float] = {}
         self._left_at = -math.inf
         """When the connection to a gateway was given up after a silence, in the loop's seconds."""
-        self._owing: set[int] = set()
-        """Units of a serial bus of which the last answer that was asked for was not heard."""
+        self._owed: dict[int, list[tuple[float, bytes]]] = {}
+        """Of units of a serial bus whose last answer was not heard: until when which forms of answers may come late."""
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # the poller says it, once
 
     def request(
@@ -269,11 +296,16 @@ class PymodbusTransport:
         return ask(unit, table, address, count)
 
     async def _ask_in_turn(self, unit: int, table: Table, address: int, count: int) -> list[int]:
-        if unit in self._owing:
-            with contextlib.suppress(Refused):  # of what was asked before, perhaps
-                await self._ask(unit, table, address, count)
-            wait_s = self._line.timeout_s + self._cost.of(table, count)
-            self._asked_again_at[unit] = asyncio.get_running_loop().time() + wait_s
+        if unit in self._owed:
+            loop, late = asyncio.get_running_loop(), self._late(unit)
+            part = _told_apart(table, count, late)
+            try:
+                await self._ask(unit, table, address, part or count)
+            except Refused:  # of what was asked before, perhaps
+                part = 0
+            timeouts = LATE_MAX if late and not part else 1.0
+            wait_s = timeouts * self._line.timeout_s + self._cost.of(table, count)
+            self._asked_again_at[unit] = loop.time() + wait_s
         return await self._ask(unit, table, address, count)
 
     async def _ask(self, unit: int, table: Table, address: int, count: int) -> list[int]:
@@ -290,18 +322,17 @@ class PymodbusTransport:
         connection = self._connection
         if connection is None or connection.lost:
             connection = self._connection = await self._connected()
-        timeout_s = self._line.timeout_s
+        timeout_s, late = self._line.timeout_s, set[bytes]()
         if self._line.serial:
             timeout_s += self._cost.of(table, count)
             await self._wait_for_quiet(unit)
-            self._owing.add(unit)
+            late = self._owe(unit, _form(table, count))
         if connection.numbers:
             self._number = self._number % NUMBERS + 1
         function, pdu = _request(table, address, count)
         try:
-            words = parse_answer(
-                function, count, await connection.ask(unit, self._number, pdu, timeout_s)
-            )
+            answer = await connection.ask(unit, self._number, pdu, timeout_s, late)
+            words = parse_answer(function, count, answer)
         except Refused:
             self._answered(unit, connection)
             raise
@@ -328,16 +359,30 @@ class PymodbusTransport:
 
         The last part of it, for which the loop's timers are too coarse, the others run on in turn.
         """
-        at = max(self._quiet_since + self._gap_s, self._asked_again_at.pop(unit, 0.0))
+        at = max(self._quiet_since + self._gap_s, self._asked_again_at.get(unit, 0.0))
         loop = asyncio.get_running_loop()
         step_s = getattr(loop, "timer_step_s", TIMER_STEP_S)  # virtual time has exact timers
         await asyncio.sleep(max(0.0, at - loop.time() - step_s))
         while step_s and loop.time() < at:  # noqa: ASYNC110  for less than a timer's step
             await asyncio.sleep(0)
 
+    def _late(self, unit: int) -> set[bytes]:
+        """The forms of its answers that may come late."""
+        now = asyncio.get_running_loop().time()
+        owed = self._owed.get(unit, [])
+        owed[:] = [(until, form) for until, form in owed if until > now]
+        return {form for _, form in owed}
+
+    def _owe(self, unit: int, form: bytes) -> set[bytes]:
+        """One more answer is owed; the forms of those that may come instead and do not look alike."""
+        late = self._late(unit)
+        until = asyncio.get_running_loop().time() + LATE_MAX * self._line.timeout_s
+        self._owed.setdefault(unit, []).append((until, form))
+        return late - {form}
+
     def _answered(self, unit: int, connection: _Connection) -> None:
         connection.answered, self._silences = True, 0
-        self._owing.discard(unit)
+        self._owed.pop(unit, None)
 
     async def _silent(self, unit: int, connection: _Connection) -> None:
         self._silences += 1

@@ -101,14 +101,16 @@ class _WireEnd:
         return bits.to_bytes(asked.size, "little")
 
     def _deliver(self, wire: Wire, heard: Heard, piece: bytes) -> None:
-        """Bytes count for the request that waits for its answer now; on a serial line late ones for none."""
+        """Bytes count for the request that waits for its answer now; on a serial line late ones of its unit for none.
+
+        What comes late of another unit counts: a frame in it that bears this one's name is made up, and nobody could tell.
+        """
         if not wire.deliver(piece) or not self.heard:
             return
         now = self.heard[-1]
-        same = (
-            self._in_turn and now.asked == heard.asked and any(one is heard for one in self.heard)
-        )
-        if now is heard or same or self._numbered:
+        same = now.asked == heard.asked and any(one is heard for one in self.heard)
+        of_another = now.asked.unit != heard.asked.unit
+        if now is heard or self._numbered or (self._in_turn and (same or of_another)):
             now.stream += piece
         if now is not heard:
             now.honest = False  # two at once: what is right may be dropped with what is not

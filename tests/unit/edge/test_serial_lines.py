@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 
 from config.plant import Serial
+from config.profile import Table
 from edge.bus_time import gap_s
 from edge.modbus_transport import Garbled, LinkDown, NoAnswer, PymodbusTransport, Refused
 from tests.unit.edge.rows import line
@@ -75,7 +77,66 @@ async def test_an_answer_that_is_later_still_is_never_taken_for_that_of_another_
             await transport.request(1, "holding", 0, 2)
         assert await transport.request(1, "holding", 40, 2) == words(1, 40, 2)
         assert await transport.request(1, "holding", 80, 2) == words(1, 80, 2)
-        assert spans(bus.requests) == [(1, 0, 2), (1, 40, 2), (1, 40, 2), (1, 80, 2)]
+        assert spans(bus.requests) == [(1, 0, 2), (1, 40, 1), (1, 40, 2), (1, 80, 2)]
+
+
+async def test_two_late_answers_running_are_taken_for_no_others() -> None:
+    """The second comes when the first has long been waited out, with the next request of its form on its way."""
+    bus = SerialBus(QUICK, late_s={1: 0.95, 2: 0.62, 3: 0.2, 4: 0.2})
+    async with connected(bus, timeout_s=0.4) as (transport, _):
+        with pytest.raises(NoAnswer):
+            await transport.request(1, "holding", 0, 2)
+        with pytest.raises(NoAnswer):
+            await transport.request(1, "holding", 40, 2)
+        for address in (40, 80, 120):
+            assert await transport.request(1, "holding", address, 3) == words(1, address, 3)
+
+
+@pytest.mark.parametrize(("table", "count"), [("holding", 1), ("coil", 8)])
+async def test_what_has_no_smaller_part_is_waited_out_for_four_timeouts(
+    table: Table, count: int
+) -> None:
+    def bits_or_words(request: bytes) -> bytes:
+        bits = sealed(bytes((1, 1, 1, request[3])))
+        return bits if request[1] == 1 else honest_words(request)
+
+    bus = SerialBus(QUICK, answer=bits_or_words, late_s={1: 0.95, 2: 0.62, 3: 0.2, 4: 0.2})
+    async with connected(bus, timeout_s=0.4) as (transport, _):
+        with pytest.raises(NoAnswer):
+            await transport.request(1, table, 0, count)
+        for address in (40, 80):
+            right = [address >> n & 1 for n in range(8)]
+            if table == "holding":
+                right = words(1, address, 1)
+            assert await transport.request(1, table, address, count) == right
+    assert bus.starts[2] - bus.ends[0] >= 4 * 0.4
+
+
+async def test_a_unit_that_refuses_parts_is_waited_out_too() -> None:
+    def whole_only(request: bytes) -> bytes:
+        return honest_words(request) if request[5] == 4 else sealed(bytes((1, 0x83, 2)))
+
+    bus = SerialBus(QUICK, answer=whole_only, late_s={1: 0.95, 2: 0.2, 3: 0.2})
+    async with connected(bus, timeout_s=0.4) as (transport, _):
+        with pytest.raises(NoAnswer):
+            await transport.request(1, "holding", 0, 4)
+        for address in (40, 80):
+            assert await transport.request(1, "holding", address, 4) == words(1, address, 4)
+    assert spans(bus.requests) == [(1, 0, 4), (1, 40, 3), (1, 40, 4), (1, 80, 4)]
+
+
+async def test_a_silent_unit_is_asked_for_another_length_than_may_still_come_and_never_for_more() -> (
+    None
+):
+    bus = SerialBus(QUICK, answer=lambda request: b"")
+    async with connected(bus, timeout_s=0.05) as (transport, _):
+        for _ in range(7):
+            with pytest.raises(NoAnswer):
+                await transport.request(1, "holding", 0, 9)
+    asked = [count for _, _, count in spans(bus.requests)]
+    assert asked[0] == 9
+    assert max(asked) == 9
+    assert all(one != other for one, other in pairwise(asked))
 
 
 async def test_a_late_refusal_is_not_taken_for_that_of_another_request() -> None:
@@ -133,7 +194,8 @@ async def test_after_garbage_the_line_goes_on() -> None:
             with pytest.raises((NoAnswer, Garbled)):
                 await transport.request(1, "holding", 5, 2)
         assert await transport.request(1, "holding", 5, 2) == words(1, 5, 2)
-        assert spans(bus.requests) == [(1, 5, 2)] * 5, "three, a sign of life, and one that counts"
+        asked = [count for _, _, count in spans(bus.requests)]
+        assert (len(asked), asked[-1]) == (5, 2), "three, a sign of life, and one that counts"
 
 
 async def test_a_port_that_is_not_there_is_said_by_its_path() -> None:
