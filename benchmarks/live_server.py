@@ -28,8 +28,9 @@ from commands.load import SITE, Shape
 from commands.migrate import migrate
 from commands.part_servers import HOST
 from commands.server import BACKLOG, listen, off_the_loop
+from commands.serving import share_one_heap, take_short_turns
 from commands.web_server import web_server
-from config.clock import ScaledClock
+from config.clock import Clock, ScaledClock
 from config.plant import Plant
 from config.settings import Settings
 
@@ -95,7 +96,10 @@ async def served(table: Table, folder: Path) -> None:
 
 
 async def bare(table: Table) -> None:
-    """Each tick one write per client, of frames made beforehand: those that the API would have for this table."""
+    """Each tick one write per client, of frames made beforehand: those that the API would have for this table.
+
+    The table changes beside it as it does beside the API: what that costs is not the feed's.
+    """
     before = table.live.snapshot(SITE).mark
     for _ in range(GROUPS_PER_TICK):
         table.read(table.changing)
@@ -115,8 +119,13 @@ async def bare(table: Table) -> None:
 
     server = await asyncio.start_server(connected, HOST, 0, backlog=BACKLOG)
     print(json.dumps({"port": server.sockets[0].getsockname()[1], "token": ""}), flush=True)
-    clock, tick = table.clock, 0
-    begun = clock.monotonic()
+    await asyncio.gather(_written(table.clock, writers, news, beat), table.run())
+
+
+async def _written(
+    clock: Clock, writers: set[asyncio.StreamWriter], news: bytes, beat: bytes
+) -> None:
+    begun, tick = clock.monotonic(), 0
     while True:
         tick += 1
         await clock.sleep_until(begun + tick * TICK_S)
@@ -134,6 +143,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     table = Table(options.points, options.changing)
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
+        share_one_heap()
+        take_short_turns()
         spare_garbage_collection()
         asyncio.run(bare(table) if options.bare else served(table, Path(folder)))
     return 0
