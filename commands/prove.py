@@ -174,6 +174,8 @@ def delivery_report(verdicts: list[Verdict]) -> dict[str, Any]:
         "journalled": sum(verdict.journalled for verdict in verdicts),
         "lost_beyond_thinned": sum(max(0, v.lost - v.thinned) for v in verdicts),
         "thinned": sum(verdict.thinned for verdict in verdicts),
+        "forgotten_by_a_restored_journal": sum(verdict.forgotten for verdict in verdicts),
+        "of_these_not_stored": sum(verdict.not_stored for verdict in verdicts),
         "absorbed": sum(verdict.absorbed for verdict in verdicts),
         "accidents": accidents,
         "problems": [

@@ -16,6 +16,7 @@ from commands.proving.delivery_history import (
     forget,
     of_store,
     read_journal,
+    stored,
 )
 from commands.proving.delivery_parts import AGENT, Collector, Machine, ended
 from config.clock import VirtualClock, VirtualLoop, run_virtual
@@ -27,19 +28,24 @@ TROUBLE_S: Final = 300.0
 QUIET_S: Final = 1200.0
 """As long as a slow disk needs for all that waited in 90 s without a collector."""
 STEP_S: Final = 0.5
+UNRESTORED: Final = 0.3
+"""Of the seeds, in so many the journal stays as it is: what an older copy of it forgot is counted, and cannot be held."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What one seed came to. `absorbed` are repeats that the store's key takes in (old copies only).
 
-    `accidents` counts by kind those that hit something.
+    `accidents` counts by kind those that hit something. `forgotten` were journalled and confirmed before the
+    journal became an older copy of itself, and are in none since; of these `not_stored` are in no store either.
     """
 
     seed: int
     made: int
     journalled: int
     lost: int
+    forgotten: int
+    not_stored: int
     thinned: int
     missing: int
     absorbed: int
@@ -163,7 +169,10 @@ class _Model:
         )  # fmt: skip
         self.accidents.update({deed.__name__.strip("_"): 0 for deed, _ in every})
         never = self._rolled_back if self.rng.random() < 0.5 else self._two_collectors
-        deeds = [row for row in every if row[0] != never]  # decision 126
+        without = [never]  # decision 126
+        if self.rng.random() < UNRESTORED:
+            without.append(self._journal_restored)
+        deeds = [row for row in every if row[0] not in without]
         weights = np.array([weight for _, weight in deeds], float)
         while True:
             await self._sleep(float(self.rng.exponential(8.0)))
@@ -248,7 +257,7 @@ class _Model:
     async def _two_collectors(self) -> bool:
         """Two for a while, each with its own journal: both hear, or one takes the session from the other."""
         before = self.bus.sessions_taken
-        self.bus.both_hear = bool(self.rng.random() < 0.5)
+        self.bus.both_hear = heard = bool(self.rng.random() < 0.5)
         self.other.start(beside=True)
         for _ in range(self.rng.integers(1, 8)):
             await self._sleep(float(self.rng.exponential(3.0)))
@@ -260,17 +269,17 @@ class _Model:
         await self.other.kill()
         if self.collector.source is not None:
             self.bus.give_session(self.collector.source)
-        return self.bus.sessions_taken > before
+        return heard or self.bus.sessions_taken > before
 
     async def _journal_restored(self) -> bool:
         await self.collector.kill()
         journal = self.collector.journal
         before = read_journal(journal)
-        stored = read_journal(journal, until=self.collector.store.cursor())
+        before_store = read_journal(journal, until=self.collector.store.cursor())
         last = journal.last()
         journal.forget_after(int(self.rng.integers(last // 2, last + 1)))
         forgot = journal.last() < last
-        forget(self.history, before, read_journal(journal), stored=stored)
+        forget(self.history, before, read_journal(journal), stored=before_store)
         await self._down()
         self.collector.start()
         return forgot
@@ -301,13 +310,16 @@ class _Model:
         """Compare made, journalled, thinned and missing."""
         thinned = sum(count.thinned for count in self.machine.outbox.counts())
         found = compare(self.history, [self.collector.journal, self.other.journal], thinned=thinned)
-        forgotten = self.history.stored_and_forgotten
+        stores = (self.collector.store, self.other.store)
+        not_stored = [key for key in found.forgotten if not any(stored(s, key) for s in stores)]
+        written = self.history.stored_and_forgotten
         problems = [
-            *of_store(self.collector.journal, self.collector.store, forgotten),
+            *of_store(self.collector.journal, self.collector.store, written),
             *of_store(self.other.journal, self.other.store, Counter()),
         ]
         return Verdict(
             seed=self.seed, made=len(self.history.made), journalled=found.journalled,
-            lost=found.lost, thinned=thinned, missing=found.missing, absorbed=found.absorbed,
+            lost=found.lost, forgotten=len(found.forgotten), not_stored=len(not_stored),
+            thinned=thinned, missing=found.missing, absorbed=found.absorbed,
             accidents=self._happened(), problems=(*self.problems, *found.problems, *problems),
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import chain
@@ -36,6 +37,9 @@ PENDING_READINGS_MAX: Final = 100_000
 """Readings kept in memory while the disk refuses them, urgent ones and others so many each."""
 ENDING_S: Final = 5.0
 """A reload waits so long for lines that end, in real seconds."""
+BRIEF_S: Final = 60.0
+BRIEF_MAX: Final = 3
+"""After so many connections in a row that lasted less than `BRIEF_S` the log says what may be behind it."""
 BACKOFF_S: Final = 1.0
 BACKOFF_S_MAX: Final = 30.0
 
@@ -105,6 +109,9 @@ class Agent:
     """Since when the outbox refuses, as the log was told."""
     _diagnostics: Diagnostics = field(init=False)
     _lost_at: float | None = field(init=False, default=None)
+    _back_at: float = field(init=False, default=-math.inf)
+    _brief: int = field(init=False, default=0)
+    """Connections in a row that were lost again before long."""
     _lines: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
     _group: asyncio.TaskGroup | None = field(init=False, default=None)
     _reloading: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
@@ -449,11 +456,16 @@ class Agent:
             away_s = self.clock.monotonic() - self._lost_at
             log.warning("broker of agent %s is back after %.1f s", self.id, away_s)
             self._lost_at = None
+        self._back_at = self.clock.monotonic()
 
     def _lost(self, error: Exception) -> None:
         if self._lost_at is None:
             log.warning("broker of agent %s is lost: %s", self.id, error)
             self._lost_at = self.clock.monotonic()
+            lasted_s = self._lost_at - self._back_at
+            self._brief = self._brief + 1 if lasted_s < BRIEF_S * self.pace else 0
+            if self._brief == BRIEF_MAX:
+                log.warning("agent %s loses each connection soon after it is made: the link is bad, or another agent runs under its name (a copied installation?)", self.id)  # fmt: skip
 
     async def _sleep(self, seconds: float) -> None:
         await self.clock.sleep_until(self.clock.monotonic() + seconds)

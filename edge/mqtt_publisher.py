@@ -120,7 +120,9 @@ class PahoConnection:
         self._hand_over(self._take, message.topic.rsplit("/", 1)[1], bytes(message.payload))
 
     def _on_disconnect(self, *rest: Any) -> None:
-        self._hand_over(self._end, f"connection lost: {rest[3]}")
+        reason = str(rest[3])
+        cut = reason == "Unspecified error"  # paho's words for an end without a word
+        self._hand_over(self._end, "the connection is cut" if cut else f"connection lost: {reason}")
 
     def _hand_over(self, call: Any, *arguments: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile

@@ -225,10 +225,9 @@ class MemoryBus:
     def give_session(self, source: "MemorySource") -> None:
         """This one takes the collector's session."""
         others = [one for one in self._sources if one is not source]
-        self.sessions_taken += bool(others)
-        for other in others:
-            if not self.both_hear:
-                other.disconnect()
+        for other in [] if self.both_hear else others:
+            self.sessions_taken += 1
+            other.disconnect()
         self.source_now = source
         if self.up:
             source.reconnect(lose=False)

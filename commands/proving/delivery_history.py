@@ -111,10 +111,14 @@ def forget(made: Made, before: Journalled, after: Journalled, *, stored: Journal
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Readings: distinct ones journalled by anybody, lost, journalled again by the same collector."""
+    """Readings: distinct ones journalled by anybody, lost, journalled again by the same collector.
+
+    `forgotten` were journalled, and stand in no journal since one became an older copy of itself.
+    """
 
     journalled: int
     lost: int
+    forgotten: frozenset[Key]
     missing: int
     absorbed: int
     problems: tuple[str, ...]
@@ -142,14 +146,15 @@ def compare(made: Made, journals: Sequence[MemoryJournal], *, thinned: int) -> C
     for one in more:
         problems += _some(one - made.put_back, "journalled again that waited on no old copy")
     absorbed = sum(one.total() for one in more)
-    return Compared(len(known), len(lost), len(missing), absorbed, tuple(problems))
+    forgotten = frozenset(made.made) & made.forgotten - known
+    return Compared(len(known), len(lost), forgotten, len(missing), absorbed, tuple(problems))
 
 
 def of_store(journal: MemoryJournal, store: WitnessedStore, forgotten: Counter[Key]) -> list[str]:
     """What is wrong with the store behind a journal, which was written `forgotten` beside what is journalled."""
     read = read_journal(journal)
     due = read.due + forgotten
-    wrong = [key for key, value in read.due_values.items() if _stored(store, key) != [value]]
+    wrong = [key for key, value in read.due_values.items() if stored(store, key) != [value]]
     return [
         *_some(wrong, "not stored with the value that was journalled"),
         *_some(due - store.writes, "journalled and not stored as often"),
@@ -157,7 +162,8 @@ def of_store(journal: MemoryJournal, store: WitnessedStore, forgotten: Counter[K
     ]
 
 
-def _stored(store: WitnessedStore, key: Key) -> list[float]:
+def stored(store: WitnessedStore, key: Key) -> list[float]:
+    """The values that it holds of one reading."""
     values: list[float] = store.raw(SITE, key[0], key[1], key[1] + 1).value.tolist()
     return values
 

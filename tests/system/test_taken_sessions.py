@@ -46,7 +46,7 @@ async def test_whose_session_is_taken_knows_it_and_is_heard_again_when_it_comes_
     async with agent_at(port) as first:
         other = await stranger(port, USER, "a", NAME, clean=clean)
         assert await other.answer() == 0
-        with pytest.raises(LinkLost):
+        with pytest.raises(LinkLost, match="the connection is cut"):
             await asyncio.wait_for(first.received(), 10)
     async with agent_at(port) as again:
         assert await asyncio.wait_for(other.reader.read(), 10) == b""

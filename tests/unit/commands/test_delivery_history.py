@@ -119,6 +119,13 @@ def test_what_a_restored_journal_is_told_again_is_no_fault() -> None:
     assert run.store.writes[KEYS[2]] == 2
 
 
+def test_what_a_restored_journal_forgot_and_never_heard_again_is_counted() -> None:
+    run = restored()
+    assert compare(run.made, [run.journal], thinned=0).forgotten == frozenset()
+    run.restore(run.journal.last() - 1)
+    assert compare(run.made, [run.journal], thinned=0).forgotten == {KEYS[3]}
+
+
 def test_what_was_thinned_on_an_old_copy_may_have_arrived_before() -> None:
     run = left()
     run.make(4)
