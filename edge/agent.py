@@ -128,10 +128,10 @@ class Agent:
         self._plausible = Plausibility(self.outbox.table.live())
         self._events = _events(self.outbox.table)
         (self._jitter,) = self.rng.spawn(1)
-        lines = by_line(self.plant)
         self.pollers = [
-            Poller(lines[line], line, reader, self.clock, self._jitter)
-            for line, reader in self.readers.items()
+            Poller(own, line, self.readers[line], self.clock, self._jitter)
+            for line, own in by_line(self.plant)
+            if line in self.readers
         ]
 
     def _points_of(self, plant: Plant) -> Iterator[Point]:
@@ -214,7 +214,8 @@ class Agent:
         """In a thread: all that takes longer the more points there are."""
         plant = files()
         found = changes(self.plant, plant, self.id)
-        return _News(plant, found, by_line(plant), self.outbox.planned(self._points_of(plant)))
+        lines = dict(by_line(plant))
+        return _News(plant, found, lines, self.outbox.planned(self._points_of(plant)))
 
     def _pollers(self, news: "_News", make_reader: MakeReader) -> list[Poller]:
         """Of the lines that begin."""
