@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from config.files import ModbusText, PointText, ProfileFile
 from config.mistakes import Mistakes
+from config.plant import ON_THE_WAY_S
 from config.profile import (
     PROTOCOLS,
     WORDS,
@@ -48,8 +49,6 @@ LAST_ADDRESS = 65535
 SILENCE_OF_POLL_S = {"slow": 300.0, "hourly": 10_800.0}
 SILENCE_S = 60.0
 SILENCE_PERIODS = 3
-ON_THE_WAY_S = 2.0
-"""From a read until somebody looks at it: an unchanged value is repeated that much earlier."""
 
 
 @dataclass(frozen=True, slots=True)

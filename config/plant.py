@@ -1,5 +1,6 @@
 """What exists at a site and how it is reached: the plant, expanded to its points, rules and plans."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -38,6 +39,8 @@ STEWARD: Final = "steward"
 SCORE: Final = "condition_score"
 """The point that says how unusual the points of an asset are together, in σ."""
 Parity = Literal["even", "odd", "none"]
+ON_THE_WAY_S: Final = 2.0
+"""From a read to the collector's look at it (flush, broker, journal): an unchanged value is repeated that much earlier."""
 MODBUS_LINES: Final[tuple[LineKind, ...]] = ("tcp", "tls", "rtu", "rtu_over_tcp")
 
 
@@ -187,6 +190,13 @@ class PointSpec:
     """Made of readings by the collector: no device tells it."""
     derive: Derivation | None = None
     """Made once a day of another point's readings: no device tells it."""
+    quiet_ms: int = field(init=False)
+    """How long what was sent is no news if it comes again; nothing for a silence of one period or less."""
+
+    def __post_init__(self) -> None:
+        next_known_ms = 1500 * self.period_s + 1000 * ON_THE_WAY_S
+        quiet_ms = max(0, math.floor(1000 * self.longest_silence_s - next_known_ms))
+        object.__setattr__(self, "quiet_ms", quiet_ms)  # it is frozen
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):

@@ -10,8 +10,6 @@ from edge.point_table import PointTable
 from edge.ports import PointReading
 from edge.readings import BAD
 
-ON_THE_WAY_MS = 2000
-"""From a read to the collector's look at it: flush, broker, journal."""
 _NOTHING: Final = 0xFF
 """In place of a quality: nothing was sent."""
 
@@ -24,7 +22,7 @@ def is_news(point: Point, last: Sent | None, reading: PointReading) -> bool:
     """Whether this reading must be sent, given the last one that was.
 
     News is: the first reading, another quality, a value further than the deadband from the last sent
-    one, and any reading after which the next (half a period late, and `ON_THE_WAY_MS` until somebody
+    one, and any reading after which the next (half a period late, and `ON_THE_WAY_S` until somebody
     looks at it) would exceed the longest silence, so a silence of one period or less sends everything. The deadband is the greater
     of the absolute one and the percentage of the last sent value. The same reading again (same
     time, value and quality) is never news; one older than the last sent always is: it is history.
@@ -40,14 +38,7 @@ def is_news(point: Point, last: Sent | None, reading: PointReading) -> bool:
         band = max(spec.deadband, abs(value) * spec.deadband_percent / 100)
         if abs(reading.value - value) > band:
             return True
-    return reading.time - time > quiet_ms(point)
-
-
-def quiet_ms(point: Point) -> int:
-    """How long what was sent is no news if it comes again; nothing for a silence of one period or less."""
-    spec = point.spec
-    next_known_ms = 1500 * spec.period_s + ON_THE_WAY_MS
-    return max(0, math.floor(1000 * spec.longest_silence_s - next_known_ms))
+    return reading.time - time > spec.quiet_ms
 
 
 class Deadbands:
@@ -56,7 +47,6 @@ class Deadbands:
     def __init__(self, table: PointTable) -> None:
         self._table = PointTable()
         self._time, self._value, self._quality = array("q"), array("d"), bytearray()
-        self._quiet_ms = array("q")
         self.change(table)
 
     def restart(self) -> None:
@@ -70,10 +60,10 @@ class Deadbands:
             if before != point:
                 self._quality[index] = _NOTHING
         new = len(table.points) - len(old)
-        self._time.extend(array("q", [0]) * new)
-        self._value.extend(array("d", [0.0]) * new)
-        self._quality.extend(bytearray([_NOTHING]) * new)
-        self._quiet_ms = array("q", (quiet_ms(point) if point else 0 for point in table.points))
+        # made anew, for `extend` keeps room for a sixteenth more
+        self._time = self._time + array("q", [0]) * new
+        self._value = self._value + array("d", [0.0]) * new
+        self._quality += bytearray([_NOTHING]) * new
 
     def news(self, readings: Iterable[PointReading]) -> list[PointReading]:
         """Those of the readings that must be sent, in order; they count as sent from now on.
@@ -81,17 +71,20 @@ class Deadbands:
         A reading of a point that the plant does not know is left out.
         """
         index_of, points = self._table.index, self._table.points
-        times, values, qualities, quiet = self._time, self._value, self._quality, self._quiet_ms
+        times, values, qualities = self._time, self._value, self._quality
         found: list[PointReading] = []
         for reading in readings:
             index = index_of.get(reading.point)
             if index is None:
                 continue
+            point = points[index]
+            if point is None:
+                continue
             same = reading.value == values[index] and reading.quality == qualities[index]
-            if same and 0 <= reading.time - times[index] <= quiet[index]:
+            if same and 0 <= reading.time - times[index] <= point.spec.quiet_ms:
                 continue  # most, at rest: `is_news` would say the same at four times the cost
-            point, last = points[index], self._sent(index)
-            if point is not None and is_news(point, last, reading):
+            last = self._sent(index)
+            if is_news(point, last, reading):
                 found.append(reading)
                 if last is None or reading.time >= last[0]:
                     self._keep(index, reading)

@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -27,6 +28,8 @@ CASES = [
     ("a bad reading after a good one", SENT, None, 65, 10_000, True),
     ("the last read before the silence could end", SENT, 4.0, 0, 50_000, True),
     ("the read before that", SENT, 4.0, 0, 40_000, False),
+    ("1.5 periods and 2 s before the silence ends", SENT, 4.0, 0, 43_000, False),
+    ("a moment later", SENT, 4.0, 0, 43_001, True),
     ("the same reading again", SENT, 4.0, 0, 0, False),
     ("another value at the same time", SENT, 9.0, 0, 0, True),
     ("an older reading is history", SENT, 4.0, 0, -1_000, True),
@@ -119,3 +122,18 @@ def test_what_was_sent_outlives_a_change_that_does_not_touch_the_point() -> None
     bands.change(grown(before.rows(), [r, POINT, wider]))
     again = [PointReading(name, 4.1, 0, 101_000) for name in ("a/p", "a/q", "a/r")]
     assert bands.news(again) == again[1:]
+
+
+def test_a_point_keeps_a_time_a_value_and_a_quality() -> None:
+    """So many bytes and no more, also of those that a reload brings: there is one of each for every point."""
+    points = [Point(f"a/{n}", "a", "d", SPEC) for n in range(20_000)]
+    few = grown((), points[:10_000])
+    whole = grown(few.rows(), points)
+    tracemalloc.start()
+    try:
+        bands = Deadbands(few)
+        bands.change(whole)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < (8 + 8 + 1.2) * len(points)
