@@ -96,9 +96,12 @@ class PahoConnection:
     async def close(self) -> None:
         if self._subscribed is not None:
             self._subscribed.cancel()  # nobody waits for it any more
+            self._subscribed = None  # its error holds us, too
         self._end("closed")
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
+        client = self._client  # holds us by these, and its sockets as long as it is held
+        client.on_connect = client.on_subscribe = client.on_message = client.on_disconnect = None
 
     # --- on paho's thread
 
