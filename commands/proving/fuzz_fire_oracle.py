@@ -33,7 +33,8 @@ def sound(stream: bytes, *, skips_bad: bool, waits: bool) -> Iterator[bytes]:
     """The whole frames of a stream, from left to right.
 
     With `skips_bad` a frame whose checksum alone is wrong is passed over whole, else only its start;
-    with `waits` a frame that is still coming holds up what is behind its start.
+    with `waits` a frame that is still coming holds up what is behind its start. Once a wait has ended, a frame
+    counts wherever it begins: one around it may have come whole since, but had not yet when it was taken.
     """
     at = stream.find(b"@@")
     while at >= 0:
@@ -46,7 +47,8 @@ def sound(stream: bytes, *, skips_bad: bool, waits: bool) -> Iterator[bytes]:
         right = framed and sum(stream[at + 2 : end - 3]) & 0xFF == stream[end - 3]
         if right:
             yield stream[at:end]
-        at = stream.find(b"@@", end if right or (framed and skips_bad) else at + 1)
+        whole = waits and (right or (framed and skips_bad))
+        at = stream.find(b"@@", end if whole else at + 1)
 
 
 def told(frame: bytes) -> Told | None:

@@ -11,8 +11,9 @@ import pytest
 from pymodbus.transport.serialtransport import SerialTransport
 
 from commands.main import main
-from commands.proving import fuzz, fuzz_modbus
+from commands.proving import fuzz, fuzz_fire, fuzz_modbus
 from commands.proving.fuzz_cases import Life, Tally, Wrong, seeded
+from commands.proving.fuzz_fire_oracle import sound
 from commands.proving.fuzz_modbus import life as modbus_life
 from config.plant import Line, LineKind
 from config.profile import Table
@@ -20,6 +21,7 @@ from edge import fire_centre, gb26875, mqtt_reader, payloads, wills
 from edge.modbus_outcome import Apart, Outcome
 from edge.modbus_transport import NoAnswer, PymodbusTransport
 from edge.ports import PointReading
+from simulators.fire_frames import SEND, frame
 
 SAMPLE = 500
 FEW = 100
@@ -275,6 +277,18 @@ def test_a_centre_that_believes_any_checksum_is_found_out(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(gb26875, "decode", lax)
     assert "was confirmed" in found(fuzz.KINDS["gb26875"])
+
+
+def test_a_frame_that_was_whole_when_a_wait_ended_may_be_taken() -> None:
+    """One around it is right too, by chance, once the rest of it has come."""
+    addresses, now = (fuzz_fire.SOURCES[0], fuzz_fire.CENTRE), bytes((0, 0, 0, 1, 1, 26))
+    heartbeat = frame(2, addresses, now, b"", SEND)
+    around = frame(1, addresses, now, bytes((200, 1)) + heartbeat + b"rest", SEND)
+    splitter, held = gb26875.Splitter(), around.index(b"rest")
+    assert splitter.feed(around[:held]) == []
+    assert [one.header.serial for one in splitter.late() if isinstance(one, gb26875.Frame)] == [2]
+    assert heartbeat in set(sound(around, skips_bad=False, waits=False))
+    assert set(sound(around, skips_bad=False, waits=True)) == {around}
 
 
 @pytest.mark.usefixtures("unmeasured")
