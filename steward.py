@@ -2,4 +2,5 @@
 
 from commands.main import main
 
-raise SystemExit(main())
+if __name__ == "__main__":  # a proof's processes read this file too
+    raise SystemExit(main())

@@ -8,6 +8,8 @@ from typing import Final
 
 START_MS: Final = 1_763_700_000_000
 NOISE_BYTES_MAX: Final = 300
+HONEST: Final = "honest"
+"""The kind of frame to which nothing was done."""
 
 
 class Wrong(Exception):
@@ -41,6 +43,11 @@ class Tally:
     @property
     def count(self) -> int:
         return self.frames.total()
+
+    @property
+    def not_honest(self) -> int:
+        """Frames to which something was done."""
+        return self.count - self.frames[HONEST]
 
 
 Each = Callable[[], None]

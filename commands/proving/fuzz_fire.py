@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from commands.proving.fuzz_cases import Each, Hands, Tally, Wrong, damaged, near, noise, pieces
+from commands.proving.fuzz_cases import (
+    HONEST,
+    Each,
+    Hands,
+    Tally,
+    Wrong,
+    damaged,
+    near,
+    noise,
+    pieces,
+)
 from commands.proving.fuzz_fire_oracle import (
     FIXED,
     TEXT_AFTER,
@@ -20,7 +30,7 @@ from commands.proving.fuzz_fire_oracle import (
 from config.gb26875 import ANALOGUES, STATE_BITS
 from config.plant import Device, Point, PointSpec
 from config.profile import FirePlace, FireValue
-from edge.fire_centre import Centre, Watched
+from edge.fire_centre import TOLD_PLACES_MAX, Centre, Watched
 from edge.ports import PointReading
 from edge.readings import BAD
 from simulators.fire_frames import SEND, frame, read_answer, wall_time
@@ -28,6 +38,7 @@ from simulators.fire_frames import SEND, frame, read_answer, wall_time
 ZONE: Final = ZoneInfo("Asia/Shanghai")
 SOURCES: Final = (889, 2**48 - 2)
 STRANGER: Final = 77
+STRANGERS_FROM: Final = 1_000
 CENTRE: Final = 1
 LINK: Final = 1
 SILENCE_S: Final = 90.0
@@ -159,7 +170,6 @@ SENT: Final[dict[str, Make]] = {
     "full of starts": lambda w: w.rng.choice((b"@", b"@@", b"@@\0")) * w.rng.randint(1, 200),
     "noise": lambda w: noise(w.rng),
 }
-HONEST: Final = "honest"
 KINDS: Final = (*SENT, *[HONEST] * 6)
 
 
@@ -201,6 +211,7 @@ class _Fuzzed:
         ]  # fmt: skip
         self._centre = Centre(watched, self._clock, ZONE)
         self._centre.opened(LINK)
+        self._strangers_speak()
         self._serial = 0
         self._before: list[bytes] = []
         self._allowed = _Allowed()
@@ -233,6 +244,12 @@ class _Fuzzed:
         self._clock.s += self._rng.choice((0.01, 0.5, 2.0, 40.0))
         if self._rng.random() < 0.001:
             self._reconnect()
+
+    def _strangers_speak(self) -> None:
+        """So many that the centre notes no other: what it notes would else fill up slowly, and hide what grows."""
+        now = wall_time(self._clock.now(), ZONE)
+        for source in range(STRANGERS_FROM, STRANGERS_FROM + TOLD_PLACES_MAX):
+            self._centre.arrived(LINK, frame(0, (source, CENTRE), now, b"", SEND))
 
     def _reconnect(self) -> None:
         self._centre.closed(LINK)

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from commands.proving.fuzz_cases import START_MS, Each, Tally, Wrong, near, pieces
+from commands.proving.fuzz_cases import HONEST, START_MS, Each, Tally, Wrong, near, pieces
 from commands.proving.fuzz_modbus_answers import ANSWERS, Writer
 from commands.proving.fuzz_modbus_lines import FuzzedLoop, PortLoop, Wire
 from commands.proving.fuzz_modbus_oracle import Asked, asked_of
@@ -30,7 +30,6 @@ CALM: Final = 0.3
 SCALED_EVERY: Final = 3
 """Of so many groups, one has values with an exponent for sure."""
 LATE: Final = "late"
-HONEST: Final = "honest"
 KINDS: Final = (*ANSWERS, *[LATE] * 2, *[HONEST] * 8)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from commands.proving.fuzz_cases import Each, Hands, Tally, Wrong, damaged, near, noise
+from commands.proving.fuzz_cases import HONEST, Each, Hands, Tally, Wrong, damaged, near, noise
 from commands.proving.fuzz_mqtt_oracle import Says, read, says
 from config.plant import Device, Point, PointSpec
 from config.profile import Availability, JsonPath, Kind
@@ -154,7 +154,6 @@ SAID: Final[dict[str, Make]] = {
 AGAIN: Final = "sent again"
 SAME_INSTANT: Final = "at the instant of the last"
 WILL: Final = "will"
-HONEST: Final = "honest"
 KINDS: Final = (*SAID, AGAIN, SAME_INSTANT, WILL, *[HONEST] * 4)
 
 
