@@ -43,11 +43,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     replay.add_argument("folder", help="searched for *.csv, also below")
     replay.add_argument("--within", type=float, default=120.0, help="seconds that the longest may take (default 120)")  # fmt: skip
     fuzz = proofs.add_parser("fuzz", help="damaged and random answers of devices, in memory and over a pseudo-terminal: no crash, nothing wrong called good, memory flat")  # fmt: skip
-    fuzz.add_argument("--frames", type=_some, default=200_000, help="how many of each kind (default 200000: a million in all)")  # fmt: skip
+    fuzz.add_argument("--frames", type=_some, default=200_000, help="how many of each of the five kinds of frames, honest answers among them (default 200000: a million in all)")  # fmt: skip
     fuzz.add_argument("--seed", type=int, default=1)
     fuzz.add_argument("--kind", help="only this kind of frames")
     fuzz.add_argument(
-        "--life", type=int, help="only this life of a receiver, as a failure names it"
+        "--life", type=int, help="only this life of a receiver of that kind, as a failure names it"
     )
     pictures = proofs.add_parser("pictures", help="cameras through days of weather and every failure of their pictures")  # fmt: skip
     pictures.add_argument("--seeds", type=_some, default=20, help="how many cameras (default 20)")
