@@ -256,8 +256,8 @@ class _Model:
 
     async def _two_collectors(self) -> bool:
         """Two for a while, each with its own journal: both hear, or one takes the session from the other."""
-        before = self.bus.sessions_taken
-        self.bus.both_hear = heard = bool(self.rng.random() < 0.5)
+        before, heard = self.bus.sessions_taken, self.other.journal.last()
+        self.bus.both_hear = bool(self.rng.random() < 0.5)
         self.other.start(beside=True)
         for _ in range(self.rng.integers(1, 8)):
             await self._sleep(float(self.rng.exponential(3.0)))
@@ -269,7 +269,7 @@ class _Model:
         await self.other.kill()
         if self.collector.source is not None:
             self.bus.give_session(self.collector.source)
-        return heard or self.bus.sessions_taken > before
+        return self.other.journal.last() > heard or self.bus.sessions_taken > before
 
     async def _journal_restored(self) -> bool:
         await self.collector.kill()

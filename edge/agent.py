@@ -37,6 +37,8 @@ PENDING_READINGS_MAX: Final = 100_000
 """Readings kept in memory while the disk refuses them, urgent ones and others so many each."""
 ENDING_S: Final = 5.0
 """A reload waits so long for lines that end, in real seconds."""
+BUS_RESTS: Final = 2.0
+"""Timeouts of a line until it is read anew: nothing numbers what was asked before."""
 BRIEF_S: Final = 60.0
 BRIEF_MAX: Final = 3
 """After so many connections in a row that lasted less than `BRIEF_S` the log says what may be behind it."""
@@ -157,9 +159,9 @@ class Agent:
             if left := [*self._pending, *self._urgent]:
                 log.error("agent %s ends: %d readings in memory, which its outbox did not take, are lost", self.id, len(left))  # fmt: skip
 
-    def _begin(self, poller: Poller) -> None:
+    def _begin(self, poller: Poller, rest_s: float = 0.0) -> None:
         if self._group is not None:
-            self._lines[poller.line_id] = self._group.create_task(poller.run(self.take))
+            self._lines[poller.line_id] = self._group.create_task(poller.run(self.take, rest_s))
 
     # --- another plant
 
@@ -255,7 +257,9 @@ class Agent:
             await asyncio.wait(ended.values(), timeout=ENDING_S)
         for poller in begun:
             self.pollers.append(poller)
-            self._begin(poller)
+            line = plant.lines[poller.line_id]
+            on_a_bus = line.serial is not None and line.id in ended
+            self._begin(poller, BUS_RESTS * line.timeout_s if on_a_bus else 0.0)
         return sorted(line for line, task in ended.items() if not task.done())
 
     def _cancelled(self, ended: Collection[str]) -> dict[str, "asyncio.Task[None]"]:

@@ -13,7 +13,14 @@ from edge.modbus_cuts import Cuts
 from edge.modbus_denials import Denials, refusal
 from edge.modbus_outcome import REFUSED, Outcome, exponents_of
 from edge.modbus_plans import Block, Plan
-from edge.modbus_transport import Garbled, LinkDown, ModbusTransport, NoAnswer, Refused
+from edge.modbus_transport import (
+    NOBODY_BEHIND,
+    Garbled,
+    LinkDown,
+    ModbusTransport,
+    NoAnswer,
+    Refused,
+)
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
 from edge.registers import LinkCost, ReadRequest, register_of
@@ -22,8 +29,6 @@ log = logging.getLogger(__name__)
 
 BAD_RANGE: Final = frozenset({2, 3})
 """Exceptions that speak of the range asked for: illegal address, illegal value."""
-NOBODY_BEHIND: Final = frozenset({10, 11})
-"""Exceptions by which a gateway says that the device behind it did not answer."""
 RETEST_S: Final = 60.0
 """A point that was refused alone is asked for again after this long."""
 TESTS_PER_READ: Final = 3

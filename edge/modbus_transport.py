@@ -38,7 +38,9 @@ FRAMES_MAX: Final = 4
 RTU_FRAME_BYTES: Final = 3
 """What a serial frame has around function and data: the unit, and the check."""
 LATE_MAX: Final = 4.0
-"""So many timeouts after its request an answer on a serial bus may come and is known to be late."""
+"""So many timeouts (with the time of the frames) after its request an answer on a serial bus may come and is known to be late."""
+NOBODY_BEHIND: Final = frozenset({10, 11})
+"""Exceptions by which a gateway says that the device behind it did not answer."""
 BURST: Final = 10
 """As many requests one after the other may each stop their timer; of more, one timer is left standing."""
 TIMER_STEP_S: Final = 0.001
@@ -268,7 +270,7 @@ class PymodbusTransport:
     queued is waited out for as long, then the request is sent once more. For that sign a smaller part is asked
     for, if an answer as long as the whole may still come within `LATE_MAX` timeouts of its request: a unit
     answers in turn, so none of them comes behind it. Where there is no smaller part (of one word, of eight bits), or
-    the unit refuses it, that long is waited.
+    the unit refuses it, `NoAnswer` is raised until none can come any more, without holding the bus.
     The connection to a gateway is opened anew after every silence; one that takes no other yet is tried again
     for `PLACE_FREE_S`. `key_file` holds the private key of a TLS client certificate.
     """
@@ -287,36 +289,51 @@ class PymodbusTransport:
         """When the connection to a gateway was given up after a silence, in the loop's seconds."""
         self._owed: dict[int, list[tuple[float, bytes]]] = {}
         """Of units of a serial bus whose last answer was not heard: until when which forms of answers may come late."""
+        self._whole_only: set[int] = set()
+        """Units of these that refused a part."""
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # the poller says it, once
 
     def request(
         self, unit: int, table: Table, address: int, count: int
     ) -> Coroutine[Any, Any, list[int]]:
-        ask = self._ask_in_turn if self._line.serial else self._ask_once
+        ask = self._ask if self._line.serial else self._ask_once
         return ask(unit, table, address, count)
-
-    async def _ask_in_turn(self, unit: int, table: Table, address: int, count: int) -> list[int]:
-        if unit in self._owed:
-            loop, late = asyncio.get_running_loop(), self._late(unit)
-            part = _told_apart(table, count, late)
-            try:
-                await self._ask(unit, table, address, part or count)
-            except Refused:  # of what was asked before, perhaps
-                part = 0
-            timeouts = LATE_MAX if late and not part else 1.0
-            wait_s = timeouts * self._line.timeout_s + self._cost.of(table, count)
-            self._asked_again_at[unit] = loop.time() + wait_s
-        return await self._ask(unit, table, address, count)
 
     async def _ask(self, unit: int, table: Table, address: int, count: int) -> list[int]:
         loop = asyncio.get_running_loop()
         while True:
             try:
+                if unit in self._owed:
+                    await self._hear_a_sign(unit, table, address, count)
                 return await self._ask_once(unit, table, address, count)
             except LinkDown:
                 if loop.time() >= self._left_at + PLACE_FREE_S:
                     raise
             await asyncio.sleep(PLACE_TRIED_S)
+
+    async def _hear_a_sign(self, unit: int, table: Table, address: int, count: int) -> None:
+        """Have the unit say something, and have the next request to it wait until all that was queued has come.
+
+        Raises:
+            NoAnswer: it says nothing, or what it says cannot be told from a late answer.
+        """
+        owed, late = self._owed[unit], self._late(unit)
+        part = _told_apart(table, count, late)
+        if late and unit in self._whole_only and part < count:
+            part = 0
+        if not part:
+            raise NoAnswer("its late answers cannot be told from others yet")
+        try:
+            await self._ask_once(unit, table, address, part)
+        except Refused as error:
+            if error.code in NOBODY_BEHIND:
+                raise
+            if late:  # it may have been asked before
+                self._owed[unit] = owed
+                self._whole_only.add(unit)
+                raise NoAnswer(f"{error}, perhaps a late one") from error
+        wait_s = self._line.timeout_s + self._cost.of(table, count)
+        self._asked_again_at[unit] = asyncio.get_running_loop().time() + wait_s
 
     async def _ask_once(self, unit: int, table: Table, address: int, count: int) -> list[int]:
         connection = self._connection
@@ -326,25 +343,20 @@ class PymodbusTransport:
         if self._line.serial:
             timeout_s += self._cost.of(table, count)
             await self._wait_for_quiet(unit)
-            late = self._owe(unit, _form(table, count))
+            late = self._owe(unit, _form(table, count), timeout_s)
         if connection.numbers:
             self._number = self._number % NUMBERS + 1
         function, pdu = _request(table, address, count)
         try:
             answer = await connection.ask(unit, self._number, pdu, timeout_s, late)
             words = parse_answer(function, count, answer)
-        except Refused:
-            self._answered(unit, connection)
-            raise
-        except NoAnswer:
-            await self._silent(unit, connection)
-            raise
-        except (Garbled, LinkDown):
-            await self.close()
+        except (Refused, NoAnswer, Garbled, LinkDown) as error:
+            await self._failed(unit, connection, error)
             raise
         finally:
             self._quiet_since = connection.quiet_since
-        self._answered(unit, connection)
+        self._heard(connection)
+        self._owes_nothing(unit)
         return words
 
     async def close(self) -> None:
@@ -373,16 +385,34 @@ class PymodbusTransport:
         owed[:] = [(until, form) for until, form in owed if until > now]
         return {form for _, form in owed}
 
-    def _owe(self, unit: int, form: bytes) -> set[bytes]:
+    def _owe(self, unit: int, form: bytes, timeout_s: float) -> set[bytes]:
         """One more answer is owed; the forms of those that may come instead and do not look alike."""
         late = self._late(unit)
-        until = asyncio.get_running_loop().time() + LATE_MAX * self._line.timeout_s
+        until = asyncio.get_running_loop().time() + LATE_MAX * timeout_s
         self._owed.setdefault(unit, []).append((until, form))
         return late - {form}
 
-    def _answered(self, unit: int, connection: _Connection) -> None:
-        connection.answered, self._silences = True, 0
+    def _owes_nothing(self, unit: int) -> None:
         self._owed.pop(unit, None)
+        self._whole_only.discard(unit)
+
+    def _heard(self, connection: _Connection) -> None:
+        connection.answered, self._silences = True, 0
+
+    async def _failed(self, unit: int, connection: _Connection, error: Exception) -> None:
+        if isinstance(error, Refused):
+            self._heard(connection)
+            if error.code not in NOBODY_BEHIND:
+                self._owes_nothing(unit)
+        elif isinstance(error, NoAnswer):
+            await self._silent(unit, connection)
+        else:
+            owed = self._owed.get(unit, [])
+            gone = isinstance(error, LinkDown) and self._line.kind == "rtu"
+            answered = isinstance(error, Garbled) and len(owed) == 1
+            if gone or answered:  # with its port; or by this, and no other is owed
+                owed.clear()
+            await self.close()
 
     async def _silent(self, unit: int, connection: _Connection) -> None:
         self._silences += 1
@@ -410,6 +440,10 @@ class PymodbusTransport:
             connection.abort()
             why = str(error) or f"nothing came within {line.timeout_s:g} s"
             raise LinkDown(f"cannot connect to {where(line)}: {why}") from error
+        if asyncio.get_running_loop().time() < self._left_at + PLACE_FREE_S:
+            await asyncio.sleep(PLACE_TRIED_S)
+            if connection.lost:  # who has no place closes at once: nothing was asked by it
+                raise LinkDown("the connection was closed")
         return connection
 
     async def _open_socket(self, connection: _Connection) -> None:

@@ -150,9 +150,9 @@ class Poller:
         more = self._reader.words()
         return "; ".join([", ".join(said), *lost, *([more] if more else [])])
 
-    async def run(self, sink: Sink) -> None:
-        """Poll until cancelled; returns at once if nothing is on the line. Closes the reader."""
-        self._stagger()
+    async def run(self, sink: Sink, rest_s: float = 0.0) -> None:
+        """Poll until cancelled, from in `rest_s` on; returns at once if nothing is on the line. Closes the reader."""
+        self._stagger(rest_s)
         try:
             while self._tasks:
                 now = self._clock.monotonic()
@@ -206,9 +206,9 @@ class Poller:
             self._sleep = None
         return True
 
-    def _stagger(self) -> None:
+    def _stagger(self, rest_s: float) -> None:
         self.stats.started_s = self._clock.monotonic()
-        self._spread(self._tasks, self.stats.started_s)
+        self._spread(self._tasks, self.stats.started_s + rest_s)
 
     def _spread(self, tasks: Sequence[_Task], start: float) -> None:
         """Spread the first reads over a second and the regular ones over their period."""

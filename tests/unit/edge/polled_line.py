@@ -34,17 +34,20 @@ WAIT_S = 30.0
 DEVICES = (device("one", unit="1"), device("two", unit="2"))
 ADDRESSES = {"near": 10, "far": 500}
 """Too far apart for one request: two of the same form, that only their numbers tell apart."""
+BESIDE = {f"{name}_too": address + 1 for name, address in (ADDRESSES | {"hourly": 700}).items()}
+"""On a bus, where of one register no part can be asked for."""
 
 
-def points() -> list[Point]:
-    """Of each device two fast points and one that is read every hour."""
+def points(*, on_a_bus: bool = False) -> list[Point]:
+    """Of each device two fast points and one that is read every hour; on a bus one more beside each."""
+    more = BESIDE if on_a_bus else {}
     return [
         register_point(
             name, address, id=f"{row.id}/{name}", asset=row.id, device=row.id,
-            period_s=HOURLY_S if name == "hourly" else PACE_S,
+            period_s=HOURLY_S if name.startswith("hourly") else PACE_S,
         )
         for row in DEVICES
-        for name, address in (ADDRESSES | {"hourly": 700}).items()
+        for name, address in (ADDRESSES | {"hourly": 700} | more).items()
     ]  # fmt: skip
 
 
@@ -60,7 +63,7 @@ def right(point: str) -> float:
     """What this point holds, and no other."""
     owner, _, name = point.partition("/")
     unit = 1 if owner == "one" else 2
-    return unit * 1000.0 + (ADDRESSES | {"hourly": 700})[name]
+    return unit * 1000.0 + (ADDRESSES | {"hourly": 700} | BESIDE)[name]
 
 
 @dataclass(slots=True)
@@ -161,7 +164,7 @@ async def polled(
     clock = ScaledClock()
     reader = ModbusReader(PymodbusTransport(line), lambda _: ModbusLimits(), clock, line)
     watched = Watched(reader, clock)
-    site = plant([line], DEVICES, list(rows) or points())
+    site = plant([line], DEVICES, list(rows) or points(on_a_bus=line.serial is not None))
     polled = PolledLine(
         Poller(site, line.id, watched, clock, np.random.default_rng(5)), watched, clock
     )

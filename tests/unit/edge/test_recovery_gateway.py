@@ -112,7 +112,7 @@ ROWS: dict[str, tuple[Callable[[bytes], bytes], str, str]] = {
     "too short by a gateway": (
         too_short,
         "undecodable",
-        "answers without values: an answer to function 3 for 1 began with 0300",
+        "answers without values: an answer to function 3 for 2 began with 0300",
     ),
 }
 
@@ -151,7 +151,7 @@ async def test_a_fault_behind_a_gateway_is_told_with_its_reason_and_gone_within_
         )
 
 
-ONE_BEHIND = [(2.15, False), (2.4, False), (2.9, False), (2.15, True), (2.4, True), (3.6, True)]
+ONE_BEHIND = [(2.45, False), (2.65, False), (2.9, False), (2.45, True), (2.65, True), (3.6, True)]
 """For how many timeouts the bus stands still, and whether the gateway knows who asked."""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from config.clock import SteppedClock
-from config.plant import Device, Line, LineKind, Plant, Point
+from config.plant import Device, Line, LineKind, Plant, Point, Serial
 from config.profile import ModbusLimits
 from edge import agent
 from edge.agent import Agent
@@ -549,3 +549,17 @@ async def test_what_the_plant_says_is_told_only_when_it_is_taken_up() -> None:
         assert told == []
         await one.reload(site(rows=points(("d", 9, 1.0))))
         assert told == [one.next]
+
+
+async def test_a_line_on_a_bus_that_begins_anew_rests_first() -> None:
+    """Nothing numbers what the line before it asked: its answer may still come."""
+    bus = line("l", kind="rtu", path="/dev/ttyUSB0", serial=Serial(), timeout_s=1.0)
+    async with running(site([bus], DEVICES[:2], POINTS[:2])) as one:
+        assert one.asked("l", 1)
+        other = replace(bus, path="/dev/ttyUSB1")
+        await one.reload(site([other], DEVICES[:2], POINTS[:2]))
+        _, twin = one.twins["l"]
+        await one.clock.advance(1.9)
+        assert twin.asked == []
+        await one.clock.advance(1.5)
+        assert {unit for unit, *_ in twin.asked} == {1, 2}
