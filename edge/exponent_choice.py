@@ -4,13 +4,13 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
-from edge.covers import Bounds, Steps, cheapest, outermost
+from edge.covers import Bounds, Steps, cheapest, joined, outermost
 from edge.spans import Span
 
-WORK: Final = 2000
-"""So many spans are looked at before the best choice so far has to do: it bounds the time of planning."""
+WORK: Final = 2500
+"""So many spans are looked at, then the best choice so far has to do: it bounds the time of planning."""
 SAME: Final = 1.0 - 1e-12
 
 Ties = Mapping[str, Mapping[str, Span | None]]
@@ -44,8 +44,7 @@ def windows(
     return found, search.proven
 
 
-@dataclass(frozen=True, slots=True)
-class _Tie:
+class _Tie(NamedTuple):
     """What is asked for to have an exponent once more, and what holds it with all its values."""
 
     own: Span
@@ -74,25 +73,32 @@ class _Search:
     proven: bool = True
     """Whether every choice was looked at or ruled out."""
     _known: dict[_Some, float] = field(default_factory=dict)
+    _windows: Sequence[tuple[int, Span]] = field(init=False)
+    """Which of the ties, and what must be held for it."""
+
+    def __post_init__(self) -> None:
+        self._windows = [(at, one) for at, tie in enumerate(self.ties) for one in tie.windows]
 
     def best_of(self) -> _Some:
         """The ties that should come together."""
         none: _Some = frozenset()
-        waiting = [(*self._read(none), none, none)]
+        waiting = [(*self._read(self.spans), self.spans, none)]
         if waiting[0][1]:
-            self._take(*self._read(frozenset(range(len(self.ties)))))
+            windows = (window for _, window in self._windows)
+            self._take(*self._read(outermost([*self.spans, *windows])))
         while waiting:
-            seconds, broken, near, apart = waiting.pop()
+            seconds, broken, spans, apart = waiting.pop()
             self._take(seconds, broken)
             left = broken - apart
             if not left or seconds + self._asked_again(apart) >= self.least * SAME:
                 continue
-            if self.looked > WORK:
+            if self.looked + 2 * len(spans) > WORK:  # read, and asked for again
                 self.proven = False
                 break
             one = self._farthest(left, apart)
-            waiting.append((seconds, broken, near, apart | {one}))
-            waiting.append((*self._read(near | {one}), near | {one}, apart))
+            waiting.append((seconds, broken, spans, apart | {one}))
+            near = joined(spans, self.ties[one].windows)
+            waiting.append((*self._read(near), near, apart))
         return self.best
 
     def _take(self, seconds: float, broken: _Some) -> None:
@@ -101,34 +107,35 @@ class _Search:
         if found < self.least:
             self.least, self.best = found, frozenset(range(len(self.ties))) - broken
 
-    def _read(self, near: _Some) -> tuple[float, _Some]:
-        """Seconds of the cheapest requests that hold these ties, and the ties that they do not hold."""
-        tied = (window for at in near for window in self.ties[at].windows)
-        seconds, requests = self._cheapest([*self.spans, *tied])
-        firsts, lasts = zip(*requests, strict=True)
-        held = [
-            all(lasts[bisect_right(firsts, first) - 1] >= last for first, last in tie.windows)
-            for tie in self.ties
-        ]
-        return seconds, frozenset(at for at, whole in enumerate(held) if not whole)
+    def _read(self, spans: Sequence[Span]) -> tuple[float, _Some]:
+        """Seconds of the cheapest requests that hold these spans, and the ties that they do not hold."""
+        self.looked += len(spans)
+        seconds, parts = cheapest(spans, self.bounds, self.steps)
+        firsts = [spans[part.start][0] for part in parts]
+        lasts = [spans[part.stop - 1][1] for part in parts]
+        return seconds, frozenset(
+            at
+            for at, (first, last) in self._windows
+            if lasts[bisect_right(firsts, first) - 1] < last
+        )
 
     def _asked_again(self, apart: _Some) -> float:
         """Seconds of asking once more for these, and for those that no request can hold with a value."""
         if apart not in self._known:
-            own = (self.ties[at].own for at in apart)
-            self._known[apart] = self._cheapest([*self.again, *own])[0]
+            spans = outermost([*self.again, *(self.ties[at].own for at in apart)])
+            self.looked += len(spans)
+            self._known[apart] = cheapest(spans, self.bounds, self.steps)[0]
         return self._known[apart]
-
-    def _cheapest(self, spans: Sequence[Span]) -> tuple[float, Sequence[Span]]:
-        wanted = outermost(spans)
-        self.looked += len(wanted)
-        seconds, parts = cheapest(wanted, self.bounds, self.steps)
-        return seconds, [(wanted[part][0][0], wanted[part][-1][1]) for part in parts]
 
     def _farthest(self, left: _Some, apart: _Some) -> int:
         """The tie whose exponent is farthest from what is asked for again: what lies between is mostly for nothing."""
-        places = [first for first, _ in (*self.again, *(self.ties[at].own for at in apart))]
-        return max(
-            sorted(left),
-            key=lambda at: min((abs(self.ties[at].own[0] - place) for place in places), default=0),
-        )
+        places = sorted(first for first, _ in (*self.again, *(self.ties[at].own for at in apart)))
+        if not places:
+            return min(left)
+
+        def distance(at: int) -> int:
+            first = self.ties[at].own[0]
+            beyond = bisect_right(places, first)
+            return min(abs(first - place) for place in places[max(0, beyond - 1) : beyond + 1])
+
+        return max(sorted(left), key=distance)

@@ -1,16 +1,15 @@
 """In which order to send requests that tell each other's exponents: so that as little as can be is asked once more."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from itertools import chain, combinations, islice
 from math import inf
+from typing import NamedTuple
 
-Again = Callable[[Set[str]], float]
+Again = Callable[[frozenset[str]], float]
 """Seconds of asking once more for these exponents."""
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """The request of a value, by number, needs an exponent that another request tells."""
 
     value: int
@@ -27,12 +26,12 @@ def best_order(
     Where that goes in a circle some are asked for before and after. Of the ways to choose between
     after and before for each exponent, `tries` are looked at, or fewer if no order can be better.
     """
-    least = again(table_of.keys())
+    least = again(frozenset(table_of))
     best: tuple[float, Sequence[int]] = inf, ()
     for order in chain([[*range(count)]], islice(_orders(count, needs, table_of), tries)):
         rank = {request: at for at, request in enumerate(order)}
-        before = {need.exponent for need in needs if rank[need.value] < rank[need.told]}
-        after = {need.exponent for need in needs if rank[need.value] > rank[need.told]}
+        before = frozenset(need.exponent for need in needs if rank[need.value] < rank[need.told])
+        after = frozenset(need.exponent for need in needs if rank[need.value] > rank[need.told])
         seconds = again(before) + again(after)
         if seconds < best[0]:
             best = seconds, order

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
-from typing import Final
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from config.plant import Point
 from config.profile import WORDS, ModbusLimits, Register, Table
@@ -29,9 +31,10 @@ def register_of(point: Point) -> Register:
     Raises:
         TypeError: the point is not read by Modbus.
     """
-    if not isinstance(point.source, Register):
+    source = point.spec.source
+    if not isinstance(source, Register):
         raise TypeError(f"{point.id} has no register")
-    return point.source
+    return source
 
 
 def width(register: Register) -> int:
@@ -57,8 +60,7 @@ class LinkCost:
         return self.request_s + self.byte_s * size
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """Registers that are read together or not at all, and the points that stand in them."""
 
     first: int
@@ -91,10 +93,10 @@ class ReadRequest:
 
     def holds(self, point: Point) -> bool:
         """Whether the point's own words are in the answer, whatever it is asked for."""
-        first, last = own_span(point)
-        return (
-            self.table == register_of(point).table and self.address <= first and last <= self.last
-        )
+        return self.table == register_of(point).table and self._spans(own_span(point))
+
+    def _spans(self, span: Span) -> bool:
+        return self.address <= span[0] and span[1] < self.address + self.count
 
     def smaller(self, limits: ModbusLimits) -> "tuple[ReadRequest, ...]":
         """Two smaller requests for the same points, or one, or none where nothing may be left out.
@@ -170,9 +172,13 @@ def _table(
     bounds = Bounds(longest, _spans_of(name, limits.forbidden), _spans_of(name, cuts))
     steps = Steps(link.request_s, 8, link.byte_s) if bits else Steps(link.request_s, 1, 2 * link.byte_s)  # fmt: skip
     together = Spans.of(_spans_of(name, limits.together))
-    spans = {point.id: together.grown(own_span(point)) for point in points}
-    readable = {point.id: point for point in points if bounds.readable(spans[point.id])}
-    return _Table(name, readable, {id: spans[id] for id in readable}, together, bounds, steps)
+    table = _Table(name, {}, {}, {}, together, bounds, steps)
+    for point in points:
+        own = own_span(point)
+        span = together.grown(own)
+        if bounds.readable(span):
+            table.points[point.id], table.own[point.id], table.spans[point.id] = point, own, span
+    return table
 
 
 def _spans_of(table: Table, ranges: Sequence[tuple[Table, int, int]]) -> tuple[Span, ...]:
@@ -186,17 +192,18 @@ _Pairs = Sequence[tuple[Point, Point]]
 def _pairs(tables: "Sequence[_Table]") -> _Pairs:
     """Of which both can be read."""
     readable = {id: point for table in tables for id, point in table.points.items()}
-    found = ((point, _exponent_in(readable, point)) for point in readable.values())
-    return [(value, exponent) for value, exponent in found if exponent is not None]
+    named = ((point, point.exponent) for point in readable.values())
+    return [(value, readable[id]) for value, id in named if id in readable]
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """What can be read of one table: points and, by their ids, what must come with each; what holds for requests."""
+    """What can be read of one table: points and, by their ids, their own words and what must come with each; what holds for requests."""
 
     name: Table
-    points: Mapping[str, Point]
-    spans: Mapping[str, Span]
+    points: dict[str, Point]
+    own: dict[str, Span]
+    spans: dict[str, Span]
     together: Spans
     bounds: Bounds
     steps: Steps
@@ -225,19 +232,23 @@ class _Table:
         """What one request must hold for both; None if none can."""
         if value.id not in self.points:
             return None
-        ends = *own_span(value), *own_span(exponent)
+        ends = *self.own[value.id], *self.own[exponent.id]
         both = self.together.grown((min(ends), max(ends)))
         return both if self.bounds.joinable(both) else None
 
     def _units(self, spans: Mapping[str, Span]) -> list[Unit]:
         """What must not be split, in order of addresses; a unit inside another is part of it."""
         units: list[Unit] = []
-        rows = [(spans[id], point) for id, point in self.points.items()]
-        for (first, last), point in sorted(rows, key=lambda row: (row[0][0], -row[0][1])):
-            if units and last <= units[-1].last:
+        rows = [
+            (first, -last, point)
+            for id, point in self.points.items()
+            for first, last in [spans[id]]
+        ]
+        for first, last, point in sorted(rows, key=itemgetter(0, 1)):
+            if units and -last <= units[-1].last:
                 units[-1] = Unit(units[-1].first, units[-1].last, (*units[-1].points, point))
             else:
-                units.append(Unit(first, last, (point,)))
+                units.append(Unit(first, -last, (point,)))
         return units
 
 
@@ -249,11 +260,12 @@ def _ordered(
     needs = [
         Need(place[value.id], place[exponent.id], exponent.id)
         for value, exponent in pairs
-        if not requests[place[value.id]].holds(exponent)
+        if place[value.id] != place[exponent.id] and not requests[place[value.id]].holds(exponent)
     ]
     table_of = {need.exponent: requests[need.told].table for need in needs}
 
-    def again(ids: Set[str]) -> float:
+    @cache
+    def again(ids: frozenset[str]) -> float:
         return sum(table.seconds(ids) for table in tables) if ids else 0.0
 
     tries = max(1, _LOOKED_AT // max(1, len(place)))
