@@ -85,6 +85,10 @@ def joined(spans: Sequence[Span], others: Iterable[Span]) -> list[Span]:
     return kept
 
 
+Cutting = Callable[[Sequence[Span], Bounds, Steps], tuple[float, list[slice]]]
+"""Where to cut between requests: `cheapest`, or another way that is allowed."""
+
+
 def cheapest(spans: Sequence[Span], bounds: Bounds, steps: Steps) -> tuple[float, list[slice]]:
     """Seconds, and which of the spans (see `outermost`) each request holds; a span alone is always allowed.
 
@@ -97,6 +101,25 @@ def cheapest(spans: Sequence[Span], bounds: Bounds, steps: Steps) -> tuple[float
     found = _by_register if steps.size == 1 else _by_step
     seconds, starts = found(spans, bounds, steps)
     return seconds, _cut(starts)
+
+
+def filled_from_last(
+    spans: Sequence[Span], bounds: Bounds, steps: Steps
+) -> tuple[float, list[slice]]:
+    """As few requests as can be, the last as long as may be, then the one before it, and so on; seconds without their bytes."""
+    return cheapest(spans, bounds, Steps(steps.request_s, steps.size, 0.0))
+
+
+def filled_from_first(
+    spans: Sequence[Span], bounds: Bounds, steps: Steps
+) -> tuple[float, list[slice]]:
+    """The same from the first on."""
+    begins = [0]
+    for at, (_, last) in enumerate(spans):
+        if at > begins[-1] and spans[begins[-1]][0] < bounds.earliest[last]:
+            begins.append(at)
+    parts = [*map(slice, begins, (*begins[1:], len(spans)))]
+    return len(parts) * steps.request_s, parts
 
 
 _Found = tuple[float, list[int]]

@@ -17,9 +17,18 @@ class Need(NamedTuple):
     exponent: str
 
 
+class Order(NamedTuple):
+    """The numbers of the requests, and what is asked once more."""
+
+    numbers: Sequence[int]
+    seconds: float
+    once: bool
+    """Whether once more is enough for all, so that no order is better."""
+
+
 def best_order(
     count: int, needs: Sequence[Need], table_of: Mapping[str, str], again: Again, tries: int
-) -> Sequence[int]:
+) -> Order:
     """The numbers 0..count-1 in the order in which the least is asked once more: as they are, if no other is better.
 
     What tells an exponent comes after all that needs it, or before it: then once more is enough.
@@ -27,17 +36,17 @@ def best_order(
     after and before for each exponent, `tries` are looked at, or fewer if no order can be better.
     """
     least = again(frozenset(table_of))
-    best: tuple[float, Sequence[int]] = inf, ()
+    best = Order((), inf, once=False)
     for order in chain([[*range(count)]], islice(_orders(count, needs, table_of), tries)):
         rank = {request: at for at, request in enumerate(order)}
         before = frozenset(need.exponent for need in needs if rank[need.value] < rank[need.told])
         after = frozenset(need.exponent for need in needs if rank[need.value] > rank[need.told])
         seconds = again(before) + again(after)
-        if seconds < best[0]:
-            best = seconds, order
-        if seconds <= least * (1.0 + 1e-9):
+        if seconds < best.seconds:
+            best = Order(order, seconds, once=seconds <= least * (1.0 + 1e-9))
+        if best.once:
             break
-    return best[1]
+    return best
 
 
 def _orders(

@@ -1,17 +1,25 @@
 """Which registers to ask for: pure, without knowing how they travel or what they mean."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import chain, islice, product
 from operator import itemgetter
 from typing import Final, NamedTuple
 
 from config.plant import Point
 from config.profile import WORDS, ModbusLimits, Register, Table
-from edge.covers import Bounds, Steps, cheapest, outermost
+from edge.covers import (
+    Bounds,
+    Cutting,
+    Steps,
+    cheapest,
+    filled_from_first,
+    filled_from_last,
+    outermost,
+)
 from edge.exponent_choice import Ties, windows
-from edge.read_order import Need, best_order
+from edge.read_order import Need, Order, best_order
 from edge.spans import Span, Spans
 
 TABLES: Final[tuple[Table, ...]] = ("holding", "input", "coil", "discrete")
@@ -20,6 +28,9 @@ _PROTOCOL_WORDS: Final = 125
 _PROTOCOL_BITS: Final = 2000
 _LOOKED_AT: Final = 1000
 """So many points are looked at to find the best order of requests: it bounds the time of planning."""
+_CUT: Final = 900
+"""So many points are divided among requests, once or again and again where no good order is found: it bounds the time of planning."""
+_CUTTINGS: Final[Sequence[Cutting]] = (cheapest, filled_from_last, filled_from_first)
 
 Cut = tuple[Table, int, int]
 """Two addresses of a table that no request may hold together, unless one value needs both."""
@@ -134,8 +145,9 @@ def plan_reads(
     The request of a value holds the exponent that `scale_from` names, or that is to be asked for once
     more (`unconfirmed`): where no request can hold both, or where that costs less, what is asked once
     more being counted (`exponent_choice`). The order is one in which once more is enough, if there is
-    one (`read_order`). For a choice the cuts between requests are exact (`covers`). The whole is so where
-    the search for the choice ends and there is such an order.
+    one (`read_order`); if none is found, requests that are as long as can be are tried too, which may
+    hold other exponents. For a choice the cuts between requests are exact (`covers`). The whole is so
+    where the search for the choice ends and there is such an order.
     """
     return planned(points, limits, link, cuts)[0]
 
@@ -146,9 +158,22 @@ def planned(
     """What `plan_reads` gives, and whether the search for the choice ended."""
     tables = _tables(points, limits, link, cuts)
     pairs = _pairs(tables)
-    found = [table.requests(table.ties(pairs)) for table in tables]
-    requests = [*chain.from_iterable(requests for requests, _ in found)]
-    return _ordered(requests, tables, pairs), all(proven for _, proven in found)
+    chosen = [table.units(table.ties(pairs)) for table in tables]
+    units, proven = [own for own, _ in chosen], all(known for _, known in chosen)
+    plans: list[tuple[float, tuple[ReadRequest, ...]]] = []
+    for ways in islice(_ways(tables), max(1, _CUT // max(1, len(points)))):
+        requests = [*chain.from_iterable(map(_Table.requests, tables, units, ways))]
+        order = _order(requests, tables, pairs)
+        seconds = sum(link.of(request.table, request.count) for request in requests)
+        plans.append((seconds + order.seconds, tuple(requests[n] for n in order.numbers)))
+        if order.once and len(plans) == 1:
+            break
+    return min(plans, key=itemgetter(0))[1], proven
+
+
+def _ways(tables: "Sequence[_Table]") -> Iterator[Sequence[Cutting]]:
+    """How to cut each table; one of bits, which has no exponents, in one way."""
+    return product(*(_CUTTINGS[: 1 if table.name in BIT_TABLES else None] for table in tables))
 
 
 def _tables(
@@ -208,12 +233,15 @@ class _Table:
     bounds: Bounds
     steps: Steps
 
-    def requests(self, ties: Ties) -> tuple[list[ReadRequest], bool]:
-        """The cheapest that were found, in order of addresses; whether there are none cheaper."""
+    def units(self, ties: Ties) -> tuple[list[Unit], bool]:
+        """What the cheapest requests that were found must not split; whether there are none cheaper."""
         wider, proven = windows(self.spans, ties, self.bounds, self.steps)
-        units = self._units({**self.spans, **wider})
-        _, parts = cheapest([(unit.first, unit.last) for unit in units], self.bounds, self.steps)
-        return [_request(self.name, units[part]) for part in parts], proven
+        return self._units({**self.spans, **wider}), proven
+
+    def requests(self, units: Sequence[Unit], cut: Cutting) -> list[ReadRequest]:
+        """In order of addresses."""
+        _, parts = cut([(unit.first, unit.last) for unit in units], self.bounds, self.steps)
+        return [_request(self.name, units[part]) for part in parts]
 
     def seconds(self, ids: Set[str]) -> float:
         """What asking for these alone takes, as if none had an exponent."""
@@ -252,10 +280,8 @@ class _Table:
         return units
 
 
-def _ordered(
-    requests: Sequence[ReadRequest], tables: Sequence[_Table], pairs: _Pairs
-) -> tuple[ReadRequest, ...]:
-    """The requests in the best order of those tried."""
+def _order(requests: Sequence[ReadRequest], tables: Sequence[_Table], pairs: _Pairs) -> Order:
+    """The best order of those tried."""
     place = {point.id: n for n, request in enumerate(requests) for point in request.points}
     needs = [
         Need(place[value.id], place[exponent.id], exponent.id)
@@ -269,8 +295,7 @@ def _ordered(
         return sum(table.seconds(ids) for table in tables) if ids else 0.0
 
     tries = max(1, _LOOKED_AT // max(1, len(place)))
-    order = best_order(len(requests), needs, table_of, again, tries)
-    return tuple(requests[number] for number in order)
+    return best_order(len(requests), needs, table_of, again, tries)
 
 
 def _apart(points: Sequence[Point], together: Spans) -> list[Unit]:

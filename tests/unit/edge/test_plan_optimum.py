@@ -123,6 +123,16 @@ def test_random_maps_are_read_as_cheaply_as_can_be() -> None:
 
 
 @pytest.mark.usefixtures("unmeasured")
+def test_where_no_order_suits_the_cheapest_requests_others_are_taken() -> None:
+    """Of each of these maps two of the cheapest requests need each other's exponents: they take a request more than the greedy."""
+    rng, cost = np.random.default_rng(3), LINKS["tcp"]
+    maps = [random_map(rng) for _ in range(475)]
+    for one in (maps[244], maps[282], maps[474]):
+        sound(one, cost)
+        assert len(requests(one, cost)) == least_confirmed(one, cost).requests
+
+
+@pytest.mark.usefixtures("unmeasured")
 def test_small_maps_are_read_by_the_best_of_all_plans() -> None:
     """Whatever is read with what, in whatever order: the search knows only what an answer tells."""
     rng = np.random.default_rng(2)
