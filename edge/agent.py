@@ -96,6 +96,8 @@ class Agent:
     _jitter: np.random.Generator = field(init=False)
     """Of all pollers: one for each took 0.8 KB a line."""
     connected: bool = field(init=False, default=False)
+    _speaking: Session | None = field(init=False, default=None)
+    """The connection that there is."""
     _deaf: int = field(init=False, default=0)
     """Connections in a row on which nobody answered: each next one is given twice as long."""
     _news: Deadbands = field(init=False)
@@ -312,7 +314,14 @@ class Agent:
 
     def _flush_some(self) -> None:
         pending, urgent = self._pending[: self._at_once], self._urgent[: self._at_once]
-        self.outbox.keep(pending, self.clock.now(), monotonic=self.clock.monotonic(), urgent=urgent)
+        numbered = self._speaking is not None and self._speaking.numbers()
+        self.outbox.keep(
+            pending,
+            self.clock.now(),
+            monotonic=self.clock.monotonic(),
+            urgent=urgent,
+            numbered=numbered,
+        )
         del self._pending[: len(pending)], self._urgent[: len(urgent)]
         self.stats.flushes += 1
         self._wake.set()
@@ -400,11 +409,14 @@ class Agent:
             async with self.connect(encode(session.state("lost"))) as publisher:
                 self._back()
                 self._deaf += 1
+                self._speaking = session
                 await session.run(publisher)
         except* LinkLost as lost:
             self._lost(_first(lost))
         except* OutboxRefused as refused:
             self._refused(_first(refused))
+        finally:
+            self._speaking = None
         self.connected = False
         if session is not None and session.answered:
             self._deaf = 0

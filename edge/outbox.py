@@ -141,6 +141,7 @@ class Outbox:
             if row.index != place:
                 raise KeyError(f"index {place} of the table of points")
         self.batches, self._bytes = _size(db, "1 = 1", ())
+        self._unnumbered, _ = _size(db, "seq IS NULL", ())
         self._shift = _shift_of(db, self._ages.began)
 
     def _begin(self, db: sqlite3.Connection) -> None:
@@ -215,9 +216,12 @@ class Outbox:
 
     def keep(
         self, readings: Sequence[PointReading], now: int, *, monotonic: float,
-        urgent: Sequence[PointReading] = (),
+        urgent: Sequence[PointReading] = (), numbered: bool = False,
     ) -> None:  # fmt: skip
         """Make batches of `urgent` and of the rest, durable on return; of defined points only.
+
+        `numbered`: they are to be sent at once, and get their numbers in the same write, unless others wait
+        for theirs or the window is full.
 
         What comes in great numbers, a disk's refusal being over, is cut so that nothing urgent
         waits long behind one batch of it.
@@ -225,32 +229,44 @@ class Outbox:
         Raises:
             OutboxRefused: nothing was kept.
         """
+        lanes: tuple[tuple[Lane, Sequence[PointReading]], ...] = (
+            ("event", urgent),
+            ("data", readings),
+        )
         made = [
-            (int(lane == "event"), now, len(part), columns_of(part, self.table.index), lane)
-            for lane, found in (("event", urgent), ("data", readings))
+            _Made(lane, len(part), columns_of(part, self.table.index))
+            for lane, found in lanes
             for part in cut(found)
         ]
         if not made:
             return
         ran = self._ran(now, monotonic)
         self._thin(now, ran)
+        given = dict(self._given)
+        if numbered and not self._unnumbered and len(made) <= min(map(self._room, LANES)):
+            made = [_numbered(one, given) for one in made]
 
         def work(db: sqlite3.Connection) -> None:
             if not self._run_begun:
                 _begin_run(db, self._ages.began)
-            _insert(db, made, ran, -self._shift)
+            for one in made:
+                _insert(db, one, now, ran, -self._shift)
             db.execute(_FORGET_HOURS, (self._limits.counts_max,))
 
         self._durably(now, work)
         self._run_begun = True
+        self._given = given
         self.batches += len(made)
-        self._bytes += sum(len(columns) + ROW_BYTES for _, _, _, columns, _ in made)
+        self._unnumbered += sum(one.seq is None for one in made)
+        self._bytes += sum(len(one.columns) + ROW_BYTES for one in made)
 
     def thin(self, now: int, monotonic: float) -> int:
         """Drop the oldest that is neither numbered nor urgent until it fits; how many readings went."""
         return self._thin(now, self._ran(now, monotonic))
 
     def _thin(self, now: int, ran: int) -> int:
+        if not self._unnumbered:
+            return 0
         room = self._limits.mb_max * 1_000_000
         if self._bytes > room:
             room *= THINNED_TO
@@ -282,6 +298,7 @@ class Outbox:
         self._durably(now, work)
         self.dropped = dropped
         self.batches -= len(gone)
+        self._unnumbered -= len(gone)
         self._bytes -= sum(row.size for row in gone)
         return readings
 
@@ -289,8 +306,8 @@ class Outbox:
 
     def number(self, lane: Lane, now: int, monotonic: float) -> int:
         """Give numbers to what waits for this lane, oldest first, up to the window; how many it gave."""
-        room = self._marks[lane] + WINDOW - self._given[lane]
-        if room <= 0 or not self.batches:
+        room = self._room(lane)
+        if room <= 0 or not self._unnumbered:
             return 0
         young = self._ran(now, monotonic) - YOUNG_MS
         with self._guarded() as db:
@@ -308,7 +325,12 @@ class Outbox:
 
         self._durably(now, work)
         self._given[lane] = given + len(waiting)
+        self._unnumbered -= len(waiting)
         return len(waiting)
+
+    def _room(self, lane: Lane) -> int:
+        """How many numbers of the lane may be given."""
+        return self._marks[lane] + WINDOW - self._given[lane]
 
     def numbered(self, lane: Lane, after: int) -> Outgoing | None:
         """The first numbered batch of this lane behind `after`, None if there is none."""
@@ -374,6 +396,8 @@ class Outbox:
 
     def backlog(self) -> tuple[int, int | None]:
         """Batches held, and when the oldest of them was made (UTC ms)."""
+        if not self.batches:
+            return 0, None
         with self._guarded() as db:
             found = db.execute(_OLDEST).fetchone()
         return self.batches, found[0] if found else None
@@ -402,6 +426,15 @@ class Planned(NamedTuple):
 
     table: PointTable
     changed: Sequence[int]
+
+
+class _Made(NamedTuple):
+    """A batch that is made, with its number if it has one at once."""
+
+    lane: Lane
+    readings: int
+    columns: bytes
+    seq: int | None = None
 
 
 class _Thinned(NamedTuple):
@@ -470,15 +503,23 @@ def _write_points(db: sqlite3.Connection, rows: Iterable[PointRow]) -> None:
     db.executemany("REPLACE INTO points VALUES (?, ?)", encoded)
 
 
-def _insert(
-    db: sqlite3.Connection, made: Sequence[tuple[int, int, int, bytes, str]], ran: int, shift: int
-) -> None:
-    for urgent, now, readings, columns, lane in made:
-        db.execute(
-            "INSERT INTO batches (urgent, made, readings, columns, ran, shift) VALUES (?, ?, ?, ?, ?, ?)",
-            (urgent, now, readings, columns, ran, shift),
-        )
-        _add(db, now, lane, (readings, 0, 0))
+def _numbered(made: _Made, given: dict[Lane, int]) -> _Made:
+    """With the next number of its lane, which is `given` then."""
+    given[made.lane] += 1
+    return made._replace(seq=given[made.lane])
+
+
+def _insert(db: sqlite3.Connection, made: _Made, now: int, ran: int, shift: int) -> None:
+    lane, readings, columns, seq = made
+    urgent, numbered = int(lane == "event"), seq is not None
+    db.execute(
+        "INSERT INTO batches (urgent, made, readings, columns, lane, seq, ran, shift)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (urgent, now, readings, columns, lane if numbered else None, seq, ran, shift),
+    )
+    if numbered:
+        db.execute("UPDATE lanes SET given = ? WHERE lane = ?", (seq, lane))
+    _add(db, now, lane, (readings, readings if numbered else 0, 0))
 
 
 def _marks(committed: Committed) -> dict[Lane, int]:

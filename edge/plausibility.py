@@ -77,6 +77,8 @@ class Plausibility:
 
         `monotonic`: when they came, in seconds of a clock that nobody sets.
         """
+        if not self._points:
+            return list(readings)
         return [
             self._judged(self._points[reading.point], reading, monotonic)
             if reading.point in self._points

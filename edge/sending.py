@@ -171,7 +171,7 @@ class Sending:
         Raises:
             OutboxRefused: no number can be given now.
         """
-        if not self.answered or self.epoch != self.outbox.epoch:
+        if not self.numbers():
             return None
         for lane, flight in self._flights.items():
             if self._flying(lane) and monotonic - flight.tried >= flight.wait_s * self.pace:
@@ -182,9 +182,13 @@ class Sending:
                 return lane, payload
         return None
 
+    def numbers(self) -> bool:
+        """True if the birth is answered, so that batches of this epoch may be numbered and sent."""
+        return self.answered and self.epoch == self.outbox.epoch
+
     def rests(self) -> bool:
         """True if the birth is answered and the outbox holds nothing: whoever makes a batch says so."""
-        return self.answered and self.epoch == self.outbox.epoch and not self.outbox.batches
+        return self.numbers() and not self.outbox.batches
 
     def stuck(self, monotonic: float) -> bool:
         """True if something has been in flight for a minute in which the collector was heard."""

@@ -28,8 +28,6 @@ from edge.sending import ASK_AFTER_S, RESEND_AFTER_S, Heard, Sending
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.5
-REST_S: Final = RESEND_AFTER_S
-"""A tick where nothing is under way: an agent at rest wakes less often, and nothing has to be sent again before it."""
 STATE_S: Final = 10.0
 REBIRTH_S: Final = 10.0
 REBIRTH_S_MAX: Final = 60.0
@@ -116,6 +114,10 @@ class Session:
                     await self._say(publisher, "stopped")
             raise
 
+    def numbers(self) -> bool:
+        """True if what is made now may be numbered at once: it is sent on this connection."""
+        return self._sending.numbers()
+
     def state(self, word: Literal["ready", "lost", "stopped"]) -> State:
         """What the agent is now, as it goes over the wire."""
         backlog, oldest = self.outbox.backlog()
@@ -152,12 +154,24 @@ class Session:
                     self.stats.sent += 1
             except OutboxRefused as error:
                 self.refused(error)
+            await self._woken()
+
+    async def _woken(self) -> None:
+        """Wait for `wake`, or until what is under way has to be sent again: a tick at rest may be longer."""
+        if self._sending.rests():
             await self.wake.wait()
+            return
+        again = asyncio.get_running_loop().call_later(RESEND_AFTER_S, self.wake.set)
+        try:
+            await self.wake.wait()
+        finally:
+            again.cancel()
 
     async def _ticking(self, publisher: Publisher) -> None:
         while True:
-            tick_s = REST_S if self._sending.rests() else TICK_S
-            await self.clock.sleep_until(self.clock.monotonic() + tick_s)
+            tick = self.clock.monotonic() + TICK_S
+            due = max(tick, self._said + STATE_S) if self._sending.rests() else tick
+            await self.clock.sleep_until(due)
             now = self.clock.monotonic()
             if not self._sending.rests():
                 self.wake.set()

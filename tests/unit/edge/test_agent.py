@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from edge.agent import FLUSH_READINGS, KEPT_AT_ONCE_MAX, PENDING_READINGS_MAX, A
 from edge.batches import READINGS_MAX
 from edge.outbox import Dropped, Outbox
 from edge.ports import LinkLost, PointReading, PublisherContext
-from edge.readings import QUALITIES, decode_batch
+from edge.readings import QUALITIES, Birth, Committed, decode, decode_batch, encode
 from tests.unit.edge.rows import START_MS, device, line, plant, register_point
 from tests.waiting import until
 
@@ -210,3 +210,66 @@ def test_what_cannot_be_true_leaves_with_its_reason() -> None:
     found = outbox.numbered("data", 0)
     assert found is not None
     assert decode_batch(outbox.payload(found, START_MS)).q == [0, QUALITIES["rate_implausible"], 0]
+
+
+@dataclass
+class Site:
+    """A broker with a collector that answers births and commits nothing; it may be cut off."""
+
+    away: bool = False
+    inbox: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
+
+    def __call__(self, will: bytes) -> "Site":
+        if self.away:
+            raise LinkLost("away")
+        return self
+
+    async def __aenter__(self) -> "Site":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def publish(self, what: str, payload: bytes, *, retain: bool = False) -> None:
+        if what == "birth":
+            birth = decode(payload, Birth)
+            self.inbox.put_nowait(encode(Committed(birth.epoch, connection=birth.connection)))
+
+    async def received(self) -> tuple[str, bytes]:
+        payload = await self.inbox.get()
+        if self.away:
+            raise LinkLost("cut off")
+        return "committed", payload
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    def cut(self) -> None:
+        self.away = True
+        self.inbox.put_nowait(b"")
+
+
+async def test_a_batch_is_numbered_as_it_is_made_only_while_it_can_be_sent_at_once(
+    agent: Agent,
+) -> None:
+    clock, site, box = agent.clock, Site(), agent.outbox
+    assert isinstance(clock, SteppedClock)
+    agent.connect, agent.reports = site, False
+    agent.take(readings("trip", 0, 1))  # nobody is there yet
+    assert box.given("event") == 0
+    running = asyncio.ensure_future(agent.run())
+    await clock.advance(1)
+    assert box.given("event") == 1
+    agent.take(readings("trip", 1, 1))
+    assert box.given("event") == 2, "nothing has run since that could number it afterwards"
+    site.cut()
+    await clock.advance(0.1)
+    agent.take(readings("flow", 0, 1))
+    await clock.advance(90)
+    assert box.given("data") == 0
+    site.away = False
+    await clock.advance(40)
+    assert (box.given("data"), box.given("backfill")) == (0, 1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    box.close()

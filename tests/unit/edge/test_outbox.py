@@ -11,7 +11,7 @@ from config.profile import Register
 from edge.outbox import Outbox, OutboxLimits
 from edge.outbox_file import OutboxRefused
 from edge.ports import PointReading
-from edge.readings import Committed, Lane, decode_batch
+from edge.readings import WINDOW, Committed, Lane, decode_batch
 
 NOW = 1_763_700_000_000
 
@@ -116,6 +116,43 @@ def test_what_is_committed_is_deleted_and_still_counted(box: Outbox) -> None:
     assert box.mark("data") == 1
     (count,) = [c for c in box.counts() if c.lane == "data"]
     assert (count.made, count.sent) == (2, 2)
+
+
+def test_what_is_sent_at_once_costs_one_durable_write_and_another_when_it_is_deleted(
+    box: Outbox,
+) -> None:
+    writes: list[str] = []
+    box._file.db.set_trace_callback(writes.append)
+    for n in range(1, 11):
+        box.keep([reading(float(n))], NOW, monotonic=0.0, numbered=True)
+        assert sent(box, "data") == [(n, [float(n)])]
+        assert box.commit(Committed(box.epoch, data=n), NOW)
+        assert (box.batches, box.backlog()) == (0, (0, None))
+    assert writes.count("COMMIT") == 20
+    assert [(count.made, count.sent) for count in box.counts()] == [(10, 10)]
+
+
+def test_what_is_numbered_as_it_is_made_has_its_number_after_a_kill(tmp_path: Path) -> None:
+    box = outbox_at(tmp_path / "o.outbox")
+    box.keep([reading(1.0)], NOW, monotonic=0.0, urgent=[reading(2.0, name="q")], numbered=True)
+    shutil.copytree(tmp_path, tmp_path / "killed")
+    box.close()
+    again = outbox_at(tmp_path / "killed" / "o.outbox")
+    assert (again.given("event"), again.given("data"), again.batches) == (1, 1, 2)
+    assert [*sent(again, "event"), *sent(again, "data")] == [(1, [2.0]), (1, [1.0])]
+    again.close()
+
+
+def test_nothing_is_numbered_before_what_waits_nor_beyond_the_window(box: Outbox) -> None:
+    keep(box, [reading(1.0)])
+    box.keep([reading(2.0)], NOW, monotonic=0.0, numbered=True)
+    assert box.given("data") == 0
+    assert sent(box, "data") == [(1, [1.0]), (2, [2.0])]
+    for n in range(3, WINDOW + 2):
+        box.keep([reading(float(n))], NOW, monotonic=0.0, numbered=True)
+    assert (box.given("data"), box.batches) == (WINDOW, WINDOW + 1)
+    box.commit(Committed(box.epoch, data=1), NOW)
+    assert sent(box, "data")[-1] == (WINDOW + 1, [WINDOW + 1.0])
 
 
 def test_marks_of_another_epoch_and_lower_ones_change_nothing(box: Outbox) -> None:

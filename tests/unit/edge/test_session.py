@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from config.clock import SteppedClock
+from config.clock import SteppedClock, VirtualClock, VirtualLoop, run_virtual
 from edge.outbox import Outbox
 from edge.ports import LinkLost, PointReading
 from edge.readings import CONTRACT, Birth, Committed, Reply, Request, decode, encode
@@ -31,6 +31,7 @@ class Broker:
     births: list[Birth] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     batches: int = 0
+    states: int = 0
     inbox: asyncio.Queue[tuple[str, bytes]] = field(default_factory=asyncio.Queue)
 
     async def publish(self, what: str, payload: bytes, *, retain: bool = False) -> None:
@@ -40,6 +41,8 @@ class Broker:
             self.births.append(decode(payload, Birth))
         elif what == "data":
             self.batches += 1
+        elif what == "state":
+            self.states += 1
         if self.collector and (what == "birth" or (what == "data" and self.stores)):
             self.mark(OURS)
 
@@ -61,7 +64,7 @@ class Edge:
 
     box: Outbox
     broker: Broker
-    clock: SteppedClock
+    clock: "SteppedClock | CountingClock"
     stats: SessionStats
     wake: asyncio.Event
     facts: dict[str, str] = field(default_factory=dict)
@@ -92,7 +95,10 @@ class Edge:
 
 @asynccontextmanager
 async def running(
-    *, collector: bool = True, stores: bool = True, clock: SteppedClock | None = None
+    *,
+    collector: bool = True,
+    stores: bool = True,
+    clock: "SteppedClock | CountingClock | None" = None,
 ) -> AsyncIterator[Edge]:
     box = Outbox(":memory:", now=START_MS, rng=np.random.default_rng(1))
     box.define([register_point("p", 0)], START_MS)
@@ -136,32 +142,41 @@ async def test_a_broker_that_drops_our_batches_is_told_while_the_collector_answe
         assert edge.box.batches == 0
 
 
-class CountingClock(SteppedClock):
+class CountingClock(VirtualClock):
     """Counts how often somebody is woken by it."""
 
-    def __init__(self, start_ms: int) -> None:
-        super().__init__(start_ms)
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__(loop, START_MS)
         self.sleeps = 0
+
+    async def advance(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     async def sleep_until(self, at: float) -> None:
         self.sleeps += 1
         await super().sleep_until(at)
 
 
-async def test_a_session_with_nothing_to_send_wakes_every_two_seconds_and_misses_nothing_by_it() -> None:  # fmt: skip
-    async with running(clock=CountingClock(START_MS)) as edge:
-        assert isinstance(edge.clock, CountingClock)
-        await edge.clock.advance(5)
-        before = edge.clock.sleeps
-        await edge.clock.advance(60)
-        assert edge.clock.sleeps - before == 30
-        edge.broker.stores = False  # what is made now is lost on its way
-        edge.make(1.0)
-        await edge.clock.advance(0.1)
-        assert edge.broker.batches == 1
-        edge.broker.stores = True
-        await edge.clock.advance(4)
-        assert (edge.broker.batches, edge.box.batches) == (2, 0)
+def test_a_session_with_nothing_to_send_wakes_to_say_its_state_and_misses_nothing_by_it() -> None:
+    loop = VirtualLoop()
+
+    async def rests() -> None:
+        clock = CountingClock(loop)
+        async with running(clock=clock) as edge:
+            await clock.advance(15)
+            before = clock.sleeps
+            await clock.advance(60)
+            assert clock.sleeps - before == 6
+            assert edge.broker.states == 8
+            edge.broker.stores = False  # what is made now is lost on its way
+            edge.make(1.0)
+            await clock.advance(1.9)
+            assert edge.broker.batches == 1
+            edge.broker.stores = True
+            await clock.advance(0.2)
+            assert (edge.broker.batches, edge.box.batches) == (2, 0)
+
+    run_virtual(rests(), loop=loop)
 
 
 async def test_a_mark_that_the_broker_kept_is_no_collector(
