@@ -14,9 +14,14 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import MQTTMessageInfo
+
+    from edge.outbox import Outbox
 
 TOLD_EVERY_S: Final = 49.0
 """A loop that reads every 10 s so tells every fifth read, as an agent does whose points may be silent for a minute."""
@@ -28,16 +33,34 @@ def say(**words: Any) -> None:
     print(json.dumps(words), flush=True)
 
 
-def taken(reads: int, held: int) -> dict[str, float]:
-    """CPU seconds so far, memory now, how much was read, and how many batches nobody has confirmed."""
+class Done(NamedTuple):
+    """What was done since the start: reads, readings of them that were bad, and readings that who received them confirmed."""
+
+    reads: int
+    bad: int = 0
+    confirmed: int = 0
+
+
+def taken(so_far: Callable[[], Done]) -> dict[str, float]:
+    """CPU seconds so far, memory now, and what was done for it."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
         "cpu_s": used.ru_utime + used.ru_stime,
         "rss_kb": pages * PAGE_KB,
-        "reads": reads,
-        "held": held,
+        **so_far()._asdict(),
     }
+
+
+def under_way(box: "Outbox") -> Iterator[int]:
+    """Of each batch that has a number and is not confirmed, how many readings it holds."""
+    from edge.readings import LANES, decode_batch
+
+    for lane in LANES:
+        after = box.mark(lane)
+        while found := box.numbered(lane, after):
+            yield len(decode_batch(box.payload(found, 0)).v)
+            after = found.seq
 
 
 async def agent(folder: Path, kept: Path, *, keeps: bool, sends: bool) -> None:
@@ -92,8 +115,13 @@ async def agent(folder: Path, kept: Path, *, keeps: bool, sends: bool) -> None:
         Outbox(kept, now=clock.now(), rng=rng), connect, clock, rng,
     )  # fmt: skip
 
-    def so_far() -> tuple[int, int]:
-        return sum(poller.stats.reads for poller in told.pollers), told.outbox.batches
+    def so_far() -> Done:
+        stats, sent = [poller.stats for poller in told.pollers], told.outbox.counts()
+        return Done(
+            reads=sum(one.reads for one in stats),
+            bad=sum(one.errors.total() for one in stats),
+            confirmed=sum(one.sent for one in sent) - sum(under_way(told.outbox)),
+        )
 
     await _until_input_ends(told.run(), so_far)
 
@@ -105,10 +133,12 @@ async def bare(ports: Sequence[int], count: int, period_s: float, broker: int) -
     """
     from pymodbus.client import AsyncModbusTcpClient
 
-    reads, send = 0, _sender(broker) if broker else None
+    reads = bad = 0
+    told: list[MQTTMessageInfo] = []
+    send = _sender(broker) if broker else None
 
     async def loop(port: int, place: float) -> None:
-        nonlocal reads
+        nonlocal reads, bad
         client = AsyncModbusTcpClient("127.0.0.1", port=port)
         await client.connect()
         await asyncio.sleep(place * period_s)
@@ -116,19 +146,24 @@ async def bare(ports: Sequence[int], count: int, period_s: float, broker: int) -
         while True:
             answer = await client.read_holding_registers(0, count=count, device_id=1)
             reads += 1
-            if send and time.monotonic() - told_at >= TOLD_EVERY_S:
+            if answer.isError() or len(answer.registers) != count:
+                bad += count
+            elif send and time.monotonic() - told_at >= TOLD_EVERY_S:
                 told_at = time.monotonic()
-                send(json.dumps([place, told_at, answer.registers]))
+                told.append(send(json.dumps([place, told_at, answer.registers])))
             await asyncio.sleep(period_s)
 
     async def every() -> None:
         await asyncio.gather(*(loop(port, n / len(ports)) for n, port in enumerate(ports)))
 
+    def so_far() -> Done:
+        return Done(reads, bad, count * sum(one.is_published() for one in told))
+
     say(live=True)
-    await _until_input_ends(every(), lambda: (reads, 0))
+    await _until_input_ends(every(), so_far)
 
 
-def _sender(port: int) -> Callable[[str], object]:
+def _sender(port: int) -> Callable[[str], "MQTTMessageInfo"]:
     """Publishes by paho with its own thread, as its documentation has it."""
     import paho.mqtt.client as paho
     from paho.mqtt.enums import CallbackAPIVersion
@@ -142,10 +177,10 @@ def _sender(port: int) -> Callable[[str], object]:
     return lambda text: client.publish("bench/readings", text, qos=1)
 
 
-async def _until_input_ends(work: Any, so_far: Callable[[], tuple[int, int]]) -> None:
+async def _until_input_ends(work: Any, so_far: Callable[[], Done]) -> None:
     running, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):
-        say(**taken(*so_far()))
+        say(**taken(so_far))
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

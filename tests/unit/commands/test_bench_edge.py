@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.modbus import Grid, grid_rows
-from benchmarks.modbus_agents import _write_plant
+from benchmarks.modbus_agents import _write_plant, check_rest
 from benchmarks.modbus_requests import rtu
 from benchmarks.modbus_timers import lateness, p99
 from benchmarks.modbus_watched import Heard, cancelled, raise_any, unsound
 from benchmarks.modbus_wire import use_of, wire_s
+from benchmarks.running import Failed
 from config.load import load_plant
 from edge.bus_time import link_cost, uses_of
 from edge.poller import LineStats
@@ -53,6 +54,35 @@ def test_no_line_is_used_for_more_than_all_of_its_time() -> None:
     assert use_of(95, 0.01, 1.0) == pytest.approx(0.95)
     with pytest.raises(ValueError, match="101 reads took"):
         use_of(101, 0.01, 1.0)
+
+
+READ = {"reads": 50, "bad": 0, "confirmed": 0}
+AT_REST = [
+    READ,
+    READ | {"confirmed": 1000},
+    READ,
+    READ | {"confirmed": 1041},
+    READ | {"confirmed": 5000},
+]
+"""Of 50 s in which 10 devices with 100 points were read every 10 s, told once or with each read."""
+LAZY = [
+    (0, {"reads": 30}, "not all read as often"),
+    (0, {"bad": 100}, "not all that was read is good"),
+    (2, {"bad": 1}, "not all that was read is good"),
+    (1, {"confirmed": 0}, "700 readings were due"),
+    (3, {"confirmed": 41}, "700 readings were due"),
+    (4, {"confirmed": 1000}, "3700 readings were due"),
+]
+
+
+@pytest.mark.parametrize(("who", "did", "said"), LAZY)
+def test_who_does_less_than_was_due_is_not_measured_at_rest(
+    who: int, did: dict[str, int], said: str
+) -> None:
+    check_rest(AT_REST, 50.0)
+    lazy = [one | (did if place == who else {}) for place, one in enumerate(AT_REST)]
+    with pytest.raises(Failed, match=said):
+        check_rest(lazy, 50.0)
 
 
 GOOD = LineStats(reads=60)
