@@ -40,7 +40,7 @@ NO_LIMITS: Final = ModbusLimits()
 
 
 def run(small: bool, only: Sequence[str] = ()) -> Sequence[Row]:
-    """All rows, or only those of these numbers; `small` shortens row 9 to a minute, row 17 to 20 s."""
+    """All rows, or only those of these numbers; `small` shortens row 9 to a minute, row 17 to half."""
     logging.getLogger("edge").setLevel(logging.ERROR)  # its dead devices are lost on purpose
     return [row for number in only or MEASURES for row in MEASURES[number](small)]
 

@@ -80,7 +80,7 @@ def _memory() -> Iterator[Row]:
     """Of each size the median of several agents: what the system maps and what a heap leaves unused differ from one to the next."""
     sizes = (FEW, MANY_POINTS, MANY_DEVICES)
     rounds = [[_resident_kb(*size) for size in sizes] for _ in range(ROUNDS)]
-    few, points, devs = (statistics.median(found) for found in zip(*rounds, strict=True))
+    few, points, devs = (median(found) for found in zip(*rounds, strict=True))
     per_point = (points - few) / (MANY_POINTS[0] * (MANY_POINTS[1] - FEW[1]))
     per_device = (devs - points) / (MANY_DEVICES[0] - MANY_POINTS[0])
     spread = ", ".join(f"{max(found) - min(found):.0f}" for found in zip(*rounds, strict=True))
