@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.modbus import Grid, grid_rows
-from benchmarks.modbus_agents import _write_plant, check_rest
+from benchmarks.modbus_agents import _rest_rows, _write_plant, check_rest
 from benchmarks.modbus_requests import rtu
 from benchmarks.modbus_timers import lateness, p99
 from benchmarks.modbus_watched import Heard, cancelled, raise_any, unsound
@@ -83,6 +83,13 @@ def test_who_does_less_than_was_due_is_not_measured_at_rest(
     lazy = [one | (did if place == who else {}) for place, one in enumerate(AT_REST)]
     with pytest.raises(Failed, match=said):
         check_rest(lazy, 50.0)
+
+
+def test_an_agent_at_rest_is_held_to_the_loop_that_drops_all_first() -> None:
+    rows = list(_rest_rows([0.1, 0.125, 0.15, 0.25, 0.5], AT_REST, 50.0))
+    assert [row.reference for row in rows] == [0.1, None, 0.125, 0.1, 0.125]
+    assert [row.ours for row in rows] == [0.25, 0.25, 0.25, 0.15, 0.5]
+    assert rows[0].note.endswith("loop, agent, busy agent 1000, 1041, 5000")
 
 
 GOOD = LineStats(reads=60)
