@@ -250,7 +250,10 @@ class Trusting(PymodbusTransport):
     """Keeps a gateway's connection through a silence, and believes what comes first after it."""
 
     async def request(self, unit: int, table: Table, address: int, count: int) -> list[int]:
-        return await self._ask(unit, table, address, count)
+        return await self._ask_once(unit, table, address, count)
+
+    def _late(self, _unit: int) -> set[bytes]:
+        return set()
 
     async def _silent(self, unit: int, _connection: object) -> None:
         self._asked_again_at[unit] = asyncio.get_running_loop().time() + self._line.timeout_s

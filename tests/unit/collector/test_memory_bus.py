@@ -58,7 +58,7 @@ async def test_a_collectors_session_is_taken_by_another_beside_it() -> None:
     assert bus.sessions_taken == 1
     bus.both_hear = True
     bus.source(beside=True)
-    assert bus.sessions_taken == 2
+    assert bus.sessions_taken == 1, "both hear"
 
 
 async def test_a_collector_that_is_away_is_not_cut_again() -> None:
