@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import paho.mqtt.client as paho
@@ -16,6 +17,10 @@ KEEP_ALIVE_S: Final = 20
 CONNECT_S_MAX: Final = 10.0
 INBOX_MESSAGES_MAX: Final = 1000
 """Marks and requests kept unread; older ones go first, counted: a newer mark says all that they say."""
+MISC_S: Final = 4.0
+"""How often paho looks whether the keep-alive is due or has run out."""
+CLOSE_S_MAX: Final = 1.0
+"""So long what was published last may take to be written."""
 DOWN: Final = ("committed", "request")
 
 
@@ -44,7 +49,8 @@ def paho_connect(  # noqa: PLR0913  # where, as whom, for whom
 class PahoConnection:
     """`async with` is the connection's life; it is its own `Publisher`.
 
-    paho's thread ends here: its callbacks hand what came to the loop and return.
+    paho has no thread: the loop tells it when its socket can be read or written, and what it has to say it is told
+    at once. A thread of its own was woken for each packet either way, and woke the loop for it (decision 147).
     """
 
     def __init__(self, client: paho.Client, where: tuple[str, int], name: tuple[str, str]) -> None:
@@ -57,6 +63,10 @@ class PahoConnection:
         self._lost = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscribed: asyncio.Future[None] | None = None
+        self._socket: Any = None
+        """Of paho, as long as the loop looks after it."""
+        self._closed = asyncio.Event()
+        self._misc: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> "PahoConnection":
         self._loop = asyncio.get_running_loop()
@@ -67,7 +77,7 @@ class PahoConnection:
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
                 await asyncio.to_thread(client.connect, *self._where, KEEP_ALIVE_S)
-                client.loop_start()
+                self._look_after(self._loop)
                 await self._subscribed
         except (OSError, ValueError) as error:
             await self.close()
@@ -98,41 +108,97 @@ class PahoConnection:
             self._subscribed.cancel()  # nobody waits for it any more
             self._subscribed = None  # its error holds us, too
         self._end("closed")
-        self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
-        client = self._client  # holds us by these, and its sockets as long as it is held
+        client = self._client
+        client.disconnect()
+        if self._socket is not None:
+            self._write()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S_MAX):
+                    await self._closed.wait()
+            self._leave()
+        # holds us by these, and its sockets as long as it is held
         client.on_connect = client.on_subscribe = client.on_message = client.on_disconnect = None
+        client.on_socket_close = client.on_socket_register_write = None
 
-    # --- on paho's thread
+    # --- paho's socket
+
+    def _look_after(self, loop: asyncio.AbstractEventLoop) -> None:
+        client = self._client
+        self._socket = client.socket()
+        if self._socket is None:
+            raise OSError("the connection is cut")
+        client.on_socket_close = lambda *_: self._leave()
+        client.on_socket_register_write = self._write_soon
+        loop.add_reader(self._socket, self._read)
+        self._write()
+        self._look_at_the_time()
+
+    def _leave(self) -> None:
+        """The loop looks after it no more."""
+        if self._socket is not None and self._loop is not None:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+        if self._misc is not None:
+            self._misc.cancel()
+        self._socket = self._misc = None
+        self._closed.set()
+
+    def _read(self) -> None:
+        self._do(self._client.loop_read)
+        while (pending := getattr(self._socket, "pending", None)) and pending():
+            self._do(self._client.loop_read)  # TLS had more in one piece than one packet
+
+    def _write_soon(self, *_: object) -> None:
+        if self._loop is not None:
+            self._loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        if self._socket is None or self._loop is None:
+            return
+        self._do(self._client.loop_write)
+        if self._socket is None:
+            return
+        if self._client.want_write():  # the other side takes no more for now
+            self._loop.add_writer(self._socket, self._write)
+        else:
+            self._loop.remove_writer(self._socket)
+
+    def _look_at_the_time(self) -> None:
+        self._do(self._client.loop_misc)
+        if self._socket is not None and self._loop is not None:
+            self._misc = self._loop.call_later(MISC_S, self._look_at_the_time)
+
+    def _do(self, work: Callable[[], object]) -> None:
+        """What paho cannot make sense of ends the connection, as its thread's end did."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001  # told to whoever waits for the connection
+            self._end(f"{type(error).__name__}: {error}")
+            self._leave()
+
+    # --- called by paho
 
     def _on_connect(self, client: paho.Client, *rest: Any) -> None:
         reason = rest[2]
         if reason.is_failure:
-            self._hand_over(self._end, f"refused: {reason}")
+            self._end(f"refused: {reason}")
             return
         client.subscribe([(topic(*self._name, what), 1) for what in DOWN])
 
     def _on_subscribe(self, *rest: Any) -> None:
         refused = [code for code in rest[3] if code.is_failure]
         if refused:
-            self._hand_over(self._end, "the broker lets us hear neither marks nor requests")
+            self._end("the broker lets us hear neither marks nor requests")
         else:
-            self._hand_over(self._ready)
+            self._ready()
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        self._hand_over(self._take, message.topic.rsplit("/", 1)[1], bytes(message.payload))
+        self._take(message.topic.rsplit("/", 1)[1], bytes(message.payload))
 
     def _on_disconnect(self, *rest: Any) -> None:
         reason = str(rest[3])
         cut = reason == "Unspecified error"  # paho's words for an end without a word
-        self._hand_over(self._end, "the connection is cut" if cut else f"connection lost: {reason}")
-
-    def _hand_over(self, call: Any, *arguments: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(call, *arguments)
-
-    # --- on the loop
+        self._end("the connection is cut" if cut else f"connection lost: {reason}")
 
     def _ready(self) -> None:
         if self._subscribed is not None and not self._subscribed.done():
