@@ -21,8 +21,6 @@ GROWTH_MAX: Final = 0.05
 POOLED: Final = 2
 """Descriptors of a connection to the ledger: the pool of these fills when they are first wanted at once, up to six."""
 EVERY_S: Final = 5.0
-SAMPLES_MIN: Final = 24
-"""Of a short run too: connections to cameras come and go, three and more at a time, and one sample may see them all."""
 TOLD_EVERY_S: Final = 60.0
 PAGE_MB: Final = 4096 / 1e6
 STRANGERS: Final = ("devices",)
@@ -108,7 +106,7 @@ def wrong_with(name: str, grown: Grown) -> list[str]:
 def _watched(site: Installation, seconds: float) -> Mapping[str, Sequence[Sample]]:
     """Samples of each of our processes, by name, while people look at the site now and then."""
     samples: dict[str, list[Sample]] = {name: [] for name in site.by_name if name not in STRANGERS}
-    begun, told, every_s = time.monotonic(), 0.0, min(EVERY_S, seconds / SAMPLES_MIN)
+    begun, told = time.monotonic(), 0.0
     while (elapsed := time.monotonic() - begun) < seconds:
         for said in site.children.look():
             site.say(said)
@@ -123,7 +121,7 @@ def _watched(site: Installation, seconds: float) -> Mapping[str, Sequence[Sample
                 f"{name} {found[-1].mb:.0f} MB" for name, found in samples.items() if found
             )
             _say(f"{elapsed / 60:.0f} of {seconds / 60:.0f} min: {now}")
-        time.sleep(max(0.0, min(every_s, begun + seconds - time.monotonic())))
+        time.sleep(max(0.0, min(EVERY_S, begun + seconds - time.monotonic())))
     return samples
 
 
