@@ -29,7 +29,8 @@ class Witness:
     """The requests of one read with what came, and the points that were read.
 
     A value and its exponent are of one time: both of one answer, or else the exponent is the same in the
-    answers next before and next after that of the value.
+    answers next before and next after that of the value. On a bus the answer to a request that is sent once more, or in
+    part before it is sent whole, may have been dropped as a sign of life.
     """
 
     def __init__(self, heard: Sequence[Heard], points: Sequence[Point]) -> None:
@@ -39,6 +40,7 @@ class Witness:
             for data in fitting(one.asked, bytes(one.stream))[:FITTING_MAX]
         ]
         self._points = {point.id: point for point in points}
+        self._asked = [one.asked for one in heard]
 
     def meanings(self, point: Point) -> list[float | None]:
         """What the fitting answers say of a point, in order; None where one says that there is no value."""
@@ -75,9 +77,18 @@ class Witness:
                 return [meaning(exponent, own)]
         told = [(n, meaning(exponent, words)) for n, _, words in self._words(register_of(exponent))]
         before = max((n for n, _ in told if n < at), default=-1)
-        after = min((n for n, _ in told if n > at), default=-1)
-        both = {e for n, e in told if n == before} & {e for n, e in told if n == after}
+        after = {
+            min((n for n, _ in told if n > at), default=-1),
+            min((n for n, _ in told if n > at and not self._sent_again(n)), default=-1),
+        }
+        both = {e for n, e in told if n == before} & {e for n, e in told if n in after}
         return list(both) or [None]
+
+    def _sent_again(self, n: int) -> bool:
+        """Whether the next request asks for the same, or for more from there on."""
+        one, *rest = self._asked[n : n + 2]
+        place = (one.unit, one.function, one.address)
+        return any((r.unit, r.function, r.address) == place and r.count >= one.count for r in rest)
 
     def _words(self, register: Register) -> Iterator[tuple[int, tuple[Asked, bytes], list[int]]]:
         """Which request, its answer, and the register's own words in it."""
