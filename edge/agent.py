@@ -163,7 +163,9 @@ class Agent:
 
     def _begin(self, poller: Poller, rest_s: float = 0.0) -> None:
         if self._group is not None:
-            self._lines[poller.line_id] = self._group.create_task(poller.run(self.take, rest_s))
+            self._lines[poller.line_id] = self._group.create_task(
+                poller.run(self.take, rest_s, self._news.quiet_s)
+            )
 
     # --- another plant
 
@@ -465,6 +467,8 @@ class Agent:
     def _answered(self) -> None:
         """The collector is there: the next reading of every point is news, whatever its deadband."""
         self._news.restart()
+        for poller in self.pollers:
+            poller.tell_all()
         self.diagnose()
 
     def _back(self) -> None:

@@ -90,6 +90,22 @@ class Deadbands:
                     self._keep(index, reading)
         return found
 
+    def quiet_s(self, readings: Iterable[PointReading]) -> float:
+        """For how many seconds these good readings, just looked at, are no news if they come again, by the time they tell.
+
+        0 where not only what was sent says whether they can be true.
+        """
+        quiet_ms = math.inf
+        for reading in readings:
+            index = self._table.index.get(reading.point)
+            point = None if index is None else self._table.points[index]
+            if index is None or point is None:
+                continue
+            if point.rate_max is not None or point.frozen_after_s is not None:
+                return 0.0
+            quiet_ms = min(quiet_ms, self._time[index] + point.spec.quiet_ms - reading.time)
+        return max(0.0, quiet_ms / 1000)
+
     def _sent(self, index: int) -> Sent | None:
         quality = self._quality[index]
         if quality == _NOTHING:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -28,6 +28,14 @@ class Apart:
     time: int
 
 
+class Came(NamedTuple):
+    """A whole answer as it came, at a time (UTC ms)."""
+
+    block: Block
+    words: Sequence[int]
+    time: int
+
+
 class Outcome(msgspec.Struct):
     """Readings of the points asked for, answers that wait for exponents, texts and reasons by point; what was refused."""
 
@@ -41,6 +49,12 @@ class Outcome(msgspec.Struct):
     facts: dict[str, str] = {}
     blocks: list[Block] = []
     """What was asked for and came whole."""
+    later: bool = False
+    """Answers are kept as they come, and taken when the result is made."""
+    came: list[Came] = []
+    """Those that are not taken yet."""
+    same: bool = False
+    """Whether these are all that was asked for, and came word for word when all of it last did."""
     answered: bool = False
     bad: dict[str, tuple[int, int]] = {}
     cuts: list[Cut] = []
@@ -58,6 +72,9 @@ class Outcome(msgspec.Struct):
 
     def keep(self, block: Block, words: Sequence[int], now: int) -> None:
         """Take the words of a whole answer, which came at `now`."""
+        if self.later:
+            self.came.append(Came(block, words, now))
+            return
         asked = self.asked
         self.blocks.append(block)
         if block.far:
@@ -70,6 +87,12 @@ class Outcome(msgspec.Struct):
             if (text := decode_text(asked[at], own)) is not None:
                 self.facts[asked[at].id] = text
 
+    def look(self) -> None:
+        """Take what came, and from now on what comes as it comes."""
+        came, self.came, self.later = self.came, [], False
+        for one in came:
+            self.keep(*one)
+
     def refuse(self, points: Iterable[Point], now: int) -> None:
         """The device refused to tell these."""
         self.bad |= {point.id: (REFUSED, now) for point in points}
@@ -81,6 +104,7 @@ class Outcome(msgspec.Struct):
 
     def result(self, points: Sequence[Point], now: int) -> ReadResult:
         """A reading of each of `points` but texts; those that nothing was heard of are bad since `now`."""
+        self.look()
         read = self.read
         if self.apart:
             read += self._scaled()

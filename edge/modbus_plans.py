@@ -1,6 +1,7 @@
 """What to ask a Modbus device for, and what the words of its answers mean: worked out once, shared where devices are read alike."""
 
-from collections.abc import Collection, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -58,12 +59,24 @@ class Plan:
     after: Sequence[ReadRequest] = ()
     before_blocks: Sequence[Block] = ()
     after_blocks: Sequence[Block] = ()
+    words: Sequence["array[int]"] = ()
+    """What the blocks' answers were when all of them last came whole."""
     _requests: Sequence[ReadRequest] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         places, requests = self._places(), self._planned(self.points)
         self.blocks = [self._block(request, places) for request in requests]
         self._confirm_by(*map(self._planned, unconfirmed(requests, self.points)))
+
+    def by_words(self) -> bool:
+        """Whether what the blocks' words mean hangs on nothing else, and is nothing but readings."""
+        return not (self.before or self.after or any(one.far or one.texts for one in self.blocks))
+
+    def says_again(self, answers: Iterable[Sequence[int]]) -> bool:
+        """Whether the blocks' answers, all of them whole, are those of the last time that they were."""
+        words = [array("H", answer) for answer in answers]
+        same, self.words = words == self.words, words
+        return same
 
     def requests(self) -> Sequence[ReadRequest]:
         """The requests of the blocks, in their order."""

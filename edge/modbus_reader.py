@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from config.clock import Clock
@@ -21,7 +22,7 @@ from edge.modbus_transport import (
     NoAnswer,
     Refused,
 )
-from edge.ports import PointReading, ReadResult
+from edge.ports import Again, PointReading, ReadResult
 from edge.readings import QUALITIES
 from edge.registers import LinkCost, ReadRequest, register_of
 
@@ -74,6 +75,10 @@ class ModbusReader:
         self._forgotten = 0
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
+        result = await self.read_words(device, points)
+        return result if isinstance(result, ReadResult) else result()
+
+    async def read_words(self, device: Device, points: Sequence[Point]) -> ReadResult | Again:
         asked, bad = tuple(points), {}
         if self._resting:
             asked = tuple(point for point in points if not self._rests(device, point))
@@ -88,7 +93,10 @@ class ModbusReader:
         except LinkDown as error:
             outcome.rest, outcome.lost, outcome.line_lost = QUALITIES["link_down"], True, True
             outcome.detail = str(error) or "link down"
-        return outcome.result(points, self._clock.now())
+        now = self._clock.now()
+        if outcome.same:
+            return partial(outcome.result, points, now)
+        return outcome.result(points, now)
 
     def forget(self, device: str) -> None:
         self._forgotten += 1
@@ -117,17 +125,24 @@ class ModbusReader:
             return
         if plan.before:
             outcome.before = await self._confirm(plan, plan.before, plan.before_blocks, outcome)
-        for number, block in enumerate(plan.blocks):
-            try:
-                await self._ask(plan, block, outcome)
-            except Refused as error:
-                await self._after_refusal(plan, plan.requests()[number], error, outcome)
+        await self._ask_blocks(plan, outcome)
         if plan.after:
             outcome.after = await self._confirm(plan, plan.after, plan.after_blocks, outcome)
         if forgotten == self._forgotten:  # or it was asked by a definition that no longer holds
             self._learn(plan, outcome)
         if outcome.apart and (torn := outcome.torn()):
             await self._ask_again(plan, torn, outcome)
+
+    async def _ask_blocks(self, plan: Plan, outcome: Outcome) -> None:
+        outcome.later = plan.by_words()
+        for number, block in enumerate(plan.blocks):
+            try:
+                await self._ask(plan, block, outcome)
+            except Refused as error:
+                outcome.look()  # its parts may not hold the exponents that it holds
+                await self._after_refusal(plan, plan.requests()[number], error, outcome)
+        if [one.block for one in outcome.came] == plan.blocks:
+            outcome.same = plan.says_again(one.words for one in outcome.came)
 
     async def _confirm(
         self, plan: Plan, requests: Sequence[ReadRequest], blocks: Sequence[Block], outcome: Outcome

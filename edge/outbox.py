@@ -160,10 +160,12 @@ class Outbox:
             self._load()
             raise OutboxRefused("the file was damaged, a new one is begun") from error
 
-    def _durably(self, now: int, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _durably(
+        self, now: int, work: Callable[[sqlite3.Connection], T], *, soon: bool = False
+    ) -> T:
         self._now = now
         with self._guarded():
-            return self._file.durably(work)
+            return self._file.durably(work, soon=soon)
 
     def _ran(self, now: int, monotonic: float) -> int:
         """Ms at work by now. Where the wall clock was set meanwhile it is noted, once for all batches of this run."""
@@ -369,7 +371,8 @@ class Outbox:
         up = {lane: marks[lane] for lane in LANES if marks[lane] > self._marks[lane]}
         if not up:
             return False
-        batches, size = self._durably(now, lambda db: _cover(db, up))
+        # undone by a power cut it is as if the marks had not come yet: they come again
+        batches, size = self._durably(now, lambda db: _cover(db, up), soon=True)
         self._marks |= up
         self.batches -= batches
         self._bytes -= size

@@ -88,7 +88,8 @@ class OutboxFile:
             self._open_room()
             self.db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             self.db.execute("PRAGMA journal_mode = WAL")
-            self.db.execute("PRAGMA synchronous = FULL")
+            self._level = ""
+            self._synchronous("FULL")
             self.db.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             if self.db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("quick_check found damage")
@@ -152,14 +153,25 @@ class OutboxFile:
         self.set_aside.append(aside)
         log.error("outbox %s is damaged (%s): set aside as %s, a new one begun", path, error, aside)
 
-    def durably(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work` in one transaction, which is on disk on return, or undone if this raises; once more if it made room."""
+    def durably(self, work: Callable[[sqlite3.Connection], T], *, soon: bool = False) -> T:
+        """Do `work` in one transaction, which is on disk on return, or undone if this raises; once more if it made room.
+
+        `soon`: on disk no later than the next that is not. A killed process has done it all the same;
+        a power cut may undo it, and nothing that was done before it.
+        """
+        self._synchronous("NORMAL" if soon else "FULL")
         try:
             return self._durably(work)
         except sqlite3.OperationalError:
             if not self._moved():
                 raise
         return self._durably(work)
+
+    def _synchronous(self, level: str) -> None:
+        """Whether a transaction of the WAL waits for the disk."""
+        if level != self._level:
+            self.db.execute(f"PRAGMA synchronous = {level}")
+            self._level = level
 
     def _moved(self) -> bool:
         """Whether all of the WAL is in the file now, so that it is begun anew."""

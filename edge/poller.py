@@ -4,22 +4,24 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from config.clock import Clock
 from config.plant import Device, Line, Plant, Point
-from edge.ports import PointReader, PointReading, ReadResult
+from edge.ports import Again, PointReader, PointReading, ReadResult, WordReader
 from edge.readings import BAD, QUALITIES, QUALITY_NAMES
 from edge.registers import with_exponents
 
 log = logging.getLogger(__name__)
 
 Sink = Callable[[Sequence[PointReading]], None]
+QuietS = Callable[[Sequence[PointReading]], float]
+"""For how many seconds these readings, all good and given to the sink, need not be given to it again."""
 
 FIRST_READS_WITHIN_S: Final = 1.0
 """Every point is first read this soon after the start, whatever its class."""
@@ -84,11 +86,23 @@ class _Task:
     grid: float = 0.0
     name: str = ""
     """Of its device, in the log."""
+    told_until: float = 0.0
+    """Until when nobody need be told what it says again."""
 
     def __post_init__(self) -> None:
         self.name = f"device {self.device.id}"
 
 
+class _Told(NamedTuple):
+    """What there is to tell of a read, when it ended, and whether it is all good and what the one before it gave."""
+
+    result: ReadResult
+    at: float
+    again: bool = False
+
+
+NOTHING_NEW: Final = ReadResult([])
+"""A device says again what need not be told."""
 _DUE: Final = attrgetter("due")
 _END: Final = itemgetter(0)
 
@@ -124,6 +138,9 @@ class Poller:
         """Where several devices are lost: when the next of them may be tried."""
         self._name = f"line {line_id}"
         self._sleep: asyncio.Timeout | None = None
+        self._ask: Callable[[Device, Sequence[Point]], Awaitable[ReadResult | Again]] = (
+            reader.read_words if isinstance(reader, WordReader) else reader.read
+        )
         self._empty: dict[_Task, float] = {}
         """Tasks whose last answer held no value, and since when."""
         self.facts: dict[str, str] = {}
@@ -150,8 +167,11 @@ class Poller:
         more = self._reader.words()
         return "; ".join([", ".join(said), *lost, *([more] if more else [])])
 
-    async def run(self, sink: Sink, rest_s: float = 0.0) -> None:
+    async def run(
+        self, sink: Sink, rest_s: float = 0.0, quiet_s: QuietS = lambda readings: 0.0
+    ) -> None:
         """Poll until cancelled, from in `rest_s` on; returns at once if nothing is on the line. Closes the reader."""
+        self._quiet_s = quiet_s
         self._stagger(rest_s)
         try:
             while self._tasks:
@@ -181,6 +201,11 @@ class Poller:
         self._empty = {task: at for task, at in self._empty.items() if task in self._tasks}
         self._spread(fresh, self._clock.monotonic())
         self._wake()
+
+    def tell_all(self) -> None:
+        """Give the sink what is read next, though it was given the same before."""
+        for task in self._tasks:
+            task.told_until = 0.0
 
     def end(self) -> None:
         """Have nothing more to read, though whoever reads now may not hear that its task is cancelled."""
@@ -257,45 +282,62 @@ class Poller:
         loss = None
         if self._losses:
             loss = self._losses.get(self._name) or self._losses.get(task.name)
-        if loss and not retry:
-            now = self._clock.now()
-            sink([PointReading(point.id, None, loss.quality, now) for point in task.points])
-            self._advance(task, task.period_s)
-            await asyncio.sleep(0)  # nothing is waited for while nothing is asked
-            return
         if loss:
+            task.told_until = 0.0
+            if not retry:
+                await self._tell_loss(task, loss, sink)
+                return
             loss.retry_at = self._clock.monotonic() + self._line.backoff_s_max
         tasks = self._tasks
-        result = await self._read(task)
+        told = await self._read(task)
         if tasks is not self._tasks and task not in self._tasks:
             return  # read by a definition that no longer holds
+        self._hand_on(task, told, sink, retry=retry)
+        if not retry:
+            self._advance(task, task.pace_s)
+        self._judge(task, told.result)
+
+    async def _tell_loss(self, task: _Task, loss: _Loss, sink: Sink) -> None:
+        now = self._clock.now()
+        sink([PointReading(point.id, None, loss.quality, now) for point in task.points])
+        self._advance(task, task.period_s)
+        await asyncio.sleep(0)  # nothing is waited for while nothing is asked
+
+    def _hand_on(self, task: _Task, told: _Told, sink: Sink, *, retry: bool) -> None:
+        result = told.result
         self.facts |= result.facts
         readings = result.readings
         if retry and result.lost:  # bad readings keep their own pace
             readings = [reading for reading in readings if reading.quality < BAD]
         if readings:
             sink(readings)
-        if not retry:
-            self._advance(task, task.pace_s)
-        self._judge(task, result)
+        if told.again:
+            task.told_until = told.at + self._quiet_s(readings)
 
-    async def _read(self, task: _Task) -> ReadResult:
+    async def _read(self, task: _Task) -> _Told:
         clock, stats = self._clock, self.stats
         begun = clock.monotonic()
-        result = await self._reader.read(task.device, task.points)
+        result = await self._ask(task.device, task.points)
         ended = clock.monotonic()
         stats.last_read_s = ended - begun
         stats.busy_s += stats.last_read_s
         stats.reads += 1
-        good = False
+        again = not isinstance(result, ReadResult)
+        if again and ended < task.told_until:
+            stats.last_good_s[task.device.id] = ended
+            return _Told(NOTHING_NEW, ended)
+        task.told_until = 0.0
+        if not isinstance(result, ReadResult):
+            result = result()
+        good = 0
         for reading in result.readings:
             if reading.quality == GOOD:
-                good = True
+                good += 1
             elif reading.quality >= BAD:
                 stats.errors[QUALITY_NAMES.get(reading.quality, "unknown")] += 1
         if good:
             stats.last_good_s[task.device.id] = ended
-        return result
+        return _Told(result, ended, again=again and good == len(result.readings))
 
     # --- lost and back
 

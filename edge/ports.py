@@ -1,7 +1,7 @@
 """What the edge needs from outside: something that reads devices, something that carries batches."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -57,6 +57,19 @@ class PointReader(Protocol):
 
     async def close(self) -> None:
         """Give the link back; may be called twice."""
+        ...
+
+
+Again = Callable[[], ReadResult]
+"""Makes the result of a read that gave, word for word, what the last one gave that had no fault."""
+
+
+@runtime_checkable
+class WordReader(PointReader, Protocol):
+    """A reader that sees by the words alone that a device says again what it said."""
+
+    async def read_words(self, device: Device, points: Sequence[Point]) -> ReadResult | Again:
+        """As `read`; what says again what it said is only worked out if somebody wants it."""
         ...
 
 

@@ -16,6 +16,7 @@ from edge.batches import READINGS_MAX
 from edge.outbox import Dropped, Outbox
 from edge.ports import LinkLost, PointReading, PublisherContext
 from edge.readings import QUALITIES, Birth, Committed, decode, decode_batch, encode
+from tests.unit.edge.modbus_twins import TwinLine, reader_of
 from tests.unit.edge.rows import START_MS, device, line, plant, register_point
 from tests.waiting import until
 
@@ -270,6 +271,30 @@ async def test_a_batch_is_numbered_as_it_is_made_only_while_it_can_be_sent_at_on
     site.away = False
     await clock.advance(40)
     assert (box.given("data"), box.given("backfill")) == (0, 1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    box.close()
+
+
+async def test_a_server_that_is_back_is_told_again_what_devices_only_say_again() -> None:
+    rng, site = np.random.default_rng(1), Site()
+    reader, clock = reader_of(TwinLine())
+    point = register_point("flow", 0, longest_silence_s=86_400.0)
+    box = Outbox(":memory:", now=clock.now(), rng=rng)
+    agent = Agent(
+        plant([line()], [device()], [point]), "e", {"l": reader}, box, site, clock, rng,
+        reports=False,
+    )  # fmt: skip
+    running = asyncio.ensure_future(agent.run())
+    await clock.advance(60)
+    told = box.given("data")
+    await clock.advance(600)
+    assert box.given("data") == told, "it says the same, and was told to"
+    site.cut()
+    await clock.advance(0.1)
+    site.away = False
+    await clock.advance(60)
+    assert box.given("data") == told + 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     box.close()

@@ -67,6 +67,29 @@ def test_the_file_is_written_durably(tmp_path: Path) -> None:
     box.close()
 
 
+def test_what_was_confirmed_is_deleted_without_waiting_for_the_disk_and_may_come_back(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "before").mkdir()
+    box = outbox_at(tmp_path / "before" / "o.outbox")
+    keep(box, [reading(1.5)], NOW)
+    assert sent(box, "data") == [(1, [1.5])]
+    shutil.copytree(tmp_path / "before", tmp_path / "cut")  # what a power cut after it may leave
+    confirmed = Committed(box.epoch, data=1)
+    assert box.commit(confirmed, NOW)
+    assert box._file.db.execute("PRAGMA synchronous").fetchone() == (1,)
+    keep(box, [reading(2.5)], NOW)
+    assert box._file.db.execute("PRAGMA synchronous").fetchone() == (2,)
+    again = outbox_at(tmp_path / "cut" / "o.outbox", NOW + 1_000)
+    assert (again.backlog()[0], again.given("data"), again.mark("data")) == (1, 1, 0)
+    assert again.commit(confirmed, NOW + 1_000)
+    assert (again.backlog()[0], again.epoch) == (0, box.epoch)
+    keep(again, [reading(3.5)], NOW + 1_000)
+    assert sent(again, "data", NOW + 1_000) == [(2, [3.5])]
+    box.close()
+    again.close()
+
+
 def test_what_was_kept_is_there_after_a_kill(tmp_path: Path) -> None:
     (tmp_path / "before").mkdir()
     box = outbox_at(tmp_path / "before" / "o.outbox")
