@@ -70,16 +70,19 @@ class Deadbands:
 
         A reading of a point that the plant does not know is left out.
         """
-        index_of, points = self._table.index, self._table.points
+        points, index_of = self._table.points, self._table.index.get
         times, values, qualities = self._time, self._value, self._quality
         found: list[PointReading] = []
+        index, last_index = -1, len(points) - 1
         for reading in readings:
-            index = index_of.get(reading.point)
-            if index is None:
-                continue
-            point = points[index]
-            if point is None:
-                continue
+            point = points[index + 1] if index < last_index else None
+            if point is not None and point.id == reading.point:
+                index += 1  # most follow each other as in the table
+            else:
+                index = index_of(reading.point, -1)
+                point = points[index] if index >= 0 else None
+                if point is None:
+                    continue
             same = reading.value == values[index] and reading.quality == qualities[index]
             if same and 0 <= reading.time - times[index] <= point.spec.quiet_ms:
                 continue  # most, at rest: `is_news` would say the same at four times the cost
@@ -97,9 +100,9 @@ class Deadbands:
         """
         quiet_ms = math.inf
         for reading in readings:
-            index = self._table.index.get(reading.point)
-            point = None if index is None else self._table.points[index]
-            if index is None or point is None:
+            index = self._table.index.get(reading.point, -1)
+            point = self._table.points[index] if index >= 0 else None
+            if point is None:
                 continue
             if point.rate_max is not None or point.frozen_after_s is not None:
                 return 0.0

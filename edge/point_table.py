@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 
@@ -9,12 +11,51 @@ from config.plant import Point
 from edge.readings import PointRow
 
 
+class PointIndex(Mapping[str, int]):
+    """Point (`asset/name`) to its place among these, of those that are not None.
+
+    Of an asset only its first place is held; where the points of several stand alike behind it they share
+    one table of names. A dict took 50 bytes for every point.
+    """
+
+    __slots__ = ("_assets",)
+
+    def __init__(self, points: Iterable[Point | None] = ()) -> None:
+        self._assets: dict[str, tuple[int, Mapping[str, int]]] = {}
+        """By asset the place of its first point, and how far behind it each of its points stands."""
+        alike: dict[tuple[tuple[str, int], ...], Mapping[str, int]] = {}
+        live = (
+            (*_split(point.id), place) for place, point in enumerate(points) if point is not None
+        )
+        for asset, own in groupby(live, itemgetter(0)):
+            places = {name: place for _, name, place in own}
+            first, known = self._assets.get(asset, (min(places.values()), {}))
+            names = {**known, **{name: place - first for name, place in places.items()}}
+            self._assets[asset] = first, alike.setdefault(tuple(names.items()), names)
+
+    def __getitem__(self, id: str) -> int:
+        asset, _, name = id.rpartition("/")
+        first, names = self._assets[asset]
+        return first + names[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{asset}/{name}" for asset, (_, names) in self._assets.items() for name in names)
+
+    def __len__(self) -> int:
+        return sum(len(names) for _, names in self._assets.values())
+
+
+def _split(id: str) -> tuple[str, str]:
+    asset, _, name = id.rpartition("/")
+    return asset, name
+
+
 @dataclass(frozen=True, slots=True)
 class PointTable:
     """By index the point that is read now, None where it is retired. Its row is made when it is asked for."""
 
     points: Sequence[Point | None] = ()
-    index: Mapping[str, int] = field(default_factory=dict)
+    index: Mapping[str, int] = field(default_factory=PointIndex)
     """Point to its index, of those that are read now."""
     retired: Mapping[int, PointRow] = field(default_factory=dict)
 
@@ -41,21 +82,18 @@ def grown(rows: Iterable[PointRow], points: Iterable[Point]) -> PointTable:
     """The table of these rows with these points live: an index means one point, unit, kind and scale for ever."""
     wanted = {point.id: point for point in points}
     placed: list[Point | None] = []
-    index: dict[str, int] = {}
+    live: set[str] = set()
     retired: dict[int, PointRow] = {}
     for row in rows:
         point = wanted.get(row.point)
-        if point is not None and point.id not in index and _means(point) == _meaning(row):
-            index[point.id] = len(placed)
+        if point is not None and point.id not in live and _means(point) == _meaning(row):
+            live.add(point.id)
             placed.append(point)
         else:
             retired[len(placed)] = msgspec.structs.replace(row, retired=True)
             placed.append(None)
-    for point in wanted.values():
-        if point.id not in index:
-            index[point.id] = len(placed)
-            placed.append(point)
-    return PointTable(placed, index, retired)
+    placed += [point for point in wanted.values() if point.id not in live]
+    return PointTable(placed, PointIndex(placed), retired)
 
 
 def _meaning(row: PointRow) -> tuple[str, str, int]:
