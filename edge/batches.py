@@ -1,12 +1,13 @@
 """A batch as it lies in the outbox and goes over the wire."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
+from edge.point_table import PointTable
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES, Lane
 
@@ -48,13 +49,20 @@ def cut(readings: Sequence[PointReading]) -> Iterator[Sequence[PointReading]]:
         yield readings[at : at + READINGS_MAX]
 
 
-def columns_of(readings: Sequence[PointReading], index: Mapping[str, int]) -> bytes:
-    """The columns of at least one reading as JSON: encoded once, when the batch is made."""
+def columns_of(readings: Sequence[PointReading], table: PointTable) -> bytes:
+    """The columns of at least one reading as JSON: encoded once, when the batch is made.
+
+    Raises:
+        KeyError: one is of a point that the table does not read now.
+    """
+    places = table.places(reading.point for reading in readings)
+    if -1 in places:
+        raise KeyError(readings[places.index(-1)].point)
     base = min(reading.time for reading in readings)
     sound = [_sound(reading) for reading in readings]
     columns = _Columns(
         t=base,
-        i=[index[reading.point] for reading in readings],
+        i=places,
         d=[reading.time - base for reading in readings],
         v=[value for value, _ in sound],
         q=[quality for _, quality in sound],

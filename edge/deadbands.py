@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from config.plant import Point
@@ -65,24 +65,18 @@ class Deadbands:
         self._value = self._value + array("d", [0.0]) * new
         self._quality += bytearray([_NOTHING]) * new
 
-    def news(self, readings: Iterable[PointReading]) -> list[PointReading]:
+    def news(self, readings: Sequence[PointReading]) -> list[PointReading]:
         """Those of the readings that must be sent, in order; they count as sent from now on.
 
         A reading of a point that the plant does not know is left out.
         """
-        points, index_of = self._table.points, self._table.index.get
+        points, places = self._table.points, self._places(readings)
         times, values, qualities = self._time, self._value, self._quality
         found: list[PointReading] = []
-        index, last_index = -1, len(points) - 1
-        for reading in readings:
-            point = points[index + 1] if index < last_index else None
-            if point is not None and point.id == reading.point:
-                index += 1  # most follow each other as in the table
-            else:
-                index = index_of(reading.point, -1)
-                point = points[index] if index >= 0 else None
-                if point is None:
-                    continue
+        for index, reading in zip(places, readings, strict=True):
+            point = points[index] if index >= 0 else None
+            if point is None:
+                continue
             same = reading.value == values[index] and reading.quality == qualities[index]
             if same and 0 <= reading.time - times[index] <= point.spec.quiet_ms:
                 continue  # most, at rest: `is_news` would say the same at four times the cost
@@ -93,21 +87,24 @@ class Deadbands:
                     self._keep(index, reading)
         return found
 
-    def quiet_s(self, readings: Iterable[PointReading]) -> float:
+    def quiet_s(self, readings: Sequence[PointReading]) -> float:
         """For how many seconds these good readings, just looked at, are no news if they come again, by the time they tell.
 
         0 where not only what was sent says whether they can be true.
         """
-        quiet_ms = math.inf
-        for reading in readings:
-            index = self._table.index.get(reading.point, -1)
-            point = self._table.points[index] if index >= 0 else None
+        points, times, quiet_ms = self._table.points, self._time, math.inf
+        for index, reading in zip(self._places(readings), readings, strict=True):
+            point = points[index] if index >= 0 else None
             if point is None:
                 continue
-            if point.rate_max is not None or point.frozen_after_s is not None:
+            spec = point.spec
+            if spec.rate_max is not None or spec.frozen_after_s is not None:
                 return 0.0
-            quiet_ms = min(quiet_ms, self._time[index] + point.spec.quiet_ms - reading.time)
+            quiet_ms = min(quiet_ms, times[index] + spec.quiet_ms - reading.time)
         return max(0.0, quiet_ms / 1000)
+
+    def _places(self, readings: Iterable[PointReading]) -> Sequence[int]:
+        return self._table.places([reading.point for reading in readings])
 
     def _sent(self, index: int) -> Sent | None:
         quality = self._quality[index]

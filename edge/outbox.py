@@ -236,7 +236,7 @@ class Outbox:
             ("data", readings),
         )
         made = [
-            _Made(lane, len(part), columns_of(part, self.table.index))
+            _Made(lane, len(part), columns_of(part, self.table))
             for lane, found in lanes
             for part in cut(found)
         ]

@@ -64,6 +64,20 @@ class PointTable:
         index = self.index.get(id)
         return None if index is None else self.points[index]
 
+    def places(self, ids: Iterable[str]) -> list[int]:
+        """The index of each of these points, -1 of one that is not read now."""
+        points, index_of, last = self.points, self.index.get, len(self.points) - 1
+        places: list[int] = []
+        place = -1
+        for id in ids:
+            point = points[place + 1] if place < last else None
+            if point is not None and point.id == id:
+                place += 1  # most follow each other as they stand here
+            else:
+                place = index_of(id, -1)
+            places.append(place)
+        return places
+
     def live(self) -> Iterator[Point]:
         """All points that are read now."""
         return (point for point in self.points if point is not None)

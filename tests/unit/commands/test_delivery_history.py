@@ -24,11 +24,14 @@ from commands.proving.delivery_parts import Machine, plant
 from config.clock import SteppedClock
 from edge.batches import Outgoing, columns_of, payload_of
 from edge.outbox import OutboxLimits
+from edge.point_table import grown
 from edge.ports import LinkLost, PointReading
 from edge.readings import CONTRACT, Birth, Committed, PointRow, encode
+from tests.unit.edge.rows import register_point
 
 T0 = 1_763_700_000_000
 POINT = "pump/flow"
+TABLE = grown((), [register_point(POINT, 0, id=POINT)])
 KEYS: list[Key] = [(POINT, T0 + 500 * n) for n in range(8)]
 ERROR_MS = 90_000
 """A clock error that is believed."""
@@ -55,7 +58,7 @@ class Left:
             self.journal.append([Entry(T0, "birth", SITE, "a", epoch=epoch, payload=encode(birth))])
         for n in numbers:
             self.seqs[epoch] += 1
-            columns = columns_of([PointReading(POINT, float(n), 0, KEYS[n][1])], {POINT: 0})
+            columns = columns_of([PointReading(POINT, float(n), 0, KEYS[n][1])], TABLE)
             seq = self.seqs[epoch]
             payload = payload_of(Outgoing("data", seq, columns), epoch=epoch, oldest=seq, now=T0)
             entry = Entry(T0, "batch", SITE, "a", "data", epoch, seq, 0, payload, clock_error, "", 1)  # fmt: skip

@@ -1,11 +1,13 @@
 """Which place a point has, told from its asset's first place and its name."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.plant import Point
+from edge.batches import columns_of
 from edge.deadbands import Deadbands
-from edge.point_table import PointIndex, grown
+from edge.point_table import PointIndex, PointTable, grown
 from edge.ports import PointReading
 from tests.unit.edge.rows import register_point
 
@@ -31,6 +33,24 @@ def test_points_of_other_assets_that_stand_alike_take_nothing_of_their_own() -> 
     names = [f"{asset}/{name}" for asset in ("m1", "m2", "m3") for name in ("x", "y", "z")]
     (_, one), (_, two), (_, three) = PointIndex(rows([*names]))._assets.values()
     assert one is two is three
+
+
+@given(
+    st.lists(st.one_of(st.none(), ids), max_size=20, unique_by=lambda id: id or object()), st.data()
+)
+def test_places_are_those_of_the_index_in_whatever_order_they_are_asked_for(
+    names: list[str | None], data: st.DataObject
+) -> None:
+    table = PointTable(points := rows(names), PointIndex(points))
+    known = [id for id in names if id is not None]
+    asked = data.draw(st.lists(st.sampled_from([*known, "nobody/x"])) | st.just(known))
+    assert table.places(asked) == [names.index(id) if id in names else -1 for id in asked]
+
+
+def test_a_batch_of_a_point_that_is_not_read_is_refused() -> None:
+    table = grown((), rows(["a/x"]))  # type: ignore[arg-type]  # none of them is None
+    with pytest.raises(KeyError, match="a/y"):
+        columns_of([PointReading("a/x", 1.0, 0, 1), PointReading("a/y", 1.0, 0, 1)], table)
 
 
 @given(st.permutations(range(8)), st.integers(0, 7))
