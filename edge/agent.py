@@ -13,6 +13,7 @@ import numpy as np
 from config.clock import Clock
 from config.links import PERIOD_S, ROWS, UNDECLARED, link_points
 from config.plant import Plant, Point
+from edge.bus_time import late_s
 from edge.deadbands import Deadbands
 from edge.diagnostics import Diagnostics, Now
 from edge.outbox import Dropped, Outbox, Planned
@@ -37,8 +38,6 @@ PENDING_READINGS_MAX: Final = 100_000
 """Readings kept in memory while the disk refuses them, urgent ones and others so many each."""
 ENDING_S: Final = 5.0
 """A reload waits so long for lines that end, in real seconds."""
-BUS_RESTS: Final = 2.0
-"""Timeouts of a line until it is read anew: nothing numbers what was asked before."""
 BRIEF_S: Final = 60.0
 BRIEF_MAX: Final = 3
 """After so many connections in a row that lasted less than `BRIEF_S` the log says what may be behind it."""
@@ -245,6 +244,8 @@ class Agent:
         self._plausible.change(self.outbox.table.live())
         self._events = _events(self.outbox.table)
         plant, found = news.plant, news.found
+        # what these buses were asked may still be answered, whatever a bus is called now
+        rest_s = max((late_s(self.plant.lines[line]) for line in found.ended), default=0.0)
         self.plant = plant
         self.taken_up(plant)
         ended = self._cancelled(
@@ -262,8 +263,7 @@ class Agent:
         for poller in begun:
             self.pollers.append(poller)
             line = plant.lines[poller.line_id]
-            on_a_bus = line.serial is not None and line.id in ended
-            self._begin(poller, BUS_RESTS * line.timeout_s if on_a_bus else 0.0)
+            self._begin(poller, rest_s if line.serial else 0.0)
         return sorted(line for line, task in ended.items() if not task.done())
 
     def _cancelled(self, ended: Collection[str]) -> dict[str, "asyncio.Task[None]"]:

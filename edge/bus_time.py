@@ -32,6 +32,9 @@ FAST_GAP_S: Final = 0.00175
 TCP_BYTE_S: Final = LinkCost().byte_s
 FULL: Final = 1.0
 TIGHT: Final = 0.8
+LATE_MAX: Final = 4.0
+"""So many timeouts (with the time of the frames) after its request an answer on a serial bus may come and is known to be late."""
+LONGEST: Final[tuple[Table, int]] = ("holding", 125)
 
 
 def character_s(serial: Serial) -> float:
@@ -57,6 +60,11 @@ def link_cost(line: Line, pause_s: float = 0.0) -> LinkCost:
     network_s = line.round_trip_s if line.kind == "rtu_over_tcp" else 0.0
     quiet_s = max(gap, pause_s) + max(gap, line.serial.turnaround_s)
     return LinkCost(frames_s + quiet_s + network_s, character)
+
+
+def late_s(line: Line) -> float:
+    """Seconds after the last request on a serial bus until none of its answers is known to come late; 0 for any other line."""
+    return LATE_MAX * (line.timeout_s + link_cost(line).of(*LONGEST)) if line.serial else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class Outcome(msgspec.Struct):
     """The reason of points that no request covered."""
     lost: bool = False
     line_lost: bool = False
+    retry_s: float = 0.0
     detail: str = ""
     refusal: str = ""
     """The last one of a range, in words."""
@@ -115,7 +116,7 @@ class Outcome(msgspec.Struct):
                     quality, time = self.bad.get(point.id, (self.rest, now))
                     read.append(PointReading(point.id, None, quality, time))
         result = ReadResult(read, self.lost, self.detail, self.facts)
-        result.line_lost = self.line_lost
+        result.line_lost, result.retry_s = self.line_lost, self.retry_s
         return result
 
     # --- values whose exponents came in other answers

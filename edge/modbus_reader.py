@@ -89,6 +89,7 @@ class ModbusReader:
             await self._ask_all(device, asked, outcome)
         except NoAnswer as error:
             outcome.rest, outcome.lost = QUALITIES["no_answer"], True
+            outcome.retry_s = error.retry_s
             outcome.detail = str(error) or "no answer"
         except LinkDown as error:
             outcome.rest, outcome.lost, outcome.line_lost = QUALITIES["link_down"], True, True

@@ -18,7 +18,8 @@ from pymodbus.transport.serialtransport import SerialTransport
 
 from config.plant import Line, Parity, Serial, Tls
 from config.profile import Table
-from edge.bus_time import gap_s, link_cost
+from edge.bus_time import LATE_MAX, gap_s, link_cost
+from edge.modbus_frames import first_frame
 
 REQUESTS: Final[Mapping[Table, type[ModbusPDU]]] = {
     "coil": ReadCoilsRequest,
@@ -35,10 +36,6 @@ PARITIES: Final[Mapping[Parity, str]] = {"even": "E", "odd": "O", "none": "N"}
 NUMBERS: Final = 0xFFFF
 FRAMES_MAX: Final = 4
 """As many long answers may come at once: late ones, after a link stood still."""
-RTU_FRAME_BYTES: Final = 3
-"""What a serial frame has around function and data: the unit, and the check."""
-LATE_MAX: Final = 4.0
-"""So many timeouts (with the time of the frames) after its request an answer on a serial bus may come and is known to be late."""
 NOBODY_BEHIND: Final = frozenset({10, 11})
 """Exceptions by which a gateway says that the device behind it did not answer."""
 BURST: Final = 10
@@ -56,11 +53,19 @@ class Refused(Exception):
 
 
 class NoAnswer(Exception):
-    """Nothing that answers this request came in time."""
+    """Nothing that answers this request came in time; or it was not even asked, and will not be for `retry_s`."""
+
+    def __init__(self, why: str = "", retry_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.retry_s = retry_s
 
 
 class Garbled(Exception):
-    """An answer to this request came and cannot be what was asked for."""
+    """An answer to this request came and cannot be what was asked for; `own` if it has at least its function."""
+
+    def __init__(self, why: str = "", *, own: bool = False) -> None:
+        super().__init__(why)
+        self.own = own
 
 
 class LinkDown(Exception):
@@ -97,7 +102,8 @@ def parse_answer(function: int, count: int, frame: bytes) -> list[int]:
         raise Refused(frame[1])
     size = _size(function, count)
     if len(frame) != size + 2 or frame[0] != function or frame[1] != size:
-        raise Garbled(f"an answer to function {function} for {count} began with {frame[:8].hex()}")
+        why = f"an answer to function {function} for {count} began with {frame[:8].hex()}"
+        raise Garbled(why, own=frame[:1] == bytes((function,)))
     if function <= 2:
         return [frame[2 + i // 8] >> i % 8 & 1 for i in range(count)]
     return list(_words(count)(frame, 2))
@@ -154,15 +160,17 @@ class _Connection(asyncio.Protocol):
         self._waiting: asyncio.Future[bytes] | None = None
         self._unit = self._number = 0
         self._late: Collection[bytes] = ()
+        self._awaited: Collection[bytes] = ()
         self._deadline = 0.0
         self._behind = 0
         """How many requests followed each other, each before the deadline of the one before it."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def ask(
-        self, unit: int, number: int, pdu: bytes, timeout_s: float, late: Collection[bytes] = ()
-    ) -> bytes:
-        """The answer to this request, function code first.
+        self, unit: int, number: int, pdu: bytes, timeout_s: float,
+        late: Collection[bytes] = (), awaited: Collection[bytes] = (),
+    ) -> bytes:  # fmt: skip
+        """The answer to this request, function code first; of a serial bus by the heads of all that may come.
 
         Raises:
             NoAnswer: nothing that answers it came within `timeout_s`.
@@ -171,7 +179,8 @@ class _Connection(asyncio.Protocol):
         """
         if self.lost or self._transport is None:
             raise LinkDown("the connection was closed")
-        self._unit, self._number, self._late, self.received = unit, number, late, b""
+        self._unit, self._number, self.received = unit, number, b""
+        self._late, self._awaited = late, awaited
         waiting: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting = waiting
         self.quiet_since = self._loop.time()
@@ -213,14 +222,19 @@ class _Connection(asyncio.Protocol):
         if len(self.received) > FRAMES_MAX * self._framer.MAX_SIZE:
             self.received = b""
         while self.received:
-            used, unit, number, pdu = self._framer.decode(self.received)
-            if pdu and not self.numbers:  # pymodbus takes all that came for one frame
-                used = self.received.index(bytes((unit,)) + pdu) + len(pdu) + RTU_FRAME_BYTES
+            used, unit, number, pdu = self._first_frame()
             self.received = self.received[used:]
             if not used or not pdu:
                 return
             if unit == self._unit and number in (0, self._number):
                 self._take(number, pdu)
+
+    def _first_frame(self) -> tuple[int, int, int, bytes]:
+        """How many bytes to go on behind, of which unit and number, function and data; no bytes for no frame yet."""
+        if self.numbers:
+            return self._framer.decode(self.received)
+        frame = first_frame(self.received, self._awaited)
+        return frame.end, frame.unit, 0, frame.pdu
 
     def _take(self, number: int, pdu: bytes) -> None:
         if self._late and pdu[:2] in self._late:
@@ -322,7 +336,11 @@ class PymodbusTransport:
         if late and unit in self._whole_only and part < count:
             part = 0
         if not part:
-            raise NoAnswer("its late answers cannot be told from others yet")
+            last = max(until for until, _ in owed)
+            raise NoAnswer(
+                "its late answers cannot be told from others yet",
+                last - asyncio.get_running_loop().time(),
+            )
         try:
             await self._ask_once(unit, table, address, part)
         except Refused as error:
@@ -338,17 +356,18 @@ class PymodbusTransport:
     async def _ask_once(self, unit: int, table: Table, address: int, count: int) -> list[int]:
         connection = self._connection
         if connection is None or connection.lost:
-            connection = self._connection = await self._connected()
-        timeout_s, late = self._line.timeout_s, set[bytes]()
+            connection = await self._connected()
+        timeout_s, late, awaited = self._line.timeout_s, set[bytes](), set[bytes]()
         if self._line.serial:
             timeout_s += self._cost.of(table, count)
-            await self._wait_for_quiet(unit)
+            await self._wait_for_quiet(unit, connection)
             late = self._owe(unit, _form(table, count), timeout_s)
+            awaited = {bytes((one,)) + form for one in self._owed for form in self._late(one)}
         if connection.numbers:
             self._number = self._number % NUMBERS + 1
         function, pdu = _request(table, address, count)
         try:
-            answer = await connection.ask(unit, self._number, pdu, timeout_s, late)
+            answer = await connection.ask(unit, self._number, pdu, timeout_s, late, awaited)
             words = parse_answer(function, count, answer)
         except (Refused, NoAnswer, Garbled, LinkDown) as error:
             await self._failed(unit, connection, error)
@@ -366,17 +385,18 @@ class PymodbusTransport:
             connection.abort()
             await asyncio.sleep(0)  # lets the loop close the socket
 
-    async def _wait_for_quiet(self, unit: int) -> None:
+    async def _wait_for_quiet(self, unit: int, connection: _Connection) -> None:
         """The pause that parts two frames on a serial bus; after a silence, until no late answer can come.
 
-        The last part of it, for which the loop's timers are too coarse, the others run on in turn.
+        What comes meanwhile, of another unit for one, begins the pause anew, for no longer than a timeout.
         """
-        at = max(self._quiet_since + self._gap_s, self._asked_again_at.get(unit, 0.0))
         loop = asyncio.get_running_loop()
-        step_s = getattr(loop, "timer_step_s", TIMER_STEP_S)  # virtual time has exact timers
-        await asyncio.sleep(max(0.0, at - loop.time() - step_s))
-        while step_s and loop.time() < at:  # noqa: ASYNC110  for less than a timer's step
-            await asyncio.sleep(0)
+        quiet_since = max(self._quiet_since, connection.quiet_since)
+        at = max(quiet_since + self._gap_s, self._asked_again_at.get(unit, 0.0))
+        most = max(at, loop.time()) + self._line.timeout_s
+        while loop.time() < at:
+            await _exactly(at)
+            at = min(most, connection.quiet_since + self._gap_s)
 
     def _late(self, unit: int) -> set[bytes]:
         """The forms of its answers that may come late."""
@@ -408,9 +428,9 @@ class PymodbusTransport:
             await self._silent(unit, connection)
         else:
             owed = self._owed.get(unit, [])
-            gone = isinstance(error, LinkDown) and self._line.kind == "rtu"
-            answered = isinstance(error, Garbled) and len(owed) == 1
-            if gone or answered:  # with its port; or by this, and no other is owed
+            if isinstance(error, Garbled) and error.own and len(owed) == 1:  # this is it
+                self._owes_nothing(unit)
+            elif isinstance(error, LinkDown) and self._line.kind == "rtu":  # gone with its port
                 owed.clear()
             await self.close()
 
@@ -440,6 +460,7 @@ class PymodbusTransport:
             connection.abort()
             why = str(error) or f"nothing came within {line.timeout_s:g} s"
             raise LinkDown(f"cannot connect to {where(line)}: {why}") from error
+        self._connection = connection  # `close` has it from now on
         if asyncio.get_running_loop().time() < self._left_at + PLACE_FREE_S:
             await asyncio.sleep(PLACE_TRIED_S)
             if connection.lost:  # who has no place closes at once: nothing was asked by it
@@ -450,6 +471,15 @@ class PymodbusTransport:
         tls = _tls_words(self._line.tls, self._key_file) if self._line.tls else {}
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: connection, self._line.host, self._line.port, **tls)
+
+
+async def _exactly(at: float) -> None:
+    """Until this time of the loop: the last part, for which its timers are too coarse, the others run on in turn."""
+    loop = asyncio.get_running_loop()
+    step_s = getattr(loop, "timer_step_s", TIMER_STEP_S)  # virtual time has exact timers
+    await asyncio.sleep(max(0.0, at - loop.time() - step_s))
+    while step_s and loop.time() < at:  # noqa: ASYNC110  for less than a timer's step
+        await asyncio.sleep(0)
 
 
 def _open_port(connection: _Connection, path: str, serial: Serial) -> None:

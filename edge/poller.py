@@ -349,7 +349,7 @@ class Poller:
         if self._losses:
             self._regain(self._name, task, self._tasks)
         if result.lost:
-            self._lose(task.name, NO_ANSWER, result.detail)
+            self._lose(task.name, NO_ANSWER, result.detail, result.retry_s)
             return
         if self._losses:
             same_device = [other for other in self._tasks if other.device is task.device]
@@ -378,13 +378,16 @@ class Poller:
     def _empty_of(self, device: Device) -> bool:
         return any(task.device is device for task in self._empty)
 
-    def _lose(self, name: str, quality: int, detail: str) -> None:
+    def _lose(self, name: str, quality: int, detail: str, retry_s: float = 0.0) -> None:
         now = self._clock.monotonic()
         if name not in self._losses:
             log.warning("%s lost: %s", name, detail or QUALITY_NAMES[quality])
             self._losses[name] = _Loss(now, quality)
             self.stats.lost.add(name)
         loss = self._losses[name] = self._losses.pop(name)  # the others are tried before it
+        if retry_s:  # it was not tried: no reason to wait longer the next time
+            loss.retry_at = now + retry_s
+            return
         rest_s = self.stats.last_read_s * (1.0 / DEAD_SHARE - 1.0)
         self._others_at = now + min(rest_s, self._line.backoff_s_max)
         longest = min(self._line.backoff_s_max, BACKOFF_S_MIN * 2.0 ** min(loss.attempts, 30))

@@ -28,6 +28,7 @@ class ReadResult(msgspec.Struct):
     first, and none for a point that is merely quiet. Points of type `string` give a fact, no reading.
     `lost` says that the link itself is gone (connect refused, reset, no answer): the caller backs off.
     `line_lost` says that it is gone for every device of the line, which readings of `link_down` say too.
+    `retry_s` says that it was not tried, for it cannot be for so many seconds.
     `facts` are strings (serial numbers) for the birth.
     """
 
@@ -36,6 +37,7 @@ class ReadResult(msgspec.Struct):
     detail: str = ""
     facts: dict[str, str] = {}
     line_lost: bool = False
+    retry_s: float = 0.0
 
 
 class PointReader(Protocol):

@@ -30,6 +30,7 @@ from tests.unit.edge.test_recovery_serial import (
     too_short,
     wrong_crc,
 )
+from tests.waiting import until
 
 REQUEST_BYTES = 8
 TURNAROUND_S = 0.01
@@ -189,3 +190,31 @@ async def test_a_gateway_that_frees_its_only_place_late_loses_no_other_device_to
                 assert len(await asked) == 1
         await transport.close()
     assert gateway.turned_away > 0
+
+
+async def test_a_line_that_ends_while_it_waits_for_its_place_leaves_no_connection() -> None:
+    opened: list[asyncio.StreamWriter] = []
+    ended: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
+        while await reader.read(REQUEST_BYTES):
+            pass
+        ended.append(writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = PymodbusTransport(
+        line(kind="rtu_over_tcp", host="127.0.0.1", port=port, serial=QUICK, timeout_s=0.1)
+    )
+    with pytest.raises(NoAnswer):
+        await transport.request(1, "holding", 0, 2)
+    task = asyncio.create_task(transport.request(2, "holding", 0, 2))
+    await until(lambda: len(opened) == 2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await transport.close()
+    await until(lambda: len(ended) == 2)
+    server.close()
+    await server.wait_closed()

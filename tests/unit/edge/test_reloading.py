@@ -5,7 +5,7 @@ import contextlib
 import threading
 import tracemalloc
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +18,7 @@ from config.plant import Device, Line, LineKind, Plant, Point, Serial
 from config.profile import ModbusLimits
 from edge import agent
 from edge.agent import Agent
+from edge.bus_time import late_s
 from edge.modbus_reader import ModbusReader
 from edge.outbox import Outbox
 from edge.outbox_file import OutboxRefused
@@ -551,15 +552,21 @@ async def test_what_the_plant_says_is_told_only_when_it_is_taken_up() -> None:
         assert told == [one.next]
 
 
-async def test_a_line_on_a_bus_that_begins_anew_rests_first() -> None:
-    """Nothing numbers what the line before it asked: its answer may still come."""
+@pytest.mark.parametrize(
+    "news", [{"path": "/dev/ttyUSB1"}, {"timeout_s": 0.1}, {"id": "other"}], ids=str
+)
+async def test_a_line_on_a_bus_that_begins_anew_rests_first(news: Mapping[str, Any]) -> None:
+    """Nothing numbers what the line before it asked, however it was called: its answer may still come."""
     bus = line("l", kind="rtu", path="/dev/ttyUSB0", serial=Serial(), timeout_s=1.0)
     async with running(site([bus], DEVICES[:2], POINTS[:2])) as one:
         assert one.asked("l", 1)
-        other = replace(bus, path="/dev/ttyUSB1")
-        await one.reload(site([other], DEVICES[:2], POINTS[:2]))
-        _, twin = one.twins["l"]
-        await one.clock.advance(1.9)
+        other = replace(bus, **news)
+        devices = [replace(row, line=other.id) for row in DEVICES[:2]]
+        await one.reload(site([other], devices, POINTS[:2]))
+        twin = one.twins[other.id][-1]
+        rest_s = late_s(bus)
+        assert rest_s > 4 * (1.0 + 125 * 2 * 11 / 9600)
+        await one.clock.advance(rest_s - 0.1)
         assert twin.asked == []
-        await one.clock.advance(1.5)
+        await one.clock.advance(1.6)
         assert {unit for unit, *_ in twin.asked} == {1, 2}

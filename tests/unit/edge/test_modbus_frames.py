@@ -1,0 +1,72 @@
+"""Which bytes of a serial bus are a frame: whatever stands before it, and nothing that stands inside another."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.modbus_frames import NONE_YET, Frame, first_frame
+from tests.unit.edge.serial_twin import sealed
+
+UNIT = 7
+OTHER = 9
+
+
+def answer(unit: int, data: bytes, function: int = 3) -> bytes:
+    return sealed(bytes((unit, function, len(data))) + data)
+
+
+def head(frame: bytes) -> bytes:
+    return frame[:3]
+
+
+RIGHT = answer(UNIT, bytes(range(20, 40)))
+REFUSAL = sealed(bytes((UNIT, 0x83, 2)))
+AWAITED = {head(RIGHT)}
+noise = st.binary(max_size=40).map(lambda data: data.replace(bytes((UNIT,)), b"\0"))
+
+
+@given(noise, noise, st.sampled_from([RIGHT, REFUSAL]))
+def test_noise_before_a_frame_and_behind_it_hides_it_not(
+    before: bytes, behind: bytes, frame: bytes
+) -> None:
+    found = first_frame(before + frame + behind, AWAITED)
+    assert found == Frame(len(before + frame), UNIT, frame[1:-2])
+
+
+@given(noise, st.data())
+def test_no_part_of_a_frame_is_one(before: bytes, data: st.DataObject) -> None:
+    size = data.draw(st.integers(0, len(RIGHT) - 1))
+    assert first_frame(before + RIGHT[:size], AWAITED) == NONE_YET
+
+
+@given(st.integers(0, 8 * len(RIGHT) - 1))
+def test_a_frame_with_a_wrong_bit_is_none(bit: int) -> None:
+    wrong = (int.from_bytes(RIGHT, "big") ^ 1 << bit).to_bytes(len(RIGHT), "big")
+    assert first_frame(wrong, AWAITED) == NONE_YET
+
+
+def test_a_frame_inside_an_awaited_one_is_its_data_also_before_it_is_whole() -> None:
+    outer = answer(OTHER, b"\0\0" + RIGHT + b"\0")
+    awaited = {head(outer), *AWAITED}
+    inner_end = outer.index(RIGHT) + len(RIGHT)
+    assert first_frame(outer[:inner_end], awaited) == NONE_YET
+    assert first_frame(outer + RIGHT, awaited) == Frame(len(outer), OTHER, outer[1:-2])
+
+
+def test_what_cannot_be_awaited_hides_nothing() -> None:
+    """A stray byte before the unit: with its function it looks as if a long answer of another began."""
+    for stray in range(256):
+        received = bytes((stray, OTHER, 3, 250)) + RIGHT
+        assert first_frame(received, AWAITED).end == len(received)
+
+
+@pytest.mark.parametrize("function", [1, 2, 3, 4])
+def test_a_frame_in_order_that_nobody_awaits_is_one_all_the_same(function: int) -> None:
+    """Too short, or of another function: the unit answered, and what it says is garbled."""
+    short = answer(UNIT, b"\1\2", function)
+    assert first_frame(short + RIGHT, AWAITED) == Frame(len(short), UNIT, short[1:-2])
+
+
+def test_a_refusal_is_whole_with_its_last_byte() -> None:
+    assert first_frame(REFUSAL[:-1], AWAITED) == NONE_YET
+    assert first_frame(REFUSAL, AWAITED) == Frame(5, UNIT, b"\x83\x02")
