@@ -22,7 +22,7 @@ def is_news(point: Point, last: Sent | None, reading: PointReading) -> bool:
     """Whether this reading must be sent, given the last one that was.
 
     News is: the first reading, another quality, a value further than the deadband from the last sent
-    one, and any reading after which the next (half a period late, and `ON_THE_WAY_S` until somebody
+    one, and any reading after which the next (half a period late, and `config.plant.ON_THE_WAY_S` until somebody
     looks at it) would exceed the longest silence, so a silence of one period or less sends everything. The deadband is the greater
     of the absolute one and the percentage of the last sent value. The same reading again (same
     time, value and quality) is never news; one older than the last sent always is: it is history.
