@@ -11,8 +11,6 @@ from edge.readings import LANES, Committed, Lane
 
 RESEND_AFTER_S: Final = 2.0
 DOUBLINGS_MAX: Final = 3
-REPEAT_S_MIN: Final = 1.0
-"""A lane is not sent again oftener than this because its mark came again."""
 STUCK_AFTER_S: Final = 60.0
 ASK_AFTER_S: Final = 30.0
 """When nothing was committed for so long the collector is asked, by a birth, whether it is there."""
@@ -48,15 +46,18 @@ class _Flight:
     """One lane: the highest number sent on this connection, and when (monotonic seconds).
 
     `tried` is when the window was last begun or its mark last moved, `since` when the mark began to
-    stand still under what is in flight, `repeated` when it was last sent again for a repeated mark.
+    stand still under what is in flight.
     """
 
     sent: int = 0
     tried: float = 0.0
     since: float | None = None
-    repeated: float = float("-inf")
     waits: int = 0
     """How often it was sent again in vain: each time it waits twice as long, up to a bound."""
+    again: int = -1
+    """The highest number that was out when something was last sent again."""
+    probe: int = -1
+    """The number of the batch that was last sent again alone."""
 
     window: float = 0.0
     """Bytes of history that may be in flight beside one batch: as many as the line carries without a queue."""
@@ -77,6 +78,19 @@ class _Flight:
         """
         more = size if self.narrowed is None else size * min(1.0, size / max(self.window, 1.0))
         self.window = min(self.window + more, float(carried + size))
+
+    def lost(self, mark: int) -> bool:
+        """Whether what is in flight beyond a mark that stands still seems lost, not only late.
+
+        A line keeps the order: once the mark is beyond `again`, what came twice has been answered.
+        """
+        return mark > self.again or mark == self.probe < self.again
+
+    def waited(self, monotonic: float) -> None:
+        """Something is sent again now."""
+        self.again, self.tried = max(self.again, self.sent), monotonic
+        self.probe = -1
+        self.waits += 1
 
     @property
     def wait_s(self) -> float:
@@ -120,6 +134,7 @@ class Sending:
             return Heard.IGNORED
         if self.outbox.outrun_by(committed) and not answer:
             return Heard.IGNORED
+        silent_s = monotonic - self.heard
         if committed.connection == self.connection:
             self.heard = monotonic
         before = {lane: self.outbox.mark(lane) for lane in LANES}
@@ -132,7 +147,7 @@ class Sending:
             return Heard.ANSWERED
         if moved:
             return Heard.PROGRESS
-        self._repeat(monotonic)
+        self._repeat(monotonic, silent_s)
         return Heard.REPEATED
 
     def _advance(self, before: Mapping[Lane, int], monotonic: float) -> None:
@@ -155,11 +170,16 @@ class Sending:
             elif flight.narrowed is None or sent.at >= flight.narrowed:  # sent since, and still
                 flight.narrow(monotonic)
 
-    def _repeat(self, monotonic: float) -> None:
+    def _repeat(self, monotonic: float, silent_s: float) -> None:
+        """At a gap, or when the collector is back, all in flight is sent again at once.
+
+        Not for the answer to a batch that came twice, though it is the same mark: what is sent again
+        would be answered so too, and a slow line would end carrying nothing else.
+        """
         for lane, flight in self._flights.items():
-            flight.waits = 0
-            if monotonic - flight.repeated >= REPEAT_S_MIN * self.pace and self._flying(lane):
-                flight.repeated = flight.tried = monotonic
+            back = flight.waits > 0 and silent_s >= flight.wait_s * self.pace / 2
+            if self._flying(lane) and (back or flight.lost(self.outbox.mark(lane))):
+                flight.waited(monotonic)
                 flight.sent = 0
 
     def _flying(self, lane: Lane) -> bool:
@@ -174,13 +194,32 @@ class Sending:
         if not self.numbers():
             return None
         for lane, flight in self._flights.items():
-            if self._flying(lane) and monotonic - flight.tried >= flight.wait_s * self.pace:
-                flight.sent, flight.tried = 0, monotonic
-                flight.waits += 1
-            payload = self._next_of(lane, flight, monotonic, now)
+            payload = self._again(lane, flight, monotonic, now)
+            if payload is None:
+                payload = self._next_of(lane, flight, monotonic, now)
             if payload is not None:
                 return lane, payload
         return None
+
+    def _again(self, lane: Lane, flight: _Flight, monotonic: float, now: int) -> bytes | None:
+        """After a wait in vain, the first batch in flight as a probe; None if all of it is to go, or nothing.
+
+        What was sent again once is more likely late than lost twice, and sent once more it delays all
+        behind it. If the mark comes to the probe and stops there, the rest is lost.
+        """
+        mark = self.outbox.mark(lane)
+        if not self._flying(lane) or monotonic - flight.tried < flight.wait_s * self.pace:
+            return None
+        all_of_it = flight.lost(mark)
+        flight.waited(monotonic)
+        if all_of_it:
+            flight.sent = 0
+            return None
+        first = self.outbox.numbered(lane, mark)
+        if first is None:
+            return None
+        flight.probe = first.seq
+        return self.outbox.payload(first, now)
 
     def numbers(self) -> bool:
         """True if the birth is answered, so that batches of this epoch may be numbered and sent."""

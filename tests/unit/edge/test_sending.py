@@ -41,6 +41,146 @@ def test_a_site_that_runs_faster_than_the_clock_does_not_hurry_the_broker(box: O
     assert resent_at(box, 20.0, 300) == [40, 120, 280]
 
 
+class Talk:
+    """Three batches in flight at second 0; what goes out at a time, and the collector's mark of then."""
+
+    def __init__(self, box: Outbox) -> None:
+        fill(box, [1, 1])
+        self.box = box
+        self.sending = Sending(box, 7)
+        self.sending.begin()
+        self.mark(0.0, 0)
+        assert self.sent(0.0) == [1, 2, 3]
+
+    def mark(self, at: float, data: int) -> None:
+        said = Committed(self.box.epoch, data=data, connection=7)
+        self.sending.take(said, monotonic=at, now=START_MS)
+
+    def sent(self, at: float) -> list[int]:
+        seqs = []
+        while item := self.sending.next(monotonic=at, now=START_MS):
+            seqs.append(decode_batch(item[1]).s)
+        return seqs
+
+
+def test_at_a_gap_all_is_sent_again_at_once_and_once(box: Outbox) -> None:
+    """The same mark answers what came twice, too: it says nothing of what is behind that."""
+    talk = Talk(box)
+    talk.mark(0.1, 0)
+    assert talk.sent(0.1) == [1, 2, 3]
+    for at in (0.2, 1.2, 1.9):
+        talk.mark(at, 0)
+        assert talk.sent(at) == []
+    talk.mark(1.95, 3)
+    fill(box, [1, 1])
+    assert talk.sent(1.95) == [4, 5]
+    talk.mark(3.0, 3)
+    assert talk.sent(3.0) == [], "may be the answer to 1, 2 or 3, which went twice"
+    talk.mark(3.1, 4)
+    talk.mark(3.2, 4)
+    assert talk.sent(3.2) == [5], "4 went behind them: they are answered"
+
+
+@pytest.mark.parametrize("away_s", [2.5, 5.0, 7.0, 13.0, 15.0, 25.0])
+def test_a_collector_that_is_back_is_sent_all_at_once(box: Outbox, away_s: float) -> None:
+    talk = Talk(box)
+    for tenths in range(1, int(10 * away_s)):
+        talk.sent(tenths / 10)
+    talk.mark(away_s, 0)
+    assert talk.sent(away_s) == [1, 2, 3]
+
+
+def test_what_was_sent_again_in_vain_is_probed_for_and_sent_once_more_if_only_the_probe_comes(
+    box: Outbox,
+) -> None:
+    talk = Talk(box)
+    assert talk.sent(2.0) == [1, 2, 3]
+    assert talk.sent(5.9) == []
+    assert talk.sent(6.0) == [1]
+    talk.mark(6.1, 1)
+    assert talk.sent(8.0) == []
+    assert talk.sent(8.1) == [2, 3]
+
+
+def test_marks_that_stand_at_the_probe_have_the_rest_sent_once(box: Outbox) -> None:
+    talk = Talk(box)
+    assert [talk.sent(2.0), talk.sent(6.0)] == [[1, 2, 3], [1]]
+    talk.mark(6.1, 1)
+    talk.mark(6.2, 1)
+    assert talk.sent(6.2) == [2, 3]
+    for at in (6.3, 6.4, 6.5):
+        talk.mark(at, 1)
+        assert talk.sent(at) == []
+
+
+def test_nothing_is_known_of_what_went_after_a_probe_that_was_the_last(box: Outbox) -> None:
+    talk = Talk(box)
+    talk.mark(0.1, 2)
+    assert [talk.sent(2.5), talk.sent(7.0)] == [[3], [3]]
+    talk.mark(7.2, 3)
+    fill(box, [1, 1])
+    assert talk.sent(7.2) == [4, 5]
+    talk.mark(7.3, 3)
+    assert talk.sent(7.3) == []
+
+
+def test_what_was_only_late_is_not_sent_once_more(box: Outbox) -> None:
+    talk = Talk(box)
+    assert [talk.sent(2.0), talk.sent(6.0)] == [[1, 2, 3], [1]]
+    talk.mark(6.1, 1)
+    talk.mark(7.1, 2)
+    assert talk.sent(9.0) == []
+    assert talk.sent(9.1) == [3]
+
+
+@dataclass
+class Live:
+    """A batch a second over a line of 256 kbit/s that stands still from second 20 to 52.
+
+    The collector keeps what comes in order and says its mark for all that it has kept; of a gap
+    nothing, for no batch is lost.
+    """
+
+    box: Outbox
+    readings: int
+    on_the_line: deque[tuple[float, int]] = field(default_factory=deque)
+    free_at: float = 0.0
+    mark: int = 0
+    sent: int = 0
+
+    def run(self, seconds: int) -> None:
+        sending = Sending(self.box, 7)
+        sending.begin()
+        self._hear(sending, 0.0)
+        for at in (n / 20 for n in range(seconds * 20)):
+            if at % 1.0 == 0.0:
+                batch = [PointReading("a/p", 0.1 * n, 0, START_MS) for n in range(self.readings)]
+                self.box.keep(batch, START_MS, monotonic=at)
+            while self.on_the_line and self.on_the_line[0][0] <= at:
+                seq = self.on_the_line.popleft()[1]
+                self.mark = max(self.mark, seq) if seq <= self.mark + 1 else self.mark
+                self._hear(sending, at)
+            while item := sending.next(monotonic=at, now=START_MS):
+                begins = max(at, self.free_at)
+                begins = 52.0 if 20.0 <= begins < 52.0 else begins
+                self.free_at = begins + len(item[1]) / 32_000
+                self.on_the_line.append((self.free_at + 0.2, decode_batch(item[1]).s))
+                self.sent += 1
+
+    def _hear(self, sending: Sending, at: float) -> None:
+        said = Committed(self.box.epoch, data=self.mark, connection=7)
+        sending.take(said, monotonic=at, now=START_MS)
+
+
+@pytest.mark.parametrize("readings", [250, 500, 1000])
+def test_a_line_that_stood_still_carries_little_twice(box: Outbox, readings: int) -> None:
+    """An eighth, a quarter, half of what it carries: it was full of repeats for ever after."""
+    one = Live(box, readings)
+    one.run(130)
+    assert box.batches <= 1
+    assert one.sent <= one.mark * 1.15
+
+
 class Line:
     """Carries so many bytes a second, one batch after the other; each is answered a tenth of a second later."""
 
