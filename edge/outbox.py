@@ -106,7 +106,7 @@ class Outbox:
         self.table_changes = 0
         """How often its rows have become other ones since the start."""
         self._ages = Ages(0)  # before every run
-        self._file = OutboxFile(path, image, now)
+        self._file = OutboxFile(path, image, now, self._begin)
         try:
             self._load()
             last = self._last_made()
@@ -124,10 +124,8 @@ class Outbox:
         return (0, 0) if found is None else (found[0], found[1])
 
     def _load(self) -> None:
-        """Take up what the file says; a new file gets an epoch and the points known so far."""
+        """Take up what the file says."""
         db = self._file.db
-        if db.execute("SELECT 1 FROM meta WHERE name = 'epoch'").fetchone() is None:
-            self._file.durably(self._begin)
         meta = {n: (v, t) for n, v, t in db.execute("SELECT name, value, text FROM meta")}
         self.epoch: str = meta["epoch"][1]
         self.connection: int = meta.get("connection", (0, ""))[0]
@@ -145,6 +143,7 @@ class Outbox:
         self._shift = _shift_of(db, self._ages.began)
 
     def _begin(self, db: sqlite3.Connection) -> None:
+        """A new epoch with the points known so far."""
         name = f"{self._now:x}-{self._rng.bytes(8).hex()}"
         db.execute("REPLACE INTO meta VALUES ('epoch', 0, ?)", (name,))
         db.executemany("REPLACE INTO lanes VALUES (?, 0, 0)", [(lane,) for lane in LANES])

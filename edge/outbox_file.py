@@ -56,10 +56,15 @@ class OutboxFile:
 
     What is in the WAL has its room in the file already: so where neither may grow any more, the WAL can
     still be moved there and be begun anew, and what was sent can be deleted.
+
+    `begin` writes what a new file begins with, an epoch: without it there is no file to write to.
     """
 
-    def __init__(self, path: Path | str, image: bytes, now: int) -> None:
+    def __init__(
+        self, path: Path | str, image: bytes, now: int, begin: Callable[[sqlite3.Connection], None]
+    ) -> None:
         self._path = path
+        self._begin = begin
         self._aside: Path | None = None
         """Where a damaged file is put, until a new one is begun."""
         self.set_aside: list[Path] = []
@@ -95,6 +100,8 @@ class OutboxFile:
                 raise sqlite3.DatabaseError("quick_check found damage")
             self.db.executescript(_SCHEMA)
             self._complete()
+            if self.db.execute("SELECT 1 FROM meta WHERE name = 'epoch'").fetchone() is None:
+                self.durably(self._begin)
         except BaseException:
             self.db.close()
             self._room.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,26 +10,32 @@ import pytest
 
 from commands.virtual_machine import full_disk
 from config.clock import SteppedClock
+from config.plant import Point
 from edge.agent import Agent
 from edge.outbox import Outbox
 from edge.outbox_file import OutboxRefused
 from edge.ports import LinkLost, PointReading, PublisherContext
+from edge.readings import LANES, decode_batch
 from tests.unit.edge.rows import START_MS, device, line, plant, register_point
+from tests.unit.edge.small_files import files_may_have
 
 POINTS = [register_point(f"p{n}", n) for n in range(50)]
+MANY = [register_point(f"p{n}", n) for n in range(2000)]
+"""Their table has 150 KB; a new file without it 60."""
 PAGE = 4096
 
 
-def outbox_at(path: Path, batches: int) -> Outbox:
+def outbox_at(path: Path, batches: int, points: Sequence[Point] = POINTS) -> Outbox:
     """At work over a file which holds so many batches, none of them in memory."""
     box = Outbox(path, now=START_MS, rng=np.random.default_rng(1))
-    box.define(POINTS, START_MS)
+    box.define([register_point("gone", 5000)], START_MS)  # so no index is its point's place
+    box.define(points, START_MS)
     for n in range(batches):
-        rows = [PointReading(point.id, 0.1 + n, 0, START_MS + n) for point in POINTS]
+        rows = [PointReading(point.id, 0.1 + n, 0, START_MS + n) for point in points[:50]]
         box.keep(rows, START_MS + n, monotonic=float(n))
     box.close()
     again = Outbox(path, now=START_MS, rng=np.random.default_rng(1))
-    again.define(POINTS, START_MS)
+    again.define(points, START_MS)
     return again
 
 
@@ -56,6 +63,34 @@ def test_damage_on_a_full_disk_is_refused_until_a_new_file_can_be_begun(tmp_path
     box.keep([PointReading("a/p1", 7.0, 0, START_MS)], START_MS, monotonic=2e6)
     assert box.backlog() == (1, START_MS)
     box.close()
+
+
+@pytest.mark.parametrize("size", [60_000, 100_000, 140_000])
+def test_damage_found_with_room_for_a_file_but_not_its_points_is_refused_until_there_is(
+    tmp_path: Path, size: int
+) -> None:
+    box = outbox_at(tmp_path / "o", 300, MANY)
+    epoch, reading = box.epoch, PointReading("a/p1", 111.0, 0, START_MS)
+    damage(tmp_path / "o")
+    with files_may_have(size):
+        for _ in range(3):
+            with pytest.raises(OutboxRefused, match="begun anew"):
+                box.number("backfill", START_MS, 1e6)
+            with pytest.raises(OutboxRefused, match="begun anew"):
+                box.keep([reading], START_MS, monotonic=1e6)
+    with pytest.raises(OutboxRefused, match="a new one is begun"):
+        box.keep([reading], START_MS, monotonic=1e6)
+    assert box.epoch != epoch
+    box.keep([reading], START_MS, monotonic=1e6)
+    box.close()
+    again = Outbox(tmp_path / "o", now=START_MS, rng=np.random.default_rng(2))
+    again.define(MANY, START_MS)
+    assert again.number("data", START_MS, 0.0) + again.number("backfill", START_MS, 0.0) == 1
+    (kept,) = filter(None, (again.numbered(lane, 0) for lane in LANES))
+    batch = decode_batch(again.payload(kept, START_MS))
+    assert [again.table.row(index).point for index in batch.i] == ["a/p1"]
+    assert len(again.set_aside) == 0
+    again.close()
 
 
 def test_two_files_that_are_damaged_in_one_moment_are_both_kept(tmp_path: Path) -> None:
@@ -94,6 +129,31 @@ async def test_an_agent_goes_on_whose_diagnosis_finds_the_damage(tmp_path: Path)
     await clock.advance(600)
     assert not task.done()
     assert len(box.set_aside) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    box.close()
+
+
+async def test_an_agent_goes_on_that_has_room_for_a_new_file_but_not_for_its_points(
+    tmp_path: Path,
+) -> None:
+    box = outbox_at(tmp_path / "o", 300, MANY)
+    clock, rng = SteppedClock(START_MS), np.random.default_rng(1)
+    agent = Agent(plant([line()], [device()], MANY), "e", {}, box, nowhere, clock, rng)
+    task = asyncio.ensure_future(agent.run())
+    await clock.advance(50)
+    damage(tmp_path / "o")
+    box._file.db.execute("PRAGMA shrink_memory")
+    with files_may_have(100_000):
+        agent.diagnose()
+        await clock.advance(60)
+        assert not task.done()
+        assert agent.stats.refused > 1
+    await clock.advance(60)
+    assert not task.done()
+    agent.take([PointReading("a/p1", 7.0, 0, START_MS)])
+    agent.flush()
+    assert box.batches > 0
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     box.close()

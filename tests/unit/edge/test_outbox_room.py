@@ -1,8 +1,5 @@
 """An outbox whose files may not grow: what is kept stays, what was sent goes, and then there is room again."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +10,12 @@ from edge.outbox_file import OutboxRefused
 from edge.ports import PointReading
 from edge.readings import Committed
 from tests.unit.edge.rows import START_MS, register_point
+from tests.unit.edge.small_files import files_may_have
 
 POINTS = [register_point(f"p{n}", n) for n in range(50)]
 LIMIT_BYTES = 200_000
 READING_BYTES_MAX = 28
 """See `OutboxLimits`."""
-
-
-@contextmanager
-def files_may_have(size: int) -> Iterator[None]:
-    """As `ulimit -f`, or a quota, or a partition of this size."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def kept_until_refused(box: Outbox, first: int) -> int:
