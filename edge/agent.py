@@ -316,13 +316,12 @@ class Agent:
 
     def _flush_some(self) -> None:
         pending, urgent = self._pending[: self._at_once], self._urgent[: self._at_once]
-        numbered = self._speaking is not None and self._speaking.numbers()
         self.outbox.keep(
             pending,
             self.clock.now(),
             monotonic=self.clock.monotonic(),
             urgent=urgent,
-            numbered=numbered,
+            at_once=self._speaking is not None and self._speaking.may_send(),
         )
         del self._pending[: len(pending)], self._urgent[: len(urgent)]
         self.stats.flushes += 1

@@ -217,11 +217,11 @@ class Outbox:
 
     def keep(
         self, readings: Sequence[PointReading], now: int, *, monotonic: float,
-        urgent: Sequence[PointReading] = (), numbered: bool = False,
+        urgent: Sequence[PointReading] = (), at_once: bool = False,
     ) -> None:  # fmt: skip
         """Make batches of `urgent` and of the rest, durable on return; of defined points only.
 
-        `numbered`: they are to be sent at once, and get their numbers in the same write, unless others wait
+        `at_once`: they may be sent now, and get their numbers in the same write, unless others wait
         for theirs or the window is full.
 
         What comes in great numbers, a disk's refusal being over, is cut so that nothing urgent
@@ -244,8 +244,10 @@ class Outbox:
         ran = self._ran(now, monotonic)
         self._thin(now, ran)
         given = dict(self._given)
-        if numbered and not self._unnumbered and len(made) <= min(map(self._room, LANES)):
-            made = [_numbered(one, given) for one in made]
+        if at_once and not self._unnumbered and len(made) <= min(map(self._room, LANES)):
+            for place, one in enumerate(made):
+                given[one.lane] += 1
+                made[place] = one._replace(seq=given[one.lane])
 
         def work(db: sqlite3.Connection) -> None:
             if not self._run_begun:
@@ -503,12 +505,6 @@ def _set(db: sqlite3.Connection, name: str, value: int) -> None:
 def _write_points(db: sqlite3.Connection, rows: Iterable[PointRow]) -> None:
     encoded = ((row.index, msgspec.json.encode(row)) for row in rows)
     db.executemany("REPLACE INTO points VALUES (?, ?)", encoded)
-
-
-def _numbered(made: _Made, given: dict[Lane, int]) -> _Made:
-    """With the next number of its lane, which is `given` then."""
-    given[made.lane] += 1
-    return made._replace(seq=given[made.lane])
 
 
 def _insert(db: sqlite3.Connection, made: _Made, now: int, ran: int, shift: int) -> None:

@@ -191,7 +191,7 @@ class Sending:
         Raises:
             OutboxRefused: no number can be given now.
         """
-        if not self.numbers():
+        if not self.may_send():
             return None
         for lane, flight in self._flights.items():
             payload = self._again(lane, flight, monotonic, now)
@@ -221,13 +221,13 @@ class Sending:
         flight.probe = first.seq
         return self.outbox.payload(first, now)
 
-    def numbers(self) -> bool:
+    def may_send(self) -> bool:
         """True if the birth is answered, so that batches of this epoch may be numbered and sent."""
         return self.answered and self.epoch == self.outbox.epoch
 
     def rests(self) -> bool:
         """True if the birth is answered and the outbox holds nothing: whoever makes a batch says so."""
-        return self.numbers() and not self.outbox.batches
+        return self.may_send() and not self.outbox.batches
 
     def stuck(self, monotonic: float) -> bool:
         """True if something has been in flight for a minute in which the collector was heard."""

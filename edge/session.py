@@ -114,9 +114,9 @@ class Session:
                     await self._say(publisher, "stopped")
             raise
 
-    def numbers(self) -> bool:
-        """True if what is made now may be numbered at once: it is sent on this connection."""
-        return self._sending.numbers()
+    def may_send(self) -> bool:
+        """True if what is made now is sent on this connection at once."""
+        return self._sending.may_send()
 
     def state(self, word: Literal["ready", "lost", "stopped"]) -> State:
         """What the agent is now, as it goes over the wire."""
@@ -147,6 +147,8 @@ class Session:
         while True:
             self.wake.clear()
             try:
+                if self._sending.epoch != self.outbox.epoch:
+                    await self._birth(publisher)
                 while item := self._sending.next(
                     monotonic=self.clock.monotonic(), now=self.clock.now()
                 ):

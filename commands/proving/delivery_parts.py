@@ -42,9 +42,9 @@ class WitnessedOutbox(Outbox):
 
     def keep(
         self, readings: Sequence[PointReading], now: int, *, monotonic: float,
-        urgent: Sequence[PointReading] = (), numbered: bool = False,
+        urgent: Sequence[PointReading] = (), at_once: bool = False,
     ) -> None:  # fmt: skip
-        super().keep(readings, now, monotonic=monotonic, urgent=urgent, numbered=numbered)
+        super().keep(readings, now, monotonic=monotonic, urgent=urgent, at_once=at_once)
         if self.alive:
             keys = [(r.point, r.time) for r in (*readings, *urgent)]
             self.history.again.update(key for key in keys if key in self.history.made)

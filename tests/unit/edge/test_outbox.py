@@ -147,7 +147,7 @@ def test_what_is_sent_at_once_costs_one_durable_write_and_another_when_it_is_del
     writes: list[str] = []
     box._file.db.set_trace_callback(writes.append)
     for n in range(1, 11):
-        box.keep([reading(float(n))], NOW, monotonic=0.0, numbered=True)
+        box.keep([reading(float(n))], NOW, monotonic=0.0, at_once=True)
         assert sent(box, "data") == [(n, [float(n)])]
         assert box.commit(Committed(box.epoch, data=n), NOW)
         assert (box.batches, box.backlog()) == (0, (0, None))
@@ -157,7 +157,7 @@ def test_what_is_sent_at_once_costs_one_durable_write_and_another_when_it_is_del
 
 def test_what_is_numbered_as_it_is_made_has_its_number_after_a_kill(tmp_path: Path) -> None:
     box = outbox_at(tmp_path / "o.outbox")
-    box.keep([reading(1.0)], NOW, monotonic=0.0, urgent=[reading(2.0, name="q")], numbered=True)
+    box.keep([reading(1.0)], NOW, monotonic=0.0, urgent=[reading(2.0, name="q")], at_once=True)
     shutil.copytree(tmp_path, tmp_path / "killed")
     box.close()
     again = outbox_at(tmp_path / "killed" / "o.outbox")
@@ -168,11 +168,11 @@ def test_what_is_numbered_as_it_is_made_has_its_number_after_a_kill(tmp_path: Pa
 
 def test_nothing_is_numbered_before_what_waits_nor_beyond_the_window(box: Outbox) -> None:
     keep(box, [reading(1.0)])
-    box.keep([reading(2.0)], NOW, monotonic=0.0, numbered=True)
+    box.keep([reading(2.0)], NOW, monotonic=0.0, at_once=True)
     assert box.given("data") == 0
     assert sent(box, "data") == [(1, [1.0]), (2, [2.0])]
     for n in range(3, WINDOW + 2):
-        box.keep([reading(float(n))], NOW, monotonic=0.0, numbered=True)
+        box.keep([reading(float(n))], NOW, monotonic=0.0, at_once=True)
     assert (box.given("data"), box.batches) == (WINDOW, WINDOW + 1)
     box.commit(Committed(box.epoch, data=1), NOW)
     assert sent(box, "data")[-1] == (WINDOW + 1, [WINDOW + 1.0])
@@ -270,6 +270,17 @@ def test_a_full_outbox_is_thinned_oldest_first_and_says_so(tmp_path: Path) -> No
     assert box.dropped.readings == 400 - kept
     assert (box.dropped.first, box.dropped.last) == (NOW, NOW + 399 - kept)
     assert sent(box, "event") == [(1, [7.0])]
+    box.close()
+
+
+def test_what_was_dropped_waits_for_no_number(tmp_path: Path) -> None:
+    box = outbox_at(tmp_path / "o.outbox", limits=OutboxLimits(days_max=1.0))
+    keep(box, [reading(1.0)])
+    keep(box, [reading(2.0)])
+    later = NOW + 2 * 86_400_000
+    assert box.thin(later, 2 * 86_400.0) == 2
+    box.keep([reading(3.0, later)], later, monotonic=2 * 86_400.0, at_once=True)
+    assert (box.given("data"), box.batches) == (1, 1)
     box.close()
 
 

@@ -223,6 +223,17 @@ async def test_a_collector_that_goes_away_is_told_and_its_return_found(
         assert edge.box.batches == 0
 
 
+async def test_a_new_epoch_is_born_as_soon_as_there_is_something_to_send() -> None:
+    """Begun by whoever kept or looked, while the session rested: no reading waits for its next state."""
+    async with running() as edge:
+        await edge.clock.advance(1)
+        edge.box.commit(Committed(edge.box.epoch, data=9), edge.clock.now())
+        edge.make(7.0)
+        await edge.clock.advance(0.1)
+        assert [birth.epoch for birth in edge.broker.births[1:]] == [edge.box.epoch]
+        assert (edge.broker.batches, edge.box.batches) == (1, 0)
+
+
 async def test_nobody_is_asked_while_nothing_is_under_way() -> None:
     async with running() as edge:
         await edge.clock.advance(900)
