@@ -10,6 +10,7 @@ from typing import Any, Final
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edge.fencing import in_thread
 from edge.ports import Connect, LinkLost
 from edge.readings import topic
 
@@ -27,7 +28,7 @@ DOWN: Final = ("committed", "request")
 def paho_connect(  # noqa: PLR0913  # where, as whom, for whom
     host: str, port: int, user: str, password: str, site: str, agent: str, *, ca_file: str = ""
 ) -> Connect:
-    """Opens connections of one agent; with `ca_file` over TLS, name and certificate checked."""
+    """Opens connections of one agent, from within the loop; with `ca_file` over TLS, name and certificate checked."""
 
     def connect(will: bytes) -> "PahoConnection":
         client = paho.Client(
@@ -39,9 +40,7 @@ def paho_connect(  # noqa: PLR0913  # where, as whom, for whom
         client.username_pw_set(user, password)
         client.will_set(topic(site, agent, "state"), will, qos=1, retain=True)
         client.max_inflight_messages_set(0)
-        if ca_file:
-            client.tls_set_context(ssl.create_default_context(cafile=ca_file))
-        return PahoConnection(client, (host, port), (site, agent))
+        return PahoConnection(client, (host, port), (site, agent), ca_file)
 
     return connect
 
@@ -53,33 +52,40 @@ class PahoConnection:
     at once. A thread of its own was woken for each packet either way, and woke the loop for it (decision 147).
     """
 
-    def __init__(self, client: paho.Client, where: tuple[str, int], name: tuple[str, str]) -> None:
+    def __init__(
+        self, client: paho.Client, where: tuple[str, int], name: tuple[str, str], ca_file: str = ""
+    ) -> None:
         self._client = client
+        client.on_socket_register_write = _hold_back
         self._where = where
         self._name = name
+        self._ca_file = ca_file
         self._inbox: deque[tuple[str, bytes]] = deque(maxlen=INBOX_MESSAGES_MAX)
         self.dropped_messages = 0
         self._news = asyncio.Event()
         self._lost = ""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._subscribed: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._settled = asyncio.Event()
+        """Subscribed, or lost."""
         self._socket: Any = None
         """Of paho, as long as the loop looks after it."""
         self._closed = asyncio.Event()
         self._misc: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> "PahoConnection":
-        self._loop = asyncio.get_running_loop()
-        self._subscribed = self._loop.create_future()
         client = self._client
         client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
         client.on_message, client.on_disconnect = self._on_message, self._on_disconnect
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
-                await asyncio.to_thread(client.connect, *self._where, KEEP_ALIVE_S)
-                self._look_after(self._loop)
-                await self._subscribed
-        except (OSError, ValueError) as error:
+                _, failed = await in_thread(self._dial)
+                if failed is not None:
+                    raise OSError(str(failed)) from failed
+                self._look_after()
+                await self._settled.wait()
+                if self._lost:
+                    raise OSError(self._lost)
+        except OSError as error:
             await self.close()
             raise LinkLost(f"{self._where[0]}:{self._where[1]}: {str(error) or 'no answer in time'}") from error  # fmt: skip
         except BaseException:
@@ -104,40 +110,49 @@ class PahoConnection:
         return self._inbox.popleft()
 
     async def close(self) -> None:
-        if self._subscribed is not None:
-            self._subscribed.cancel()  # nobody waits for it any more
-            self._subscribed = None  # its error holds us, too
         self._end("closed")
         client = self._client
         client.disconnect()
-        if self._socket is not None:
+        try:
             self._write()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_S_MAX):
-                    await self._closed.wait()
+            if self._socket is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSE_S_MAX):
+                        await self._closed.wait()
+        finally:
             self._leave()
-        # holds us by these, and its sockets as long as it is held
-        client.on_connect = client.on_subscribe = client.on_message = client.on_disconnect = None
-        client.on_socket_close = client.on_socket_register_write = None
+            # holds us by these, and its sockets as long as it is held
+            client.on_connect = client.on_subscribe = None
+            client.on_message = client.on_disconnect = client.on_socket_close = None
+            client.on_socket_register_write = _hold_back
 
     # --- paho's socket
 
-    def _look_after(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _dial(self) -> None:
+        """Waits for names, addresses and TLS. An attempt given up meanwhile says no CONNECT: that is the loop's to say."""
+        client = self._client
+        if self._ca_file:
+            try:
+                client.tls_set_context(ssl.create_default_context(cafile=self._ca_file))
+            except OSError as error:
+                raise OSError(f"CA file {self._ca_file}: {error}") from error
+        client.connect(*self._where, KEEP_ALIVE_S)
+
+    def _look_after(self) -> None:
         client = self._client
         self._socket = client.socket()
-        if self._socket is None:
-            raise OSError("the connection is cut")
         client.on_socket_close = lambda *_: self._leave()
         client.on_socket_register_write = self._write_soon
-        loop.add_reader(self._socket, self._read)
+        self._loop.add_reader(self._socket, self._read)
         self._write()
         self._look_at_the_time()
 
     def _leave(self) -> None:
-        """The loop looks after it no more."""
-        if self._socket is not None and self._loop is not None:
+        """The loop looks after it no more, and it is closed."""
+        if self._socket is not None:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
+            self._socket.close()
         if self._misc is not None:
             self._misc.cancel()
         self._socket = self._misc = None
@@ -149,11 +164,10 @@ class PahoConnection:
             self._do(self._client.loop_read)  # TLS had more in one piece than one packet
 
     def _write_soon(self, *_: object) -> None:
-        if self._loop is not None:
-            self._loop.call_soon(self._write)
+        self._loop.call_soon(self._write)
 
     def _write(self) -> None:
-        if self._socket is None or self._loop is None:
+        if self._socket is None:
             return
         self._do(self._client.loop_write)
         if self._socket is None:
@@ -165,7 +179,7 @@ class PahoConnection:
 
     def _look_at_the_time(self) -> None:
         self._do(self._client.loop_misc)
-        if self._socket is not None and self._loop is not None:
+        if self._socket is not None:
             self._misc = self._loop.call_later(MISC_S, self._look_at_the_time)
 
     def _do(self, work: Callable[[], object]) -> None:
@@ -190,7 +204,7 @@ class PahoConnection:
         if refused:
             self._end("the broker lets us hear neither marks nor requests")
         else:
-            self._ready()
+            self._settled.set()
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         self._take(message.topic.rsplit("/", 1)[1], bytes(message.payload))
@@ -200,10 +214,6 @@ class PahoConnection:
         cut = reason == "Unspecified error"  # paho's words for an end without a word
         self._end("the connection is cut" if cut else f"connection lost: {reason}")
 
-    def _ready(self) -> None:
-        if self._subscribed is not None and not self._subscribed.done():
-            self._subscribed.set_result(None)
-
     def _take(self, what: str, payload: bytes) -> None:
         self.dropped_messages += len(self._inbox) == INBOX_MESSAGES_MAX
         self._inbox.append((what, payload))
@@ -211,6 +221,9 @@ class PahoConnection:
 
     def _end(self, reason: str) -> None:
         self._lost = self._lost or reason
-        if self._subscribed is not None and not self._subscribed.done():
-            self._subscribed.set_exception(OSError(reason))
+        self._settled.set()
         self._news.set()
+
+
+def _hold_back(*_: object) -> None:
+    """What is told by paho that it has something to write; without one it writes at once, in whatever thread."""
