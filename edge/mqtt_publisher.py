@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import math
+import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +22,8 @@ INBOX_MESSAGES_MAX: Final = 1000
 """Marks and requests kept unread; older ones go first, counted: a newer mark says all that they say."""
 MISC_S: Final = 4.0
 """How often paho looks whether the keep-alive is due or has run out."""
+SEND_BUFFER_BYTES: Final = 16_384
+"""Of the kernel, which else takes megabytes: what it takes shows what the line carries."""
 CLOSE_S_MAX: Final = 1.0
 """So long what was published last may take to be written."""
 DOWN: Final = ("committed", "request")
@@ -71,6 +75,8 @@ class PahoConnection:
         """Of paho, as long as the loop looks after it."""
         self._closed = asyncio.Event()
         self._misc: asyncio.TimerHandle | None = None
+        self._drained = -math.inf
+        """When the socket, full before, last took something."""
 
     async def __aenter__(self) -> "PahoConnection":
         client = self._client
@@ -141,6 +147,7 @@ class PahoConnection:
     def _look_after(self) -> None:
         client = self._client
         self._socket = client.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         client.on_socket_close = lambda *_: self._leave()
         client.on_socket_register_write = self._write_soon
         self._loop.add_reader(self._socket, self._read)
@@ -173,12 +180,18 @@ class PahoConnection:
         if self._socket is None:
             return
         if self._client.want_write():  # the other side takes no more for now
-            self._loop.add_writer(self._socket, self._write)
+            self._loop.add_writer(self._socket, self._write_on)
         else:
             self._loop.remove_writer(self._socket)
 
+    def _write_on(self) -> None:
+        self._drained = self._loop.time()
+        self._write()
+
     def _look_at_the_time(self) -> None:
-        self._do(self._client.loop_misc)
+        """A ping stands behind all that waits to be sent: while that drains, it is not overdue."""
+        if self._loop.time() - self._drained >= KEEP_ALIVE_S:
+            self._do(self._client.loop_misc)
         if self._socket is not None:
             self._misc = self._loop.call_later(MISC_S, self._look_at_the_time)
 

@@ -23,7 +23,7 @@ from tests.unit.edge.broker_twin import broker_twin
 from tests.waiting import until
 
 BOTH = pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "tls"])
-BATCHES = [b"%d " % n + bytes(500_000) for n in range(20)]
+BATCHES = [b"%d " % n + bytes(50_000) for n in range(20)]
 """More than fits between an agent and a broker that reads nothing."""
 
 
@@ -155,6 +155,22 @@ async def test_a_broker_that_takes_all_and_answers_nothing_is_lost(
 def said_more(agent: PahoConnection) -> bool:
     agent._client.publish("more", b"", qos=1)
     return True
+
+
+async def test_a_birth_that_takes_longer_than_the_keep_alive_gets_through(
+    short_keep_alive: float,
+) -> None:
+    """A ping stands behind it: that it is not answered meanwhile says nothing."""
+    loop, birth = asyncio.get_running_loop(), bytes(400_000)
+    async with broker_twin() as broker, agent_at(broker.port) as agent:
+        broker.bytes_a_second = len(birth) / (3 * short_keep_alive)
+        began = loop.time()
+        await agent.publish("birth", birth, retain=True)
+        await until(lambda: broker.said, 10)
+        assert loop.time() - began > 2.5 * short_keep_alive
+        assert broker.said == [birth]
+        broker.bytes_a_second *= 100
+        await until(lambda: broker.pings)
 
 
 async def test_a_broker_that_takes_no_more_is_lost(short_keep_alive: float) -> None:
