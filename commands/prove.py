@@ -161,15 +161,21 @@ def _say_nothing() -> None:
 
 
 def delivery_report(verdicts: list[Verdict]) -> dict[str, Any]:
-    """All runs together: readings, accidents by kind, and what was wrong; an accident that never happened too."""
+    """All runs together: readings, accidents by kind, and what was wrong; what there was none of in many runs too."""
     accidents: dict[str, int] = {}
     for verdict in verdicts:
         for name, count in verdict.accidents.items():
             accidents[name] = accidents.get(name, 0) + count
     enough = len(verdicts) >= SEEDS_THAT_SEE_ALL
+    witnessed = {
+        "read": sum(verdict.read for verdict in verdicts),
+        "of_these_events": sum(verdict.events for verdict in verdicts),
+        "pending_at_kills": sum(verdict.pending for verdict in verdicts),
+    }
     return {
         "seeds": len(verdicts),
         "held": sum(verdict.ok for verdict in verdicts),
+        **witnessed,
         "made": sum(verdict.made for verdict in verdicts),
         "journalled": sum(verdict.journalled for verdict in verdicts),
         "lost_beyond_thinned": sum(max(0, v.lost - v.thinned) for v in verdicts),
@@ -181,6 +187,7 @@ def delivery_report(verdicts: list[Verdict]) -> dict[str, Any]:
         "problems": [
             *(f"seed {v.seed}: {problem}" for v in verdicts for problem in v.problems),
             *(f"never happened: {name}" for name, n in accidents.items() if enough and not n),
+            *(f"none {name}" for name, n in witnessed.items() if enough and not n),
             *([] if any(accidents.values()) else ["no accident happened"]),
         ],
     }

@@ -19,6 +19,7 @@ from commands.proving.delivery_history import (
     stored,
 )
 from commands.proving.delivery_parts import AGENT, Collector, Machine, ended
+from commands.proving.delivery_witness import CountingDevice, Witnessed
 from config.clock import VirtualClock, VirtualLoop, run_virtual
 from edge.outbox import OutboxLimits
 from edge.ports import LinkLost
@@ -27,7 +28,6 @@ START_MS: Final = 1_763_700_000_000
 TROUBLE_S: Final = 300.0
 QUIET_S: Final = 1200.0
 """As long as a slow disk needs for all that waited in 90 s without a collector."""
-STEP_S: Final = 0.5
 UNRESTORED: Final = 0.3
 """Of the seeds, in so many the journal stays as it is: what an older copy of it forgot is counted, and cannot be held."""
 
@@ -36,11 +36,17 @@ UNRESTORED: Final = 0.3
 class Verdict:
     """What one seed came to. `absorbed` are repeats that the store's key takes in (old copies only).
 
+    `read` are readings that devices gave, `events` the trips among them, `pending` those that only memory
+    held when their agent was killed. What agents say of themselves is among the `made` too.
+
     `accidents` counts by kind those that hit something. `forgotten` were journalled and confirmed before the
     journal became an older copy of itself, and are in none since; of these `not_stored` are in no store either.
     """
 
     seed: int
+    read: int
+    events: int
+    pending: int
     made: int
     journalled: int
     lost: int
@@ -58,11 +64,11 @@ class Verdict:
         return not self.problems
 
 
-def run_model(seed: int) -> Verdict:
-    """Run one seed in virtual time."""
+def run_model(seed: int, *, trouble_s: float = TROUBLE_S) -> Verdict:
+    """Run one seed in virtual time, `trouble_s` of it before the quiet."""
     loop = VirtualLoop()
     model = _Model(seed, VirtualClock(loop, START_MS))
-    run_virtual(model.run(), loop=loop)
+    run_virtual(model.run(trouble_s), loop=loop)
     return model.verdict()
 
 
@@ -76,11 +82,10 @@ class _Model:
         self.history = Made()
         self.accidents: Counter[str] = Counter()
         self.problems: list[str] = []
-        self.serial = 0
         self.copies: list[tuple[bytes, set[Key]]] = []
         tight = self.rng.random() < 0.4
         self.bus = MemoryBus(clock, self.rng, LinkLost, self._faults())
-        self.machine = self._machine(OutboxLimits(mb_max=0.006 if tight else 1.0))
+        self.machine = self._machine(0, OutboxLimits(mb_max=0.006 if tight else 1.0))
         self.double: Machine | None = None
         """Another machine that believes to be the same agent, with a disk of its own."""
         disk_s = float(self.rng.choice([0.005, 0.2, 2.0]))
@@ -88,8 +93,9 @@ class _Model:
         self.other = Collector(self.bus, clock, disk_s=disk_s)
         """Runs beside the collector for a while now and then, and journals for itself."""
 
-    def _machine(self, limits: OutboxLimits) -> Machine:
-        return Machine(self.bus, self.clock, self.rng, self.history, limits)
+    def _machine(self, number: int, limits: OutboxLimits) -> Machine:
+        device = CountingDevice(self.clock, number)
+        return Machine(self.bus, self.clock, self.rng, self.history, limits, device)
 
     def _faults(self) -> Faults:
         chance = self.rng.choice([0.0, 0.02, 0.1])
@@ -97,15 +103,12 @@ class _Model:
             repeated=chance, lost=chance, latency_s=float(self.rng.choice([0.0, 0.02, 0.3]))
         )
 
-    async def run(self) -> None:
+    async def run(self, trouble_s: float) -> None:
         """Trouble, then quiet until the outboxes are empty."""
         self.machine.start()
         self.collector.start()
         accidents = asyncio.create_task(self._trouble())
-        end = self.clock.monotonic() + TROUBLE_S
-        while self.clock.monotonic() < end:
-            self._make()
-            await self._sleep(STEP_S)
+        await self._sleep(trouble_s)
         await ended(accidents)
         await self._quiet()
         await self.collector.kill()
@@ -127,6 +130,7 @@ class _Model:
                 await self.double.kill()
             if machine is not None:
                 await machine.kill()
+                machine.device.silent = True
                 await self._sleep(0.1)  # none starts in the millisecond in which another ended
                 machine.start()
                 await self._drained(machine)
@@ -147,15 +151,6 @@ class _Model:
             await self._sleep(0.1)
         if collector.behind:
             self.problems.append(f"the store is stuck at {collector.store.cursor()}")
-
-    def _make(self) -> None:
-        """Both machines read, at instants of their own, so that every reading is known by its time."""
-        self.serial += 1
-        half = self.clock.now() // 500 * 500
-        trip = bool(self.rng.random() < 0.1)
-        self.machine.take(self.serial, half, trip=trip)
-        if self.double is not None:
-            self.double.take(-self.serial, half + 250, trip=trip)
 
     # --- accidents: each says whether it hit something
 
@@ -226,7 +221,7 @@ class _Model:
     async def _agent_doubled(self) -> bool:
         """Another machine under the agent's name: each takes the session from the other."""
         if self.double is None:
-            self.double = self._machine(OutboxLimits())
+            self.double = self._machine(1, OutboxLimits())
         before = self.bus.sessions_taken
         self.double.start()
         await self._sleep(float(self.rng.uniform(2.0, 40.0)))
@@ -312,14 +307,17 @@ class _Model:
         found = compare(self.history, [self.collector.journal, self.other.journal], thinned=thinned)
         stores = (self.collector.store, self.other.store)
         not_stored = [key for key in found.forgotten if not any(stored(s, key) for s in stores)]
+        witnessed = self.machine.witnessed + (self.double.witnessed if self.double else Witnessed())
         written = self.history.stored_and_forgotten
         problems = [
             *of_store(self.collector.journal, self.collector.store, written),
             *of_store(self.other.journal, self.other.store, Counter()),
         ]
         return Verdict(
-            seed=self.seed, made=len(self.history.made), journalled=found.journalled,
+            seed=self.seed, read=witnessed.read, events=witnessed.events, pending=witnessed.pending,
+            made=len(self.history.made), journalled=found.journalled,
             lost=found.lost, forgotten=len(found.forgotten), not_stored=len(not_stored),
             thinned=thinned, missing=found.missing, absorbed=found.absorbed,
-            accidents=self._happened(), problems=(*self.problems, *found.problems, *problems),
+            accidents=self._happened(),
+            problems=(*self.problems, *witnessed.problems, *found.problems, *problems),
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.memory_store import MemoryStore
@@ -38,8 +38,8 @@ class Made:
     """What outboxes took (and is not `gone` with a rolled-back disk), and what journals forgot."""
 
     made: dict[Key, float] = field(default_factory=dict)
-    again: Counter[Key] = field(default_factory=Counter)
-    """How often a reading was made beyond the first time: an agent may say twice in a millisecond how it is itself."""
+    said: Counter[Key] = field(default_factory=Counter)
+    """How often agents said what they say of themselves: twice in a millisecond where two connections begin in it, or two machines speak."""
     urgent: set[Key] = field(default_factory=set)
     gone: dict[Key, float] = field(default_factory=dict)
     put_back: Counter[Key] = field(default_factory=Counter)
@@ -133,18 +133,19 @@ def compare(made: Made, journals: Sequence[MemoryJournal], *, thinned: int) -> C
     read = [read_journal(journal) for journal in journals]
     known = {key for one in read for key in one.readings}
     lost = set(made.made) - known - made.forgotten
-    more = [one.readings - made.again - Counter(set(one.readings)) for one in read]
+    again = made.said - Counter(set(made.said))
+    more = [one.readings - again - Counter(set(one.readings)) for one in read]
     missing = {number for one in read for number in one.missing}
     problems = [problem for one in read for problem in one.problems]
-    problems += _some(lost & made.urgent, "urgent readings lost")
-    problems += _some(known - set(made.made) - set(made.gone), "never made")
-    problems += _some(_wrong(made, read), "journalled with another value")
-    problems += _some(_unexplained(made, read), "numbers missing that nobody had")
+    problems += some(lost & made.urgent, "urgent readings lost")
+    problems += some(known - set(made.made) - set(made.gone), "never made")
+    problems += some(_wrong(made, read), "journalled with another value")
+    problems += some(_unexplained(made, read), "numbers missing that nobody had")
     put_back = sum(count for key, count in made.put_back.items() if key not in lost)
     if not len(lost) <= thinned <= len(lost) + put_back:
         problems.append(f"{len(lost)} lost, but {thinned} counted as thinned")
     for one in more:
-        problems += _some(one - made.put_back, "journalled again that waited on no old copy")
+        problems += some(one - made.put_back, "journalled again that waited on no old copy")
     absorbed = sum(one.total() for one in more)
     forgotten = frozenset(made.made) & made.forgotten - known
     return Compared(len(known), len(lost), forgotten, len(missing), absorbed, tuple(problems))
@@ -156,9 +157,9 @@ def of_store(journal: MemoryJournal, store: WitnessedStore, forgotten: Counter[K
     due = read.due + forgotten
     wrong = [key for key, value in read.due_values.items() if stored(store, key) != [value]]
     return [
-        *_some(wrong, "not stored with the value that was journalled"),
-        *_some(due - store.writes, "journalled and not stored as often"),
-        *_some(store.writes - due, "written to the store more often than journalled"),
+        *some(wrong, "not stored with the value that was journalled"),
+        *some(due - store.writes, "journalled and not stored as often"),
+        *some(store.writes - due, "written to the store more often than journalled"),
     ]
 
 
@@ -168,7 +169,8 @@ def stored(store: WitnessedStore, key: Key) -> list[float]:
     return values
 
 
-def _some(found: Iterable[Key] | Iterable[Number], what: str) -> Iterator[str]:
+def some(found: Iterable[tuple[Any, ...]], what: str) -> Iterator[str]:
+    """How many are wrong in one way, and the first of them; nothing where none are."""
     rows = sorted(found)
     if rows:
         yield f"{len(rows)} {what}, first {rows[0]}"

@@ -16,6 +16,7 @@ from collector.ingest import Ingest
 from collector.live import LiveTable
 from collector.projecting import Projecting
 from commands.proving.delivery_history import SITE, Key, Made, WitnessedStore, keys_of
+from commands.proving.delivery_witness import CountingDevice, Life, Witnessed, witness
 from config.clock import Clock
 from config.plant import Device, Line, Plant, Point, PointSpec
 from config.profile import JsonPath
@@ -29,13 +30,17 @@ T = TypeVar("T")
 
 AGENT: Final = "edge-a"
 ASSET: Final = "pump"
+LINE: Final = "l"
 POINTS: Final = ("flow", "pressure", "trip")
+EVENTS: Final = frozenset({f"{ASSET}/trip"})
 
 
 class WitnessedOutbox(Outbox):
     """An outbox of which a history is written, until its machine is killed."""
 
     history: Made
+    life: Life
+    """Of the process that it is of."""
     opened: Mapping[Lane, int]
     """The highest number of each lane when its process began."""
     alive = True
@@ -46,12 +51,13 @@ class WitnessedOutbox(Outbox):
     ) -> None:  # fmt: skip
         super().keep(readings, now, monotonic=monotonic, urgent=urgent, at_once=at_once)
         if self.alive:
-            keys = [(r.point, r.time) for r in (*readings, *urgent)]
-            self.history.again.update(key for key in keys if key in self.history.made)
-            self.history.again += Counter(keys) - Counter(set(keys))
-            made = {(r.point, r.time): r.value or 0.0 for r in (*readings, *urgent)}
-            self.history.made |= made
+            kept = (*readings, *urgent)
+            self.life.kept += [(now, reading) for reading in kept]
+            own = (r for r in kept if r.point.startswith(f"{AGENT}/"))
+            self.history.said.update((r.point, r.time) for r in own)
+            self.history.made |= {(r.point, r.time): r.value or 0.0 for r in kept}
             self.history.urgent |= {(r.point, r.time) for r in urgent}
+            self.history.urgent |= {(r.point, r.time) for r in readings if r.point in EVENTS}
 
     def commit(self, committed: Committed, now: int) -> bool:
         """A renewed epoch numbers anew what had a number and is not covered: that may be under way, or journalled, by both."""
@@ -76,15 +82,17 @@ class WitnessedOutbox(Outbox):
 
 @dataclass(slots=True)
 class Machine:
-    """A machine that runs an agent: its disk, and its process while there is one."""
+    """A machine that runs an agent: its device, its disk, and its process while there is one."""
 
     bus: MemoryBus
     clock: Clock
     rng: np.random.Generator
     history: Made
     limits: OutboxLimits
+    device: CountingDevice
     outbox: WitnessedOutbox = field(init=False)
-    agent: Agent | None = field(init=False, default=None)
+    witnessed: Witnessed = field(init=False, default=Witnessed())
+    """Of the processes that were."""
     _task: asyncio.Task[None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -94,15 +102,17 @@ class Machine:
         outbox = WitnessedOutbox(
             ":memory:", now=self.clock.now(), rng=self.rng, limits=self.limits, image=image
         )
-        outbox.history = self.history
+        outbox.history, outbox.life = self.history, self.device.life
         outbox.opened = {lane: outbox.given(lane) for lane in LANES}
         return outbox
 
     def start(self) -> None:
         """Start the agent over the disk as it is."""
         connect = self.bus.connect(SITE, AGENT)
-        self.agent = Agent(plant(), AGENT, {}, self.outbox, connect, self.clock, self.rng)
-        self._task = asyncio.create_task(self.agent.run())
+        self.device.life = self.outbox.life = Life(self.clock.now())
+        readers = {LINE: self.device}
+        agent = Agent(plant(), AGENT, readers, self.outbox, connect, self.clock, self.rng)
+        self._task = asyncio.create_task(agent.run())
 
     async def kill(self, *, image: bytes = b"") -> bool:
         """Its disk stays as it was at that instant, or becomes `image`; what its process does while
@@ -111,20 +121,16 @@ class Machine:
         left = image or self.outbox.image()
         self.outbox.alive = False
         self.bus.cut(SITE, AGENT)
-        task, self._task, self.agent = self._task, None, None
+        task, self._task = self._task, None
         if task is not None:
+            life, now = self.device.life, self.clock.now()
+            self.witnessed += witness(life, now, agent=AGENT, events=EVENTS)
             await ended(task)
         self.outbox.close()
         self.outbox = self._disk(left)
         if image:
             self.history.put_back += self.outbox.unnumbered()
         return task is not None
-
-    def take(self, serial: int, now: int, *, trip: bool) -> None:
-        """The agent reads its points, if it runs."""
-        names = [name for name in POINTS if name != "trip" or trip]
-        if self.agent is not None:
-            self.agent.take([PointReading(f"{ASSET}/{n}", float(serial), 0, now) for n in names])
 
 
 @dataclass(slots=True)
@@ -207,7 +213,7 @@ def plant(names: Sequence[str] = POINTS, *, unit: str = "bar", period_s: float =
     }  # fmt: skip
     return Plant(
         site=SITE, name={"en": SITE}, time_zone="UTC", calendar="", seasons={}, systems={},
-        locations={}, agents=(AGENT,), lines={"l": Line("l", AGENT, "mqtt")},
-        devices={"d": Device("d", "p", "l", ASSET)}, profiles={}, assets={}, points=points,
+        locations={}, agents=(AGENT,), lines={LINE: Line(LINE, AGENT, "mqtt")},
+        devices={"d": Device("d", "p", LINE, ASSET)}, profiles={}, assets={}, points=points,
         rules={}, plans={}, poll_classes={},
     )  # fmt: skip

@@ -21,6 +21,7 @@ from commands.proving.delivery_history import (
     read_journal,
 )
 from commands.proving.delivery_parts import Machine, plant
+from commands.proving.delivery_witness import CountingDevice
 from config.clock import SteppedClock
 from edge.batches import Outgoing, columns_of, payload_of
 from edge.outbox import OutboxLimits
@@ -171,7 +172,9 @@ def test_what_is_planted_beside_an_accident_is_found(
 
 async def test_of_an_old_copy_only_what_no_mark_covers_may_come_again() -> None:
     made, clock, rng = Made(), SteppedClock(), np.random.default_rng(1)
-    machine = Machine(MemoryBus(clock, rng, LinkLost), clock, rng, made, OutboxLimits())
+    machine = Machine(
+        MemoryBus(clock, rng, LinkLost), clock, rng, made, OutboxLimits(), CountingDevice(clock)
+    )
     machine.outbox.define(plant().points.values(), T0)
     for n in range(4):
         reading = PointReading(POINT, float(n), 0, KEYS[n][1])

@@ -1,5 +1,5 @@
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -7,6 +7,9 @@ from collector.adapters.memory_bus import MemoryBus
 from collector.adapters.memory_journal import MemoryJournal
 from commands.prove import SEEDS_THAT_SEE_ALL, delivery_report
 from commands.prove_delivery import Verdict, run_model
+from commands.proving.delivery_parts import EVENTS
+from edge.agent import Agent
+from edge.ports import PointReading
 
 KINDS = (
     "agent_killed", "collector_killed", "broker_killed", "cut", "collector_cut", "agent_half_open",
@@ -38,7 +41,15 @@ def sound() -> Verdict:
 def verdicts(count: int, accidents: dict[str, int]) -> list[Verdict]:
     """So many sound runs; what happened, happened in the first."""
     nothing = dict.fromkeys(accidents, 0)
-    return [Verdict(n, 10, 10, 0, 0, 0, 0, 0, 0, accidents if n == 0 else nothing, ()) for n in range(count)]  # fmt: skip
+    return [verdict(n, accidents=accidents if n == 0 else nothing) for n in range(count)]
+
+
+def verdict(seed: int, *, accidents: dict[str, int], read: int = 10) -> Verdict:
+    """A sound run; of ten readings one is an event, and one was pending at a kill."""
+    return Verdict(
+        seed, read, read // 10, read // 10, made=10, journalled=10, lost=0, forgotten=0, not_stored=0,
+        thinned=0, missing=0, absorbed=0, accidents=accidents, problems=(),
+    )  # fmt: skip
 
 
 def test_every_run_says_of_every_kind_how_often_it_happened(sound: Verdict) -> None:
@@ -70,3 +81,61 @@ def test_an_accident_that_never_happened_in_many_runs_is_a_fault_of_the_proof(ki
 
 def test_runs_without_any_accident_are_no_proof() -> None:
     assert delivery_report(verdicts(1, dict.fromkeys(KINDS, 0)))["problems"] == ["no accident happened"]  # fmt: skip
+
+
+def test_runs_in_which_no_device_was_read_are_no_proof() -> None:
+    unread = [verdict(n, accidents={"cut": 1}, read=0) for n in range(SEEDS_THAT_SEE_ALL)]
+    problems = ["none read", "none of_these_events", "none pending_at_kills"]
+    assert delivery_report(unread)["problems"] == problems
+
+
+# --- agents that double and drop
+
+flush_some, take = Agent._flush_some, Agent.take
+
+
+def keep_twice(self: Agent) -> None:
+    pending, urgent = list(self._pending), list(self._urgent)
+    flush_some(self)
+    now, monotonic = self.clock.now(), self.clock.monotonic()
+    self.outbox.keep(pending, now, monotonic=monotonic, urgent=urgent)
+
+
+def drop_a_third(self: Agent) -> None:
+    own = f"{self.id}/"
+    self._pending = [r for n, r in enumerate(self._pending) if n % 3 or r.point.startswith(own)]
+    flush_some(self)
+
+
+def take_no_trip(self: Agent, readings: Sequence[PointReading]) -> None:
+    take(self, [reading for reading in readings if reading.point not in EVENTS])
+
+
+def take_trips_late(self: Agent, readings: Sequence[PointReading]) -> None:
+    take_no_trip(self, readings)
+    self._pending += [reading for reading in readings if reading.point in EVENTS]
+
+
+PLANTED = (
+    ("_flush_some", keep_twice, "made twice"),
+    ("_flush_some", drop_a_third, "read and never made"),
+    ("take", take_no_trip, "read and never made, first Row(point='pump/trip'"),
+    ("take", take_trips_late, "made too late, first Row(point='pump/trip'"),
+)
+SHORT_S = 30.0
+
+
+def test_a_short_run_of_an_honest_agent_holds() -> None:
+    short = run_model(5, trouble_s=SHORT_S)
+    assert short.problems == ()
+    assert short.read > 100
+    assert 0 < short.events < short.read
+
+
+@pytest.mark.parametrize(("method", "planted", "said"), PLANTED, ids=[row[1].__name__ for row in PLANTED])  # fmt: skip
+def test_an_agent_that_doubles_or_drops_is_found_in_a_short_run(
+    method: str, planted: Callable[..., None], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Agent, method, planted)
+    found = run_model(5, trouble_s=SHORT_S).problems
+    assert any(said in problem for problem in found), found
