@@ -16,7 +16,7 @@ from collector.ingest import Ingest
 from collector.live import LiveTable
 from collector.projecting import Projecting
 from commands.proving.delivery_history import SITE, Key, Made, WitnessedStore, keys_of
-from commands.proving.delivery_witness import CountingDevice, Life, Witnessed, witness
+from commands.proving.delivery_witness import CountingDevice, Kept, Life, Witnessed, witness
 from config.clock import Clock
 from config.plant import Device, Line, Plant, Point, PointSpec
 from config.profile import JsonPath
@@ -52,12 +52,12 @@ class WitnessedOutbox(Outbox):
         super().keep(readings, now, monotonic=monotonic, urgent=urgent, at_once=at_once)
         if self.alive:
             kept = (*readings, *urgent)
-            self.life.kept += [(now, reading) for reading in kept]
+            self.life.kept += [Kept(now, reading, urgent=False) for reading in readings]
+            self.life.kept += [Kept(now, reading, urgent=True) for reading in urgent]
             own = (r for r in kept if r.point.startswith(f"{AGENT}/"))
             self.history.said.update((r.point, r.time) for r in own)
             self.history.made |= {(r.point, r.time): r.value or 0.0 for r in kept}
             self.history.urgent |= {(r.point, r.time) for r in urgent}
-            self.history.urgent |= {(r.point, r.time) for r in readings if r.point in EVENTS}
 
     def commit(self, committed: Committed, now: int) -> bool:
         """A renewed epoch numbers anew what had a number and is not covered: that may be under way, or journalled, by both."""

@@ -11,8 +11,6 @@ from commands.proving.delivery_history import some
 from config.clock import Clock
 from config.links import HEARTBEAT
 from config.plant import Device, Point
-from edge.agent import FLUSH_S
-from edge.poller import LISTEN_S
 from edge.ports import PointReading, ReadResult
 
 TRIP_EVERY: Final = 10
@@ -20,9 +18,19 @@ TRIP_EVERY: Final = 10
 MACHINES: Final = 2
 """Machines under one agent's name, whose readings lie in milliseconds of their own."""
 AT_ONCE_MS_MAX: Final = MACHINES - 1
-UNKEPT_MS_MAX: Final = round(1000 * FLUSH_S) + AT_ONCE_MS_MAX
-"""So long memory alone may hold what was read: the agent's flush."""
-UNASKED_MS_MAX: Final = round(1000 * 2 * LISTEN_S)
+"""An event is kept as soon as it is read, and its time may be a millisecond off."""
+UNKEPT_MS_MAX: Final = 250 + AT_ONCE_MS_MAX
+"""So long memory alone may hold what was read: what the agent promises, not what it is set to."""
+UNASKED_MS_MAX: Final = 1_000
+"""A line that listens is to be emptied twice in this time."""
+
+
+class Kept(NamedTuple):
+    """A reading as the outbox was given it, and when (UTC ms)."""
+
+    at: int
+    reading: PointReading
+    urgent: bool
 
 
 @dataclass(slots=True)
@@ -32,7 +40,7 @@ class Life:
     began: int = 0
     asked: list[int] = field(default_factory=list)
     read: list[PointReading] = field(default_factory=list)
-    kept: list[tuple[int, PointReading]] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -105,12 +113,12 @@ class Witnessed:
 def witness(life: Life, killed: int, *, agent: str, events: Set[str]) -> Witnessed:
     """Hold what a process gave to its outbox against what it read, `killed` (UTC ms) being its end.
 
-    Each reading was given once, that of an event at once, another within `UNKEPT_MS_MAX`. What an agent
-    says of itself nobody gave it: each time its heartbeat goes on by one, and it says each thing once.
+    Each reading was given once, that of an event at once and as urgent, another within `UNKEPT_MS_MAX`. What an
+    agent says of itself nobody gave it: each time its heartbeat goes on by one, and it says each thing once.
     """
-    own = [reading for _, reading in life.kept if reading.point.startswith(f"{agent}/")]
-    kept = [(at, _row(one)) for at, one in life.kept if not one.point.startswith(f"{agent}/")]
-    read, often = set(map(_row, life.read)), Counter(row for _, row in kept)
+    own = [one.reading for one in life.kept if _is_own(one.reading, agent)]
+    kept = [(_row(one.reading), one) for one in life.kept if not _is_own(one.reading, agent)]
+    read, often = set(map(_row, life.read)), Counter(row for row, _ in kept)
 
     def late(row: Row, at: int) -> bool:
         return at - row.time > (AT_ONCE_MS_MAX if row.point in events else UNKEPT_MS_MAX)
@@ -119,7 +127,10 @@ def witness(life: Life, killed: int, *, agent: str, events: Set[str]) -> Witness
     lost = {row for row in unkept if late(row, killed)}
     problems = [
         *some(lost, "read and never made"),
-        *some((row for at, row in kept if row in read and late(row, at)), "made too late"),
+        *some((row for row, one in kept if row in read and late(row, one.at)), "made too late"),
+        *some(
+            (row for row, one in kept if one.urgent != (row.point in events)), "on the wrong lane"
+        ),
         *some(often - Counter(set(often)), "made twice"),
         *some(often.keys() - read, "made and never read"),
         *_wrong_of_itself(own, f"{agent}/{HEARTBEAT}"),
@@ -127,6 +138,10 @@ def witness(life: Life, killed: int, *, agent: str, events: Set[str]) -> Witness
     ]
     told = sum(row.point in events for row in read)
     return Witnessed(len(read), told, len(unkept - lost), tuple(problems))
+
+
+def _is_own(reading: PointReading, agent: str) -> bool:
+    return reading.point.startswith(f"{agent}/")
 
 
 def _row(reading: PointReading) -> Row:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from commands.proving.delivery_witness import CountingDevice, Life, witness
+from commands.proving.delivery_witness import CountingDevice, Kept, Life, witness
 from config.clock import SteppedClock
 from config.plant import Device
 from edge.ports import PointReading
@@ -12,6 +12,7 @@ from tests.unit.edge.rows import register_point
 
 T0 = 1_763_700_000_000
 FLOW, TRIP = "pump/flow", "pump/trip"
+BEAT, AGE = "a/heartbeat", "a/outbox_age"
 KILLED = T0 + 2_100
 """100 ms after the last answer, which is pending."""
 
@@ -27,10 +28,11 @@ def sound() -> Life:
             answer.append(PointReading(TRIP, 3.0, 0, at))
         life.read += answer
         if number < 4:
-            life.kept += [(at if number == 3 else at + 250, reading) for reading in answer]
+            when = at if number == 3 else at + 250
+            life.kept += [Kept(when, reading, urgent=reading.point == TRIP) for reading in answer]
     for beat, at in ((1.0, T0 + 600), (2.0, T0 + 1_600)):
-        said = (PointReading("a/heartbeat", beat, 0, at), PointReading("a/outbox_age", 0.0, 0, at))
-        life.kept += [(at, reading) for reading in said]
+        said = (PointReading(BEAT, beat, 0, at), PointReading(AGE, 0.0, 0, at))
+        life.kept += [Kept(at, reading, urgent=False) for reading in said]
     return life
 
 
@@ -48,38 +50,15 @@ def test_a_kill_excuses_what_was_read_within_the_flush_and_no_more() -> None:
     assert "1 read and never made" in found(sound(), T0 + 2_252)[0]
 
 
-def drop_first(life: Life) -> None:
-    del life.kept[0]
+def change(life: Life, point: str, change: Callable[[Kept], list[Kept]]) -> None:
+    """What was kept first of a point becomes something else."""
+    place = next(n for n, one in enumerate(life.kept) if one.reading.point == point)
+    life.kept[place : place + 1] = change(life.kept[place])
 
 
-def drop_trip(life: Life) -> None:
-    life.kept = [row for row in life.kept if row[1].point != TRIP]
-
-
-def hold_trip(life: Life) -> None:
-    life.kept = [(at + 250 * (one.point == TRIP), one) for at, one in life.kept]
-
-
-def keep_again(life: Life) -> None:
-    life.kept.append(life.kept[0])
-
-
-def keep_late(life: Life) -> None:
-    at, reading = life.kept[0]
-    life.kept[0] = (at + 2, reading)
-
-
-def keep_another_value(life: Life) -> None:
-    at, reading = life.kept[0]
-    life.kept[0] = (at, PointReading(reading.point, 9.0, 0, reading.time))
-
-
-def beat_again(life: Life) -> None:
-    life.kept += [row for row in life.kept if row[1].point == "a/heartbeat"][:1]
-
-
-def say_again(life: Life) -> None:
-    life.kept.append(life.kept[-1])
+def another(kept: Kept) -> list[Kept]:
+    reading = kept.reading
+    return [kept._replace(reading=PointReading(reading.point, 9.0, 0, reading.time))]
 
 
 def ask_no_more(life: Life) -> None:
@@ -88,20 +67,22 @@ def ask_no_more(life: Life) -> None:
     life.read, life.kept = life.read[:1], life.kept[:1]
 
 
-PLANTED: list[tuple[Callable[[Life], None], str]] = [
-    (drop_first, "1 read and never made"),
-    (drop_trip, "1 read and never made"),
-    (hold_trip, "1 made too late"),
-    (keep_again, "1 made twice"),
-    (keep_late, "1 made too late"),
-    (keep_another_value, "1 made and never read"),
-    (beat_again, "3 heartbeats made that do not count"),
-    (say_again, "1 said of itself too often"),
-    (ask_no_more, "not asked for 1600 ms"),
-]
+PLANTED: list[tuple[str, Callable[[Life], None], str]] = [
+    ("dropped", lambda life: change(life, FLOW, lambda _: []), "1 read and never made"),
+    ("a trip dropped", lambda life: change(life, TRIP, lambda _: []), "1 read and never made"),
+    ("kept twice", lambda life: change(life, FLOW, lambda one: [one, one]), "1 made twice"),
+    ("kept late", lambda life: change(life, FLOW, lambda one: [one._replace(at=one.at + 2)]), "1 made too late"),
+    ("a trip kept late", lambda life: change(life, TRIP, lambda one: [one._replace(at=one.at + 250)]), "1 made too late"),
+    ("a trip kept as no event", lambda life: change(life, TRIP, lambda one: [one._replace(urgent=False)]), "1 on the wrong lane"),
+    ("another value", lambda life: change(life, FLOW, another), "1 made and never read"),
+    ("a beat twice", lambda life: change(life, BEAT, lambda one: [one, one]), "3 heartbeats made that do not count"),
+    ("a beat dropped", lambda life: change(life, BEAT, lambda _: []), "1 heartbeats made that do not count"),
+    ("said twice", lambda life: change(life, AGE, lambda one: [one, one]), "1 said of itself too often"),
+    ("asked no more", ask_no_more, "not asked for 1600 ms"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("plant", "said"), PLANTED, ids=[row[0].__name__ for row in PLANTED])
+@pytest.mark.parametrize(("plant", "said"), [row[1:] for row in PLANTED], ids=[row[0] for row in PLANTED])  # fmt: skip
 def test_what_is_planted_in_a_life_is_found(plant: Callable[[Life], None], said: str) -> None:
     life = sound()
     plant(life)
