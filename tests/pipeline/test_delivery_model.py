@@ -23,6 +23,8 @@ def test_nothing_is_stuck_doubled_or_lost_beyond_what_was_thinned_and_counted(st
     verdicts = [run_model(seed) for seed in range(start, start + 20)]
     assert [verdict for verdict in verdicts if not verdict.ok] == []
     assert sum(verdict.made for verdict in verdicts) > 1_000
+    assert sum(verdict.events for verdict in verdicts) > 100
+    assert sum(verdict.pending for verdict in verdicts) > 0
     happened: Counter[str] = Counter()
     for verdict in verdicts:
         happened.update(verdict.accidents)
