@@ -85,8 +85,10 @@ class Witness:
         return list(both) or [None]
 
     def _sent_again(self, n: int) -> bool:
-        """Whether the next request asks for the same, or for more from there on."""
+        """Whether the next request on a bus asks for the same, or for more from there on."""
         one, *rest = self._asked[n : n + 2]
+        if one.number is not None:
+            return False
         place = (one.unit, one.function, one.address)
         return any((r.unit, r.function, r.address) == place and r.count >= one.count for r in rest)
 

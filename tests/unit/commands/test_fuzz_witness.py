@@ -14,13 +14,15 @@ POINTS = [
 ]
 
 
-def heard(*said: tuple[int, int]) -> list[Heard]:
+def heard(*said: tuple[int, int], numbered: bool = False) -> list[Heard]:
     """Requests for one word at these addresses, each answered with this word."""
     rows = []
-    for address, word in said:
+    for n, (address, word) in enumerate(said):
         data = word.to_bytes(2, "big")
-        frame = sealed(bytes((3, 3, 2)) + data)
-        rows.append(Heard(Asked(3, 3, address, 1, None), data, stream=bytearray(frame)))
+        own = bytes((3, 3, 2)) + data
+        frame = bytes((0, n, 0, 0, 0, len(own))) + own if numbered else sealed(own)
+        asked = Asked(3, 3, address, 1, n if numbered else None)
+        rows.append(Heard(asked, data, stream=bytearray(frame)))
     return rows
 
 
@@ -39,3 +41,11 @@ def test_an_exponent_counts_that_is_the_same_before_and_after_but_for_a_sign_of_
     said: list[tuple[int, int]], values: list[float]
 ) -> None:
     assert Witness(heard(*said), POINTS).values(POINTS[1]) == values
+
+
+@pytest.mark.parametrize(("after", "values"), [([(EXPONENT, 2)], [700.0]), ([(EXPONENT, 9), (EXPONENT, 2)], [])])  # fmt: skip
+def test_where_answers_are_numbered_none_is_a_sign_of_life(
+    after: list[tuple[int, int]], values: list[float]
+) -> None:
+    said = heard((EXPONENT, 2), (VALUE, 7), *after, numbered=True)
+    assert Witness(said, POINTS).values(POINTS[1]) == values
