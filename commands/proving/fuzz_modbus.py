@@ -7,10 +7,10 @@ from typing import Final
 
 from commands.proving.fuzz_cases import HONEST, START_MS, Each, Tally, Wrong, near, pieces
 from commands.proving.fuzz_modbus_answers import ANSWERS, Writer
-from commands.proving.fuzz_modbus_lines import FuzzedLoop, PortLoop, Wire
+from commands.proving.fuzz_modbus_lines import FuzzedLoop, PortLoop
 from commands.proving.fuzz_modbus_oracle import Asked, asked_of
 from commands.proving.fuzz_modbus_witness import Heard, Witness, register_of
-from commands.proving.fuzz_registers import DEVICES, Power, devices
+from commands.proving.fuzz_registers import Power, Row, devices
 from config.clock import VirtualClock
 from config.plant import Device, Line, LineKind, Point, Serial
 from config.profile import ModbusLimits
@@ -19,8 +19,8 @@ from edge.modbus_transport import ModbusTransport, PymodbusTransport
 from edge.ports import PointReading, ReadResult
 
 TIMEOUT_S: Final = 1.0
-LATE_S: Final = (1.15, 3.5)
-"""After the time-out: before a unit that was silent is asked again, and long after that."""
+LATE_S: Final = (1.05, 3.95)
+"""After the time-out, and within the four of them in which a late answer is known to be one."""
 AT_ONCE_S: Final = 1e-6
 """Between pieces: timers of the same instant have no order."""
 REST_S: Final = 1.0
@@ -30,7 +30,17 @@ CALM: Final = 0.3
 SCALED_EVERY: Final = 3
 """Of so many groups, one has values with an exponent for sure."""
 LATE: Final = "late"
+LATE_BUSY: Final = "late exception"
+SAID: Final = {**ANSWERS, HONEST: Writer.right, LATE: Writer.right, LATE_BUSY: Writer.busy}
 KINDS: Final = (*ANSWERS, *[LATE] * 2, *[HONEST] * 8)
+SLOW_KINDS: Final = (*[LATE] * 4, *[LATE_BUSY] * 2, "nothing", *[HONEST] * 2)
+SLOW: Final = 0.05
+"""So many reads begin a stretch in which their unit is slow,"""
+SLOW_READS: Final = (10, 40)
+"""of so many reads,"""
+SAME: Final = 0.9
+"""most of which ask for one of its points that look alike."""
+RESTS_S: Final = (0.0, 0.05, 1.2, 2.0, 3.0)
 
 
 def life(
@@ -60,16 +70,17 @@ class _WireEnd:
         """Of each unit, the exponent of its values."""
         self.calm = False
         """Whether every answer is the right one: a value and its exponent take several requests, which seldom all come through."""
+        self.slow: int | None = None
+        """A unit that answers late, often several times in turn."""
         self._rng = rng
         self._loop = loop
         self._tally = tally
         self._numbered = kind == "tcp"
-        self._in_turn = kind == "rtu"
         self._before = b""
         self._free_at: dict[int, float] = {}
-        """Of each unit of a serial port, when what it was asked so far is answered: answers overtake no other."""
+        """Of each unit of a bus, when what it was asked so far is answered: answers overtake no other."""
 
-    def asked(self, written: bytes, wire: Wire) -> None:
+    def asked(self, written: bytes) -> None:
         """A request was written."""
         asked = asked_of(written, numbered=self._numbered)
         if asked is None:
@@ -77,18 +88,29 @@ class _WireEnd:
         heard = Heard(asked, self._data(asked))
         self.heard.append(heard)
         writer = Writer(self._rng, asked, heard.data, self._before)
-        kind = HONEST if self.calm else self._rng.choice(KINDS)
+        kind = self._kind(asked.unit)
         self._tally.frames[kind] += 1
         heard.honest = kind == HONEST
         self._before = writer.right()
-        raw = ANSWERS[kind](writer) if kind in ANSWERS else writer.right()
-        after_s = self._rng.uniform(*LATE_S) if kind == LATE else self._rng.uniform(0.0, 0.3)
-        at_s = max(self._loop.time() + after_s, self._free_at.get(asked.unit, 0.0))
+        self._answer(heard, SAID[kind](writer), late=kind in (LATE, LATE_BUSY))
+
+    def _kind(self, unit: int) -> str:
+        if unit == self.slow:
+            return self._rng.choice(SLOW_KINDS)
+        return HONEST if self.calm else self._rng.choice(KINDS)
+
+    def _answer(self, heard: Heard, raw: bytes, *, late: bool) -> None:
+        """Not at all, if it is not its turn before nobody could know any more that it is late."""
+        now, unit = self._loop.time(), heard.asked.unit
+        after_s = self._rng.uniform(*LATE_S) if late else self._rng.uniform(0.0, 0.3)
+        at_s = max(now + after_s, self._free_at.get(unit, 0.0))
+        if at_s > now + LATE_S[1]:
+            return
         for piece in pieces(self._rng, raw):
-            self._loop.call_at(at_s, self._deliver, wire, heard, piece)
+            self._loop.call_at(at_s, self._deliver, heard, piece)
             at_s += self._rng.choice((AT_ONCE_S, 0.001, 0.05 if self._numbered else AT_ONCE_S))
-        if self._in_turn:
-            self._free_at[asked.unit] = at_s
+        if not self._numbered:
+            self._free_at[unit] = at_s
 
     def _data(self, asked: Asked) -> bytes:
         """New data each time: what is old shows."""
@@ -99,17 +121,17 @@ class _WireEnd:
         bits = self._rng.getrandbits(asked.count)
         return bits.to_bytes(asked.size, "little")
 
-    def _deliver(self, wire: Wire, heard: Heard, piece: bytes) -> None:
-        """Bytes count for the request that waits for its answer now; on a serial line late ones of its unit for none.
+    def _deliver(self, heard: Heard, piece: bytes) -> None:
+        """Bytes count for the request that waits for its answer now; on a bus late ones of its unit for none.
 
         What comes late of another unit counts: a frame in it that bears this one's name is made up, and nobody could tell.
         """
-        if not wire.deliver(piece) or not self.heard:
+        if not self._loop.deliver(piece) or not self.heard:
             return
         now = self.heard[-1]
         same = now.asked == heard.asked and any(one is heard for one in self.heard)
         of_another = now.asked.unit != heard.asked.unit
-        if now is heard or self._numbered or (self._in_turn and (same or of_another)):
+        if now is heard or self._numbered or same or of_another:
             now.stream += piece
         if now is not heard:
             now.honest = False  # two at once: what is right may be dropped with what is not
@@ -131,34 +153,40 @@ class _Fuzzed:
         self._clock = VirtualClock(loop, START_MS)
         self._end = loop.devices = _WireEnd(rng, loop, tally, line.kind)
         self._reader = ModbusReader(transport(line), lambda _: ModbusLimits(), self._clock, line)
-        self._groups = self._make_groups()
-
-    def _make_groups(self) -> list[tuple[Device, list[Point]]]:
-        rows = devices(self._rng)
-        self._end.powers = {int(device.unit): Power(self._rng, register_of(points[0]).address) for device, points in rows}  # fmt: skip
-        found = []
-        for n in range(GROUPS):
-            device, points = rows[self._rng.randrange(DEVICES)]
-            some = self._rng.sample(points, self._rng.randint(1, POINTS_AT_ONCE))
-            if n % SCALED_EVERY == 0:
-                scaled = [point for point in points if point.exponent and point not in some]
-                some += self._rng.sample(scaled, min(2, len(scaled)))
-            found.append((device, _with_exponents(some, points)))
-        return found
+        rows = devices(rng)
+        self._end.powers = {int(device.unit): Power(rng, register_of(points[0]).address) for device, points in rows}  # fmt: skip
+        self._groups = _groups(rng, rows)
+        self._alike = [(device, _alike(rng, points)) for device, points in rows]
+        self._slow = self._alike[0]
+        self._slow_reads = 0
 
     async def live(self, frames: int, each: Each) -> None:
         begun = self._tally.count
         while self._tally.count - begun < frames:
-            device, points = self._rng.choice(self._groups)
+            device, points = self._next()
             self._end.heard.clear()
             self._end.calm = any(p.exponent for p in points) and self._rng.random() < CALM
             for power in self._end.powers.values():
                 power.moves = 0
             result = await self._reader.read(device, points)
             self._judge(device, points, result)
-            await self._clock.sleep_until(self._clock.monotonic() + self._rng.choice((0.0, 0.05, 1.2, 3.0)))  # fmt: skip
+            await self._clock.sleep_until(self._clock.monotonic() + self._rng.choice(RESTS_S))
             each()
         await self._reader.close()
+
+    def _next(self) -> Row:
+        """What is read now, by lot; in a stretch of a slow unit mostly one of its points that look alike."""
+        self._slow_reads -= 1
+        if self._slow_reads <= 0:
+            self._end.slow = None
+            if self._rng.random() < SLOW:
+                self._slow = self._rng.choice(self._alike)
+                self._slow_reads = self._rng.randint(*SLOW_READS)
+                self._end.slow = int(self._slow[0].unit)
+        if self._slow_reads > 0 and self._rng.random() < SAME:
+            device, points = self._slow
+            return device, [self._rng.choice(points)]
+        return self._rng.choice(self._groups)
 
     def _judge(self, device: Device, points: Sequence[Point], result: ReadResult) -> None:
         last = bytes(self._end.heard[-1].stream) if self._end.heard else b""
@@ -220,6 +248,32 @@ def _line(kind: LineKind, path: str) -> Line:
 
 def _same(one: float | None, other: float | None) -> bool:
     return one is other if one is None or other is None else near(one, other)
+
+
+def _form(point: Point) -> tuple[int, str]:
+    """What the answers to points that look alike have in common, their length first."""
+    register = register_of(point)
+    return register.words, register.table
+
+
+def _groups(rng: random.Random, rows: Sequence[Row]) -> list[Row]:
+    """What is read at once."""
+    found = []
+    for n in range(GROUPS):
+        device, points = rng.choice(rows)
+        some = rng.sample(points, rng.randint(1, POINTS_AT_ONCE))
+        if n % SCALED_EVERY == 0:
+            scaled = [point for point in points if point.exponent and point not in some]
+            some += rng.sample(scaled, min(2, len(scaled)))
+        found.append((device, _with_exponents(some, points)))
+    return found
+
+
+def _alike(rng: random.Random, points: Sequence[Point]) -> list[Point]:
+    """Numbers whose answers look alike; of three forms the longest: of one register no smaller part can be asked for."""
+    plain = [point for point in points if not point.exponent and register_of(point).type != "string"]  # fmt: skip
+    form = max(map(_form, rng.sample(plain, 3)))
+    return [point for point in plain if _form(point) == form]
 
 
 def _with_exponents(some: Sequence[Point], points: Sequence[Point]) -> list[Point]:

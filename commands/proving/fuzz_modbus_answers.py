@@ -55,6 +55,10 @@ class Writer:
         code = self.rng.choice((1, 2, 3, 4, 6, 10, 11, self.rng.randrange(256)))
         return self.framed(bytes((self.asked.function | 0x80, code)))
 
+    def busy(self) -> bytes:
+        """An exception that says nothing of what was asked for."""
+        return self.framed(bytes((self.asked.function | 0x80, self.rng.choice((4, 6)))))
+
     def inside(self) -> bytes:
         """Damaged where no checksum shows it."""
         return self.framed(damaged(self.rng, self.pdu))

@@ -21,30 +21,26 @@ PASSES_S_MAX: Final = 5.0
 READ_BYTES: Final = 4096
 
 
-class Wire(Protocol):
-    """By which the devices answer."""
-
-    def deliver(self, chunk: bytes) -> bool:
-        """Bytes of the devices; False where nobody hears them any more."""
-        ...
-
-
 class Devices(Protocol):
     """The far end of a line."""
 
-    def asked(self, written: bytes, wire: Wire) -> None:
+    def asked(self, written: bytes) -> None:
         """A request was written."""
         ...
 
 
 class FuzzedLoop(VirtualLoop):
-    """A virtual loop from which only `devices` are reached, however the transport connects."""
+    """A virtual loop from which only `devices` are reached, however the transport connects.
+
+    What they say goes to the newest connection, whichever they were asked by, as through a transparent gateway.
+    """
 
     def __init__(self) -> None:
         self._looks = 0
         super().__init__()
         self.devices: Devices | None = None
         self.crash = ""
+        self._wire: _MemoryWire | None = None
         self.set_exception_handler(self._note)
 
     def time(self) -> float:
@@ -57,9 +53,13 @@ class FuzzedLoop(VirtualLoop):
         if self.devices is None:
             raise ConnectionRefusedError("no devices")
         protocol = protocol_factory()
-        wire = _MemoryWire(self, protocol, self.devices)
+        wire = self._wire = _MemoryWire(self, protocol, self.devices)
         protocol.connection_made(wire)
         return wire, protocol
+
+    def deliver(self, chunk: bytes) -> bool:
+        """Bytes of the devices; False where nobody hears them."""
+        return self._wire is not None and self._wire.deliver(chunk)
 
     def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.crash = self.crash or f"{context['message']}: {context.get('exception')!r}"
@@ -77,7 +77,7 @@ class _MemoryWire(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         if self._open:
-            self._devices.asked(bytes(data), self)
+            self._devices.asked(bytes(data))
 
     def deliver(self, chunk: bytes) -> bool:
         if self._open:
@@ -156,7 +156,7 @@ class PortLoop(FuzzedLoop):
         callback()
         _wait_for(self._far, REQUEST_BYTES)
         if self.devices is not None:
-            self.devices.asked(os.read(self._far, READ_BYTES), self)
+            self.devices.asked(os.read(self._far, READ_BYTES))
 
 
 def _wait_for(end: int, size: int) -> None:

@@ -23,6 +23,8 @@ SCALED: Final = ("u16", "i16", "u32", "i32", "f32")
 POWERS: Final[Sequence[int]] = (*range(-8, 9), 300, -32768)
 """The last two scale nothing."""
 MOVES_MAX: Final = 8
+Row = tuple[Device, list[Point]]
+"""A device with points of it."""
 NUMBERS: Final = tuple(t for t in get_args(WordType) if t not in ("bit", "string"))
 
 
@@ -49,12 +51,12 @@ class Power:
         return data[:place] + POWERS[self.at].to_bytes(2, "big", signed=True) + data[place + 2 :]
 
 
-def devices(rng: random.Random) -> list[tuple[Device, list[Point]]]:
+def devices(rng: random.Random) -> list[Row]:
     """Each device with all its points."""
     return [_device(rng, n + 1) for n in range(DEVICES)]
 
 
-def _device(rng: random.Random, unit: int) -> tuple[Device, list[Point]]:
+def _device(rng: random.Random, unit: int) -> Row:
     asset = f"a{unit}"
     device = Device(f"d{unit}", f"p{unit}", "fuzzed", asset, str(unit))
     exponent = Register("holding", rng.randrange(ADDRESSES), "i16")

@@ -307,7 +307,7 @@ class Turned(PymodbusTransport):
 @pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("kind", ["tcp", "rtu", "rtu_over_tcp"])
 def test_words_in_the_wrong_order_are_found_out(kind: LineKind) -> None:
-    assert "says" in found(modbus_life(kind, Turned))
+    assert "say" in found(modbus_life(kind, Turned))
 
 
 def first_told(_self: Outcome, _apart: Apart, _at: int, told: PointReading) -> PointReading:
