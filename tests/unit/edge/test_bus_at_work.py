@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from commands.proving.fuzz_modbus_lines import FuzzedLoop, Wire
+from commands.proving.fuzz_modbus_lines import FuzzedLoop
 from config.clock import VirtualClock
 from config.plant import Line, Serial
 from config.profile import ModbusLimits
@@ -31,14 +31,12 @@ class Bus:
     loop: FuzzedLoop
     answer: Callable[[bytes], bytes] = honest_words
     asked_at: list[float] = field(default_factory=list)
-    wire: Wire | None = None
 
-    def asked(self, written: bytes, wire: Wire) -> None:
+    def asked(self, written: bytes) -> None:
         self.asked_at.append(self.loop.time())
-        self.wire = wire
         frame = self.answer(written)
         if frame:
-            self.loop.call_later(TAKES_S, wire.deliver, frame)
+            self.loop.call_later(TAKES_S, self.loop.deliver, frame)
 
 
 def played(
@@ -114,8 +112,7 @@ def test_nobody_is_asked_while_a_late_answer_of_another_is_on_the_wire() -> None
     async def story(bus: Bus, transport: PymodbusTransport) -> None:
         def piece(byte: int) -> None:
             came.append(bus.loop.time())
-            assert bus.wire is not None
-            bus.wire.deliver(bytes((byte,)))
+            bus.loop.deliver(bytes((byte,)))
 
         bus.answer = lambda request: honest_words(request) if request[0] == 2 else b""
         assert await transport.request(2, "holding", 0, 2) == [2000, 2001]
@@ -132,8 +129,7 @@ def test_nobody_is_asked_while_a_late_answer_of_another_is_on_the_wire() -> None
 def test_a_bus_that_is_never_quiet_is_waited_for_no_longer_than_a_timeout() -> None:
     async def story(bus: Bus, transport: PymodbusTransport) -> None:
         def babble() -> None:
-            assert bus.wire is not None
-            bus.wire.deliver(b"\0")
+            bus.loop.deliver(b"\0")
             bus.loop.call_later(character_s(SERIAL), babble)
 
         await transport.request(2, "holding", 0, 2)
