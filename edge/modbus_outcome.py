@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from config.plant import Point
 from edge.decoding import UNDECODABLE, Decoded, decode_text, scaled
-from edge.modbus_plans import NOT_ASKED, Block
+from edge.modbus_plans import NOT_ASKED, Block, Came
 from edge.ports import PointReading, ReadResult
 from edge.readings import QUALITIES
 from edge.registers import Cut, ReadRequest, register_of, width
@@ -25,14 +25,6 @@ class Apart:
     block: Block
     words: Sequence[int]
     known: int
-    time: int
-
-
-class Came(NamedTuple):
-    """A whole answer as it came, at a time (UTC ms)."""
-
-    block: Block
-    words: Sequence[int]
     time: int
 
 
@@ -74,7 +66,7 @@ class Outcome(msgspec.Struct):
     def keep(self, block: Block, words: Sequence[int], now: int) -> None:
         """Take the words of a whole answer, which came at `now`."""
         if self.later:
-            self.came.append(Came(block, words, now))
+            self.came.append((block, words, now))
             return
         asked = self.asked
         self.blocks.append(block)

@@ -1,7 +1,7 @@
 """What to ask a Modbus device for, and what the words of its answers mean: worked out once, shared where devices are read alike."""
 
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -19,6 +19,8 @@ Text = tuple[int, int]
 """Which of the points asked for, where its words begin."""
 Meanings = tuple[tuple[Row, ...], tuple[FarRow, ...], tuple[Text, ...]]
 NOT_ASKED: Final = -1
+STIRRED_READS: Final = 8
+"""A device that changed is believed to go on for so many reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ class Block:
     def numbers(self) -> list[int]:
         """Which of the points asked for stand in it, but texts."""
         return [*(at for at, _, _ in self.rows), *(at for at, _, _, _ in self.far)]
+
+
+Came = tuple[Block, Sequence[int], int]
+"""A whole answer as it came: to what, its words, when (UTC ms)."""
 
 
 @dataclass(slots=True)
@@ -61,22 +67,35 @@ class Plan:
     after_blocks: Sequence[Block] = ()
     words: Sequence["array[int]"] = ()
     """What the blocks' answers were when all of them last came whole."""
+    not_compared: int = 0
+    """So many reads more are looked into without a look at their words."""
+    by_words: bool = field(init=False, default=False)
+    """Whether what these mean hangs on nothing else, and is nothing but readings."""
     _requests: Sequence[ReadRequest] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         places, requests = self._places(), self._planned(self.points)
         self.blocks = [self._block(request, places) for request in requests]
         self._confirm_by(*map(self._planned, unconfirmed(requests, self.points)))
+        apart = self.before or self.after or any(one.far or one.texts for one in self.blocks)
+        self.by_words = not apart
 
-    def by_words(self) -> bool:
-        """Whether what the blocks' words mean hangs on nothing else, and is nothing but readings."""
-        return not (self.before or self.after or any(one.far or one.texts for one in self.blocks))
-
-    def says_again(self, answers: Iterable[Sequence[int]]) -> bool:
-        """Whether the blocks' answers, all of them whole, are those of the last time that they were."""
-        words = [array("H", answer) for answer in answers]
-        same, self.words = words == self.words, words
+    def says_again(self, came: Sequence[Came]) -> bool:
+        """Whether the blocks' answers, as they came, are whole and those of the last time that they were."""
+        if len(came) < len(self.blocks):
+            return False
+        words = [array("H", answer) for _, answer, _ in came]
+        same = words == self.words
+        self.not_compared = STIRRED_READS if self.words and not same else 0
+        self.words = words
         return same
+
+    def compares(self) -> bool:
+        """Whether the words of this read are to be compared: seldom where they were others the last time."""
+        if self.not_compared:
+            self.not_compared -= 1
+            return False
+        return self.by_words
 
     def requests(self) -> Sequence[ReadRequest]:
         """The requests of the blocks, in their order."""

@@ -126,24 +126,19 @@ class ModbusReader:
             return
         if plan.before:
             outcome.before = await self._confirm(plan, plan.before, plan.before_blocks, outcome)
-        await self._ask_blocks(plan, outcome)
-        if plan.after:
-            outcome.after = await self._confirm(plan, plan.after, plan.after_blocks, outcome)
-        if forgotten == self._forgotten:  # or it was asked by a definition that no longer holds
-            self._learn(plan, outcome)
-        if outcome.apart and (torn := outcome.torn()):
-            await self._ask_again(plan, torn, outcome)
-
-    async def _ask_blocks(self, plan: Plan, outcome: Outcome) -> None:
-        outcome.later = plan.by_words()
+        outcome.later = plan.compares()
         for number, block in enumerate(plan.blocks):
             try:
                 await self._ask(plan, block, outcome)
             except Refused as error:
                 outcome.look()  # its parts may not hold the exponents that it holds
                 await self._after_refusal(plan, plan.requests()[number], error, outcome)
-        if [one.block for one in outcome.came] == plan.blocks:
-            outcome.same = plan.says_again(one.words for one in outcome.came)
+        if plan.after:
+            outcome.after = await self._confirm(plan, plan.after, plan.after_blocks, outcome)
+        if forgotten == self._forgotten:  # or it was asked by a definition that no longer holds
+            self._learn(plan, outcome)
+        if outcome.apart and (torn := outcome.torn()):
+            await self._ask_again(plan, torn, outcome)
 
     async def _confirm(
         self, plan: Plan, requests: Sequence[ReadRequest], blocks: Sequence[Block], outcome: Outcome
@@ -277,7 +272,8 @@ class ModbusReader:
         outcome.refused.append(request)
 
     def _learn(self, plan: Plan, outcome: Outcome) -> None:
-        """Remember what was refused, unless it was everything: then it is the device, not a range."""
+        """Remember what came, and what was refused, unless it was everything: then it is the device, not a range."""
+        outcome.same = outcome.later and plan.says_again(outcome.came)
         if not outcome.answered:
             if outcome.refused:
                 self._refuses_all(_key(plan))

@@ -40,6 +40,7 @@ NOBODY_BEHIND: Final = frozenset({10, 11})
 """Exceptions by which a gateway says that the device behind it did not answer."""
 BURST: Final = 10
 """As many requests one after the other may each stop their timer; of more, one timer is left standing."""
+NONE: Final[Collection[bytes]] = frozenset()
 TIMER_STEP_S: Final = 0.001
 """The loop's timers are this coarse, and a serial line at 115 200 baud carries 10 characters in it."""
 
@@ -222,19 +223,16 @@ class _Connection(asyncio.Protocol):
         if len(self.received) > FRAMES_MAX * self._framer.MAX_SIZE:
             self.received = b""
         while self.received:
-            used, unit, number, pdu = self._first_frame()
+            if self.numbers:
+                used, unit, number, pdu = self._framer.decode(self.received)
+            else:
+                used, unit, pdu = first_frame(self.received, self._awaited)
+                number = 0
             self.received = self.received[used:]
             if not used or not pdu:
                 return
             if unit == self._unit and number in (0, self._number):
                 self._take(number, pdu)
-
-    def _first_frame(self) -> tuple[int, int, int, bytes]:
-        """How many bytes to go on behind, of which unit and number, function and data; no bytes for no frame yet."""
-        if self.numbers:
-            return self._framer.decode(self.received)
-        frame = first_frame(self.received, self._awaited)
-        return frame.end, frame.unit, 0, frame.pdu
 
     def _take(self, number: int, pdu: bytes) -> None:
         if self._late and pdu[:2] in self._late:
@@ -357,7 +355,7 @@ class PymodbusTransport:
         connection = self._connection
         if connection is None or connection.lost:
             connection = await self._connected()
-        timeout_s, late, awaited = self._line.timeout_s, set[bytes](), set[bytes]()
+        timeout_s, late, awaited = self._line.timeout_s, NONE, NONE
         if self._line.serial:
             timeout_s += self._cost.of(table, count)
             await self._wait_for_quiet(unit, connection)

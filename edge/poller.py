@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -88,17 +88,11 @@ class _Task:
     """Of its device, in the log."""
     told_until: float = 0.0
     """Until when nobody need be told what it says again."""
+    again: bool = False
+    """Whether it was read last what it said before, all of it good."""
 
     def __post_init__(self) -> None:
         self.name = f"device {self.device.id}"
-
-
-class _Told(NamedTuple):
-    """What there is to tell of a read, when it ended, and whether it is all good and what the one before it gave."""
-
-    result: ReadResult
-    at: float
-    again: bool = False
 
 
 NOTHING_NEW: Final = ReadResult([])
@@ -289,13 +283,13 @@ class Poller:
                 return
             loss.retry_at = self._clock.monotonic() + self._line.backoff_s_max
         tasks = self._tasks
-        told = await self._read(task)
+        result = await self._read(task)
         if tasks is not self._tasks and task not in self._tasks:
             return  # read by a definition that no longer holds
-        self._hand_on(task, told, sink, retry=retry)
+        self._hand_on(task, result, sink, retry=retry)
         if not retry:
             self._advance(task, task.pace_s)
-        self._judge(task, told.result)
+        self._judge(task, result)
 
     async def _tell_loss(self, task: _Task, loss: _Loss, sink: Sink) -> None:
         now = self._clock.now()
@@ -303,18 +297,17 @@ class Poller:
         self._advance(task, task.period_s)
         await asyncio.sleep(0)  # nothing is waited for while nothing is asked
 
-    def _hand_on(self, task: _Task, told: _Told, sink: Sink, *, retry: bool) -> None:
-        result = told.result
+    def _hand_on(self, task: _Task, result: ReadResult, sink: Sink, *, retry: bool) -> None:
         self.facts |= result.facts
         readings = result.readings
         if retry and result.lost:  # bad readings keep their own pace
             readings = [reading for reading in readings if reading.quality < BAD]
         if readings:
             sink(readings)
-        if told.again:
-            task.told_until = told.at + self._quiet_s(readings)
+        if task.again:
+            task.told_until = self._clock.monotonic() + self._quiet_s(readings)
 
-    async def _read(self, task: _Task) -> _Told:
+    async def _read(self, task: _Task) -> ReadResult:
         clock, stats = self._clock, self.stats
         begun = clock.monotonic()
         result = await self._ask(task.device, task.points)
@@ -322,13 +315,13 @@ class Poller:
         stats.last_read_s = ended - begun
         stats.busy_s += stats.last_read_s
         stats.reads += 1
-        again = not isinstance(result, ReadResult)
-        if again and ended < task.told_until:
-            stats.last_good_s[task.device.id] = ended
-            return _Told(NOTHING_NEW, ended)
-        task.told_until = 0.0
+        task.again = again = False
         if not isinstance(result, ReadResult):
-            result = result()
+            if ended < task.told_until:
+                stats.last_good_s[task.device.id] = ended
+                return NOTHING_NEW
+            result, again = result(), True
+        task.told_until = 0.0
         good = 0
         for reading in result.readings:
             if reading.quality == GOOD:
@@ -337,7 +330,8 @@ class Poller:
                 stats.errors[QUALITY_NAMES.get(reading.quality, "unknown")] += 1
         if good:
             stats.last_good_s[task.device.id] = ended
-        return _Told(result, ended, again=again and good == len(result.readings))
+        task.again = again and good == len(result.readings)
+        return result
 
     # --- lost and back
 
