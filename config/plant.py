@@ -192,11 +192,14 @@ class PointSpec:
     """Made once a day of another point's readings: no device tells it."""
     quiet_ms: int = field(init=False)
     """How long what was sent is no news if it comes again; nothing for a silence of one period or less."""
+    patient_ms: int = field(init=False)
+    """How long after what was sent the same must have been sent again."""
 
     def __post_init__(self) -> None:
-        next_known_ms = 1500 * self.period_s + 1000 * ON_THE_WAY_S
-        quiet_ms = max(0, math.floor(1000 * self.longest_silence_s - next_known_ms))
-        object.__setattr__(self, "quiet_ms", quiet_ms)  # it is frozen
+        patient_ms = math.floor(1000 * (self.longest_silence_s - ON_THE_WAY_S))
+        quiet_ms = max(0, math.floor(patient_ms - 1500 * self.period_s))
+        object.__setattr__(self, "patient_ms", patient_ms)  # it is frozen
+        object.__setattr__(self, "quiet_ms", quiet_ms)
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):

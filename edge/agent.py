@@ -29,6 +29,7 @@ from edge.session import DEAF_S, DEAF_S_MAX, Session, SessionStats
 log = logging.getLogger(__name__)
 
 FLUSH_S: Final = 0.25
+AGAIN_S: Final = 2.0
 FLUSH_READINGS: Final = 500
 REFUSED_S: Final = 2.0
 """A disk that refuses is asked this often."""
@@ -122,6 +123,7 @@ class Agent:
         init=False, default_factory=set
     )
     _made: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _said_again: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _wake: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -150,7 +152,8 @@ class Agent:
                 self._group = group
                 for poller in self.pollers:
                     self._begin(poller)
-                group.create_task(self._flushing())
+                group.create_task(self._flushing(self._made, FLUSH_S))
+                group.create_task(self._flushing(self._said_again, AGAIN_S))
                 group.create_task(self._diagnosing())
                 group.create_task(self._connecting())
         finally:
@@ -286,9 +289,12 @@ class Agent:
     # --- what was read
 
     def take(self, readings: Sequence[PointReading]) -> None:
-        """Keep what is news of these readings: urgent ones on disk at once, others within 250 ms."""
+        """Keep what is news of these readings: urgent ones on disk at once, others within 250 ms.
+
+        What was sent before and is said again only before its silence ends waits up to `AGAIN_S` for more to share its batch.
+        """
         judged = self._plausible.judged(readings, self.clock.monotonic())
-        news, events = self._news.news(judged), self._events
+        (news, wait_s), events = self._news.news(judged), self._events
         self._pending += [reading for reading in news if reading.point not in events]
         self._urgent += [reading for reading in news if reading.point in events]
         due = bool(self._urgent) or len(self._pending) >= FLUSH_READINGS
@@ -296,7 +302,7 @@ class Agent:
             self.flush()
         elif self._pending or self._urgent:
             self._bound()
-            self._made.set()
+            (self._said_again if wait_s >= AGAIN_S else self._made).set()
 
     def flush(self) -> None:
         """Make batches of what is pending; what the disk refuses stays pending, within a bound."""
@@ -335,11 +341,11 @@ class Agent:
                 gone = Dropped(len(excess), excess[0].time, excess[-1].time)
                 self.stats.overflowed = self.stats.overflowed.joined(gone)
 
-    async def _flushing(self) -> None:
+    async def _flushing(self, made: asyncio.Event, within_s: float) -> None:
         while True:
-            await self._made.wait()
-            self._made.clear()
-            await self._sleep(REFUSED_S if self._refusing else FLUSH_S)
+            await made.wait()
+            made.clear()
+            await self._sleep(REFUSED_S if self._refusing else within_s)
             self.flush()
 
     async def _diagnosing(self) -> None:

@@ -3,7 +3,7 @@
 import math
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from config.plant import Point
 from edge.point_table import PointTable
@@ -16,6 +16,15 @@ _NOTHING: Final = 0xFF
 
 Sent = tuple[int, float | None, int]
 """Time (UTC ms), value and quality of what was sent."""
+
+
+class News(NamedTuple):
+    """Readings that must be sent, in order, and for how many seconds: only what says again what was sent may wait, until
+    `ON_THE_WAY_S` before its point has been silent too long.
+    """
+
+    readings: list[PointReading]
+    wait_s: float
 
 
 def is_news(point: Point, last: Sent | None, reading: PointReading) -> bool:
@@ -65,14 +74,15 @@ class Deadbands:
         self._value = self._value + array("d", [0.0]) * new
         self._quality += bytearray([_NOTHING]) * new
 
-    def news(self, readings: Sequence[PointReading]) -> list[PointReading]:
-        """Those of the readings that must be sent, in order; they count as sent from now on.
+    def news(self, readings: Sequence[PointReading]) -> News:
+        """Those of the readings that must be sent; they count as sent from now on.
 
         A reading of a point that the plant does not know is left out.
         """
         points, places = self._table.points, self._places(readings)
         times, values, qualities = self._time, self._value, self._quality
         found: list[PointReading] = []
+        wait_ms = math.inf
         for index, reading in zip(places, readings, strict=True):
             point = points[index] if index >= 0 else None
             if point is None:
@@ -83,9 +93,14 @@ class Deadbands:
             last = self._sent(index)
             if is_news(point, last, reading):
                 found.append(reading)
+                wait_ms = (
+                    min(wait_ms, times[index] + point.spec.patient_ms - reading.time)
+                    if same
+                    else 0.0
+                )
                 if last is None or reading.time >= last[0]:
                     self._keep(index, reading)
-        return found
+        return News(found, max(0.0, wait_ms / 1000))
 
     def quiet_s(self, readings: Sequence[PointReading]) -> float:
         """For how many seconds these good readings, just looked at, are no news if they come again, by the time they tell.

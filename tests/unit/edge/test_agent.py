@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from config.clock import SteppedClock
+from config.clock import SteppedClock, VirtualClock, VirtualLoop, run_virtual
 from config.load import LIBRARY, load_plant
 from config.plant import Plant
 from edge.agent import FLUSH_READINGS, KEPT_AT_ONCE_MAX, PENDING_READINGS_MAX, Agent
@@ -169,6 +169,57 @@ def test_nothing_dropped_leaves_the_span_of_what_was() -> None:
     some = Dropped(3, 10, 20)
     assert Dropped().joined(some) == some.joined(Dropped()) == some
     assert some.joined(replace(some, first=5)) == Dropped(6, 5, 20)
+
+
+Taken = tuple[float, str, float]
+"""When (seconds of the agent's life) a point said which value."""
+
+
+def made_s(*taken: Taken) -> list[float]:
+    """When the batches are made of what an agent is told; looked at 20 times a second."""
+    loop = VirtualLoop()
+    clock, rng = VirtualClock(loop, START_MS), np.random.default_rng(1)
+    points = [register_point("flow", 0), register_point("level", 1)]
+    outbox = Outbox(":memory:", now=clock.now(), rng=rng)
+    agent = Agent(
+        plant([line()], [device()], points), "e", {}, outbox, nowhere, clock, rng, reports=False
+    )
+    made: list[float] = []
+
+    async def live() -> None:
+        task = asyncio.create_task(agent.run())
+        await asyncio.sleep(0)
+        coming = list(taken)
+        for step in range(20 * 70):
+            while coming and coming[0][0] * 20 <= step:
+                _, name, value = coming.pop(0)
+                agent.take([PointReading(f"a/{name}", value, 0, clock.now())])
+            before = outbox.batches
+            await asyncio.sleep(0.05)
+            made.extend([(step + 1) / 20] * (outbox.batches - before))
+        task.cancel()
+        await asyncio.wait([task])
+
+    run_virtual(live(), loop=loop)
+    return made
+
+
+def test_what_is_said_again_waits_two_seconds_for_others_to_share_its_batch() -> None:
+    said = [(0.0, "flow", 1.0), (1.0, "level", 1.0), (50.0, "flow", 1.0), (51.0, "level", 1.0)]
+    assert made_s(*said) == pytest.approx([0.25, 1.25, 52.0], abs=0.06)
+
+
+def test_what_is_said_again_goes_with_a_change_within_its_quarter_of_a_second() -> None:
+    said = [(0.0, "flow", 1.0), (1.0, "level", 1.0), (50.0, "flow", 1.0), (50.5, "level", 2.0)]
+    assert made_s(*said) == pytest.approx([0.25, 1.25, 50.75], abs=0.06)
+
+
+def test_what_is_said_again_late_does_not_wait() -> None:
+    """Of its 60 s it keeps the two that are for the way."""
+    said = [(0.0, "flow", 1.0), (55.5, "flow", 1.0)]
+    assert made_s(*said) == pytest.approx([0.25, 57.5], abs=0.06)
+    said = [(0.0, "flow", 1.0), (56.5, "flow", 1.0)]
+    assert made_s(*said) == pytest.approx([0.25, 56.75], abs=0.06)
 
 
 def library_plant(tmp_path: Path, comment: str) -> Plant:

@@ -62,7 +62,7 @@ def test_readings_are_news_of_their_own_points_in_whatever_order_they_come(
     readings.insert(unknown, PointReading("a1/nobody", 1.0, 0, 1000))
     bands = Deadbands(grown((), points))
     known = [one for one in readings if one.point != "a1/nobody"]
-    assert bands.news(readings) == known
+    assert bands.news(readings).readings == known
     later = [PointReading(one.point, one.value, 0, 2000) for one in readings]
-    assert bands.news(later) == []
+    assert bands.news(later).readings == []
     assert bands.quiet_s(later) == min(point.spec.quiet_ms for point in points) / 1000 - 1

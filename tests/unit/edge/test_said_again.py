@@ -88,7 +88,7 @@ def play(steps: Sequence[Step], *, looking: bool) -> Told:
             nonlocal looked_at
             looked_at += len(readings)
             judged = plausible.judged(readings, clock.monotonic())
-            news.extend(bands.news(judged))
+            news.extend(bands.news(judged).readings)
 
         devices = [device(f"d{unit}", unit=str(unit)) for unit in (1, 2)]
         poller = Poller(
