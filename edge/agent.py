@@ -116,6 +116,8 @@ class Agent:
     _back_at: float = field(init=False, default=-math.inf)
     _brief: int = field(init=False, default=0)
     """Connections in a row that were lost again before long."""
+    _buses_rest_until: float = field(init=False, default=0.0)
+    """Until when what buses that a reload ended were asked may still be answered."""
     _lines: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
     _group: asyncio.TaskGroup | None = field(init=False, default=None)
     _reloading: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
@@ -247,7 +249,7 @@ class Agent:
         self._plausible.change(self.outbox.table.live())
         self._events = _events(self.outbox.table)
         plant, found = news.plant, news.found
-        # what these buses were asked may still be answered, whatever a bus is called now
+        # what these buses were asked may still be answered, whatever a bus is called now, and by the next reload
         rest_s = max((late_s(self.plant.lines[line]) for line in found.ended), default=0.0)
         self.plant = plant
         self.taken_up(plant)
@@ -263,10 +265,12 @@ class Agent:
                 self._change(poller, news.lines[poller.line_id], own)
         if ended:
             await asyncio.wait(ended.values(), timeout=ENDING_S)
+        now = self.clock.monotonic()
+        self._buses_rest_until = max(self._buses_rest_until, now + rest_s)
         for poller in begun:
             self.pollers.append(poller)
             line = plant.lines[poller.line_id]
-            self._begin(poller, rest_s if line.serial else 0.0)
+            self._begin(poller, self._buses_rest_until - now if line.serial else 0.0)
         return sorted(line for line, task in ended.items() if not task.done())
 
     def _cancelled(self, ended: Collection[str]) -> dict[str, "asyncio.Task[None]"]:

@@ -570,3 +570,16 @@ async def test_a_line_on_a_bus_that_begins_anew_rests_first(news: Mapping[str, A
         assert twin.asked == []
         await one.clock.advance(1.6)
         assert {unit for unit, *_ in twin.asked} == {1, 2}
+
+
+async def test_a_bus_that_one_reload_ends_and_the_next_one_begins_rests_too() -> None:
+    bus = line("l", kind="rtu", path="/dev/ttyUSB0", serial=Serial(), timeout_s=1.0)
+    async with running(site([bus], DEVICES[:2], POINTS[:2])) as one:
+        await one.reload(site([], [], []))
+        await one.clock.advance(1.0)
+        await one.reload(site([bus], DEVICES[:2], POINTS[:2]))
+        twin = one.twins["l"][-1]
+        await one.clock.advance(late_s(bus) - 1.1)
+        assert twin.asked == []
+        await one.clock.advance(1.6)
+        assert {unit for unit, *_ in twin.asked} == {1, 2}
