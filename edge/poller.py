@@ -337,7 +337,8 @@ class Poller:
 
     def _judge(self, task: _Task, result: ReadResult) -> None:
         """What this result says of the line and of the device."""
-        if result.lost and (result.line_lost or _says_down(result.readings)):
+        untried = result.retry_s > 0.0 and self._name in self._losses  # says nothing of the line
+        if result.lost and (result.line_lost or untried or _says_down(result.readings)):
             self._lose(self._name, LINK_DOWN, result.detail)
             return
         if self._losses:

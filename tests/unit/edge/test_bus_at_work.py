@@ -17,6 +17,7 @@ from edge.modbus_transport import NoAnswer, PymodbusTransport
 from edge.poller import Poller
 from edge.ports import PointReading
 from edge.readings import QUALITIES
+from tests.unit.edge.polled_line import said
 from tests.unit.edge.rows import START_MS, device, line, plant, register_point
 from tests.unit.edge.serial_twin import honest_words, sealed
 
@@ -184,4 +185,20 @@ def test_one_register_is_back_within_six_timeouts_of_a_lost_frame(
     lost_at = it.bus.asked_at[4]
     back = it.good("d1/0", since=lost_at)[0] - lost_at
     assert back < 6 * (timeout_s + TAKES_S + 21 * character_s(SERIAL))
+    assert it.poller.stats.lost == set()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_unit_that_may_not_be_asked_yet_says_nothing_of_a_line_that_is_down(
+    seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unplugged(bus: Bus, request: bytes) -> bytes:
+        if request[0] == 1 and 5.0 < bus.loop.time() < 10.0:
+            bus.loop.devices = None
+            bus.loop.call_later(40.0, setattr, bus.loop, "devices", bus)
+            return b""
+        return honest_words(request)
+
+    it = polled(90.0, [0], units=2, row=bus_line(3.0), answer=unplugged, seed=seed)
+    assert [words.split()[0] for words in said(caplog)["line l"]] == ["lost:", "back"]
     assert it.poller.stats.lost == set()
