@@ -105,17 +105,18 @@ class Deadbands:
     def quiet_s(self, readings: Sequence[PointReading]) -> float:
         """For how many seconds these good readings, just looked at, are no news if they come again, by the time they tell.
 
-        0 where not only what was sent says whether they can be true.
+        0 where not only what was sent says whether they can be true, and where one is older than what was sent, the clock
+        having been set back: such are news each time.
         """
         points, times, quiet_ms = self._table.points, self._time, math.inf
         for index, reading in zip(self._places(readings), readings, strict=True):
             point = points[index] if index >= 0 else None
             if point is None:
                 continue
-            spec = point.spec
-            if spec.rate_max is not None or spec.frozen_after_s is not None:
+            spec, age_ms = point.spec, reading.time - times[index]
+            if age_ms < 0 or spec.rate_max is not None or spec.frozen_after_s is not None:
                 return 0.0
-            quiet_ms = min(quiet_ms, times[index] + spec.quiet_ms - reading.time)
+            quiet_ms = min(quiet_ms, spec.quiet_ms - age_ms)
         return max(0.0, quiet_ms / 1000)
 
     def _places(self, readings: Iterable[PointReading]) -> Sequence[int]:

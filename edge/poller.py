@@ -90,6 +90,8 @@ class _Task:
     """Until when nobody need be told what it says again."""
     again: bool = False
     """Whether it was read last what it said before, all of it good."""
+    alone: bool = True
+    """Whether no other task reads a point of it, as it may an exponent: what is told of that by one is no news by the other."""
 
     def __post_init__(self) -> None:
         self.name = f"device {self.device.id}"
@@ -304,7 +306,7 @@ class Poller:
             readings = [reading for reading in readings if reading.quality < BAD]
         if readings:
             sink(readings)
-        if task.again:
+        if task.again and task.alone:
             task.told_until = self._clock.monotonic() + self._quiet_s(readings)
 
     async def _read(self, task: _Task) -> ReadResult:
@@ -428,8 +430,11 @@ def _tasks(plant: Plant, line: Line) -> list[_Task]:
         groups: dict[float, list[Point]] = {}
         for point in points:
             groups.setdefault(0.0 if listens else point.period_s, []).append(point)
-        for group in groups.values():
+        read = [with_exponents(group, points) for group in groups.values()]
+        shared = {id for id, tasks in Counter(p.id for ps in read for p in ps).items() if tasks > 1}
+        for group, asked in zip(groups.values(), read, strict=True):
             period_s = min(point.period_s for point in group)
             pace_s = min(period_s, LISTEN_S) if listens else period_s
-            tasks.append(_Task(device, with_exponents(group, points), period_s, pace_s))
+            alone = shared.isdisjoint(point.id for point in asked)
+            tasks.append(_Task(device, asked, period_s, pace_s, alone=alone))
     return tasks

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -44,13 +45,25 @@ class Looking:
 
 
 class Step(NamedTuple):
-    """After so many seconds: what a register holds from then on, who is dead, and whether all is news again."""
+    """After so many seconds: what a register holds from then on, who is dead, whether all is news again, which register is refused."""
 
     after_s: float
     address: int
     word: int
     dead: frozenset[int] = frozenset()
     restarts: bool = False
+    refused: int = -1
+    set_ms: int = 0
+    """By how much the clock is set."""
+
+
+class WallClock(VirtualClock):
+    """One that may be set."""
+
+    ahead_ms = 0
+
+    def now(self) -> int:
+        return super().now() + self.ahead_ms
 
 
 class Told(NamedTuple):
@@ -70,11 +83,17 @@ ROWS = [
     for unit in (1, 2) for n in range(4)
 ]  # fmt: skip
 """Two devices, each read in two classes; one has a point that is judged by how it moves."""
+SHARED = [
+    register_point("3/value", 0, id="3/value", device="d3", asset="3", period_s=PERIOD_S, scale_from="power", longest_silence_s=300.0),
+    register_point("3/power", 1, id="3/power", device="d3", asset="3", period_s=2 * PERIOD_S, longest_silence_s=300.0),
+    register_point("3/other", 2, id="3/other", device="d3", asset="3", period_s=2 * PERIOD_S, longest_silence_s=300.0),
+]  # fmt: skip
+"""One device more, whose exponent both of its classes read."""
 
 
-def play(steps: Sequence[Step], *, looking: bool) -> Told:
+def play(steps: Sequence[Step], rows: Sequence[Point] = ROWS, *, looking: bool) -> Told:
     loop = VirtualLoop()
-    clock, twin = VirtualClock(loop, START_MS), TwinLine()
+    clock, twin = WallClock(loop, START_MS), TwinLine()
     news: list[PointReading] = []
     looked_at = 0
 
@@ -82,7 +101,7 @@ def play(steps: Sequence[Step], *, looking: bool) -> Told:
         nonlocal looked_at
         reader = reader_of(twin)[0]
         reader._clock = clock
-        bands, plausible = Deadbands(grown((), ROWS)), Plausibility(ROWS)
+        bands, plausible = Deadbands(grown((), rows)), Plausibility(rows)
 
         def take(readings: Sequence[PointReading]) -> None:
             nonlocal looked_at
@@ -90,15 +109,18 @@ def play(steps: Sequence[Step], *, looking: bool) -> Told:
             judged = plausible.judged(readings, clock.monotonic())
             news.extend(bands.news(judged).readings)
 
-        devices = [device(f"d{unit}", unit=str(unit)) for unit in (1, 2)]
+        devices = [device(f"d{unit}", unit=str(unit)) for unit in (1, 2, 3)]
         poller = Poller(
-            plant([line()], devices, ROWS), "l", Looking(reader) if looking else reader, clock,
+            plant([line()], devices, rows), "l", Looking(reader) if looking else reader, clock,
             np.random.default_rng(1),
         )  # fmt: skip
         task = asyncio.create_task(poller.run(take, quiet_s=bands.quiet_s))
         for step in steps:
             await asyncio.sleep(step.after_s)
             twin.words[step.address], twin.dead = step.word, set(step.dead)
+            refused = step.refused
+            twin.refuses = lambda address, _, refused=refused: 4 * (address == refused)  # type: ignore[misc]
+            clock.ahead_ms += step.set_ms
             if step.restarts:
                 bands.restart()
                 poller.tell_all()
@@ -115,8 +137,10 @@ steps = st.builds(
     st.sampled_from([0.5, 7.0, 31.0, 45.0, 130.0]),
     st.integers(0, 3),
     st.sampled_from([0, 1, 2, 50, 99]),
-    st.frozensets(st.sampled_from([1, 2]), max_size=2),
+    st.frozensets(st.sampled_from([1, 2, 3]), max_size=2),
     st.booleans(),
+    st.sampled_from([-1, 0, 1]),
+    st.just(0),
 )
 
 
@@ -125,10 +149,12 @@ steps = st.builds(
 @example([Step(130.0, 0, 99), Step(130.0, 0, 50), Step(130.0, 0, 99, restarts=True)])
 @example([Step(51.0, 0, 1, dead=frozenset({1})), Step(31.0, 0, 1)])
 @example([Step(45.0, 0, 3), Step(10.0, 0, 3)])
+@example([Step(130.0, 9, 9, refused=1), Step(31.0, 9, 9)])
+@example([Step(130.0, 9, 9, refused=0), Step(15.0, 9, 9)])
 def test_nothing_else_leaves_than_from_a_reader_that_looks_into_every_answer(
     script: list[Step],
 ) -> None:
-    spared, looked = (play(script, looking=looking) for looking in (False, True))
+    spared, looked = (play(script, [*ROWS, *SHARED], looking=looking) for looking in (False, True))
     assert spared.news == looked.news
     assert spared.stats.errors == looked.stats.errors
     assert spared.stats.last_good_s == looked.stats.last_good_s
@@ -143,6 +169,16 @@ def test_of_a_device_at_rest_most_answers_are_not_looked_into() -> None:
     assert all(told[id] >= 800 // silence_s for id, silence_s in silences.items())
     judged = looked.looked_at * 2 // 12  # the class of the point that is judged by how it moves
     assert spared.looked_at - judged < (looked.looked_at - judged) / 2
+
+
+def test_a_clock_that_is_set_back_keeps_no_device_silent() -> None:
+    set_ms = -3_600_000
+    at = START_MS + 130_000 + set_ms
+    told = play([Step(130.0, 9, 9, set_ms=set_ms), Step(600.0, 9, 9)], looking=False).news
+    for point in ROWS:
+        times = [one.time for one in told if one.point == point.id and one.time < START_MS]
+        silences = [b - a for a, b in pairwise([at, *times, at + 800_000])]
+        assert max(silences) <= 1000 * point.longest_silence_s
 
 
 def test_only_who_sees_words_is_asked_for_them() -> None:
