@@ -83,12 +83,13 @@ ROWS = [
     for unit in (1, 2) for n in range(4)
 ]  # fmt: skip
 """Two devices, each read in two classes; one has a point that is judged by how it moves."""
-SHARED = [
+MORE = [
     register_point("3/value", 0, id="3/value", device="d3", asset="3", period_s=PERIOD_S, scale_from="power", longest_silence_s=300.0),
     register_point("3/power", 1, id="3/power", device="d3", asset="3", period_s=2 * PERIOD_S, longest_silence_s=300.0),
     register_point("3/other", 2, id="3/other", device="d3", asset="3", period_s=2 * PERIOD_S, longest_silence_s=300.0),
+    register_point("4/moving", 3, id="4/moving", device="d4", asset="4", period_s=PERIOD_S, frozen_after_s=100.0, longest_silence_s=300.0),
 ]  # fmt: skip
-"""One device more, whose exponent both of its classes read."""
+"""One device more, whose exponent both of its classes read, and one with a point that cannot stand still."""
 
 
 def play(steps: Sequence[Step], rows: Sequence[Point] = ROWS, *, looking: bool) -> Told:
@@ -109,7 +110,7 @@ def play(steps: Sequence[Step], rows: Sequence[Point] = ROWS, *, looking: bool) 
             judged = plausible.judged(readings, clock.monotonic())
             news.extend(bands.news(judged).readings)
 
-        devices = [device(f"d{unit}", unit=str(unit)) for unit in (1, 2, 3)]
+        devices = [device(f"d{unit}", unit=str(unit)) for unit in (1, 2, 3, 4)]
         poller = Poller(
             plant([line()], devices, rows), "l", Looking(reader) if looking else reader, clock,
             np.random.default_rng(1),
@@ -154,7 +155,7 @@ steps = st.builds(
 def test_nothing_else_leaves_than_from_a_reader_that_looks_into_every_answer(
     script: list[Step],
 ) -> None:
-    spared, looked = (play(script, [*ROWS, *SHARED], looking=looking) for looking in (False, True))
+    spared, looked = (play(script, [*ROWS, *MORE], looking=looking) for looking in (False, True))
     assert spared.news == looked.news
     assert spared.stats.errors == looked.stats.errors
     assert spared.stats.last_good_s == looked.stats.last_good_s
