@@ -15,24 +15,25 @@ REFUSAL_BYTES: Final = 3
 
 
 class Frame(NamedTuple):
-    """One whole frame: where it ends in what was received, who sent it, and what (function first); `end` is 0 if there is none yet."""
+    """One whole frame: where it ends in what was received, who sent it, and what (function first).
+
+    If there is none yet there is no `pdu`, and `end` is where the first may have begun.
+    """
 
     end: int
     unit: int = 0
     pdu: bytes = b""
 
 
-NONE_YET: Final = Frame(0)
-
-
-def first_frame(received: bytes, awaited: Collection[bytes]) -> Frame:
+def first_frame(received: bytes, awaited: Collection[bytes], begins: int = 0) -> Frame:
     """The first whole frame, whatever stands before it: a bus without bias has a byte of noise there.
 
-    `awaited` are the heads of all answers that may come. What begins as one of them, or refuses it, hides what
-    stands inside it until it is whole; of anything else only a right check shows that it is a frame.
+    `awaited` are the heads of all answers that may come. What begins as one of them hides what stands inside
+    it until it is whole; of anything else only a right check shows that it is a frame. None begins before `begins`: of a
+    unit that never stops sending all that came would be looked at again with each byte.
     """
-    refusals = {bytes((head[0], head[1] | REFUSAL)) for head in awaited}
-    for at in range(len(received)):
+    may_begin = len(received)
+    for at in range(begins, len(received)):
         begun = received[at : at + HEAD_BYTES]
         size = _size(begun)
         end = at + size + CHECK_BYTES
@@ -40,9 +41,11 @@ def first_frame(received: bytes, awaited: Collection[bytes]) -> Frame:
             frame = received[at : end - CHECK_BYTES]
             if FramerRTU.check_CRC(frame, int.from_bytes(received[end - CHECK_BYTES : end], "big")):
                 return Frame(end, frame[0], frame[1:])
-        elif begun[:2] in refusals or any(head.startswith(begun) for head in awaited):
-            break
-    return NONE_YET
+        elif any(head.startswith(begun) for head in awaited):
+            return Frame(min(may_begin, at))
+        elif size or len(begun) < HEAD_BYTES:
+            may_begin = min(may_begin, at)
+    return Frame(may_begin)
 
 
 def _size(begun: bytes) -> int:

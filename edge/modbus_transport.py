@@ -160,6 +160,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[bytes] | None = None
         self._unit = self._number = 0
+        self._begins = 0
+        """Of what was received, before where no frame of a serial bus begins."""
         self._late: Collection[bytes] = ()
         self._awaited: Collection[bytes] = ()
         self._deadline = 0.0
@@ -180,7 +182,7 @@ class _Connection(asyncio.Protocol):
         """
         if self.lost or self._transport is None:
             raise LinkDown("the connection was closed")
-        self._unit, self._number, self.received = unit, number, b""
+        self._unit, self._number, self.received, self._begins = unit, number, b"", 0
         self._late, self._awaited = late, awaited
         waiting: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting = waiting
@@ -221,13 +223,13 @@ class _Connection(asyncio.Protocol):
             return
         self.received += data
         if len(self.received) > FRAMES_MAX * self._framer.MAX_SIZE:
-            self.received = b""
+            self.received, self._begins = b"", 0
         while self.received:
             if self.numbers:
                 used, unit, number, pdu = self._framer.decode(self.received)
             else:
-                used, unit, pdu = first_frame(self.received, self._awaited)
-                number = 0
+                used, unit, pdu = first_frame(self.received, self._awaited, self._begins)
+                used, self._begins, number = (used, 0, 0) if pdu else (0, used, 0)
             self.received = self.received[used:]
             if not used or not pdu:
                 return

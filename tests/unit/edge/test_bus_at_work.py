@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from commands.proving.fuzz_modbus_lines import FuzzedLoop
+from commands.proving.fuzz_modbus_lines import FuzzedLoop, PortLoop
 from config.clock import VirtualClock
 from config.plant import Line, Serial
 from config.profile import ModbusLimits
@@ -41,13 +41,14 @@ class Bus:
 
 
 def played(
-    story: Callable[[Bus, PymodbusTransport], Awaitable[None]], timeout_s: float = 1.0
-) -> Bus:
-    loop = FuzzedLoop()
+    story: Callable[[Bus, PymodbusTransport], Awaitable[None]], timeout_s: float = 1.0,
+    loop: FuzzedLoop | None = None, row: Line | None = None,
+) -> Bus:  # fmt: skip
+    loop = loop or FuzzedLoop()
     loop.devices = bus = Bus(loop)
 
     async def main() -> None:
-        await story(bus, PymodbusTransport(bus_line(timeout_s)))
+        await story(bus, PymodbusTransport(row or bus_line(timeout_s)))
 
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(main())
@@ -141,6 +142,39 @@ def test_a_bus_that_is_never_quiet_is_waited_for_no_longer_than_a_timeout() -> N
         assert bus.asked_at[1] - begun == pytest.approx(0.5, abs=0.02)
 
     played(story, timeout_s=0.5)
+
+
+@pytest.mark.parametrize("behind", [b"", honest_words(bytes((9, 3, 0, 0, 0, 2)))], ids=len)
+@pytest.mark.parametrize("sizes", [(20,), (1000, 100)], ids=str)
+def test_an_answer_is_found_behind_noise_that_came_before_it(
+    sizes: tuple[int, ...], behind: bytes
+) -> None:
+    """More than a few frames at once are let go."""
+
+    async def story(bus: Bus, transport: PymodbusTransport) -> None:
+        def noisy(request: bytes) -> bytes:
+            for n, size in enumerate(sizes, 1):
+                bus.loop.call_later(n * TAKES_S / 4, bus.loop.deliver, bytes(size))
+            return behind + honest_words(request)
+
+        bus.answer = noisy
+        assert await transport.request(2, "holding", 0, 2) == [2000, 2001]
+
+    played(story)
+
+
+def test_noise_of_a_request_hides_nothing_of_the_next() -> None:
+    loop = PortLoop()
+
+    async def story(bus: Bus, transport: PymodbusTransport) -> None:
+        bus.answer = lambda _: bytes(20)
+        with pytest.raises(NoAnswer):
+            await transport.request(2, "holding", 0, 2)
+        bus.answer = honest_words
+        assert await transport.request(2, "holding", 0, 2) == [2000, 2001]
+        await transport.close()
+
+    played(story, loop=loop, row=line("l", kind="rtu", path=loop.path, serial=SERIAL))
 
 
 def test_what_is_no_frame_is_told_by_its_bytes() -> None:

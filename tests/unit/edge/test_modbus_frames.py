@@ -1,10 +1,10 @@
 """Which bytes of a serial bus are a frame: whatever stands before it, and nothing that stands inside another."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge.modbus_frames import NONE_YET, Frame, first_frame
+from edge.modbus_frames import Frame, first_frame
 from tests.unit.edge.serial_twin import sealed
 
 UNIT = 7
@@ -36,20 +36,20 @@ def test_noise_before_a_frame_and_behind_it_hides_it_not(
 @given(noise, st.data())
 def test_no_part_of_a_frame_is_one(before: bytes, data: st.DataObject) -> None:
     size = data.draw(st.integers(0, len(RIGHT) - 1))
-    assert first_frame(before + RIGHT[:size], AWAITED) == NONE_YET
+    assert not first_frame(before + RIGHT[:size], AWAITED).pdu
 
 
 @given(st.integers(0, 8 * len(RIGHT) - 1))
 def test_a_frame_with_a_wrong_bit_is_none(bit: int) -> None:
     wrong = (int.from_bytes(RIGHT, "big") ^ 1 << bit).to_bytes(len(RIGHT), "big")
-    assert first_frame(wrong, AWAITED) == NONE_YET
+    assert not first_frame(wrong, AWAITED).pdu
 
 
 def test_a_frame_inside_an_awaited_one_is_its_data_also_before_it_is_whole() -> None:
     outer = answer(OTHER, b"\0\0" + RIGHT + b"\0")
     awaited = {head(outer), *AWAITED}
     inner_end = outer.index(RIGHT) + len(RIGHT)
-    assert first_frame(outer[:inner_end], awaited) == NONE_YET
+    assert not first_frame(outer[:inner_end], awaited).pdu
     assert first_frame(outer + RIGHT, awaited) == Frame(len(outer), OTHER, outer[1:-2])
 
 
@@ -68,5 +68,33 @@ def test_a_frame_in_order_that_nobody_awaits_is_one_all_the_same(function: int) 
 
 
 def test_a_refusal_is_whole_with_its_last_byte() -> None:
-    assert first_frame(REFUSAL[:-1], AWAITED) == NONE_YET
+    assert not first_frame(REFUSAL[:-1], AWAITED).pdu
     assert first_frame(REFUSAL, AWAITED) == Frame(5, UNIT, b"\x83\x02")
+
+
+SHORT = answer(UNIT, b"\1\2", 4)
+AROUND = answer(OTHER, RIGHT[:3] + bytes(4), 4)
+PARTS = [RIGHT, REFUSAL, SHORT, AROUND, RIGHT[:3], bytes((OTHER, 3, 250)), b"\0", b"\3", bytes((UNIT,))]  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(st.lists(st.sampled_from(PARTS), max_size=6))
+@example([SHORT])
+@example([AROUND])
+def test_what_comes_in_pieces_is_looked_at_once_more_only_from_where_a_frame_may_begin(
+    parts: list[bytes],
+) -> None:
+    received = b"".join(parts)
+    begins = 0
+    for size in range(1, len(received) + 1):
+        whole = first_frame(received[:size], AWAITED)
+        assert first_frame(received[:size], AWAITED, begins) == whole
+        if whole.pdu:
+            return
+        begins = whole.end
+
+
+@pytest.mark.parametrize("noise", [b"\0", b"\3", b"\xff"])
+def test_what_can_be_no_frame_is_not_looked_at_again(noise: bytes) -> None:
+    """A unit that never stops sending would cost the more the longer it was waited for."""
+    assert first_frame(1000 * noise, AWAITED).end > 990
