@@ -163,6 +163,25 @@ def test_an_answer_is_found_behind_noise_that_came_before_it(
     played(story)
 
 
+def test_what_stands_in_a_late_answer_of_another_is_no_answer() -> None:
+    inside = sealed(bytes((2, 3, 4, 0, 1, 0, 2)))
+    late = sealed(bytes((1, 3, 20, 0)) + inside + bytes(10))
+
+    async def story(bus: Bus, transport: PymodbusTransport) -> None:
+        def after_the_late(request: bytes) -> bytes:
+            bus.loop.call_later(TAKES_S / 3, bus.loop.deliver, late[:16])
+            bus.loop.call_later(TAKES_S / 2, bus.loop.deliver, late[16:])
+            return honest_words(request)
+
+        bus.answer = lambda _: b""
+        with pytest.raises(NoAnswer):
+            await transport.request(1, "holding", 0, 10)
+        bus.answer = after_the_late
+        assert await transport.request(2, "holding", 0, 2) == [2000, 2001]
+
+    played(story)
+
+
 def test_noise_of_a_request_hides_nothing_of_the_next() -> None:
     loop = PortLoop()
 
