@@ -107,6 +107,9 @@ class PahoConnection:
             raise LinkLost(self._lost)
         self._client.publish(topic(*self._name, what), payload, qos=1, retain=retain)
 
+    def queued(self) -> bool:
+        return self._client.want_write()
+
     async def received(self) -> tuple[str, bytes]:
         while not self._inbox:
             if self._lost:

@@ -85,6 +85,10 @@ class Publisher(Protocol):
         """
         ...
 
+    def queued(self) -> bool:
+        """True while something handed over waits here: the line takes no more for now."""
+        ...
+
     async def received(self) -> tuple[str, bytes]:
         """The next `committed` or `request`, in order. Raises `LinkLost` when the connection is gone."""
         ...

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -85,6 +86,8 @@ class Session:
     _born: float = field(init=False, default=0.0)
     _asking: float | None = field(init=False, default=None)
     """Since when a birth waits for its answer."""
+    _queued: float = field(init=False, default=-math.inf)
+    """When something was last seen to wait for the line: a birth may be among it, and what it asks is not asked yet."""
     _said: float = field(init=False, default=0.0)
     _begun: float = field(init=False, default=0.0)
     _rebirth_s: float = field(init=False, default=REBIRTH_S)
@@ -177,7 +180,12 @@ class Session:
             now = self.clock.monotonic()
             if not self._sending.rests():
                 self.wake.set()
-            if self._asking is not None and now - self._asking >= self.patience_s * self.pace:
+            if publisher.queued():
+                self._queued = now
+            if (
+                self._asking is not None
+                and self._since(self._asking, now) >= self.patience_s * self.pace
+            ):
                 raise LinkLost(f"no answer to a birth for {self.patience_s:.0f} s: another connection is tried")  # fmt: skip
             if self._must_be_born_again(now):
                 await self._birth(publisher)
@@ -189,16 +197,20 @@ class Session:
         """A birth that nobody answered, a new epoch, facts not known before, or nobody heard."""
         if self._sending.epoch != self.outbox.epoch:
             return True
-        age = now - self._born
+        age = self._since(self._born, now)
         if self._sending.answered:
             self._rebirth_s = REBIRTH_S
-            return self._has_other_facts(age) or (
+            return self._has_other_facts(now - self._born) or (
                 age >= ASK_AFTER_S and self._sending.doubtful(now)
             )
         if age < self._rebirth_s:
             return False
         self._rebirth_s = min(2 * self._rebirth_s, REBIRTH_S_MAX)
         return True
+
+    def _since(self, said: float, now: float) -> float:
+        """Seconds since what was said left for the line, if it has: none while anything waits."""
+        return now - max(said, self._queued)
 
     def _has_other_facts(self, age: float) -> bool:
         """Whether to say what changed in the birth; a fact that changes all the time seldom."""
@@ -221,7 +233,7 @@ class Session:
     def _trouble(self, now: float) -> str:
         if self._sending.stuck(now):
             return STUCK
-        silent_s = now - max(self._begun, self._sending.heard)
+        silent_s = self._since(max(self._begun, self._sending.heard), now)
         return AWAY if not self._sending.answered and silent_s >= UNANSWERED_S else ""
 
     # --- hearing

@@ -293,6 +293,9 @@ class MemoryConnection:
         self._line_free = max(loop.time(), self._line_free) + lasts_s
         loop.call_at(self._line_free, arrive)
 
+    def queued(self) -> bool:
+        return self._line_free > asyncio.get_running_loop().time()
+
     async def received(self) -> tuple[str, bytes]:
         while not self._inbox:
             if not self._open:

@@ -51,6 +51,9 @@ class Taker:
         connection, epoch = self._born
         self._inbox.put_nowait(("committed", encode(Committed(epoch, connection=connection, **marks))))  # fmt: skip
 
+    def queued(self) -> bool:
+        return False
+
     async def received(self) -> tuple[str, bytes]:
         return await self._inbox.get()
 

@@ -287,6 +287,9 @@ class Site:
             birth = decode(payload, Birth)
             self.inbox.put_nowait(encode(Committed(birth.epoch, connection=birth.connection)))
 
+    def queued(self) -> bool:
+        return False
+
     async def received(self) -> tuple[str, bytes]:
         payload = await self.inbox.get()
         if self.away:

@@ -94,6 +94,9 @@ class Wire:
     async def publish(self, what: str, payload: bytes, *, retain: bool = False) -> None:
         self.said.append((what, payload))
 
+    def queued(self) -> bool:
+        return False
+
     async def received(self) -> tuple[str, bytes]:
         return await self.inbox.get()
 

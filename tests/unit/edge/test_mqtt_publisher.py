@@ -135,10 +135,11 @@ async def test_what_a_broker_does_not_take_goes_out_when_it_does_and_then_nothin
         await until(lambda: agent._loop.remove_writer(agent._socket))
         agent._write()
         assert len(broker.said) < len(BATCHES)
+        assert agent.queued()
         broker.reads.set()
         await until(lambda: len(broker.said) == len(BATCHES))
         assert broker.said == BATCHES
-        await until(lambda: not agent._client.want_write())
+        await until(lambda: not agent.queued())
         assert not agent._loop.remove_writer(agent._socket), "the loop turns for nothing"
 
 

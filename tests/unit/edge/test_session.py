@@ -28,6 +28,8 @@ class Broker:
     box: Outbox
     collector: bool = True
     stores: bool = True
+    waits: bool = False
+    """Whether something is still in the agent's own queue."""
     births: list[Birth] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     batches: int = 0
@@ -45,6 +47,9 @@ class Broker:
             self.states += 1
         if self.collector and (what == "birth" or (what == "data" and self.stores)):
             self.mark(OURS)
+
+    def queued(self) -> bool:
+        return self.waits
 
     async def received(self) -> tuple[str, bytes]:
         return await self.inbox.get()
@@ -205,6 +210,41 @@ async def test_a_connection_on_which_nobody_answers_is_ended_for_another(
         with pytest.raises(ExceptionGroup) as lost:
             await asyncio.wait_for(edge.task, 1)
         assert lost.group_contains(LinkLost, match="no answer to a birth for 120 s")
+
+
+async def test_nobody_is_asked_again_while_the_question_may_still_wait_for_the_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A birth behind a birth only lengthens the queue: on a slow line they were more than it carried."""
+    async with running(collector=False) as edge:
+        edge.broker.waits = True
+        edge.make(1.0)
+        await edge.clock.advance(300)
+        assert (len(edge.broker.births), said(caplog, AWAY)) == (1, 0)
+        edge.broker.waits = False
+        await edge.clock.advance(9)
+        assert len(edge.broker.births) == 1
+        await edge.clock.advance(2)
+        assert len(edge.broker.births) == 2  # it may have been lost
+        await edge.clock.advance(100)
+        assert not edge.task.done()
+        await edge.clock.advance(20)
+        edge.ends = True
+        with pytest.raises(ExceptionGroup) as lost:
+            await asyncio.wait_for(edge.task, 1)
+        assert lost.group_contains(LinkLost, match="no answer to a birth for 120 s")
+
+
+async def test_a_collector_that_is_there_is_not_doubted_while_the_line_is_behind() -> None:
+    async with running() as edge:
+        await edge.clock.advance(5)
+        edge.broker.waits, edge.broker.collector = True, False
+        edge.make(1.0)
+        await edge.clock.advance(300)
+        assert len(edge.broker.births) == 1
+        edge.broker.waits = False
+        await edge.clock.advance(31)
+        assert len(edge.broker.births) == 2
 
 
 async def test_a_collector_that_goes_away_is_told_and_its_return_found(
