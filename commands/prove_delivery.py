@@ -125,14 +125,14 @@ class _Model:
         await self.other.kill()
         await self.collector.kill()
         self.collector.start()
+        if self.double is not None:
+            await self.double.kill()
         for machine in (self.machine, self.double):
-            if self.double is not None:
-                await self.double.kill()
             if machine is not None:
-                await machine.kill()
                 machine.device.silent = True
-                await self._sleep(0.1)  # none starts in the millisecond in which another ended
-                machine.start()
+                if not machine.runs:  # one that runs gets out of all trouble by itself
+                    await self._sleep(0.1)  # none starts in the millisecond in which another ended
+                    machine.start()
                 await self._drained(machine)
                 await machine.kill()
 
@@ -140,10 +140,12 @@ class _Model:
         end = self.clock.monotonic() + QUIET_S
         while self.clock.monotonic() < end:
             await self._sleep(1.0)
-            if machine.outbox.backlog()[0] == 0:
+            if machine.outbox.backlog()[0] == 0 and machine.untold == 0:
                 return
-        held = machine.outbox.backlog()[0]
-        self.problems.append(f"stuck: {held} batches after {QUIET_S} s of quiet")
+        if held := machine.outbox.backlog()[0]:
+            self.problems.append(f"stuck: {held} batches after {QUIET_S} s of quiet")
+        if machine.untold:
+            self.problems.append(f"{machine.untold} readings dropped that nobody was told of")
 
     async def _stored(self, collector: Collector) -> None:
         end = self.clock.monotonic() + QUIET_S
@@ -159,7 +161,7 @@ class _Model:
             (self._agent_killed, 3), (self._collector_killed, 3), (self._broker_killed, 2),
             (self._cut, 4), (self._collector_cut, 2), (self._copied, 3), (self._rolled_back, 2),
             (self._journal_restored, 2), (self._agent_half_open, 3), (self._agent_taken_over, 2),
-            (self._agent_doubled, 2), (self._collector_taken_over, 2),
+            (self._agent_doubled, 2), (self._collector_taken_over, 2), (self._agent_power_cut, 2),
             (self._collector_half_open, 2), (self._two_collectors, 2),
         )  # fmt: skip
         self.accidents.update({deed.__name__.strip("_"): 0 for deed, _ in every})
@@ -182,6 +184,13 @@ class _Model:
         await self._down()
         self.machine.start()
         return ran
+
+    async def _agent_power_cut(self) -> bool:
+        """What was confirmed may be on the disk once more, and nothing else is undone."""
+        undone = await self.machine.power_cut()
+        await self._down()
+        self.machine.start()
+        return undone
 
     async def _copied(self) -> bool:
         self.copies.append((self.machine.outbox.image(), set(self.history.made)))

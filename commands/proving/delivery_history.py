@@ -38,6 +38,7 @@ class Made:
     """What outboxes took (and is not `gone` with a rolled-back disk), and what journals forgot."""
 
     made: dict[Key, float] = field(default_factory=dict)
+    quality: dict[Key, int] = field(default_factory=dict)
     said: Counter[Key] = field(default_factory=Counter)
     """How often agents said what they say of themselves: twice in a millisecond where two connections begin in it, or two machines speak."""
     urgent: set[Key] = field(default_factory=set)
@@ -60,6 +61,7 @@ class Journalled:
 
     readings: Counter[Key] = field(default_factory=Counter)
     values: dict[Key, float | None] = field(default_factory=dict)
+    quality: dict[Key, int] = field(default_factory=dict)
     due: Counter[Key] = field(default_factory=Counter)
     """How often each is to be in the store, by its time there: a clock error that was believed is taken out of it."""
     due_values: dict[Key, float | None] = field(default_factory=dict)
@@ -84,6 +86,7 @@ def read_journal(journal: MemoryJournal, until: int | None = None) -> Journalled
             keys = keys_of(batch, tables[entry.epoch])
             found.readings.update(keys)
             found.values |= dict(zip(keys, batch.v, strict=True))
+            found.quality |= dict(zip(keys, batch.q, strict=True))
             error = entry.clock_error if abs(entry.clock_error) > CORRECTED_MS else 0
             due = [(point, time - error) for point, time in keys]
             found.due.update(due)
@@ -140,6 +143,7 @@ def compare(made: Made, journals: Sequence[MemoryJournal], *, thinned: int) -> C
     problems += some(lost & made.urgent, "urgent readings lost")
     problems += some(known - set(made.made) - set(made.gone), "never made")
     problems += some(_wrong(made, read), "journalled with another value")
+    problems += some(_misjudged(made, read), "journalled with another quality")
     problems += some(_unexplained(made, read), "numbers missing that nobody had")
     put_back = sum(count for key, count in made.put_back.items() if key not in lost)
     if not len(lost) <= thinned <= len(lost) + put_back:
@@ -179,6 +183,13 @@ def some(found: Iterable[tuple[Any, ...]], what: str) -> Iterator[str]:
 def _wrong(made: Made, read: Sequence[Journalled]) -> set[Key]:
     said = made.gone | made.made
     return {k for one in read for k, value in one.values.items() if k in said and value != said[k]}
+
+
+def _misjudged(made: Made, read: Sequence[Journalled]) -> set[Key]:
+    said = made.quality
+    return {
+        k for one in read for k, quality in one.quality.items() if said.get(k, quality) != quality
+    }
 
 
 def _unexplained(made: Made, read: Sequence[Journalled]) -> set[Number]:

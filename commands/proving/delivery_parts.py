@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ AGENT: Final = "edge-a"
 ASSET: Final = "pump"
 LINE: Final = "l"
 POINTS: Final = ("flow", "pressure", "trip")
+DROPPED: Final = f"{AGENT}/outbox_dropped"
+FULL: Final = 2
+"""As SQLite numbers `PRAGMA synchronous`: from there on a transaction waits for the disk."""
 EVENTS: Final = frozenset({f"{ASSET}/trip"})
 
 
@@ -44,6 +48,16 @@ class WitnessedOutbox(Outbox):
     opened: Mapping[Lane, int]
     """The highest number of each lane when its process began."""
     alive = True
+    synced = b""
+    """What a power cut leaves: all of it when something last waited for the disk."""
+
+    def _durably(
+        self, now: int, work: Callable[[sqlite3.Connection], T], *, soon: bool = False
+    ) -> T:
+        done = super()._durably(now, work, soon=soon)
+        if self._file.db.execute("PRAGMA synchronous").fetchone()[0] >= FULL:
+            self.synced = self.image()
+        return done
 
     def keep(
         self, readings: Sequence[PointReading], now: int, *, monotonic: float,
@@ -57,6 +71,7 @@ class WitnessedOutbox(Outbox):
             own = (r for r in kept if r.point.startswith(f"{AGENT}/"))
             self.history.said.update((r.point, r.time) for r in own)
             self.history.made |= {(r.point, r.time): r.value or 0.0 for r in kept}
+            self.history.quality |= {(r.point, r.time): r.quality for r in kept}
             self.history.urgent |= {(r.point, r.time) for r in urgent}
 
     def commit(self, committed: Committed, now: int) -> bool:
@@ -103,6 +118,7 @@ class Machine:
             ":memory:", now=self.clock.now(), rng=self.rng, limits=self.limits, image=image
         )
         outbox.history, outbox.life = self.history, self.device.life
+        outbox.synced = outbox.image()
         outbox.opened = {lane: outbox.given(lane) for lane in LANES}
         return outbox
 
@@ -114,11 +130,34 @@ class Machine:
         agent = Agent(plant(), AGENT, readers, self.outbox, connect, self.clock, self.rng)
         self._task = asyncio.create_task(agent.run())
 
+    @property
+    def runs(self) -> bool:
+        """Whether there is a process."""
+        return self._task is not None
+
+    @property
+    def untold(self) -> int:
+        """Readings that the outbox dropped and nobody was told of."""
+        told = max(
+            (n for (point, _), n in self.history.made.items() if point == DROPPED), default=0
+        )
+        return max(0, self.outbox.dropped.readings - int(told))
+
+    async def power_cut(self) -> bool:
+        """As a kill, and what did not wait for the disk is undone; returns whether anything was."""
+        undone = self.outbox.synced != self.outbox.image()
+        return await self._end(self.outbox.synced) and undone
+
     async def kill(self, *, image: bytes = b"") -> bool:
         """Its disk stays as it was at that instant, or becomes `image`; what its process does while
         it dies goes nowhere. Returns whether there was a process.
         """
-        left = image or self.outbox.image()
+        ran = await self._end(image or self.outbox.image())
+        if image:
+            self.history.put_back += self.outbox.unnumbered()
+        return ran
+
+    async def _end(self, left: bytes) -> bool:
         self.outbox.alive = False
         self.bus.cut(SITE, AGENT)
         task, self._task = self._task, None
@@ -128,8 +167,6 @@ class Machine:
             await ended(task)
         self.outbox.close()
         self.outbox = self._disk(left)
-        if image:
-            self.history.put_back += self.outbox.unnumbered()
         return task is not None
 
 

@@ -12,9 +12,13 @@ from config.clock import Clock
 from config.links import HEARTBEAT
 from config.plant import Device, Point
 from edge.ports import PointReading, ReadResult
+from edge.readings import QUALITIES
 
 TRIP_EVERY: Final = 10
 """So many answers, of which one tells of a trip."""
+UNCERTAIN_EVERY: Final = 3
+"""So many answers, of which one is no measurement."""
+UNCERTAIN: Final = QUALITIES["substituted"]
 MACHINES: Final = 2
 """Machines under one agent's name, whose readings lie in milliseconds of their own."""
 AT_ONCE_MS_MAX: Final = MACHINES - 1
@@ -67,8 +71,9 @@ class CountingDevice:
         value = float(-self.answers if self.machine else self.answers)
         time = now - now % MACHINES + self.machine
         trip = self.answers % TRIP_EVERY == 0
+        quality = UNCERTAIN if self.answers % UNCERTAIN_EVERY == 0 else 0
         told = [point.id for point in points if trip or point.spec.lane != "event"]
-        readings = [PointReading(point, value, 0, time) for point in told]
+        readings = [PointReading(point, value, quality, time) for point in told]
         self.life.read += readings
         return ReadResult(readings)
 

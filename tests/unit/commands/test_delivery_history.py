@@ -20,11 +20,12 @@ from commands.proving.delivery_history import (
     of_store,
     read_journal,
 )
-from commands.proving.delivery_parts import Machine, plant
+from commands.proving.delivery_parts import DROPPED, Machine, plant
 from commands.proving.delivery_witness import CountingDevice
 from config.clock import SteppedClock
 from edge.batches import Outgoing, columns_of, payload_of
-from edge.outbox import OutboxLimits
+from edge.outbox import Dropped, OutboxLimits
+from edge.outbox_file import OutboxFile
 from edge.point_table import grown
 from edge.ports import LinkLost, PointReading
 from edge.readings import CONTRACT, Birth, Committed, PointRow, encode
@@ -170,8 +171,15 @@ def test_what_is_planted_beside_an_accident_is_found(
     assert any(said in problem for problem in found), found
 
 
-async def test_of_an_old_copy_only_what_no_mark_covers_may_come_again() -> None:
-    made, clock, rng = Made(), SteppedClock(), np.random.default_rng(1)
+def test_another_quality_than_was_made_is_found() -> None:
+    run = left()
+    run.made.quality |= {KEYS[1]: 0, KEYS[2]: 1}
+    assert any("1 journalled with another quality" in problem for problem in run.problems())
+
+
+def machine_of(made: Made) -> Machine:
+    """A machine whose outbox holds KEYS 0 to 3, of which 0 and 1 have numbers."""
+    clock, rng = SteppedClock(), np.random.default_rng(1)
     machine = Machine(
         MemoryBus(clock, rng, LinkLost), clock, rng, made, OutboxLimits(), CountingDevice(clock)
     )
@@ -181,6 +189,46 @@ async def test_of_an_old_copy_only_what_no_mark_covers_may_come_again() -> None:
         machine.outbox.keep([reading], KEYS[n][1], monotonic=float(n))
         if n == 1:
             assert machine.outbox.number("data", KEYS[n][1], float(n)) == 2
+    return machine
+
+
+async def test_a_power_cut_undoes_what_did_not_wait_for_the_disk_and_a_kill_does_not() -> None:
+    machine = machine_of(Made())
+    machine.outbox.commit(Committed(machine.outbox.epoch, data=1), KEYS[4][1])
+    await machine.kill()
+    assert (machine.outbox.mark("data"), machine.outbox.batches) == (1, 3)
+    machine.outbox.commit(Committed(machine.outbox.epoch, data=2), KEYS[4][1])
+    await machine.power_cut()
+    assert (machine.outbox.mark("data"), machine.outbox.batches) == (1, 3)
+    machine.outbox.close()
+
+
+async def test_what_is_kept_without_waiting_for_the_disk_is_gone_after_a_power_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    durably = OutboxFile.durably
+    monkeypatch.setattr(
+        OutboxFile, "durably", lambda file, work, *, soon=False: durably(file, work, soon=True)
+    )
+    machine = machine_of(Made())
+    await machine.power_cut()
+    assert machine.outbox.batches == 0
+    machine.outbox.close()
+
+
+def test_what_was_dropped_and_nobody_was_told_of_is_counted() -> None:
+    machine = machine_of(Made())
+    machine.outbox.dropped = Dropped(5, T0, T0)
+    machine.history.made[DROPPED, T0] = 3.0
+    assert machine.untold == 2
+    machine.history.made[DROPPED, T0 + 1] = 5.0
+    assert machine.untold == 0
+    machine.outbox.close()
+
+
+async def test_of_an_old_copy_only_what_no_mark_covers_may_come_again() -> None:
+    made = Made()
+    machine = machine_of(made)
     image = machine.outbox.image()
     await machine.kill()
     assert not made.put_back
