@@ -165,7 +165,9 @@ class Agent:
             if left := [*self._pending, *self._urgent]:
                 log.error("agent %s ends: %d readings in memory, which its outbox did not take, are lost", self.id, len(left))  # fmt: skip
 
-    def _begin(self, poller: Poller, rest_s: float = 0.0) -> None:
+    def _begin(self, poller: Poller) -> None:
+        bus = self.plant.lines[poller.line_id].serial is not None
+        rest_s = max(0.0, self._buses_rest_until - self.clock.monotonic()) if bus else 0.0
         if self._group is not None:
             self._lines[poller.line_id] = self._group.create_task(
                 poller.run(self.take, rest_s, self._news.quiet_s)
@@ -251,6 +253,7 @@ class Agent:
         plant, found = news.plant, news.found
         # what these buses were asked may still be answered, whatever a bus is called now, and by the next reload
         rest_s = max((late_s(self.plant.lines[line]) for line in found.ended), default=0.0)
+        self._rest_buses(rest_s)
         self.plant = plant
         self.taken_up(plant)
         ended = self._cancelled(
@@ -265,13 +268,16 @@ class Agent:
                 self._change(poller, news.lines[poller.line_id], own)
         if ended:
             await asyncio.wait(ended.values(), timeout=ENDING_S)
-        now = self.clock.monotonic()
-        self._buses_rest_until = max(self._buses_rest_until, now + rest_s)
+            self._rest_buses(rest_s)
         for poller in begun:
             self.pollers.append(poller)
-            line = plant.lines[poller.line_id]
-            self._begin(poller, self._buses_rest_until - now if line.serial else 0.0)
+            self._begin(poller)
         return sorted(line for line, task in ended.items() if not task.done())
+
+    def _rest_buses(self, rest_s: float) -> None:
+        """Have buses that begin meanwhile wait so long."""
+        until = self.clock.monotonic() + rest_s
+        self._buses_rest_until = max(self._buses_rest_until, until)
 
     def _cancelled(self, ended: Collection[str]) -> dict[str, "asyncio.Task[None]"]:
         """By line; what one still reads after that counts for nothing."""
@@ -306,7 +312,8 @@ class Agent:
             self.flush()
         elif self._pending or self._urgent:
             self._bound()
-            (self._said_again if wait_s >= AGAIN_S else self._made).set()
+            patient = wait_s >= AGAIN_S and not self._refusing
+            (self._said_again if patient else self._made).set()
 
     def flush(self) -> None:
         """Make batches of what is pending; what the disk refuses stays pending, within a bound."""

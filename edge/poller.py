@@ -132,6 +132,7 @@ class Poller:
         """By name; what was tried longest ago first."""
         self._others_at = 0.0
         """Where several devices are lost: when the next of them may be tried."""
+        self._rests_until = -math.inf
         self._name = f"line {line_id}"
         self._sleep: asyncio.Timeout | None = None
         self._ask: Callable[[Device, Sequence[Point]], Awaitable[ReadResult | Again]] = (
@@ -229,10 +230,12 @@ class Poller:
 
     def _stagger(self, rest_s: float) -> None:
         self.stats.started_s = self._clock.monotonic()
-        self._spread(self._tasks, self.stats.started_s + rest_s)
+        self._rests_until = self.stats.started_s + rest_s
+        self._spread(self._tasks, self.stats.started_s)
 
     def _spread(self, tasks: Sequence[_Task], start: float) -> None:
-        """Spread the first reads over a second and the regular ones over their period."""
+        """Spread the first reads over a second and the regular ones over their period, none before the line has rested."""
+        start = max(start, self._rests_until)
         for place, task in enumerate(tasks):
             part = (place + self._rng.random()) / len(tasks)
             task.due = start + part * min(task.pace_s, FIRST_READS_WITHIN_S)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -83,13 +82,15 @@ class Session:
     """Whether the collector has answered any birth of this connection."""
     _sending: Sending = field(init=False)
     _birth_said: Birth | None = field(init=False, default=None)
+    _begun: float = field(init=False, default=0.0)
+    _heard: float = field(init=False, default=0.0)
     _born: float = field(init=False, default=0.0)
     _asking: float | None = field(init=False, default=None)
-    """Since when a birth waits for its answer."""
-    _queued: float = field(init=False, default=-math.inf)
-    """When something was last seen to wait for the line: a birth may be among it, and what it asks is not asked yet."""
+    """Since when a birth waits for its answer; as all four by the clock of births."""
+    _ticked: float = field(init=False, default=0.0)
+    _waited_s: float = field(init=False, default=0.0)
+    """How long something waited here for the line, all in all: a birth may be among it, and what it asks is not asked yet."""
     _said: float = field(init=False, default=0.0)
-    _begun: float = field(init=False, default=0.0)
     _rebirth_s: float = field(init=False, default=REBIRTH_S)
     _facts_s: float = field(init=False, default=REBIRTH_S)
     _table_said: int = field(init=False, default=0)
@@ -104,7 +105,7 @@ class Session:
     async def run(self, publisher: Publisher) -> None:
         """Speak until the link is lost (`LinkLost` in a group) or the agent is stopped."""
         self.stats.connections += 1
-        self._begun = self.clock.monotonic()
+        self._begun = self._ticked = self.clock.monotonic()
         try:
             await self._birth(publisher)
             async with self._group as group:
@@ -134,7 +135,7 @@ class Session:
     async def _birth(self, publisher: Publisher) -> None:
         self._birth_said = self.describe(self.connection)
         self._table_said = self.outbox.table_changes
-        self._born = self.clock.monotonic()
+        self._born = self._line_s()
         self._asking = self._born if self._asking is None else self._asking
         self._sending.begin()
         self.stats.births += 1
@@ -180,12 +181,10 @@ class Session:
             now = self.clock.monotonic()
             if not self._sending.rests():
                 self.wake.set()
-            if publisher.queued():
-                self._queued = now
-            if (
-                self._asking is not None
-                and self._since(self._asking, now) >= self.patience_s * self.pace
-            ):
+            self._waited_s += (now - self._ticked) * publisher.queued()
+            self._ticked = now
+            asking_s = 0.0 if self._asking is None else self._line_s() - self._asking
+            if asking_s >= self.patience_s * self.pace:
                 raise LinkLost(f"no answer to a birth for {self.patience_s:.0f} s: another connection is tried")  # fmt: skip
             if self._must_be_born_again(now):
                 await self._birth(publisher)
@@ -197,10 +196,10 @@ class Session:
         """A birth that nobody answered, a new epoch, facts not known before, or nobody heard."""
         if self._sending.epoch != self.outbox.epoch:
             return True
-        age = self._since(self._born, now)
+        age = self._line_s() - self._born
         if self._sending.answered:
             self._rebirth_s = REBIRTH_S
-            return self._has_other_facts(now - self._born) or (
+            return self._has_other_facts(age) or (
                 age >= ASK_AFTER_S and self._sending.doubtful(now)
             )
         if age < self._rebirth_s:
@@ -208,9 +207,9 @@ class Session:
         self._rebirth_s = min(2 * self._rebirth_s, REBIRTH_S_MAX)
         return True
 
-    def _since(self, said: float, now: float) -> float:
-        """Seconds since what was said left for the line, if it has: none while anything waits."""
-        return now - max(said, self._queued)
+    def _line_s(self) -> float:
+        """The clock of births, in seconds: it stands still while anything waits for the line."""
+        return self.clock.monotonic() - self._waited_s
 
     def _has_other_facts(self, age: float) -> bool:
         """Whether to say what changed in the birth; a fact that changes all the time seldom."""
@@ -233,7 +232,7 @@ class Session:
     def _trouble(self, now: float) -> str:
         if self._sending.stuck(now):
             return STUCK
-        silent_s = self._since(max(self._begun, self._sending.heard), now)
+        silent_s = self._line_s() - max(self._begun, self._heard)
         return AWAY if not self._sending.answered and silent_s >= UNANSWERED_S else ""
 
     # --- hearing
@@ -253,9 +252,10 @@ class Session:
                 self.refused(refusal)
 
     async def _committed(self, publisher: Publisher, committed: Committed) -> None:
-        heard = self._sending.take(
-            committed, monotonic=self.clock.monotonic(), now=self.clock.now()
-        )
+        now = self.clock.monotonic()
+        heard = self._sending.take(committed, monotonic=now, now=self.clock.now())
+        if self._sending.heard == now:
+            self._heard = self._line_s()
         if heard is Heard.RENEWED:
             await self._birth(publisher)
         elif heard is Heard.ANSWERED:

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -10,8 +11,11 @@ from commands.prove import SEEDS_THAT_SEE_ALL, delivery_report
 from commands.prove_delivery import Verdict, run_model
 from commands.proving.delivery_parts import EVENTS
 from edge.agent import Agent
+from edge.diagnostics import Diagnostics
+from edge.outbox_file import OutboxFile
 from edge.ports import PointReading
 
+Work = Callable[[sqlite3.Connection], object]
 KINDS = (
     "agent_killed", "collector_killed", "broker_killed", "cut", "collector_cut", "agent_half_open",
     "agent_taken_over", "agent_doubled", "collector_taken_over", "two_collectors", "message_repeated",
@@ -149,3 +153,24 @@ def test_an_agent_that_doubles_or_drops_is_found_in_a_short_run(
     monkeypatch.setattr(Agent, method, planted)
     found = run_model(0, trouble_s=SHORT_S).problems
     assert any(said in problem for problem in found), found
+
+
+def test_a_gap_that_nobody_was_told_of_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = run_model(3, trouble_s=100.0)
+    assert honest.thinned > 0
+    assert honest.problems == ()
+    monkeypatch.setattr(Diagnostics, "of_outbox", lambda *_: iter(()))
+    assert "readings dropped that nobody was told of" in str(run_model(3, trouble_s=100.0).problems)
+
+
+def test_an_outbox_that_does_not_wait_for_its_disk_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert run_model(9, trouble_s=200.0).problems == ()
+    durably = OutboxFile.durably
+
+    def hastily(self: OutboxFile, work: Work, *, soon: bool = False) -> object:
+        return durably(self, work, soon=True)
+
+    monkeypatch.setattr(OutboxFile, "durably", hastily)
+    assert "urgent readings lost" in str(run_model(9, trouble_s=200.0).problems)

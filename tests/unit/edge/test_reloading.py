@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from config.clock import SteppedClock
 from config.plant import Device, Line, LineKind, Plant, Point, Serial
-from config.profile import ModbusLimits
+from config.profile import ModbusLimits, Register
 from edge import agent
 from edge.agent import Agent
 from edge.bus_time import late_s
@@ -570,6 +571,38 @@ async def test_a_line_on_a_bus_that_begins_anew_rests_first(news: Mapping[str, A
         assert twin.asked == []
         await one.clock.advance(1.6)
         assert {unit for unit, *_ in twin.asked} == {1, 2}
+
+
+async def test_a_reload_that_touches_a_device_of_a_bus_that_rests_does_not_end_its_rest() -> None:
+    bus = line("l", kind="rtu", path="/dev/ttyUSB0", serial=Serial(), timeout_s=1.0)
+    other = replace(bus, id="other")
+    devices = [replace(row, line="other") for row in DEVICES[:2]]
+    spec = replace(POINTS[0].spec, source=Register("holding", 500, "u16"))
+    moved = msgspec.structs.replace(POINTS[0], spec=spec)
+    async with running(site([bus], DEVICES[:2], POINTS[:2])) as one:
+        await one.reload(site([other], devices, POINTS[:2]))
+        await one.clock.advance(1.0)
+        await one.reload(site([other], devices, [moved, POINTS[1]]))
+        twin = one.twins["other"][-1]
+        await one.clock.advance(late_s(bus) - 1.1)
+        assert twin.asked == []
+        await one.clock.advance(1.6)
+        assert {unit for unit, *_ in twin.asked} == {1, 2}
+
+
+async def test_a_bus_that_rests_and_has_something_to_read_by_the_next_reload_only_rests_on() -> (
+    None
+):
+    bus = line("l", kind="rtu", path="/dev/ttyUSB0", serial=Serial(), timeout_s=1.0)
+    other, on_other = replace(bus, id="other"), replace(DEVICES[0], line="other")
+    async with running(site([bus], DEVICES[:1], POINTS[:1])) as one:
+        await one.reload(site([other], [on_other], []))
+        await one.clock.advance(1.0)
+        await one.reload(site([other], [on_other], POINTS[:1]))
+        await one.clock.advance(late_s(bus) - 1.1)
+        assert not any(twin.asked for twin in one.twins["other"])
+        await one.clock.advance(1.6)
+        assert one.twins["other"][-1].asked
 
 
 async def test_a_bus_that_the_next_reload_begins_rests_as_the_slowest_that_ended() -> None:
