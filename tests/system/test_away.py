@@ -15,10 +15,13 @@ AS_EVER = Seen(10.0, [300.0] * 99, [400.0] * 10)
 async def test_a_short_sample_of_an_outage_of_influxdb(
     tmp_path: Path, part_programs: Callable[[str], Path]
 ) -> None:
-    """`steward prove away` takes ten minutes. How old the oldest value was is this machine's load as well."""
+    """`steward prove away` takes ten minutes, and judges how old values were and how many changes were seen.
+
+    In 15 s both say how busy this machine is as well: two dozen changes, of which three fewer are a tenth.
+    """
     found = await prove_away(tmp_path, 15.0, part_programs(INFLUXD))
     assert found is not None, "the site did not come up"
-    assert [problem for problem in found["problems"] if " ms meanwhile" not in problem] == []
+    assert [problem for problem in found["problems"] if not problem.endswith(" meanwhile")] == []
     assert found["away"]["looks_failed"] == 0
     assert found["away"]["alarm_changes_per_s"] > 0.5
     assert found["writes_refused"] > 0
