@@ -590,9 +590,7 @@ async def test_a_reload_that_touches_a_device_of_a_bus_that_rests_does_not_end_i
         assert {unit for unit, *_ in twin.asked} == {1, 2}
 
 
-async def test_a_bus_that_rests_and_has_something_to_read_by_the_next_reload_only_rests_on() -> (
-    None
-):
+async def test_a_bus_that_rests_and_has_nothing_to_read_until_the_next_reload_rests_on() -> None:
     bus = line("l", kind="rtu", path="/dev/ttyUSB0", serial=Serial(), timeout_s=1.0)
     other, on_other = replace(bus, id="other"), replace(DEVICES[0], line="other")
     async with running(site([bus], DEVICES[:1], POINTS[:1])) as one:

@@ -194,6 +194,13 @@ async def test_a_mark_that_the_broker_kept_is_no_collector(
         assert caplog.records[-1].levelno == logging.WARNING
 
 
+async def ended_as_deaf(edge: Edge) -> None:
+    edge.ends = True
+    with pytest.raises(ExceptionGroup) as lost:
+        await asyncio.wait_for(edge.task, 1)
+    assert lost.group_contains(LinkLost, match="no answer to a birth for 120 s")
+
+
 @pytest.mark.parametrize("answers_first", [True, False])
 async def test_a_connection_on_which_nobody_answers_is_ended_for_another(
     *, answers_first: bool
@@ -206,10 +213,7 @@ async def test_a_connection_on_which_nobody_answers_is_ended_for_another(
         await edge.clock.advance(100)
         assert not edge.task.done()
         await edge.clock.advance(60)
-        edge.ends = True
-        with pytest.raises(ExceptionGroup) as lost:
-            await asyncio.wait_for(edge.task, 1)
-        assert lost.group_contains(LinkLost, match="no answer to a birth for 120 s")
+        await ended_as_deaf(edge)
 
 
 async def test_nobody_is_asked_again_while_the_question_may_still_wait_for_the_line(
@@ -229,10 +233,7 @@ async def test_nobody_is_asked_again_while_the_question_may_still_wait_for_the_l
         await edge.clock.advance(100)
         assert not edge.task.done()
         await edge.clock.advance(20)
-        edge.ends = True
-        with pytest.raises(ExceptionGroup) as lost:
-            await asyncio.wait_for(edge.task, 1)
-        assert lost.group_contains(LinkLost, match="no answer to a birth for 120 s")
+        await ended_as_deaf(edge)
 
 
 async def test_a_collector_that_is_there_is_not_doubted_while_the_line_is_behind() -> None:
