@@ -15,7 +15,7 @@ from config.profile import JsonPath
 from edge.device_messages import DeviceMessage, Latest
 from edge.payloads import Stamp, readings_of
 from edge.ports import PointReading, ReadResult
-from edge.readings import QUALITIES
+from edge.readings import BAD, QUALITIES
 from edge.topics import Listeners
 from edge.wills import Wills
 
@@ -32,6 +32,8 @@ HEARING_S_MAX: Final = 0.02
 NO_ANSWER: Final = QUALITIES["no_answer"]
 LINK_DOWN: Final = QUALITIES["link_down"]
 STALE: Final = QUALITIES["stale_source"]
+CLOCK_SUSPECT: Final = QUALITIES["clock_suspect"]
+LOST: Final = (NO_ANSWER, LINK_DOWN)
 
 
 class FeedDown(Exception):
@@ -74,6 +76,10 @@ class _Heard:
     last: PointReading | None = None
     said_ms: int = 0
     """The time that the last reading came with; its own is later where several had the same."""
+    ours_ms: int = 0
+    """The last time by our own clock that anything was told with."""
+    behind: tuple[PointReading, DeviceMessage] | None = None
+    """The last reading not yet handed on, where its device dates it before `ours_ms`."""
     recent: dict[tuple[int, float | None, int], None] = field(default_factory=dict)
     told_silent_s: float | None = None
     waiting: deque[PointReading] = field(default_factory=deque)
@@ -85,8 +91,11 @@ class MqttDeviceReader:
 
     `read` hands on every reading that came since the last call. A message repeated (same point, time
     and value where the device says the time, among the last ones; a retained one with the payload last
-    seen) is not news, unless the point said something else at that same time since: many a clock
-    counts whole seconds. Each reading has an instant of its own. A retained message whose time is not known is `stale_source`. A point of which
+    seen) is not news, unless the point said something else at that same time since (many a clock
+    counts whole seconds) or was told bad by our clock. Each reading has an instant of its own. A retained
+    message whose time is not known is `stale_source`. What a device dates before the last that was told
+    by our clock is late for whoever shows the newest: the last of it is told again with the time of its
+    arrival, `clock_suspect` (a retained one `stale_source`) if it was good. A point of which
     nothing was heard for its longest silence is `no_answer`, told once a period. A device whose will
     says that it is away is `link_down` at once and once a period until it says that it is back; what
     is said in its name meanwhile is `stale_source`. A broker that is gone is `link_down` and lost; one
@@ -104,15 +113,22 @@ class MqttDeviceReader:
         self._latest = Latest()
         self._silent: dict[str, float] = {}
         self._refused: frozenset[str] = frozenset()
+        self._down = False
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         self._register(device, points)
+        begun = self._clock.now()
         try:
             self._refused = await self._feed.open(self._all_filters())
         except FeedDown as error:
+            self._down = True
             now = self._clock.now()
             readings = [PointReading(point.id, None, LINK_DOWN, now) for point in points]
             return ReadResult(readings, lost=True, line_lost=True, detail=str(error))
+        if self._down:  # until now all points were told so, by us or by whoever reads us
+            self._down = False
+            for heard in self._points.values():
+                _tell_lost(heard, LINK_DOWN, begun)
         await self._hear_all()
         known = [self._points[point.id] for point in points if point.id in self._points]
         return ReadResult(self._hand_on(device, known))  # a reload may have taken some meanwhile
@@ -158,7 +174,7 @@ class MqttDeviceReader:
             for message in before:
                 self._take_in(heard, message)
             if before and self._wills.away(device.id):
-                _wait(heard, PointReading(point.id, None, LINK_DOWN, self._clock.now()))
+                _wait(heard, _tell_lost(heard, LINK_DOWN, self._clock.now()))
 
     def _expect(self, device: Device, source: JsonPath) -> None:
         """Know the device by its will; what that last said still holds."""
@@ -183,14 +199,15 @@ class MqttDeviceReader:
                 since_s = self._clock.monotonic()
 
     def _hear(self, message: DeviceMessage) -> None:
-        if message.retained and self._latest.repeats(message):
-            return
-        self._latest.keep(message)
-        for said in self._wills.heard(message):
-            if not said.online:
-                self._lose(said.device, message)
+        repeats = message.retained and self._latest.repeats(message)
+        if not repeats:
+            self._latest.keep(message)
+            for said in self._wills.heard(message):
+                if not said.online:
+                    self._lose(said.device, message)
         for heard in self._listening.of(message.topic):
-            self._take_in(heard, message)
+            if not repeats or _is_lost(heard):
+                self._take_in(heard, message)
 
     def _take_in(self, heard: _Heard, message: DeviceMessage) -> None:
         away = self._wills.away(heard.point.device)
@@ -205,9 +222,7 @@ class MqttDeviceReader:
         """The device is away, from this message on."""
         for heard in self._points.values():
             if heard.point.device == device:
-                heard.last = PointReading(heard.point.id, None, LINK_DOWN, message.received_ms)
-                heard.said_ms = message.received_ms
-                _wait(heard, heard.last)
+                _wait(heard, _tell_lost(heard, LINK_DOWN, message.received_ms))
 
     def _hand_on(self, device: Device, points: Sequence[_Heard]) -> list[PointReading]:
         at, away = self._clock.monotonic(), self._wills.away(device.id)
@@ -215,13 +230,13 @@ class MqttDeviceReader:
         silent = {h for h in points if away or h.topic_filter in deaf or _is_silent(h, at)}
         readings: list[PointReading] = []
         for heard in points:
-            fresh = list(_emptied(heard))
+            fresh = [*_emptied(heard), *_told_again(heard)]
             readings += fresh
             if fresh and away:
                 heard.told_silent_s = at
             elif heard in silent and _must_be_told(heard, at):
                 quality = LINK_DOWN if away or heard.topic_filter in deaf else NO_ANSWER
-                readings.append(PointReading(heard.point.id, None, quality, self._clock.now()))
+                readings.append(_tell_lost(heard, quality, self._clock.now()))
         lost = "its will says that it is away" if away else _refusal(deaf) or "silent"
         self._note(device, lost if len(silent) == len(points) > 0 else "", at)
         return readings
@@ -256,7 +271,44 @@ def _keep(heard: _Heard, reading: PointReading, stamp: Stamp, message: DeviceMes
     if message.retained:
         age_ms = max(0, message.received_ms - own.time)
         heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
+    if stamp.by_device:
+        _compare(heard, own, message)
+    else:
+        heard.ours_ms, heard.behind = own.time, None
+        if own.quality >= BAD:
+            heard.recent.clear()
     _wait(heard, own)
+
+
+def _compare(heard: _Heard, reading: PointReading, message: DeviceMessage) -> None:
+    """Remember what its device dates before what was told by our clock; of several the newest."""
+    if reading.time >= heard.ours_ms:
+        heard.behind = None
+    elif heard.behind is None or reading.time >= heard.behind[0].time:
+        heard.behind = (reading, message)
+
+
+def _told_again(heard: _Heard) -> Iterable[PointReading]:
+    """What is behind, with the time of its arrival."""
+    if heard.behind is None:
+        return
+    (reading, message), heard.behind = heard.behind, None
+    suspect = STALE if message.retained else CLOCK_SUSPECT
+    heard.ours_ms = _just_after(heard.ours_ms, message.received_ms)
+    yield replace(reading, quality=reading.quality or suspect, time=heard.ours_ms)
+
+
+def _tell_lost(heard: _Heard, quality: int, now: int) -> PointReading:
+    """A reading of our own: whatever is said next is news, though it was said before."""
+    heard.recent.clear()
+    heard.behind = None
+    heard.last = PointReading(heard.point.id, None, quality, now)
+    heard.said_ms = heard.ours_ms = now
+    return heard.last
+
+
+def _is_lost(heard: _Heard) -> bool:
+    return heard.last is not None and heard.last.quality in LOST
 
 
 def _repeats(heard: _Heard, reading: PointReading) -> bool:
@@ -275,11 +327,16 @@ def _with_its_own_instant(heard: _Heard, reading: PointReading, stamp: Stamp) ->
     last = heard.last
     if last is None:
         return reading
-    if stamp.by_device:
-        just_now = heard.said_ms <= reading.time <= last.time
-    else:
-        just_now = 0 <= last.time - reading.time < SAME_INSTANT_MS
-    return replace(reading, time=last.time + 1) if just_now else reading
+    if heard.said_ms <= reading.time <= last.time:
+        return replace(reading, time=last.time + 1)
+    return (
+        reading if stamp.by_device else replace(reading, time=_just_after(last.time, reading.time))
+    )
+
+
+def _just_after(last: int, time: int) -> int:
+    """The instant after the last one if that is hardly later; a clock that was set far back is followed."""
+    return last + 1 if 0 <= last - time < SAME_INSTANT_MS else time
 
 
 def _wait(heard: _Heard, reading: PointReading) -> None:

@@ -3,7 +3,7 @@ import json
 import operator
 import re
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -30,6 +30,8 @@ from tests.waiting import until
 START = 1_763_700_000_000
 LINK_DOWN = QUALITIES["link_down"]
 DEVICE = Device("d", "p", "l", "a", unit="u-1")
+Look = Awaitable[list[tuple[float | None, int, int]]]
+"""Value, quality and time (ms from the start) of what is told."""
 
 
 class Feed:
@@ -92,7 +94,7 @@ WRONG = [
 @pytest.mark.parametrize("payload", WRONG, ids=range(len(WRONG)))
 async def test_a_payload_that_cannot_be_read_gives_no_value(payload: bytes) -> None:
     readings = await heard([point(("v",))], payload)
-    assert all(r.value is None and r.quality == QUALITIES["undecodable"] for r in readings)
+    assert [(r.value, r.quality) for r in readings] == [(None, QUALITIES["undecodable"])]
 
 
 async def test_a_payload_larger_than_allowed_gives_no_value() -> None:
@@ -197,9 +199,9 @@ async def test_a_device_whose_time_stamp_stands_still_is_not_silent_while_it_spe
     only = [point(("v",), time_path=("ts",))]
     feed, clock, reader = await listening(*only)
     payload = json.dumps({"v": 1, "ts": START})
-    for _ in range(5):
+    for first in (True, False, False, False, False):
         feed.say("devices/u-1", payload, at=clock.now())
-        assert {r.value for r in (await reader.read(DEVICE, only)).readings} <= {1.0}
+        assert [r.value for r in (await reader.read(DEVICE, only)).readings] == [1.0] * first
         await clock.advance(40)
     feed.say("devices/u-1", payload, retained=True, at=clock.now())
     await clock.advance(25)
@@ -410,6 +412,126 @@ async def test_a_reload_begins_no_silence_anew() -> None:
     assert [r.quality for r in got] == [QUALITIES["no_answer"]]
 
 
+# --- after something bad ----------------------------------------------------------------------------
+
+NO_ANSWER = QUALITIES["no_answer"]
+SUSPECT, STALE = QUALITIES["clock_suspect"], QUALITIES["stale_source"]
+
+
+async def fail(kind: str, feed: Feed, clock: SteppedClock, look: Callable[[], Look]) -> int:
+    """What makes a point bad, told by our clock and over again; returns what it is told as."""
+    if kind == "silence":
+        await clock.advance(61)
+    elif kind == "will":
+        feed.say(WILL_TOPIC, "offline", at=clock.now())
+    elif kind == "cut payload":
+        feed.say("devices/u-1", '{"v":', at=clock.now())
+    else:
+        feed.down = "gone"
+    ((_, quality, _),) = await look()
+    await clock.advance(10)
+    if feed.down:
+        feed.down = ""
+        assert await look() == []
+    feed.say(WILL_TOPIC, "online", at=clock.now())
+    return quality
+
+
+def looks(reader: MqttDeviceReader, points: list[Point]) -> Callable[[], Look]:
+    async def look() -> list[tuple[float | None, int, int]]:
+        return [(r.value, r.quality, r.time - START) for r in (await reader.read(DEVICE, points)).readings]  # fmt: skip
+
+    return look
+
+
+FAILURES = [
+    ("silence", NO_ANSWER), ("will", LINK_DOWN), ("broker", LINK_DOWN), ("cut payload", QUALITIES["undecodable"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "quality"), FAILURES)
+async def test_a_device_that_says_again_what_it_said_before_it_was_bad_is_heard(
+    kind: str, quality: int
+) -> None:
+    only = [point(("v",), time_path=("ts",), availability=WILL)]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    payload = json.dumps({"v": 1, "ts": START})
+    feed.say("devices/u-1", payload)
+    assert await look() == [(1.0, 0, 0)]
+    await clock.advance(1)
+    assert await fail(kind, feed, clock, look) == quality
+    feed.say("devices/u-1", payload, at=clock.now())
+    told, again = await look()
+    assert told == (1.0, 0, 0)
+    assert again[:2] == (1.0, SUSPECT)
+    assert clock.now() <= START + again[2] <= clock.now() + 1
+    feed.say("devices/u-1", payload, at=clock.now())
+    assert await look() == [], "a repeat"
+
+
+@pytest.mark.parametrize(("payload", "dated"), [(f'{{"v":1,"ts":{START}}}', [(1.0, 0, 0)]), ('{"v":1}', [])])  # fmt: skip
+async def test_what_the_broker_keeps_is_heard_again_after_it_was_gone(
+    payload: str, dated: list[tuple[float, int, int]]
+) -> None:
+    only = [point(("v",), time_path=("ts",) if dated else ())]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    feed.say("devices/u-1", payload, retained=True)
+    await look()
+    await clock.advance(1)
+    await fail("broker", feed, clock, look)
+    feed.say("devices/u-1", payload, retained=True, at=clock.now())
+    feed.say("devices/u-1", payload, retained=True, at=clock.now())
+    assert await look() == [*dated, (1.0, STALE, 11_001)]
+
+
+@pytest.mark.parametrize(("kind", "quality"), FAILURES)
+@pytest.mark.parametrize("slow_ms", [0, HOUR_MS])
+async def test_a_device_whose_clock_is_slow_is_seen_after_it_was_bad(
+    kind: str, quality: int, slow_ms: int
+) -> None:
+    """What is shown is the newest by time: the bad one, had it only the device's own time."""
+    only = [point(("v",), time_path=("ts",), availability=WILL)]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+
+    def say(value: int) -> None:
+        feed.say("devices/u-1", json.dumps({"v": value, "ts": clock.now() - slow_ms}), at=clock.now())  # fmt: skip
+
+    say(0)
+    assert await look() == [(0.0, 0, -slow_ms)], "nothing was told by our clock"
+    assert await fail(kind, feed, clock, look) == quality
+    for value in (1, 2):
+        await clock.advance(1)
+        at = clock.now() - START
+        say(value)
+        suspect = [(float(value), SUSPECT, at)] if slow_ms else []
+        assert await look() == [(float(value), 0, at - slow_ms), *suspect]
+
+
+async def test_of_a_list_that_is_late_the_newest_is_told_again() -> None:
+    only = [point(("[*]", "v"), time_path=("[*]", "ts"))]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    await fail("silence", feed, clock, look)
+    entries = [{"v": at, "ts": START + 1000 * at} for at in (40, 50, 30)]
+    feed.say("devices/u-1", json.dumps(entries), at=clock.now())
+    assert await look() == [
+        (40.0, 0, 40_000), (50.0, 0, 50_000), (30.0, 0, 30_000), (50.0, SUSPECT, 71_000),
+    ]  # fmt: skip
+
+
+async def test_what_is_late_and_bad_is_told_again_as_it_is() -> None:
+    only = [point(("v",), time_path=("ts",))]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    await fail("silence", feed, clock, look)
+    feed.say("devices/u-1", json.dumps({"v": None, "ts": START}), at=clock.now())
+    fault = QUALITIES["sensor_fault"]
+    assert await look() == [(None, fault, 0), (None, fault, 71_000)]
+
+
 # --- what is news, and when it was ---------------------------------------------------------------------
 
 
@@ -440,6 +562,11 @@ async def test_a_state_that_toggles_within_a_second_of_its_clock_ends_as_it_is(
     got = await heard([point(("v",), kind="flag", time_path=("ts",))], *payloads)
     assert [r.value for r in got] == values
     assert [r.time for r in got] == [START + n for n in range(len(values))]
+
+
+async def test_however_many_come_at_once_each_reading_has_an_instant_of_its_own() -> None:
+    got = await heard([point(("v",))], *(f'{{"v":{n}}}' for n in range(1500)))
+    assert [(r.value, r.time - START) for r in got] == [(n, n) for n in range(1500)]
 
 
 async def test_what_a_device_said_before_its_last_second_is_no_news_when_it_comes_again() -> None:
