@@ -98,7 +98,8 @@ class MqttDeviceReader:
     arrival, `clock_suspect` (a retained one `stale_source`) if it was good. A point of which
     nothing was heard for its longest silence is `no_answer`, told once a period. A device whose will
     says that it is away is `link_down` at once and once a period until it says that it is back; what
-    is said in its name meanwhile is `stale_source`. A broker that is gone is `link_down` and lost; one
+    is said in its name meanwhile is `stale_source`. A broker that is gone is `link_down` and lost; what all its
+    devices said before comes first. One
     that refuses a topic filter makes only the points `link_down` that speak there, once a period.
     """
 
@@ -122,9 +123,11 @@ class MqttDeviceReader:
             self._refused = await self._feed.open(self._all_filters())
         except FeedDown as error:
             self._down = True
+            await self._hear_all()
+            before = [r for heard in self._points.values() for r in _handed_on(heard)]
             now = self._clock.now()
-            readings = [PointReading(point.id, None, LINK_DOWN, now) for point in points]
-            return ReadResult(readings, lost=True, line_lost=True, detail=str(error))
+            down = [PointReading(point.id, None, LINK_DOWN, now) for point in points]
+            return ReadResult([*before, *down], lost=True, line_lost=True, detail=str(error))
         if self._down:  # until now all points were told so, by us or by whoever reads us
             self._down = False
             for heard in self._points.values():
@@ -230,7 +233,7 @@ class MqttDeviceReader:
         silent = {h for h in points if away or h.topic_filter in deaf or _is_silent(h, at)}
         readings: list[PointReading] = []
         for heard in points:
-            fresh = [*_emptied(heard), *_told_again(heard)]
+            fresh = _handed_on(heard)
             readings += fresh
             if fresh and away:
                 heard.told_silent_s = at
@@ -348,10 +351,13 @@ def _wait(heard: _Heard, reading: PointReading) -> None:
         heard.dropped_readings += 1
 
 
-def _emptied(heard: _Heard) -> Iterable[PointReading]:
-    while heard.waiting:
+def _handed_on(heard: _Heard) -> list[PointReading]:
+    """Its readings not yet handed on."""
+    fresh = [*heard.waiting, *_told_again(heard)]
+    heard.waiting.clear()
+    if fresh:
         heard.told_silent_s = None
-        yield heard.waiting.popleft()
+    return fresh
 
 
 def _is_silent(heard: _Heard, at: float) -> bool:

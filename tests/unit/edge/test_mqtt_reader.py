@@ -470,6 +470,26 @@ async def test_a_device_that_says_again_what_it_said_before_it_was_bad_is_heard(
     assert await look() == [], "a repeat"
 
 
+async def test_what_was_heard_before_the_broker_was_gone_is_told_at_once_of_all_its_devices() -> (
+    None
+):
+    """A line that is lost is tried by one device at a time, ever more seldom."""
+    other = Device("o", "p", "l", "a", unit="u-2")
+    mine, others = [point(("v",))], [structs.replace(point(("v",), "q"), device="o")]
+    feed, clock, reader = await listening(*mine)
+    await reader.read(other, others)
+    feed.say("devices/u-1", '{"v":1}')
+    feed.say("devices/u-2", '{"v":2}', at=START + 1)
+    feed.down = "gone"
+    await clock.advance(1)
+    result = await reader.read(DEVICE, mine)
+    told = [(r.point, r.value, r.quality, r.time - START) for r in result.readings]
+    assert told == [("a/p", 1.0, 0, 0), ("a/q", 2.0, 0, 1), ("a/p", None, LINK_DOWN, 1000)]
+    assert (result.lost, result.line_lost) == (True, True)
+    feed.down = ""
+    assert (await reader.read(DEVICE, mine)).readings == []
+
+
 @pytest.mark.parametrize(("payload", "dated"), [(f'{{"v":1,"ts":{START}}}', [(1.0, 0, 0)]), ('{"v":1}', [])])  # fmt: skip
 async def test_what_the_broker_keeps_is_heard_again_after_it_was_gone(
     payload: str, dated: list[tuple[float, int, int]]
