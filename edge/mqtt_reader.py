@@ -107,6 +107,10 @@ class MqttDeviceReader:
         self._feed = feed
         self._clock = clock
         self._points: dict[str, _Heard] = {}
+        self._left: dict[str, _Heard] = {}
+        """What was known of points that were forgotten since the last read began."""
+        self._forgotten: set[str] = set()
+        """Devices that were, since then."""
         self._listening = Listeners[_Heard]()
         self._filters: frozenset[str] | None = None
         """All that is listened to; None where it has changed."""
@@ -118,13 +122,16 @@ class MqttDeviceReader:
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         self._register(device, points)
+        self._left.clear()
+        self._forgotten.clear()
         begun = self._clock.now()
         try:
             self._refused = await self._feed.open(self._all_filters())
         except FeedDown as error:
             self._down = True
             await self._hear_all()
-            before = [r for heard in self._points.values() for r in _handed_on(heard)]
+            told = () if device.id in self._forgotten else self._points.values()
+            before = [r for heard in told for r in _handed_on(heard)]
             now = self._clock.now()
             down = [PointReading(point.id, None, LINK_DOWN, now) for point in points]
             return ReadResult([*before, *down], lost=True, line_lost=True, detail=str(error))
@@ -133,13 +140,19 @@ class MqttDeviceReader:
             for heard in self._points.values():
                 _tell_lost(heard, LINK_DOWN, begun)
         await self._hear_all()
+        if device.id in self._forgotten:
+            return ReadResult([])  # whoever asked has another definition meanwhile
         known = [self._points[point.id] for point in points if point.id in self._points]
-        return ReadResult(self._hand_on(device, known))  # a reload may have taken some meanwhile
+        return ReadResult(self._hand_on(device, known))
+
+    def expect(self, device: Device, points: Sequence[Point]) -> None:
+        self._register(device, points)
 
     def forget(self, device: str) -> None:
-        self._points = {
-            k: heard for k, heard in self._points.items() if heard.point.device != device
-        }
+        self._forgotten.add(device)
+        gone = {k: heard for k, heard in self._points.items() if heard.point.device == device}
+        self._left |= gone
+        self._points = {k: heard for k, heard in self._points.items() if k not in gone}
         self._listening.remove(lambda heard: heard.point.device == device)
         self._filters = None
         self._silent.pop(device, None)
@@ -166,18 +179,26 @@ class MqttDeviceReader:
             if point.id in self._points or not isinstance(point.source, JsonPath):
                 continue
             topic_filter = point.source.topic.replace("{unit}", device.unit)
+            left = self._left.pop(point.id, None)
+            if left and left.waiting and (left.point, left.unit) == (point, device.unit):
+                self._listen(device, point.source, left)  # what waits is handed on first
+                continue
             if topic_filter not in said:
                 said[topic_filter] = self._latest.of(topic_filter)
             before = said[topic_filter]
             since_s = max((m.received_s for m in before), default=self._clock.monotonic())
-            heard = self._points[point.id] = _Heard(point, device.unit, topic_filter, since_s)
-            self._listening.add(topic_filter, heard)
-            self._filters = None
-            self._expect(device, point.source)
+            heard = _Heard(point, device.unit, topic_filter, since_s)
+            self._listen(device, point.source, heard)
             for message in before:
                 self._take_in(heard, message)
             if before and self._wills.away(device.id):
                 _wait(heard, _tell_lost(heard, LINK_DOWN, self._clock.now()))
+
+    def _listen(self, device: Device, source: JsonPath, heard: _Heard) -> None:
+        self._points[heard.point.id] = heard
+        self._listening.add(heard.topic_filter, heard)
+        self._filters = None
+        self._expect(device, source)
 
     def _expect(self, device: Device, source: JsonPath) -> None:
         """Know the device by its will; what that last said still holds."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from config.clock import Clock
 from config.plant import Device, Line, Plant, Point
-from edge.ports import Again, PointReader, PointReading, ReadResult, WordReader
+from edge.ports import Again, ListeningReader, PointReader, PointReading, ReadResult, WordReader
 from edge.readings import BAD, QUALITIES, QUALITY_NAMES
 from edge.registers import with_exponents
 
@@ -196,6 +196,9 @@ class Poller:
         self.facts = {point: fact for point, fact in self.facts.items() if point not in gone}
         self._tasks = [task for task in self._tasks if task.device.id not in touched] + fresh
         self._empty = {task: at for task, at in self._empty.items() if task in self._tasks}
+        if isinstance(self._reader, ListeningReader):
+            for task in fresh:
+                self._reader.expect(task.device, task.points)
         self._spread(fresh, self._clock.monotonic())
         self._wake()
 

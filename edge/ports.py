@@ -75,6 +75,15 @@ class WordReader(PointReader, Protocol):
         ...
 
 
+@runtime_checkable
+class ListeningReader(PointReader, Protocol):
+    """A reader whose devices speak by themselves: what it does not listen for when they speak is gone."""
+
+    def expect(self, device: Device, points: Sequence[Point]) -> None:
+        """Listen for these points from now on; they are read later."""
+        ...
+
+
 class Publisher(Protocol):
     """Carries messages of one agent for the life of one connection."""
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec import structs
 
@@ -20,10 +21,11 @@ from edge import mqtt_reader, topics
 from edge.device_messages import DeviceMessage
 from edge.mqtt_feed import PahoFeed
 from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader
+from edge.poller import Poller
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES
 from edge.topics import Listeners, matches
-from tests.unit.edge.rows import line
+from tests.unit.edge.rows import line, plant
 from tests.unit.simulators.brokers import small_broker
 from tests.waiting import until
 
@@ -550,6 +552,58 @@ async def test_what_is_late_and_bad_is_told_again_as_it_is() -> None:
     feed.say("devices/u-1", json.dumps({"v": None, "ts": START}), at=clock.now())
     fault = QUALITIES["sensor_fault"]
     assert await look() == [(None, fault, 0), (None, fault, 71_000)]
+
+
+# --- reloads ----------------------------------------------------------------------------------------
+
+
+async def test_a_reload_loses_nothing_that_a_device_of_it_says() -> None:
+    """What was heard and not handed on yet, and what comes before the device is read again."""
+    other, others = Device("o", "p", "l", "a", unit="u-2"), structs.replace(point(("v",), "q"), device="o")  # fmt: skip
+    site = plant([line(kind="mqtt", host="h", port=1)], [DEVICE, other], [point(("v",)), others])
+    feed, clock = Feed(), SteppedClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    poller, told = Poller(site, "l", reader, clock, np.random.default_rng(1)), list[PointReading]()
+    task = asyncio.ensure_future(poller.run(told.extend))
+    await clock.advance(2)
+    for value in (3, 1, 0, 2):
+        feed.say("devices/u-1", f'{{"v":{value}}}', at=clock.now() + value)
+        await reader.read(other, [others])
+        if value == 1:
+            poller.change(site, {"d"})
+    await clock.advance(2)
+    assert [r.value for r in told if r.point == "a/p"] == [3.0, 1.0, 0.0, 2.0]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_waits_of_a_point_that_is_another_now_is_not_handed_on() -> None:
+    only = [point(("v",))]
+    feed, _, reader = await listening(*only)
+    feed.say("devices/u-1", '{"v":1,"w":2}')
+    await reader.read(DEVICE, [])
+    reader.forget("d")
+    moved = [point(("w",))]
+    reader.expect(DEVICE, moved)
+    assert [r.value for r in (await reader.read(DEVICE, moved)).readings] == [2.0]
+
+
+async def test_a_device_that_is_forgotten_while_it_is_read_tells_by_the_next_read() -> None:
+    """Who asked by the old definition throws away what that read gives."""
+    only = [point(("v",))]
+    feed, _, reader = await listening(*only)
+    feed.say("devices/u-1", '{"v":1}')
+    opening = feed.open
+
+    async def opened(filters: frozenset[str]) -> frozenset[str]:
+        reader.forget("d")
+        reader.expect(DEVICE, only)
+        return await opening(filters)
+
+    feed.open = opened  # type: ignore[method-assign]
+    assert (await reader.read(DEVICE, only)).readings == []
+    feed.open = opening  # type: ignore[method-assign]
+    assert [r.value for r in (await reader.read(DEVICE, only)).readings] == [1.0]
 
 
 # --- what is news, and when it was ---------------------------------------------------------------------
