@@ -28,7 +28,7 @@ SAME_INSTANT_MS: Final = 1_000
 RECENT_READINGS_MAX: Final = 64
 """Readings of one point, with the device's own time, that are known when they come again."""
 HEARING_S_MAX: Final = 0.02
-"""So long at most the loop is kept from everything else, by messages smaller than that takes."""
+"""So long at most the loop is kept from everything else, and by one point of one message."""
 NO_ANSWER: Final = QUALITIES["no_answer"]
 LINK_DOWN: Final = QUALITIES["link_down"]
 STALE: Final = QUALITIES["stale_source"]
@@ -217,21 +217,21 @@ class MqttDeviceReader:
         """Everything that came; others have their turn at least every `HEARING_S_MAX`."""
         since_s = self._clock.monotonic()
         for message in self._feed.take():
-            self._hear(message)
-            if self._clock.monotonic() - since_s >= HEARING_S_MAX:
-                await asyncio.sleep(0)
-                since_s = self._clock.monotonic()
+            for heard in self._listeners_of(message):
+                self._take_in(heard, message)
+                if self._clock.monotonic() - since_s >= HEARING_S_MAX:
+                    await asyncio.sleep(0)
+                    since_s = self._clock.monotonic()
 
-    def _hear(self, message: DeviceMessage) -> None:
+    def _listeners_of(self, message: DeviceMessage) -> list[_Heard]:
+        """Whom it is news for, once it is known what it says of devices being there."""
         repeats = message.retained and self._latest.repeats(message)
         if not repeats:
             self._latest.keep(message)
             for said in self._wills.heard(message):
                 if not said.online:
                     self._lose(said.device, message)
-        for heard in self._listening.of(message.topic):
-            if not repeats or _is_lost(heard):
-                self._take_in(heard, message)
+        return [h for h in self._listening.of(message.topic) if not repeats or _is_lost(h)]
 
     def _take_in(self, heard: _Heard, message: DeviceMessage) -> None:
         away = self._wills.away(heard.point.device)

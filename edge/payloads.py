@@ -18,6 +18,8 @@ from edge.ports import PointReading
 from edge.readings import QUALITIES
 
 PAYLOAD_BYTES_MAX: Final = 256 * 1024
+ENTRIES_MAX: Final = 2_000
+"""Entries of a list that are read for one point, at 10 to 30 us each; a day at one a minute is 1 440."""
 LATEST_MS: Final = 253_402_300_800_000
 """The year 10000: a time from here on is no time."""
 _MS_FROM: Final = 1e11
@@ -74,7 +76,7 @@ def places(path: Path, unit: str, message: Any) -> Iterator[tuple[Path, int | No
 
     Raises:
         Absent: there is no list at `[*]`.
-        Unreadable: something else stands there.
+        Unreadable: something else stands there, or a list of more than `ENTRIES_MAX`.
     """
     filled = with_unit(path, unit)
     if "[*]" not in filled:
@@ -84,6 +86,8 @@ def places(path: Path, unit: str, message: Any) -> Iterator[tuple[Path, int | No
     entries = find(message, filled[:at])
     if not isinstance(entries, list):
         raise Unreadable("no list where the profile says [*]")
+    if len(entries) > ENTRIES_MAX:
+        raise Unreadable(f"{len(entries)} entries")
     for place in range(len(entries)):
         yield (*filled[:at], place, *filled[at + 1 :]), place
 

@@ -21,6 +21,7 @@ from edge import mqtt_reader, topics
 from edge.device_messages import DeviceMessage
 from edge.mqtt_feed import PahoFeed
 from edge.mqtt_reader import WAITING_READINGS_MAX, FeedDown, MqttDeviceReader
+from edge.payloads import ENTRIES_MAX
 from edge.poller import Poller
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES
@@ -102,6 +103,15 @@ async def test_a_payload_that_cannot_be_read_gives_no_value(payload: bytes) -> N
 async def test_a_payload_larger_than_allowed_gives_no_value() -> None:
     readings = await heard([point(("v",))], b'{"v":1,"pad":"' + b"x" * 300_000 + b'"}')
     assert [r.value for r in readings] == [None]
+
+
+async def test_a_list_of_more_entries_than_are_read_gives_no_value() -> None:
+    """They fit into a payload by the ten thousand, for each point anew."""
+    each = [point(("[*]", "v"))]
+    got = await heard(each, json.dumps([{"v": n} for n in range(ENTRIES_MAX)]))
+    assert [r.value for r in got] == list(range(ENTRIES_MAX))
+    got = await heard(each, json.dumps([{}] * (ENTRIES_MAX + 1)))
+    assert [(r.value, r.quality) for r in got] == [(None, QUALITIES["undecodable"])]
 
 
 async def test_null_is_a_sensor_without_value_and_an_absent_member_says_nothing() -> None:
@@ -304,9 +314,10 @@ async def test_readings_beyond_what_may_wait_are_counted() -> None:
     reader = MqttDeviceReader(feed, clock)
     only = [point(("[*]", "v"))]
     await reader.read(DEVICE, only)
-    entries = json.dumps([{"v": n} for n in range(WAITING_READINGS_MAX // 2 + 5)])
-    feed.say("devices/u-1", entries)
-    feed.say("devices/u-1", entries)
+    values = range(WAITING_READINGS_MAX + 10)
+    for begin in range(0, len(values), ENTRIES_MAX):
+        part = values[begin : begin + ENTRIES_MAX]
+        feed.say("devices/u-1", json.dumps([{"v": n} for n in part]))
     readings = (await reader.read(DEVICE, only)).readings
     assert (len(readings), reader.dropped_readings) == (WAITING_READINGS_MAX, 10)
     assert readings[0].value == 10.0
@@ -880,6 +891,12 @@ async def test_many_messages_do_not_keep_the_loop_from_everything_else() -> None
         feed.say("devices/u-1", f'{{"v":{n}}}')
     beside = asyncio.create_task(others())
     got = (await reader.read(DEVICE, only)).readings
-    beside.cancel()
     assert len(got) == 100
     assert turns > 20
+    many = [point(("v",), f"p{n}") for n in range(100)]
+    await reader.read(DEVICE, many)
+    turns = 0
+    feed.say("devices/u-1", '{"v":1}')
+    assert len((await reader.read(DEVICE, many)).readings) == 100
+    beside.cancel()
+    assert turns > 20, "one message that many points stand in"
