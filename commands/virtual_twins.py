@@ -67,7 +67,7 @@ class EstateFeed:
 
     async def open(self, filters: frozenset[str]) -> frozenset[str]:
         """Always connected while the broker is up; refused are the topics of devices that nobody may hear."""
-        if "broker_lost" in self._estate.faults_of_line(self._line):
+        if self._is_lost():
             raise FeedDown("the broker is away")
         refused = {
             device.unit
@@ -78,7 +78,7 @@ class EstateFeed:
         return frozenset(one for one in filters if refused & {*one.split("/")})
 
     def take(self) -> list[DeviceMessage]:
-        """What was published since the last call."""
+        """What was published since the last call; nothing, and it is gone, while the broker is away."""
         now, at = self._clock.now(), self._clock.monotonic()
         self._estate.advance(now)
         said = self._estate.publications(now, self._line)
@@ -87,7 +87,11 @@ class EstateFeed:
                 topic, payload, retained=False, received_ms=self._edge.now(), received_s=at
             )
             for topic, payload in said
+            if not self._is_lost()
         ]
+
+    def _is_lost(self) -> bool:
+        return "broker_lost" in self._estate.faults_of_line(self._line)
 
     async def close(self) -> None:
         """Nothing is kept open."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -16,6 +16,9 @@ from edge.mqtt_reader import FeedDown
 from edge.payloads import PAYLOAD_BYTES_MAX
 
 log = logging.getLogger(__name__)
+
+KEEP_ALIVE_S: Final = 20
+"""A broker that says nothing to a ping after this long without a word is gone when it is over again."""
 
 
 class PahoFeed:
@@ -73,7 +76,7 @@ class PahoFeed:
         client.on_connect = lambda _c, _u, _f, reason, _p: ready.set(_failure(reason))
         client.on_disconnect = lambda _c, _u, _f, reason, _p: self._lost(str(reason), ready)
         try:
-            await asyncio.to_thread(client.connect, self._line.host, self._line.port)
+            await asyncio.to_thread(client.connect, self._line.host, self._line.port, KEEP_ALIVE_S)
             client.loop_start()
             await ready.wait(self._line.timeout_s)
         except (OSError, ValueError) as error:  # a TimeoutError; a UnicodeError of a host's name

@@ -221,14 +221,20 @@ async def test_a_device_whose_time_stamp_stands_still_is_not_silent_while_it_spe
     assert [r.quality for r in got] == [QUALITIES["no_answer"]], "a retained one is no sign of life"
 
 
-async def test_a_broker_that_is_gone_is_a_link_down_and_lost() -> None:
+async def test_a_broker_that_is_gone_is_a_link_down_and_lost_until_it_is_back() -> None:
     feed = Feed()
     feed.down = "connection refused"
     reader = MqttDeviceReader(feed, SteppedClock(START))
-    result = await reader.read(DEVICE, [point(("v",))])
+    only = [point(("v",))]
+    result = await reader.read(DEVICE, only)
     assert result.lost
     assert "refused" in result.detail
     assert [(r.value, r.quality) for r in result.readings] == [(None, QUALITIES["link_down"])]
+    feed.down = ""
+    feed.say("devices/u-1", '{"v":1}')
+    result = await reader.read(DEVICE, only)
+    assert [(r.value, r.quality) for r in result.readings] == [(1.0, 0)]
+    assert not result.lost
     await reader.close()
     assert feed.closed == 1
 
@@ -706,6 +712,17 @@ async def test_a_host_that_can_have_no_address_is_down_by_name(host: str) -> Non
     for _ in range(2):
         with pytest.raises(FeedDown, match=re.escape(f"{host}:1883: ")):
             await feed.open(frozenset({"a"}))
+
+
+async def test_a_broker_that_falls_dumb_is_noticed_within_forty_seconds() -> None:
+    """By the keep-alive and once more: paho gives up when a ping stays without answer for as long."""
+    async with small_broker() as broker:
+        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=broker.port), "", SteppedClock())
+        try:
+            await feed.open(frozenset({"a"}))
+        finally:
+            await feed.close()
+        assert 2 * broker.keep_alive_s == 40
 
 
 async def test_an_opening_that_is_broken_off_leaves_nothing_that_looks_like_a_connection() -> None:

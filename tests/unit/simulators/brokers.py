@@ -12,7 +12,7 @@ class SmallBroker:
     """What arrived: user names, (topic, payload) of each publication in order, and what is subscribed to now.
 
     `drop_next` publications are answered with an end of the connection instead of an acknowledgement.
-    Topic filters in `refused` are not subscribed to.
+    Topic filters in `refused` are not subscribed to. `keep_alive_s` is what the last connection asked for.
     """
 
     port: int = 0
@@ -21,6 +21,7 @@ class SmallBroker:
     filters: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     drop_next: int = 0
+    keep_alive_s: int = 0
     _tasks: set[asyncio.Task[object]] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,6 +43,7 @@ class SmallBroker:
         kind = first >> 4
         if kind == 1:
             self.users.append(_login(body))
+            (self.keep_alive_s,) = struct.unpack(">H", body[8:10])
             writer.write(b"\x20\x02\x00\x00")
         elif kind == 3:
             return self._publication(first, body, writer)
