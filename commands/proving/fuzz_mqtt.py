@@ -13,7 +13,7 @@ from commands.proving.fuzz_mqtt_oracle import Says, read, says
 from config.plant import Device, Point, PointSpec
 from config.profile import Availability, JsonPath, Kind
 from edge.device_messages import DeviceMessage, Waiting
-from edge.mqtt_reader import MqttDeviceReader
+from edge.mqtt_reader import LOST, MqttDeviceReader
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES
 
@@ -190,6 +190,14 @@ def life(rng: random.Random, frames: int, tally: Tally, each: Each) -> None:
     asyncio.run(fuzzed.live(frames, each))
 
 
+def _told_again(message: DeviceMessage, reading: PointReading, last: _Told | None) -> bool:
+    """Whether it is what was just told as its device dates it, with the time of its arrival."""
+    if last is None or last.value is None or reading.value is None or not reading.quality:
+        return False
+    late = last.given_ms < message.received_ms <= reading.time
+    return late and near(last.value, reading.value)
+
+
 class _Fuzzed:
     """One reader, and what it may believe."""
 
@@ -273,16 +281,18 @@ class _Fuzzed:
         self._tally.values += reading.value is not None
         self._tally.without_value += reading.value is None
         raw, last = message.payload, self._told.get(reading.point)
-        if reading.quality != QUALITIES["link_down"] or self._lost_now:  # else only told again
+        lost = last is not None and last.quality in LOST
+        if not _told_again(message, reading, last):
             said_ms = last.said_ms if last and reading.time == last.given_ms + 1 else reading.time
             self._told[reading.point] = _Told(said_ms, reading.time, reading.value, reading.quality)
         if (reading.value is None) is not (reading.quality >= BAD):
             raise Wrong(f"{reading.point}: value {reading.value} with quality {reading.quality}", raw)  # fmt: skip
         if reading.value is None:
+            self._news[reading.point].clear()  # what was said before it is news again
             return
         said = self._said(reading.point, message)
         fit = [one for one in said if near(one.value, reading.value)]
-        if repeats or not fit:
+        if (repeats and not lost) or not fit:
             raise Wrong(f"{reading.point} = {reading.value}, which the message does not say", raw)
         self._tally.judged([one.value for one in said])
         if not reading.quality:
