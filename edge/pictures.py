@@ -188,6 +188,8 @@ class _Finding:
     shown: bool | None = None
     against: int = 0
     unsaid: int = 0
+    last: bool | None = None
+    """What was shown last, however many pictures have said nothing since."""
 
     def vote(self, said: bool | None, frames: int) -> None:
         if said is None:
@@ -199,6 +201,7 @@ class _Finding:
         self.against = 0 if said == self.shown else self.against + 1
         if self.against >= frames or (self.shown is None and not said):
             self.shown, self.against = said, 0
+        self.last = self.shown if self.shown is not None else self.last
 
 
 @dataclass(slots=True)
@@ -303,8 +306,8 @@ class Watch:
         return [look for look in self.looks.values() if look.seen >= self.limits.learn_frames]
 
     def _learn(self, name: LookName, edges: Complexes, sharp: float) -> None:
-        """Only from pictures in focus that agree, and while no fault is known."""
-        if sharp < SHARPNESS_FLOOR or any(found.shown for found in self._found.values()):
+        """Only from pictures in focus that agree, and while no fault is known or was when last anything was."""
+        if sharp < SHARPNESS_FLOOR or any(f.shown or f.last for f in self._found.values()):
             return
         look = self.looks.get(name)
         if look is None or (self._usual(name) is None and look.like(edges) < ALIKE_TO_LEARN):

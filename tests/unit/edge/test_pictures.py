@@ -383,6 +383,25 @@ def test_in_a_light_that_is_new_a_view_that_fits_nowhere_is_not_called_moved() -
     assert YES not in said
 
 
+@pytest.mark.parametrize(("light", "tint"), [(1.0, INFRARED), (0.25, LAMP)])
+def test_a_camera_that_was_turned_away_stays_so_through_a_light_that_is_new(
+    light: float, tint: Sequence[float]
+) -> None:
+    """The new light says neither, and what it shows is the wrong view: it must not become usual."""
+    watch, away = watch_of(Camera()), Camera(world(2))
+    assert verdicts(watch, [away.shot() for _ in range(3)], "moved")[-1] is YES
+    by_night = verdicts(watch, [away.shot(light=light, tint=tint) for _ in range(40)], "moved")
+    assert set(by_night[LIMITS.frames :]) == {LEARNING}
+    next_day = verdicts(watch, [away.shot() for _ in range(40)], "moved")
+    assert set(next_day[LIMITS.frames - 1 :]) == {YES}
+    assert set(watch.looks) == {"day"}
+    camera = Camera()
+    assert verdicts(watch, [camera.shot() for _ in range(3)], "moved")[-1] is NO
+    put_back = [watch.judge(camera.shot(light=light, tint=tint)) for _ in range(10)]
+    assert put_back[-1]["moved"] is NO
+    assert len(watch.looks) == 2, "put back, it learns again"
+
+
 def test_in_a_light_that_is_new_the_old_view_is_known_at_once_and_its_focus_is_not() -> None:
     camera = Camera()
     watch = watch_of(camera)
