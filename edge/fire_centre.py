@@ -20,7 +20,7 @@ from edge.gb26875_data import (
 )
 from edge.gb26875_names import COMPONENT_TYPES, type_name
 from edge.ports import PointReading
-from edge.readings import QUALITIES
+from edge.readings import BAD, QUALITIES
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ ANSWERS: Final = frozenset({CONFIRM, ANSWER, DENY})
 LINK_DOWN: Final = QUALITIES["link_down"]
 NO_ANSWER: Final = QUALITIES["no_answer"]
 NOT_READ_YET: Final = QUALITIES["not_read_yet"]
+STALE: Final = QUALITIES["stale_source"]
 WORDS: Final = {LINK_DOWN: "no connection", NO_ANSWER: "silent", NOT_READ_YET: "not heard yet"}
 
 
@@ -123,6 +124,8 @@ class _Known:
     heard_ms: int = 0
     held: dict[str, tuple[float | None, int]] = field(default_factory=dict)
     """Point to value and quality as last told, for as long as that is known to hold."""
+    held_s: dict[str, float] = field(default_factory=dict)
+    """When each of them was told by the device; `told_s` is when it was handed on."""
     waiting: deque[PointReading] = field(default_factory=deque)
     last_ms: dict[str, int] = field(default_factory=dict)
     told_s: dict[str, float] = field(default_factory=dict)
@@ -135,7 +138,8 @@ class Centre:
 
     A frame of a device that is not on the line is not answered: nobody here takes its alarms, and
     its own panel must come to know. What a device told holds while it gives signs of life: it is
-    handed on again, once a period, with the time of its last frame. After a silence, or a link gone
+    handed on again, once a period, with the time of its last frame. A measured value changes without
+    a word: beyond its point's longest silence it is `stale_source`. After a silence, or a link gone
     for longer than a device sends again, all is unknown (`not_read_yet`) until it is told anew.
     Readings have the time of arrival: panels' clocks are not believed, only compared.
     """
@@ -310,6 +314,7 @@ class Centre:
             for point, source in points:
                 value, quality = read_point(point, source, item)
                 known.held[point.id] = value, quality
+                known.held_s[point.id] = self._clock.monotonic()
                 self._wait(known, point.id, value, quality)
 
     def _wait(self, known: _Known, point: str, value: float | None, quality: int) -> None:
@@ -367,11 +372,18 @@ class Centre:
     def _again(self, known: _Known, *, at_once: bool) -> Iterator[PointReading]:
         """What still holds, when a frame has come since it was last told; what was never told."""
         for point in known.watched.points:
-            value, quality = known.held.get(point.id, (None, NOT_READ_YET))
+            value, quality = self._held(known, point)
             newly = (known.heard_s or 0.0) > known.told_s.get(point.id, -1.0)
             if (at_once or self._is_due(known, point)) and (newly or quality == NOT_READ_YET):
                 since_ms = self._clock.now() if quality == NOT_READ_YET else known.heard_ms
                 yield self._tell(known, point, value, quality, since_ms)
+
+    def _held(self, known: _Known, point: Point) -> tuple[float | None, int]:
+        value, quality = known.held.get(point.id, (None, NOT_READ_YET))
+        if quality < BAD and isinstance(point.source, FireValue) and point.source.bit is None:
+            age_s = self._clock.monotonic() - known.held_s[point.id]
+            quality = STALE if age_s > point.longest_silence_s else quality
+        return value, quality
 
     def _is_due(self, known: _Known, point: Point) -> bool:
         told = known.told_s.get(point.id)

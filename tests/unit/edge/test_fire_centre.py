@@ -165,6 +165,30 @@ async def test_what_was_told_holds_while_there_are_heartbeats(world: World) -> N
         assert told["a/zone_fire"] == PointReading("a/zone_fire", 1.0, GOOD, world.clock.now())
 
 
+async def test_a_measured_value_is_stale_when_it_was_told_too_long_ago_and_a_state_is_not(
+    world: World,
+) -> None:
+    """A device that tells a value when it changes may have lost it; only a heartbeat says nothing of it."""
+    link = world.open()
+    world.send(link, FIRE)
+    world.send(link, battery(270))
+    world.read()
+    told = []
+    for _ in range(4):
+        await world.wait(60)
+        world.send(link)
+        got = world.read()
+        assert got["zone_fire"] == [(1.0, GOOD)]
+        told += got["battery"]
+    stale = (0.027, QUALITIES["stale_source"])
+    assert told == [(0.027, GOOD)] * 3 + [stale], "told 60, 120, 180 and 240 s ago"
+    world.send(link, battery(250))
+    assert world.read()["battery"] == [(0.025, GOOD)]
+    await world.wait(60)
+    world.send(link)
+    assert world.read()["battery"] == [(0.025, GOOD)]
+
+
 async def test_silence_is_no_answer_once_a_period_and_then_all_is_unknown_until_told(world: World) -> None:  # fmt: skip
     link = world.open()
     world.send(link, FIRE)
