@@ -231,12 +231,12 @@ class Centre:
 
     def _refuse(self, bad: BadFrame) -> bytes:
         self.stats.bad[bad.verdict] += 1
-        if bad.header is None or bad.header.command in ANSWERS:
+        known = self._by_source.get(bad.header.source) if bad.header else None
+        if bad.header is None or known is None or bad.header.command in ANSWERS:
             return b""
         self.stats.denied += 1
-        if known := self._by_source.get(bad.header.source):
-            device = known.watched.device.id
-            self._once(("denied", device, bad.verdict), "a frame of device %s is denied: %s", device, bad.verdict)  # fmt: skip
+        device = known.watched.device.id
+        self._once(("denied", device, bad.verdict), "a frame of device %s is denied: %s", device, bad.verdict)  # fmt: skip
         return deny(bad.header, self._wall())
 
     def _note_stranger(self, source: int) -> None:

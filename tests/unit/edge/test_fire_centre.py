@@ -259,6 +259,10 @@ async def test_a_stranger_gets_no_answer(world: World) -> None:
     link = world.open()
     assert world.send(link, FIRE, unit=7) == []
     assert (world.centre.stats.strangers, world.centre.is_stranger(link)) == (1, True)
+    bad = bytearray(frame(5, (7, 88888), wall_time(START, ZONE), FIRE))
+    bad[-3] ^= 1  # the checksum
+    assert world.centre.arrived(link, bytes(bad)).answers == b"", "nor one that cannot be believed"
+    assert (world.centre.stats.bad, world.centre.stats.denied) == ({"bad_checksum": 1}, 0)
     world.send(link, FIRE)
     assert not world.centre.is_stranger(link)
 
