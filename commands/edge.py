@@ -85,7 +85,7 @@ async def reloading(agent: Agent) -> None:
         asked.add(task)
         task.add_done_callback(asked.discard)
 
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # None: begun without one (<&-)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ask)
     await agent.run()
 

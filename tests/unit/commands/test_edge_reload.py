@@ -75,12 +75,17 @@ def test_how_long_and_how_much_an_outbox_keeps_is_set(
 
 
 @contextmanager
-def process(folder: Path, stdin: int) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
-    """`steward edge` and its log; begun as from a shell, even if these checks run under nohup."""
+def process(folder: Path, stdin: int | None) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+    """`steward edge` and its log; begun as from a shell, even if these checks run under nohup.
+
+    `stdin` None: it is closed.
+    """
     log = folder.parent / "edge.log"
     arguments = ["edge", str(folder), "edge-a"]
     code = f"import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); from commands.main import main; sys.exit(main({arguments}))"
     command = [sys.executable, "-c", code]
+    if stdin is None:
+        command = ["sh", "-c", 'exec "$0" "$@" <&-', *command]
     with log.open("wb") as said:
         one = subprocess.Popen(
             command, cwd=ROOT, stdin=stdin, stderr=said, env=environment_with(), start_new_session=True
@@ -96,8 +101,9 @@ def says(log: Path, words: str) -> bool:
     return words in log.read_text(encoding="utf-8")
 
 
-async def test_a_hang_up_has_an_agent_read_its_files_anew(folder: Path) -> None:
-    with process(folder, subprocess.DEVNULL) as (agent, log):
+@pytest.mark.parametrize("stdin", [subprocess.DEVNULL, None])
+async def test_a_hang_up_has_an_agent_read_its_files_anew(folder: Path, stdin: int | None) -> None:
+    with process(folder, stdin) as (agent, log):
         await until(partial(says, log, "broker of agent edge-a is lost"), 30)
         change(folder / "plant.toml", "unit = 3", "unit = 33")
         agent.send_signal(signal.SIGHUP)
