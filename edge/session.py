@@ -282,7 +282,7 @@ class Session:
             await self._birth(publisher)
             outcome = "done"
         elif request.what == "diagnose":
-            outcome, detail = "done", self._diagnosis()
+            outcome, detail = self._diagnosis()
         elif request.expires < self.clock.now():
             outcome = "expired"
         elif self._reloading is not None and not self._reloading.done():
@@ -298,12 +298,18 @@ class Session:
             await self._birth(publisher)
         await publisher.publish("reply", encode(Reply(request.id, outcome, detail)))
 
-    def _diagnosis(self) -> dict[str, str]:
-        batches, oldest = self.outbox.backlog()
-        return {
+    def _diagnosis(self) -> tuple[str, dict[str, str]]:
+        """Outcome and detail; of an outbox that cannot be read, the lines and what is wrong with it."""
+        said = {"connections": str(self.stats.connections), **self.lines()}
+        try:
+            batches, oldest = self.outbox.backlog()
+        except OutboxRefused as error:
+            self.refused(error)
+            return "refused", {"reason": f"outbox: {error}", **said}
+        dropped = str(self.outbox.dropped.readings)
+        held = {
             "batches_held": str(batches),
             "oldest_made": str(oldest),
-            "readings_dropped": str(self.outbox.dropped.readings),
-            "connections": str(self.stats.connections),
-            **self.lines(),
+            "readings_dropped": dropped,
         }
+        return "done", {**held, **said}

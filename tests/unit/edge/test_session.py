@@ -12,6 +12,7 @@ import pytest
 
 from config.clock import SteppedClock, VirtualClock, VirtualLoop, run_virtual
 from edge.outbox import Outbox
+from edge.outbox_file import OutboxRefused
 from edge.ports import LinkLost, PointReading
 from edge.readings import CONTRACT, Birth, Committed, Reply, Request, decode, encode
 from edge.session import AWAY, STUCK, Session, SessionStats
@@ -357,3 +358,18 @@ async def test_a_diagnosis_says_the_state_of_every_line() -> None:
         (reply,) = edge.broker.replies
         assert (reply.outcome, reply.detail["line l"]) == ("done", "1 devices")
         assert reply.detail["batches_held"] == "0"
+
+
+async def test_a_diagnosis_of_an_outbox_that_cannot_be_read_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreadable(box: Outbox) -> tuple[int, int | None]:
+        raise OutboxRefused("disk I/O error")
+
+    async with running() as edge:
+        monkeypatch.setattr(Outbox, "backlog", unreadable)
+        ask(edge, "diagnose")
+        await edge.clock.advance(0.1)
+        (reply,) = edge.broker.replies
+        assert (reply.outcome, reply.detail["reason"]) == ("refused", "outbox: disk I/O error")
+        assert reply.detail["line l"] == "1 devices"
