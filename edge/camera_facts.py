@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -66,17 +66,30 @@ def date_ms(header: str) -> int:
 def newest_ms(body: bytes, path: Path, unit: str) -> int | None:
     """UTC ms of the latest time at `path` in a recorder's JSON; None if the list there is empty.
 
+    An entry with null or nothing there is a segment that is still written: those that have ended count.
+
     Raises:
-        Unclear: no JSON, nothing at the path, or times without a zone.
+        Unclear: no JSON, nothing at the path in any entry, or times without a zone.
     """
     if len(body) > LIST_BYTES_MAX:
         raise Unclear(f"{len(body)} bytes; ask the recorder for fewer segments")
     try:
         message = msgspec.json.decode(body)
-        times = [instant(find(message, whole)) for whole, _ in places(path, unit, message)]
+        found = [_at(message, whole) for whole, _ in places(path, unit, message)]
+        times = [instant(raw) for raw in found if raw is not None]
+        if found and not times:
+            raise Absent
     except (msgspec.DecodeError, RecursionError, Absent, Unreadable, ValueError, OverflowError) as error:  # fmt: skip
         raise Unclear(f"recordings: {str(error) or 'nothing at ' + '.'.join(map(str, path))}"[:200]) from error  # fmt: skip
     known = [ms for ms in times if ms is not None and ms < LATEST_MS]
     if len(known) < len(times):
         raise Unclear("recordings: times without a zone")
     return max(known, default=None)
+
+
+def _at(message: Any, path: Path) -> Any:
+    """What stands there; None where nothing does."""
+    try:
+        return find(message, path)
+    except Absent:
+        return None

@@ -140,17 +140,15 @@ def _digest(
 
 
 def media_control(sdp: bytes, base: str) -> str | None:
-    """URL to SETUP the first video of a description, or the first medium at all; None without any."""
+    """URL to SETUP the first video of a description; None without any: sound is no picture."""
     media: list[tuple[str, str]] = []
     for line in sdp.decode("utf-8", "replace").splitlines():
         if line.startswith("m="):
             media.append((line[2:].split(" ")[0], ""))
         elif line.startswith("a=control:") and media and not media[-1][1]:
             media[-1] = (media[-1][0], line.removeprefix("a=control:").strip())
-    if not media:
-        return None
-    _, control = next((m for m in media if m[0] == "video"), media[0])
-    return resolve(base, control)
+    video = next((control for kind, control in media if kind == "video"), None)
+    return None if video is None else resolve(base, video)
 
 
 def resolve(base: str, control: str) -> str:

@@ -91,13 +91,13 @@ class _Session:
         self._early: deque[tuple[int, bytes]] = deque(maxlen=EARLY_MAX)
 
     async def describe(self) -> None:
-        """OPTIONS, then DESCRIBE: holds if the camera describes at least one medium."""
+        """OPTIONS, then DESCRIBE: holds if the camera describes a video."""
         await self._ask("OPTIONS", self._url)
         answer = await self._agreed("DESCRIBE", self._url, {"Accept": "application/sdp"})
         self._base = answer.header("content-base") or answer.header("content-location") or self._url
         media = rtsp.media_control(answer.body, self._base)
         if media is None:
-            raise rtsp.NotRtsp("DESCRIBE names no medium")
+            raise rtsp.NotRtsp("DESCRIBE names no video")
         self._media = media
 
     async def watch(self, within_s: float) -> None:

@@ -54,6 +54,12 @@ def test_the_newest_segment_is_the_latest_wherever_it_stands() -> None:
     assert newest_ms(b"[]", PATH, "1") is None
 
 
+@pytest.mark.parametrize("still_written", [b'{"end": null}', b'{"start": 5}'])
+def test_a_segment_that_is_still_written_hides_none_that_has_ended(still_written: bytes) -> None:
+    body = b'[{"end": "2026-03-01T12:00:07Z"}, ' + still_written + b"]"
+    assert newest_ms(body, PATH, "1") == NOON
+
+
 LISTS = {
     "nothing": b"", "no JSON": b"<html>", "no list": b'{"end": 5}', "no end": b'[{"start": 5}]',
     "a word": b'[{"end": "soon"}]', "no zone": b'[{"end": "2026-03-01T12:00:07"}]',

@@ -20,15 +20,15 @@ def packet(number: int, stamp: int, *, channel: int = 0, source: int = 7) -> byt
 
 
 @asynccontextmanager
-async def camera(packets: Sequence[bytes], refused: str = "") -> AsyncIterator[tuple[RtspProbe, list[str]]]:  # fmt: skip
-    """Describes one medium and sends these packets once it plays; what it was asked is kept."""
+async def camera(packets: Sequence[bytes], refused: str = "", sdp: bytes = SDP) -> AsyncIterator[tuple[RtspProbe, list[str]]]:  # fmt: skip
+    """Describes itself by `sdp` and sends these packets once it plays; what it was asked is kept."""
     asked: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 asked.append(method := head.split()[0].decode())
-                body = SDP if method == "DESCRIBE" else b""
+                body = sdp if method == "DESCRIBE" else b""
                 status = "454 No" if method == refused else "200 OK"
                 more = "Session: 1\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n"
                 row = f"RTSP/1.0 {status}\r\nCSeq: {len(asked)}\r\n{more}Content-Length: {len(body)}\r\n\r\n"
@@ -85,3 +85,17 @@ async def test_nothing_is_set_up_where_only_the_description_is_asked_for() -> No
     async with camera([]) as (probe, asked):
         assert (await probe.climb(DEVICE, "describe")).rungs == {"tcp": True, "describe": True}
         assert asked == ["OPTIONS", "DESCRIBE"]
+
+
+SOUND = b"m=audio 0 RTP/AVP 0\r\na=control:track2\r\n"
+
+
+async def test_sound_alone_is_no_stream_of_a_camera() -> None:
+    moving = [packet(1, 3000), packet(2, 6000)]
+    async with camera(moving, sdp=b"v=0\r\n" + SOUND) as (probe, asked):
+        climbed = await probe.climb(DEVICE, "media")
+        assert climbed.rungs == {"tcp": True, "describe": False}
+        assert climbed.detail == "DESCRIBE names no video"
+        assert asked == ["OPTIONS", "DESCRIBE"]
+    async with camera(moving, sdp=b"v=0\r\n" + SOUND + SDP.removeprefix(b"v=0\r\n")) as (probe, _):
+        assert (await probe.climb(DEVICE, "media")).rungs["media"]
