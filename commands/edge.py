@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import zoneinfo
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -235,9 +235,9 @@ class Readers:
             return ForeignReader(line, devices, self.clock, lambda s: _secret(s, self.settings))
         secret = next((d.secret for d in devices if d.secret), line.secret)
         kept = next((d.recorder.secret for d in devices if d.recorder), None)
-        passwords = (_secret(secret, self.settings), _secret(kept, self.settings))
+        own, recorders = (_anew(partial(_secret, one, self.settings)) for one in (secret, kept))
         model_of = self.cameras.__getitem__
-        probe = NetworkProbe(line, passwords, model_of, self.clock)
+        probe = NetworkProbe(line, (own, recorders), model_of, self.clock)
         return CameraReader(probe, self.clock, model_of)
 
 
@@ -250,9 +250,22 @@ def _watched(plant: Plant, device: Device) -> Watched:
 def _feed(plant: Plant, line: Line, settings: Settings, clock: Clock) -> PahoFeed:
     """The devices' broker: with a login of its own, or our own broker as the agent that we are."""
     if line.user:
-        return PahoFeed(line, _secret(line.secret, settings), clock)
+        return PahoFeed(line, _anew(partial(_secret, line.secret, settings)), clock)
     user = edge_user(plant.site, line.agent)
-    return PahoFeed(replace(line, user=user), password(user, settings), clock)
+    return PahoFeed(replace(line, user=user), _anew(partial(password, user, settings)), clock)
+
+
+def _anew(read: Callable[[], str]) -> Callable[[], str]:
+    """Says what `read` gives now, or gave last where it raises SettingsError; raises that if it does at once."""
+    last = read()
+
+    def said() -> str:
+        nonlocal last
+        with contextlib.suppress(SettingsError):
+            last = read()
+        return last
+
+    return said
 
 
 def _secret(secret: Secret | None, settings: Settings) -> str:

@@ -26,14 +26,14 @@ class NetworkProbe:
     """A `CameraProbe` over real sockets. Redirects are not followed; questions change nothing.
 
     HTTP has `HTTP_S_MIN` real seconds, or three times the line's timeout. The recorder is asked as
-    itself; where the camera is its own recorder, as the camera. `passwords` are the camera's and the
-    recorder's.
+    itself; where the camera is its own recorder, as the camera. `passwords` say the camera's and
+    the recorder's, and are asked each time: a changed one is taken without a restart.
     """
 
     def __init__(
         self,
         line: Line,
-        passwords: tuple[str, str],
+        passwords: tuple[Callable[[], str], Callable[[], str]],
         model_of: Callable[[str], CameraModel],
         clock: Clock,
     ) -> None:
@@ -109,7 +109,7 @@ class NetworkProbe:
         user = device.user or line.user
         return Address(
             line.host, device.http_port or model.http_port or line.port,
-            rtsp.Login(user, self._passwords[0]) if user else None,
+            rtsp.Login(user, self._passwords[0]()) if user else None,
             self._context() if model.https else None, line.tls.server_name if line.tls else "",
         )  # fmt: skip
 
@@ -117,7 +117,7 @@ class NetworkProbe:
         own = device.recorder
         if own is None:
             return self._camera(device)
-        login = rtsp.Login(own.user, self._passwords[1]) if own.user else None
+        login = rtsp.Login(own.user, self._passwords[1]()) if own.user else None
         return Address(own.host, own.port, login, self._context() if own.https else None)
 
     def _context(self) -> ssl.SSLContext:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import paho.mqtt.client as paho
@@ -24,13 +24,15 @@ KEEP_ALIVE_S: Final = 20
 class PahoFeed:
     """A `DeviceFeed` over paho; the client object lives for one connection and never reconnects.
 
+    The password is asked for with each connection: one that was changed is taken without a restart.
+
     `timeout_s` of the line holds for connecting and subscribing, in real seconds. A topic filter that
     the broker refuses is asked for again after the longest back-off of the line.
     """
 
-    def __init__(self, line: Line, password: str, clock: Clock) -> None:
+    def __init__(self, line: Line, password_of: Callable[[], str], clock: Clock) -> None:
         self._line = line
-        self._password = password
+        self._password_of = password_of
         self._clock = clock
         self._client: paho.Client | None = None
         self._wanted: frozenset[str] = frozenset()
@@ -97,7 +99,7 @@ class PahoFeed:
         client.connect_timeout = self._line.timeout_s
         client.on_message = self._received
         if self._line.user:
-            client.username_pw_set(self._line.user, self._password)
+            client.username_pw_set(self._line.user, self._password_of())
         return client
 
     async def _subscribe(self, filters: frozenset[str]) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -28,9 +28,9 @@ class RtspProbe:
     came after. The user is the device's or else the line's.
     """
 
-    def __init__(self, line: Line, password: str) -> None:
+    def __init__(self, line: Line, password_of: Callable[[], str]) -> None:
         self._line = line
-        self._password = password
+        self._password_of = password_of
         self.media_s = max(MEDIA_S_MIN, 3 * line.timeout_s)
 
     async def climb(self, device: Device, highest: StreamStep) -> Climb:
@@ -57,7 +57,7 @@ class RtspProbe:
             )
         url = f"rtsp://{self._line.host}:{self._line.port}/{device.path.lstrip('/')}"
         user = device.user or self._line.user
-        login = rtsp.Login(user, self._password) if user else None
+        login = rtsp.Login(user, self._password_of()) if user else None
         session = _Session(reader, writer, url, login, self._line.timeout_s)
         try:
             yield session

@@ -60,7 +60,9 @@ def signed(ca: trustme.CA, name: str = NAME, until: datetime | None = None) -> s
 
 def probe(port: int, ca: Path, name: str = NAME) -> NetworkProbe:
     line = Line("l", "e", "rtsp", "127.0.0.1", port, tls=Tls(name, str(ca)))
-    return NetworkProbe(line, ("right", "recorder's"), lambda _: MODEL, SteppedClock())
+    return NetworkProbe(
+        line, (lambda: "right", lambda: "recorder's"), lambda _: MODEL, SteppedClock()
+    )
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def jpeg(width: int = 320, height: int = 180, **options: object) -> bytes:
 
 def probe(port: int, password: str = "right", model: CameraModel = MODEL) -> NetworkProbe:  # noqa: S107  # of a test
     line = Line("l", "e", "rtsp", "127.0.0.1", port, timeout_s=0.5)
-    asked = NetworkProbe(line, (password, ""), lambda _: model, ScaledClock())
+    asked = NetworkProbe(line, (lambda: password, str), lambda _: model, ScaledClock())
     asked._within_s = 2.0
     return asked
 

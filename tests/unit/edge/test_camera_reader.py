@@ -205,7 +205,7 @@ async def test_a_real_rtsp_server_is_climbed(
     state: CameraState, word: str, rungs: dict[StreamStep, bool]
 ) -> None:
     async with camera(state, Login("steward", "right")) as line:
-        probe = RtspProbe(line, word)
+        probe = RtspProbe(line, lambda: word)
         probe.media_s = 1.0
         assert (await probe.climb(DEVICE, "media")).rungs == rungs
 
@@ -213,7 +213,7 @@ async def test_a_real_rtsp_server_is_climbed(
 async def test_a_camera_that_does_not_listen_fails_the_first_rung() -> None:
     async with camera(CameraState(), Login("", "")) as line:
         pass
-    climbed = await RtspProbe(line, "").climb(DEVICE, "media")
+    climbed = await RtspProbe(line, str).climb(DEVICE, "media")
     assert climbed.rungs == {"tcp": False}
     assert climbed.detail
 
@@ -243,6 +243,6 @@ ANSWERS = [
 async def test_whatever_a_stranger_answers_is_a_rung_that_failed(answer: bytes) -> None:
     server, line = await stranger(answer)
     async with server:
-        climbed = await RtspProbe(line, "secret").climb(DEVICE, "media")
+        climbed = await RtspProbe(line, lambda: "secret").climb(DEVICE, "media")
     assert climbed.rungs == {"tcp": True, "describe": False}
     assert climbed.detail

@@ -116,7 +116,7 @@ async def camera(state: CameraState, clock: SteppedClock, word: str = "right") -
     port = await server.start()
     line = Line("l", "e", "rtsp", "127.0.0.1", port)
     try:
-        yield NetworkProbe(line, (word, ""), lambda _: MODEL, clock)
+        yield NetworkProbe(line, (lambda: word, str), lambda _: MODEL, clock)
     finally:
         await server.close()
 
@@ -155,7 +155,7 @@ async def test_the_time_is_the_dates_where_onvif_is_not_spoken() -> None:
     at_s = 1_772_366_407.5
     async with stranger(date) as (address, asked):
         line = Line("l", "e", "rtsp", address.host, address.port)
-        probe = NetworkProbe(line, ("right", ""), lambda _: MODEL, clock)
+        probe = NetworkProbe(line, (lambda: "right", str), lambda _: MODEL, clock)
         told = await probe.clock(DEVICE)
     assert told.offset_s == pytest.approx(at_s - clock.now() / 1000, abs=0.01)
     assert [one.split()[0] for one in asked] == [b"POST", b"GET"]
@@ -165,7 +165,7 @@ async def test_a_recorder_is_asked_as_itself_and_without_the_cameras_password() 
     async with stranger(OK + b"Content-Length: 2\r\n\r\n[]") as (address, asked):
         line = Line("l", "e", "rtsp", "127.0.0.1", 9)
         own = Device("cam", "p", "l", "c", unit="7", user="steward", recorder=Recorder(address.host, address.port))  # fmt: skip
-        kept = await NetworkProbe(line, ("right", ""), lambda _: MODEL, SteppedClock()).recorded(own)  # fmt: skip
+        kept = await NetworkProbe(line, (lambda: "right", str), lambda _: MODEL, SteppedClock()).recorded(own)  # fmt: skip
     assert (kept.answered, kept.age_s) == (True, None)
     assert asked[0].startswith(b"GET /recordings/7 HTTP/1.1\r\n")
     assert b"Authorization" not in asked[0]
@@ -175,6 +175,8 @@ async def test_a_segment_from_the_future_is_no_fresh_recording() -> None:
     body = b'[{"end": "2126-03-01T12:00:07Z"}]'
     async with stranger(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body) as (address, _):
         line = Line("l", "e", "rtsp", address.host, address.port)
-        kept = await NetworkProbe(line, ("", ""), lambda _: MODEL, SteppedClock()).recorded(DEVICE)
+        kept = await NetworkProbe(line, (str, str), lambda _: MODEL, SteppedClock()).recorded(
+            DEVICE
+        )
     assert not kept.answered
     assert "from now" in kept.detail

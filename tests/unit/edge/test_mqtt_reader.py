@@ -708,7 +708,7 @@ async def test_a_level_of_the_topic_that_may_be_anything() -> None:
 
 @pytest.mark.parametrize("host", ["pump..room", "x" * 64 + ".local"])
 async def test_a_host_that_can_have_no_address_is_down_by_name(host: str) -> None:
-    feed = PahoFeed(line(kind="mqtt", host=host, port=1883), "", SteppedClock())
+    feed = PahoFeed(line(kind="mqtt", host=host, port=1883), str, SteppedClock())
     for _ in range(2):
         with pytest.raises(FeedDown, match=re.escape(f"{host}:1883: ")):
             await feed.open(frozenset({"a"}))
@@ -727,7 +727,7 @@ async def test_a_broker_that_falls_dumb_is_noticed_within_forty_seconds() -> Non
 
 async def test_an_opening_that_is_broken_off_leaves_nothing_that_looks_like_a_connection() -> None:
     async with silent_server() as port:
-        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=port, timeout_s=30.0), "", SteppedClock())  # fmt: skip
+        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=port, timeout_s=30.0), str, SteppedClock())  # fmt: skip
         opening = asyncio.create_task(feed.open(frozenset({"a"})))
         await until(lambda: paho_threads() > 0)
         opening.cancel()
@@ -758,7 +758,7 @@ def paho_threads() -> int:
 async def test_what_is_no_longer_listened_for_is_unsubscribed_and_the_rest_stays() -> None:
     """A reload takes a device away, or one comes and another goes."""
     async with small_broker() as broker:
-        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=broker.port), "", SteppedClock())
+        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=broker.port), str, SteppedClock())
         try:
             for wanted in ({"a", "b"}, {"a"}, {"a", "c"}, {"b"}, {"b"}):
                 await feed.open(frozenset(wanted))
@@ -772,7 +772,7 @@ async def test_a_device_that_a_reload_takes_away_silences_no_other_of_its_broker
     other = Device("o", "p", "l", "a", unit="u-2")
     mine, others = point(("v",)), Point("a/q", "a", "o", point(("v",), "q").spec)
     async with small_broker() as broker:
-        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=broker.port), "", SteppedClock())
+        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=broker.port), str, SteppedClock())
         reader = MqttDeviceReader(feed, SteppedClock(START))
         try:
             await reader.read(DEVICE, [mine])
@@ -796,7 +796,7 @@ async def test_a_refused_topic_filter_takes_down_its_points_alone_and_by_name(
     async with small_broker() as broker:
         broker.refused = {"devices/u-2"}
         own = line(kind="mqtt", host="127.0.0.1", port=broker.port, backoff_s_max=30.0)
-        reader = MqttDeviceReader(PahoFeed(own, "", clock), clock)
+        reader = MqttDeviceReader(PahoFeed(own, str, clock), clock)
         try:
             first = await reader.read(DEVICE, [mine])
             refused = await reader.read(other, [others])

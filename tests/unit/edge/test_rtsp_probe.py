@@ -41,7 +41,7 @@ async def camera(packets: Sequence[bytes], refused: str = "", sdp: bytes = SDP) 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        probe = RtspProbe(Line("l", "e", "rtsp", "127.0.0.1", port, timeout_s=1.0), "")
+        probe = RtspProbe(Line("l", "e", "rtsp", "127.0.0.1", port, timeout_s=1.0), str)
         probe.media_s = 0.1
         yield probe, asked
 
