@@ -131,6 +131,7 @@ class Ingest:
         self._replay(start, shown)
         self.receiving.restore(self.journal)
         self._position = self.journal.last()
+        self._trim(self._read_by_all())
         self._save_at = self.clock.monotonic() + self.save_every_s
 
     def _restore_live(self) -> int:
@@ -217,12 +218,15 @@ class Ingest:
                 self._saved_position = min(position, self._saved_scores) if len(self.scoring) else position  # fmt: skip
             except (OSError, Unavailable) as error:
                 log.warning("the live table cannot be saved, a start will take longer: %s", error)
-        try:
-            await self.offload(partial(self.journal.trim, self._read_by_all()))
-        except (OSError, Unavailable) as error:
-            log.warning("the journal cannot let go of what all have read: %s", error)
+        await self.offload(partial(self._trim, self._read_by_all()))
 
     # --- inside --------------------------------------------------------------------------------
+
+    def _trim(self, position: int) -> None:
+        try:
+            self.journal.trim(position)
+        except (OSError, Unavailable) as error:
+            log.warning("the journal cannot let go of what all have read: %s", error)
 
     def _with_scores(self, joined: Joined, entries: list[Entry]) -> tuple[Joined, list[Entry]]:
         """The group with the scores that its readings make: journalled with them, and stored and judged as they are."""

@@ -170,8 +170,8 @@ class SqliteJournal:
     """Keeps entries in `folder`. Calls block for the disk: run them beside the loop.
 
     A new file is begun each hour (by receive time) and at `file_bytes`. `trim` deletes whole files.
-    Files older than `keep_ms`, or above `cap_bytes` together, go even if somebody has not read them:
-    `dropped` counts their entries, `commits` how long writes take, `fill` (0..1) says beforehand how near the cap is.
+    The oldest of those above `cap_bytes` together go even if somebody has not read them: `dropped` counts
+    their entries, `commits` how long writes take, `fill` (0..1) says beforehand how near the cap is.
     A file that SQLite calls malformed is set aside and begun anew. A group in a sound file that is not what was
     written is left out; a note beside the file names it, and counts as set aside.
     """
@@ -182,12 +182,10 @@ class SqliteJournal:
         *,
         file_bytes: int = 256 * MB,
         cap_bytes: int = 8192 * MB,
-        keep_ms: int = 24 * HOUR_MS,
     ) -> None:
         self._folder = folder
         self._file_bytes = file_bytes
         self._cap_bytes = cap_bytes
-        self._keep_ms = keep_ms
         self._lock = threading.RLock()
         self._tally = Tally()
         self._counted_file = 0
@@ -358,7 +356,7 @@ class SqliteJournal:
         if self._files:
             self._files[-1].close()
         self._files.append(file)
-        self._drop_oldest(received)
+        self._drop_oldest()
         return file
 
     def _current(self, received: int) -> _File:
@@ -397,10 +395,8 @@ class SqliteJournal:
 
     # --- trimming, accidents --------------------------------------------------------------------
 
-    def _drop_oldest(self, now: int) -> None:
-        while len(self._files) > 1 and (
-            (self._files[0].hour + 1) * HOUR_MS + self._keep_ms <= now or self.fill > 1
-        ):
+    def _drop_oldest(self) -> None:
+        while len(self._files) > 1 and self.fill > 1:
             file = self._files[0]
             lost = file.last - max(file.first - 1, self._trimmed)
             if lost > 0:

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.memory_journal import MemoryJournal
 from collector.ingest import Ingest
 from collector.live import LiveTable, SavedFiles
@@ -409,6 +411,23 @@ async def test_a_table_that_cannot_be_saved_costs_only_time(tmp_path: Path) -> N
     await pipe.ingest.save()
     assert pipe.journal.read_from(0, 1)[0][0] == 1
     assert pipe.shown()["pump/flow"] == 3.0
+
+
+async def test_what_all_had_read_before_a_kill_is_no_loss_after_it(tmp_path: Path) -> None:
+    """Files that were full and not trimmed yet go when the next one is begun: nobody misses them."""
+    small = partial(SqliteJournal, tmp_path, file_bytes=1, cap_bytes=350)
+    pipe = Pipe(small(), store=Store())  # type: ignore[arg-type]  # the real one
+    await pipe.take(birth())
+    await pipe.take(batch(1, (0, 1.0)))
+    await pipe.ingest.projecting.drain()  # type: ignore[union-attr]
+    pipe.journal.close()
+    again = Pipe(small(), store=pipe.store, judge=Recorder(pipe.judge.position))  # type: ignore[arg-type]
+    for n in range(2, 5):
+        await again.take(batch(n, (0, 2.0)))
+        await again.ingest.projecting.drain()  # type: ignore[union-attr]
+    assert [e.seq for _, e in again.journal.read_from(0, 9)][-1] == 4
+    assert again.journal.dropped == 0  # type: ignore[attr-defined]
+    again.journal.close()
 
 
 @pytest.mark.parametrize(
