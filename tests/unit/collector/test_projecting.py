@@ -1,6 +1,7 @@
 """The journal reaches the store whole and once, whatever the store does meanwhile."""
 
 import asyncio
+import contextlib
 import logging
 
 import pytest
@@ -9,7 +10,7 @@ from collector import projecting as module
 from collector.adapters.memory_journal import MemoryJournal
 from collector.columns import Columns
 from collector.live import LiveTable
-from collector.ports import Entry, Message
+from collector.ports import Entry, Message, Unavailable
 from collector.projecting import Projecting, inline
 from config.clock import SteppedClock
 from tests.unit.collector.feeding import SITE, T0, Store, batch, birth, plant
@@ -186,3 +187,26 @@ async def test_positions_that_nobody_holds_any_more_do_not_stop_it() -> None:
     fed.journal.rise(100)
     await fed.projecting.drain()
     assert fed.store.position == 100
+
+
+@pytest.mark.parametrize("away", [0, 1], ids=["there", "away at the start"])
+@pytest.mark.parametrize("entries", [4, 30], ids=["fewer than it knew", "more than it knew"])
+async def test_a_store_that_is_ahead_of_the_journal_takes_all_of_it_again(
+    away: int, entries: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An older copy of the journal, put back: what it gets before the store is asked has numbers that the store has seen."""
+    store = Store()
+    store.position, store.away = 20, away
+    fed = Fed(store=store)
+    with contextlib.suppress(Unavailable):
+        fed.projecting.restore()
+    fed.feed(birth(), offered=False)
+    for n in range(entries):
+        fed.feed(batch(n + 1, (0, float(n))), offered=False)
+    fed.projecting.restore()
+    killed = Fed(fed.journal, fed.store)
+    killed.projecting.restore()
+    await killed.projecting.drain()
+    assert killed.values() == [float(n) for n in range(entries)]
+    assert "older copy" in caplog.text
+    assert killed.journal.append([entry(birth())]) > 20
