@@ -130,7 +130,7 @@ class AlarmLedger:
         Raises `Unavailable`: everything is kept here and tried again, at most once a second.
         """
         urgent = bool(self._events or self._alarms or self._outcomes)
-        waited = now - self._written_at >= EVERY_MS
+        waited = not 0 <= now - self._written_at < EVERY_MS
         news = self.judged > self.position or self._rules or self._asked > self._asked_kept
         if not urgent and not (waited and news):
             return

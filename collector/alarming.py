@@ -30,7 +30,7 @@ from collector.domain.conditions import (
     known_from,
     usable,
 )
-from collector.groups import Group
+from collector.groups import SET_BACK_MS, Group
 from collector.live import LiveTable
 from collector.ports import Ask, Asks, Decisions, RuleNow, TakenOver, Unavailable
 from collector.quiet import Quiet, Stretch, stretches
@@ -102,7 +102,7 @@ class Alarming:
         self._now = self._stopped_at = self._ledger.heard
 
     def _awake(self, now: int) -> None:
-        self._now = max(self._now, now)
+        self._now = now if now < self._now - SET_BACK_MS else max(self._now, now)
         if not self._begun:
             self._begun = True
             self._begin(now)
@@ -179,12 +179,13 @@ class Alarming:
             return
         now = group.received
         self._awake(now)
+        self._screen.fit(len(self._live))
+        self._screen.set_back(group)
         held = self._held[0] <= now < self._held[1]
         if not held:
             self._fire(now - 1)
         time = group.time if group.time.max(initial=now) == now else np.minimum(group.time, now)
         start = self._ledger.count()
-        self._screen.fit(len(self._live))
         # silence that begins at this very instant comes before what came in it (rules-alarms 8)
         silent = held or self._screen.next_silence <= now
         self._look(group, time, self._overdue(now) if silent else None)

@@ -1,11 +1,15 @@
 """One journal group, decoded and joined: the columns that live table, rules and store share."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.readings import Codes, Floats, Ints
+
+SET_BACK_MS: Final = 60_000
+"""What was heard later than this after a group's receive time was heard before the server's clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from collector.groups import Group
+from collector.groups import SET_BACK_MS, Group
 from collector.ports import LiveSnapshot, RuleNow, SeriesKey
 from config.plant import Plant
 from edge.readings import QUALITIES, Codes, Floats, Ints
@@ -135,10 +135,12 @@ class LiveTable:
 
         A reading older by source time than its row's last is late and changes nothing; neither does
         back-fill. A source time ahead of its arrival counts as its arrival, so that a clock that ran
-        ahead cannot freeze a point.
+        ahead cannot freeze a point; nor can the server's, once it is set back.
         """
         self.position = max(self.position, group.position)
         row, time = group.row, group.time
+        if (self.order[row] > group.received + SET_BACK_MS).any():
+            np.minimum(self.order, group.received, out=self.order)
         order = np.minimum(time, group.received)
         newest: npt.NDArray[np.bool_] = group.live & (order >= self.order[row])
         self._newest = group if newest.all() else None

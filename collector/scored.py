@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from collector.domain.detector import Normal, Watch, began, judged, learnt_points, skipped
+from collector.groups import SET_BACK_MS
 from edge.readings import QUALITIES, Floats
 
 FILL_MAX: Final = 60
@@ -57,6 +58,12 @@ class Scored:
     def name(self) -> str:
         """Site and point, of all sites together."""
         return f"{self.site}/{self.point}"
+
+    def set_back(self, received: int) -> None:
+        """Where the open row begins after `received` (UTC ms), the server's clock was set back: go on from there."""
+        if self.slot is not None and self.slot * self.every_ms > received + SET_BACK_MS:
+            self.slot = received // self.every_ms
+            self.time = np.minimum(self.time, received)
 
     def hear(self, readings: Iterable[Heard]) -> None:
         """Take readings in order of time; what comes behind its row's end is too late."""

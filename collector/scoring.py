@@ -172,6 +172,7 @@ class Scoring:
         """Of the live readings of watched points: rows that they close wait, and so many that wait are judged."""
         for number, readings in self._heard(group).items():
             asset = self._assets[number]
+            asset.set_back(group.received)
             self._tried(asset, partial(asset.hear, readings))
         if urgent:
             return

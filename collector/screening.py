@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collector.domain.conditions import GOOD, IN_TEST, ConditionState, Watch, silence_at
-from collector.groups import Group
+from collector.groups import SET_BACK_MS, Group
 from collector.quiet import BIG, EVERYTHING, NOTHING, Interval, both, quiet_bands
 from edge.readings import Floats, Ints
 
@@ -167,6 +167,12 @@ class Screen:
         """The live table has so many rows now."""
         if rows > self._size:
             self._grow(rows)
+
+    def set_back(self, group: Group) -> None:
+        """Where rows were last heard after the group came, the server's clock was set back: they were heard until now."""
+        if (self.last[group.row] > group.received + SET_BACK_MS).any():
+            np.minimum(self.last, group.received, out=self.last)
+            self.next_silence = min(self.next_silence, group.received)
 
     def heard(self, group: Group, time: Ints, *, is_newest: bool = False) -> None:
         """Remember when each row last spoke; what is late or history does not count. `is_newest` as in `lively`."""

@@ -285,3 +285,30 @@ def test_the_silent_rule_speaks_though_a_reading_came_at_its_instant() -> None:
     tank.read(Said(1, 5))
     tank.read(Said(61.001, 5))
     assert tank.story("raised") == [(61.001, "raised")]
+
+
+HOUR_S = 3600
+
+
+def test_a_server_s_clock_that_was_set_back_does_not_blind_a_rule() -> None:
+    tank = world(a_rule())
+    tank.read(Said(HOUR_S, 5))
+    tank.read(Said(2, 11))
+    assert tank.story("raised") == [(2, "raised")]
+
+
+def test_who_falls_silent_after_the_clock_was_set_back_is_missed_in_time() -> None:
+    tank = world(a_rule("silent", kind="silent", levels=()))
+    tank.read(Said(HOUR_S, 5))
+    tank.read(Said(2, 5))
+    tank.wake(HOUR_S / 2)
+    assert tank.story("abnormal_again") == [(62.001, "abnormal_again")]
+
+
+def test_the_cursor_moves_on_after_the_clock_was_set_back() -> None:
+    """Or the journal could let go of nothing until the hour had passed."""
+    tank = world(a_rule())
+    tank.read(Said(HOUR_S, 5))
+    for second in (2, 4, 6):
+        tank.read(Said(second, 5))
+    assert tank.alarming.position == 4

@@ -66,6 +66,25 @@ def test_what_stays_after_groups(groups: list[Group], expected: dict[str, float]
     assert shown(live) == expected
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_server_s_clock_that_was_set_back_does_not_blind_a_point(*, restarted: bool) -> None:
+    live, hour = table(), 3_600_000
+    live.apply(group((0, hour, 1.0), (1, hour, 1.0), received=T0 + hour))
+    if restarted:
+        saved, live = live.dump(), table(8)
+        live.restore(saved)
+    live.apply(group((0, 5, 2.0), received=T0 + 5))
+    live.apply(group((1, 6, 3.0), received=T0 + 6))
+    assert shown(live) == {"pump/flow": 2.0, "pump/pressure": 3.0}
+
+
+def test_what_waited_while_others_were_heard_is_late_as_ever() -> None:
+    live = table()
+    live.apply(group((0, 60_000, 1.0), received=T0 + 60_000))
+    assert not live.apply(group((0, -9, 2.0), received=T0)).any()
+    assert shown(live) == {"pump/flow": 1.0}
+
+
 def test_apply_says_which_readings_were_the_newest() -> None:
     live = table()
     live.apply(group((0, -5, 1.0)))

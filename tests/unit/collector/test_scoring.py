@@ -142,6 +142,18 @@ async def test_what_is_unusual_has_a_high_score() -> None:
     assert pipe.scores()[-1][1] > 2 * ALARM
 
 
+async def test_a_server_s_clock_that_was_set_back_does_not_end_scores() -> None:
+    pipe = await begun(Pipe())
+    await pipe.feed(rows(200))
+    await pipe.take(batch(21, (0, 10.0), (1, 10.0), at=FIRST + 3600 * S))
+    await pipe.feed(rows(50), first=210)
+    await pipe.projecting.drain()
+    assert {second for second, _, _ in pipe.scores()} >= set(range(222, 260))
+    again = Pipe(pipe.journal)
+    assert again.live.value.tobytes() == pipe.live.value.tobytes()
+    assert again.ingest.scoring.dump() == pipe.ingest.scoring.dump()
+
+
 async def test_the_journal_read_again_gives_the_same_and_says_nothing_again() -> None:
     pipe = await begun(Pipe())
     await pipe.feed([*rows(200), *rows(50, shift=6.0, seed=2)])
