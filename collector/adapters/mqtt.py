@@ -98,7 +98,7 @@ class _Link(asyncio.Protocol):
         self._rest = b""
         self._transport: asyncio.Transport
         self._outgoing: list[bytes] = []
-        self._paused = False
+        self.paused = False
         self._number = 0
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = loop.create_future()
@@ -129,9 +129,8 @@ class _Link(asyncio.Protocol):
         for message in published:
             room = self._push(Message(message.topic, message.payload, now))
         self._transport.write(mqtt.acknowledge(published))
-        if not room and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        if not room:
+            self.pause()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(str(exc) if exc else "closed by the broker")
@@ -153,10 +152,17 @@ class _Link(asyncio.Protocol):
             self._transport.write(mqtt.DISCONNECT)
             self._transport.close()
 
+    def pause(self) -> None:
+        """There is no room: read nothing more."""
+        if not self.paused and not self.ended.done():
+            self.paused = True
+            self._transport.pause_reading()
+
     def resume(self) -> None:
         """There is room again."""
-        if self._paused and not self.ended.done():
-            self._paused = False
+        if self.paused and not self.ended.done():
+            self.paused = False
+            self.heard = asyncio.get_running_loop().time()
             self._transport.resume_reading()
 
     def ping(self) -> None:
@@ -321,7 +327,8 @@ class MqttSource:
         try:
             while not link.ended.done():
                 await asyncio.wait([link.ended], timeout=PING_EVERY_S)
-                if loop.time() - link.heard > 2.5 * PING_EVERY_S and not link.ended.done():
+                deaf = link.paused or link.ended.done()
+                if loop.time() - link.heard > 2.5 * PING_EVERY_S and not deaf:
                     link.end("nothing heard from it")
                 link.ping()
             return link.ended.result()
@@ -331,4 +338,5 @@ class MqttSource:
 
     def _opened(self, name: str, link: _Link) -> None:
         self._links[name] = link
-        self._push(name, Message("", b"", self._clock.now()))
+        if not self._push(name, Message("", b"", self._clock.now())):
+            link.pause()

@@ -462,6 +462,42 @@ async def test_what_waits_is_bounded_and_the_socket_not_read_meanwhile(
         assert most < 50_000 + 2 * 256 * 1024
 
 
+async def test_who_is_not_listened_to_is_not_taken_for_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As long as the journal refuses, nothing is taken: the broker keeps it, on one connection."""
+    monkeypatch.setattr(module, "WAITING_BYTES_MAX", 50_000)
+    monkeypatch.setattr(module, "PING_EVERY_S", 0.05)
+    flood = frames.publish(topic(SITE, AGENT, "data"), b"x" * 1000, number=1) * 4000
+
+    def answers(data: bytes) -> bytes:
+        return SUBACK + flood if data[0] >> 4 == 8 and b"data" in data else friendly(data)
+
+    async with speaking(answers) as (source, got):
+        await anext(source.batches())
+        await until(lambda: source._queues["bulk"].bytes >= 50_000)
+        link = source._links["bulk"]
+        pings = sum(data.count(frames.PINGREQ) for data in got)
+        await until(lambda: sum(data.count(frames.PINGREQ) for data in got) > pings + 16, 10)
+        assert source._links["bulk"] is link
+
+
+async def test_a_new_connection_is_not_read_while_there_is_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WAITING_BYTES_MAX", 50_000)
+    async with speaking(friendly) as (source, _):
+        await anext(source.batches())
+        await until(lambda: source.connected)
+        old = source._links["bulk"]
+        old.end("cut")
+        for _ in range(50):
+            source.put(Message(topic(SITE, AGENT, "data"), b"x" * 1000, 0))
+        await until(lambda: source._links.get("bulk") not in (None, old), 10)
+        assert source._links["bulk"].paused
+        assert not source._links["event"].paused
+
+
 @pytest.mark.parametrize("pieces", [1, 2, 3, 7, 1000])
 def test_packets_are_cut_out_wherever_the_pieces_end(pieces: int) -> None:
     sent = [frames.publish("a/b", b"x" * n, number=n % 2 * 7, retain=n > 300) for n in (0, 1, 120, 130, 20_000)]  # fmt: skip
