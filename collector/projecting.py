@@ -20,8 +20,11 @@ T = TypeVar("T")
 log = logging.getLogger("steward.projecting")
 
 READINGS_AT_ONCE: Final = 200_000
-MEMORY_READINGS_MAX: Final = 3_000_000
-"""What may wait in memory for the store, at 25 bytes; what comes above it is read from the journal later."""
+MEMORY_BYTES_MAX: Final = 75_000_000
+"""What may wait in memory for the store; what comes above it is read from the journal later."""
+READING_BYTES: Final = 25
+GROUP_BYTES: Final = 1_200
+"""What a group takes beside its readings, measured."""
 ENTRIES_AT_ONCE: Final = 2_000
 LINGER_S: Final = 0.25
 """From one write of little to the next, so that a quiet plant does not write row by row."""
@@ -82,6 +85,10 @@ class _Offer:
     position: int
     readings: _Stored
 
+    @property
+    def bytes(self) -> int:
+        return GROUP_BYTES + READING_BYTES * len(self.readings)
+
 
 class Projecting:
     """Feeds `store` behind `journal`; `position` is the journal position that the store holds.
@@ -104,7 +111,7 @@ class Projecting:
         self._offload = offload
         self._clock = clock
         self._waiting: deque[_Offer] = deque()
-        self._held = 0
+        self._held = self._held_bytes = 0
         self._columns: Columns | None = None
         self._news = asyncio.Event()
         self._little_at = float("-inf")
@@ -143,9 +150,11 @@ class Projecting:
 
     def offer(self, before: int, position: int, joined: Joined) -> None:
         """Take up the group that lies behind journal position `before` and ends at `position`."""
-        if self._held < MEMORY_READINGS_MAX:
-            self._waiting.append(_Offer(before, position, _stored(joined)))
-            self._held += len(joined)
+        if self._held_bytes < MEMORY_BYTES_MAX:
+            offer = _Offer(before, position, _stored(joined))
+            self._waiting.append(offer)
+            self._held += len(offer.readings)
+            self._held_bytes += offer.bytes
         self._news.set()
 
     async def run(self) -> None:
@@ -202,6 +211,7 @@ class Projecting:
         while self._waiting and self._waiting[0].before <= position and size < READINGS_AT_ONCE:
             offer = self._waiting.popleft()
             self._held -= len(offer.readings)
+            self._held_bytes -= offer.bytes
             if offer.position > position:
                 position = offer.position
                 size += len(offer.readings)

@@ -85,7 +85,7 @@ async def test_a_restart_goes_on_behind_the_store_s_cursor() -> None:
 async def test_memory_is_bounded_and_the_journal_has_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MEMORY_READINGS_MAX", 3)
+    monkeypatch.setattr(module, "MEMORY_BYTES_MAX", 3 * 1_225)
     monkeypatch.setattr(module, "READINGS_AT_ONCE", 2)
     monkeypatch.setattr(module, "ENTRIES_AT_ONCE", 1)
     fed = Fed()
@@ -98,6 +98,19 @@ async def test_memory_is_bounded_and_the_journal_has_the_rest(
     await fed.projecting.drain()
     assert fed.values() == [float(n) for n in range(1, 9)]
     assert not fed.projecting._waiting
+
+
+async def test_groups_without_readings_take_memory_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MEMORY_BYTES_MAX", 3 * 1_200)
+    fed = Fed()
+    for _ in range(8):
+        fed.feed(birth())
+    assert len(fed.projecting._waiting) == 3
+    for _ in range(2):
+        await fed.projecting.drain()
+        fed.feed(birth())
+    assert fed.projecting._held_bytes == 1_200
+    assert fed.projecting.lag == 1
 
 
 async def test_a_unit_that_changes_is_a_new_series() -> None:
