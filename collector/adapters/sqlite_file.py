@@ -9,12 +9,17 @@ _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def connect(path: Path, *, wait_s: float = 5) -> sqlite3.Connection:
-    """The file, made if it is not there; each commit waits for the disk, and so long for another one's lock."""
+    """The file, made if it is not there; each commit waits for the disk, and so long for another one's lock.
+
+    Raises `sqlite3.OperationalError` also where SQLite keeps no write-ahead log there, as in some network file systems.
+    """
     # Calls come from worker threads, one at a time under the journal's lock.
     db = sqlite3.connect(path, wait_s, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA page_size=16384")
-        db.execute("PRAGMA journal_mode=WAL")
+        (mode,) = db.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != "wal":  # it refuses by naming the mode that stays
+            raise sqlite3.OperationalError(f"{path}: no write-ahead log, but journal_mode={mode}")
         db.execute("PRAGMA synchronous=FULL")
     except sqlite3.DatabaseError:
         db.close()

@@ -16,7 +16,7 @@ from collector.adapters.journal_sqlite import JUMP, SqliteJournal
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.nats_link import NatsAt
 from collector.adapters.packed_entries import HEAD, Damaged, pack, unpack
-from collector.adapters.sqlite_file import malformed_in
+from collector.adapters.sqlite_file import connect, malformed_in
 from collector.counting import Counts
 from collector.ports import Entry, TakenOver, Unavailable
 from commands.part_servers import NatsServer
@@ -209,6 +209,12 @@ def test_every_commit_waits_for_the_disk(folder: Path) -> None:
     assert db.execute("PRAGMA journal_mode").fetchone() == (b"wal",)
     journal.close()
     journal.close()
+
+
+def test_a_file_without_a_write_ahead_log_is_refused() -> None:
+    """What SQLite keeps in memory has none, as files of some network file systems."""
+    with pytest.raises(sqlite3.OperationalError, match="journal_mode=memory"):
+        connect(Path(":memory:"))
 
 
 def test_a_file_is_begun_each_hour_and_at_its_size(folder: Path) -> None:
