@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -32,7 +33,7 @@ _Key = tuple[int, str, str, str, int]
 
 
 class KeptCounts:
-    """Counts by file of the journal, in a SQLite file of their own. Calls block.
+    """Counts by file of the journal, in a SQLite file of their own. Calls block; one thread writes while others read.
 
     What cannot be written waits: it is tried again with the next, and the journal carries it from file to file
     (`waiting`), so that a restart knows it too. A row may be kept any number of times: the last one stays.
@@ -41,6 +42,7 @@ class KeptCounts:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._mending = threading.Lock()
         self._waiting: dict[_Key, CountRow] = {}
         self.set_aside = 0
         self.write()
@@ -86,16 +88,25 @@ class KeptCounts:
             except sqlite3.Error as error:
                 if not is_damage(error):
                     raise
-                aside = put_away(self._path)
-                self.set_aside += 1
-                log.error("the journal's counts are malformed (%s): set aside as %s; those of files before the newest are lost", error, aside)  # fmt: skip
-            return self._with_file(work)
+            with self._mending:
+                return self._mended(work)
         except (sqlite3.Error, msgspec.ValidationError, OSError) as error:
             raise Unavailable(f"{self._path}: {error}") from error
 
+    def _mended(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return self._with_file(work)  # another thread may have put it away meanwhile
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            aside = put_away(self._path)
+            self.set_aside += 1
+            log.error("the journal's counts are malformed (%s): set aside as %s; those of files before the newest are lost", error, aside)  # fmt: skip
+        return self._with_file(work)
+
     def _with_file(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Opened each time, which is once an hour and for each report: so a file may be moved away or mended meanwhile."""
-        with closing(connect(self._path, wait_s=0)) as db:
+        with closing(connect(self._path, wait_s=0.5)) as db:
             db.execute(_CREATE)
             return work(db)
 

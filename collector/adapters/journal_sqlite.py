@@ -268,17 +268,27 @@ class SqliteJournal:
 
     def counts(self) -> Mapping[CountKey, Counts]:
         """Everything ever journalled, per agent, lane and hour. Raises `Unavailable`: not all of it can be read."""
-        with self._lock:
-            kept = self._counts.of_other_files(self._counted_file)
-            return merged([kept, self._tally.counts])
+        _, counts, _ = self._moment()
+        return counts
 
     def standing(self) -> "Standing":
         """Its end, with the counts and marks of all up to there: one moment, whatever is appended meanwhile."""
-        with self._lock:
-            try:
-                return Standing(self.last(), self.counts(), self.marks())
-            except Unavailable as error:
+        try:
+            return Standing(*self._moment())
+        except Unavailable as error:
+            with self._lock:
                 return Standing(self.last(), None, self.marks(), str(error))
+
+    def _moment(self) -> tuple[int, Mapping[CountKey, Counts], Mapping[MarkKey, int]]:
+        """Years of counts are read without the lock, for which readings wait; once more if a file was begun meanwhile."""
+        while True:
+            file = self._counted_file
+            kept = self._counts.of_other_files(file)
+            with self._lock:
+                if file == self._counted_file:
+                    own, last, marks = merged([self._tally.counts]), self.last(), self.marks()
+                    break
+        return last, merged([kept, own]), marks
 
     @property
     def set_aside(self) -> int:

@@ -17,7 +17,7 @@ from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.nats_link import NatsAt
 from collector.adapters.packed_entries import HEAD, Damaged, pack, unpack
 from collector.adapters.sqlite_file import connect, malformed_in
-from collector.counting import Counts
+from collector.counting import CountKey, Counts
 from collector.ports import Entry, TakenOver, Unavailable
 from commands.part_servers import NatsServer
 
@@ -416,6 +416,30 @@ def test_a_group_that_one_bit_made_a_text_is_read(folder: Path) -> None:
     again = SqliteJournal(folder)
     assert [e.payload for _, e in again.read_from(0, 9)] == [b"\xff\xfe"]
     again.close()
+
+
+def test_no_reading_waits_for_counts_that_are_read(folder: Path) -> None:
+    """And what begins a file meanwhile is counted once."""
+    journal = SqliteJournal(folder)
+    journal.append([batch(1)])
+    read = journal._counts.of_other_files
+    appended: list[int] = []
+
+    def meanwhile(file: int) -> dict[CountKey, Counts]:
+        found = read(file)
+        if not appended:
+            entries = [batch(2, received=T0 + HOUR)]
+            thread = threading.Thread(target=lambda: appended.append(journal.append(entries)))
+            thread.start()
+            thread.join(5)
+            assert appended == [2]
+        return found
+
+    journal._counts.of_other_files = meanwhile  # type: ignore[method-assign]  # in order to act in between
+    now = journal.standing()
+    assert now.last == 2
+    assert [c.batches for c in (now.counts or {}).values()] == [1, 1]
+    journal.close()
 
 
 def test_malformed_counts_do_not_stop_the_journal(folder: Path) -> None:
