@@ -717,7 +717,7 @@ async def test_a_host_that_can_have_no_address_is_down_by_name(host: str) -> Non
 async def test_a_broker_that_falls_dumb_is_noticed_within_forty_seconds() -> None:
     """By the keep-alive and once more: paho gives up when a ping stays without answer for as long."""
     async with small_broker() as broker:
-        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=broker.port), "", SteppedClock())
+        feed = PahoFeed(line(kind="mqtt", host="127.0.0.1", port=broker.port), str, SteppedClock())
         try:
             await feed.open(frozenset({"a"}))
         finally:
