@@ -50,11 +50,14 @@ def password(user: str, settings: Settings) -> str:
 
 
 def told_in(variable: str, path: str) -> str:
-    """What the file holds that a variable names. Raises `SettingsError`."""
+    """What the file holds that a variable names. Raises `SettingsError`; also of one that is empty."""
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        said = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         raise SettingsError(f"{variable}: {path} cannot be read: {error}") from error
+    if not said:
+        raise SettingsError(f"{variable}: {path} is empty: write the secret to it")
+    return said
 
 
 def authorities(variable: str, path: str) -> str:

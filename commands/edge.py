@@ -257,12 +257,16 @@ def _feed(plant: Plant, line: Line, settings: Settings, clock: Clock) -> PahoFee
 
 def _anew(read: Callable[[], str]) -> Callable[[], str]:
     """Says what `read` gives now, or gave last where it raises SettingsError; raises that if it does at once."""
-    last = read()
+    last, refused = read(), ""
 
     def said() -> str:
-        nonlocal last
-        with contextlib.suppress(SettingsError):
-            last = read()
+        nonlocal last, refused
+        try:
+            last, refused = read(), ""
+        except SettingsError as error:
+            if str(error) != refused:
+                refused = str(error)
+                log.warning("%s; the password read before is used", error)
         return last
 
     return said

@@ -81,13 +81,14 @@ class EstateFeed:
         """What was published since the last call; nothing, and it is gone, while the broker is away."""
         now, at = self._clock.now(), self._clock.monotonic()
         self._estate.advance(now)
-        said = self._estate.publications(now, self._line)
+        said = list(self._estate.publications(now, self._line))
+        if self._is_lost():
+            return []
         return [
             DeviceMessage(
                 topic, payload, retained=False, received_ms=self._edge.now(), received_s=at
             )
             for topic, payload in said
-            if not self._is_lost()
         ]
 
     def _is_lost(self) -> bool:

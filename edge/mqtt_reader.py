@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence, Set
 from typing import Final, Protocol
 
 from msgspec.structs import replace
@@ -13,27 +11,29 @@ from config.clock import Clock
 from config.plant import Device, Point
 from config.profile import JsonPath
 from edge.device_messages import DeviceMessage, Latest
+from edge.mqtt_heard import (
+    Heard,
+    handed_on,
+    is_lost,
+    is_silent,
+    keep,
+    must_be_told,
+    tell_lost,
+    wait,
+)
 from edge.payloads import Stamp, readings_of
 from edge.ports import PointReading, ReadResult
-from edge.readings import BAD, QUALITIES
+from edge.readings import QUALITIES
 from edge.topics import Listeners
 from edge.wills import Wills
 
 log = logging.getLogger(__name__)
 
-WAITING_READINGS_MAX: Final = 20_000
-"""Readings of one point that may wait for the next read; beyond it the oldest go, counted."""
-SAME_INSTANT_MS: Final = 1_000
-"""A reading this little behind the last one came just after it; further behind the clock was set."""
-RECENT_READINGS_MAX: Final = 64
-"""Readings of one point, with the device's own time, that are known when they come again."""
 HEARING_S_MAX: Final = 0.02
-"""So long at most the loop is kept from everything else, and by one point of one message."""
+"""So long at most the loop is kept from everything else, and by one reading."""
 NO_ANSWER: Final = QUALITIES["no_answer"]
 LINK_DOWN: Final = QUALITIES["link_down"]
 STALE: Final = QUALITIES["stale_source"]
-CLOCK_SUSPECT: Final = QUALITIES["clock_suspect"]
-LOST: Final = (NO_ANSWER, LINK_DOWN)
 
 
 class FeedDown(Exception):
@@ -62,30 +62,6 @@ class DeviceFeed(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class _Heard:
-    """What is known of one point: its readings not yet handed on, and its last sign of life.
-
-    Silence is counted in monotonic seconds: a wall clock that is set makes no device silent.
-    """
-
-    point: Point
-    unit: str
-    topic_filter: str
-    since_s: float
-    last: PointReading | None = None
-    said_ms: int = 0
-    """The time that the last reading came with; its own is later where several had the same."""
-    ours_ms: int = 0
-    """The last time by our own clock that anything was told with."""
-    behind: tuple[PointReading, DeviceMessage] | None = None
-    """The last reading not yet handed on, where its device dates it before `ours_ms`."""
-    recent: dict[tuple[int, float | None, int], None] = field(default_factory=dict)
-    told_silent_s: float | None = None
-    waiting: deque[PointReading] = field(default_factory=deque)
-    dropped_readings: int = 0
-
-
 class MqttDeviceReader:
     """A `PointReader` over one broker of devices.
 
@@ -94,24 +70,24 @@ class MqttDeviceReader:
     seen) is not news, unless the point said something else at that same time since (many a clock
     counts whole seconds) or was told bad by our clock. Each reading has an instant of its own. A retained
     message whose time is not known is `stale_source`. What a device dates before the last that was told
-    by our clock is late for whoever shows the newest: the last of it is told again with the time of its
-    arrival, `clock_suspect` (a retained one `stale_source`) if it was good. A point of which
+    by our clock is late for whoever shows the newest: of each read the last of it is told just after that
+    one instead, `clock_suspect` (a retained one `stale_source`) if it was good. A point of which
     nothing was heard for its longest silence is `no_answer`, told once a period. A device whose will
-    says that it is away is `link_down` at once and once a period until it says that it is back; what
-    is said in its name meanwhile is `stale_source`. A broker that is gone is `link_down` and lost; what all its
-    devices said before comes first. One
-    that refuses a topic filter makes only the points `link_down` that speak there, once a period.
+    says that it is away is `link_down` at once and once a period until it says that it is back, or the
+    broker was gone; what is said in its name meanwhile is `stale_source`. A broker that is gone is
+    `link_down` and lost; what all its devices said before comes first. One that refuses a topic filter
+    makes only the points `link_down` that speak there, once a period.
     """
 
     def __init__(self, feed: DeviceFeed, clock: Clock) -> None:
         self._feed = feed
         self._clock = clock
-        self._points: dict[str, _Heard] = {}
-        self._left: dict[str, _Heard] = {}
+        self._points: dict[str, Heard] = {}
+        self._left: dict[str, Heard] = {}
         """What was known of points that were forgotten since the last read began."""
         self._forgotten: set[str] = set()
         """Devices that were, since then."""
-        self._listening = Listeners[_Heard]()
+        self._listening = Listeners[Heard]()
         self._filters: frozenset[str] | None = None
         """All that is listened to; None where it has changed."""
         self._wills = Wills()
@@ -131,14 +107,15 @@ class MqttDeviceReader:
             self._down = True
             await self._hear_all()
             told = () if device.id in self._forgotten else self._points.values()
-            before = [r for heard in told for r in _handed_on(heard)]
+            before = [r for heard in told for r in handed_on(heard)]
             now = self._clock.now()
             down = [PointReading(point.id, None, LINK_DOWN, now) for point in points]
             return ReadResult([*before, *down], lost=True, line_lost=True, detail=str(error))
         if self._down:  # until now all points were told so, by us or by whoever reads us
             self._down = False
+            self._wills.forget_words()
             for heard in self._points.values():
-                _tell_lost(heard, LINK_DOWN, begun)
+                tell_lost(heard, LINK_DOWN, begun)
         await self._hear_all()
         if device.id in self._forgotten:
             return ReadResult([])  # whoever asked has another definition meanwhile
@@ -187,14 +164,17 @@ class MqttDeviceReader:
                 said[topic_filter] = self._latest.of(topic_filter)
             before = said[topic_filter]
             since_s = max((m.received_s for m in before), default=self._clock.monotonic())
-            heard = _Heard(point, device.unit, topic_filter, since_s)
+            heard = Heard(point, device.unit, topic_filter, since_s)
+            heard.ours_ms = left.ours_ms if left else 0
             self._listen(device, point.source, heard)
             for message in before:
-                self._take_in(heard, message)
+                for reading, stamp in self._said(heard, message):
+                    keep(heard, reading, stamp, message)
+            heard.waiting.extend(handed_on(heard))  # late or not, it comes before what is said next
             if before and self._wills.away(device.id):
-                _wait(heard, _tell_lost(heard, LINK_DOWN, self._clock.now()))
+                wait(heard, tell_lost(heard, LINK_DOWN, self._clock.now()))
 
-    def _listen(self, device: Device, source: JsonPath, heard: _Heard) -> None:
+    def _listen(self, device: Device, source: JsonPath, heard: Heard) -> None:
         self._points[heard.point.id] = heard
         self._listening.add(heard.topic_filter, heard)
         self._filters = None
@@ -218,49 +198,56 @@ class MqttDeviceReader:
         since_s = self._clock.monotonic()
         for message in self._feed.take():
             for heard in self._listeners_of(message):
-                self._take_in(heard, message)
-                if self._clock.monotonic() - since_s >= HEARING_S_MAX:
-                    await asyncio.sleep(0)
-                    since_s = self._clock.monotonic()
+                for reading, stamp in self._said(heard, message):
+                    keep(heard, reading, stamp, message)
+                    since_s = await self._others(since_s)
+                since_s = await self._others(since_s)
 
-    def _listeners_of(self, message: DeviceMessage) -> list[_Heard]:
+    async def _others(self, since_s: float) -> float:
+        """Let them have their turn if it is time; returns when they last had it."""
+        if self._clock.monotonic() - since_s < HEARING_S_MAX:
+            return since_s
+        await asyncio.sleep(0)
+        return self._clock.monotonic()
+
+    def _listeners_of(self, message: DeviceMessage) -> list[Heard]:
         """Whom it is news for, once it is known what it says of devices being there."""
         repeats = message.retained and self._latest.repeats(message)
         if not repeats:
             self._latest.keep(message)
-            for said in self._wills.heard(message):
-                if not said.online:
-                    self._lose(said.device, message)
-        return [h for h in self._listening.of(message.topic) if not repeats or _is_lost(h)]
+        for said in self._wills.heard(message):
+            if not said.online:
+                self._lose(said.device, message)
+        return [h for h in self._listening.of(message.topic) if not repeats or is_lost(h)]
 
-    def _take_in(self, heard: _Heard, message: DeviceMessage) -> None:
+    def _said(self, heard: Heard, message: DeviceMessage) -> Iterator[tuple[PointReading, Stamp]]:
+        """What a message says of the point; of a device that is away it is not good."""
         away = self._wills.away(heard.point.device)
         for reading, stamp in readings_of(
             heard.point, heard.unit, message.payload, message.received_ms
         ):
-            if away and not reading.quality:
-                reading = replace(reading, quality=STALE)
-            _keep(heard, reading, stamp, message)
+            stale = away and not reading.quality
+            yield replace(reading, quality=STALE) if stale else reading, stamp
 
     def _lose(self, device: str, message: DeviceMessage) -> None:
         """The device is away, from this message on."""
         for heard in self._points.values():
             if heard.point.device == device:
-                _wait(heard, _tell_lost(heard, LINK_DOWN, message.received_ms))
+                wait(heard, tell_lost(heard, LINK_DOWN, message.received_ms))
 
-    def _hand_on(self, device: Device, points: Sequence[_Heard]) -> list[PointReading]:
+    def _hand_on(self, device: Device, points: Sequence[Heard]) -> list[PointReading]:
         at, away = self._clock.monotonic(), self._wills.away(device.id)
         deaf = {heard.topic_filter for heard in points} & self._refused
-        silent = {h for h in points if away or h.topic_filter in deaf or _is_silent(h, at)}
+        silent = {h for h in points if away or h.topic_filter in deaf or is_silent(h, at)}
         readings: list[PointReading] = []
         for heard in points:
-            fresh = _handed_on(heard)
+            fresh = handed_on(heard)
             readings += fresh
             if fresh and away:
                 heard.told_silent_s = at
-            elif heard in silent and _must_be_told(heard, at):
+            elif heard in silent and must_be_told(heard, at):
                 quality = LINK_DOWN if away or heard.topic_filter in deaf else NO_ANSWER
-                readings.append(_tell_lost(heard, quality, self._clock.now()))
+                readings.append(tell_lost(heard, quality, self._clock.now()))
         lost = "its will says that it is away" if away else _refusal(deaf) or "silent"
         self._note(device, lost if len(silent) == len(points) > 0 else "", at)
         return readings
@@ -277,118 +264,3 @@ class MqttDeviceReader:
 
 def _refusal(filters: Set[str]) -> str:
     return f"the broker refuses topic filter {', '.join(sorted(filters))}" if filters else ""
-
-
-def _keep(heard: _Heard, reading: PointReading, stamp: Stamp, message: DeviceMessage) -> None:
-    """Add one reading unless it is a repeat. A retained one is as old as the device says that it is.
-
-    A repeat that is not retained is a sign of life all the same: some time stamps stand still.
-    """
-    if not message.retained:
-        heard.since_s = max(heard.since_s, message.received_s)
-    if stamp.by_device and _repeats(heard, reading):
-        return
-    if message.retained and not stamp.by_device and not reading.quality:
-        reading = replace(reading, quality=STALE)
-    own = _with_its_own_instant(heard, reading, stamp)
-    heard.last, heard.said_ms = own, reading.time
-    if message.retained:
-        age_ms = max(0, message.received_ms - own.time)
-        heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
-    if stamp.by_device:
-        _compare(heard, own, message)
-    else:
-        heard.ours_ms, heard.behind = own.time, None
-        if own.quality >= BAD:
-            heard.recent.clear()
-    _wait(heard, own)
-
-
-def _compare(heard: _Heard, reading: PointReading, message: DeviceMessage) -> None:
-    """Remember what its device dates before what was told by our clock; of several the newest."""
-    if reading.time >= heard.ours_ms:
-        heard.behind = None
-    elif heard.behind is None or reading.time >= heard.behind[0].time:
-        heard.behind = (reading, message)
-
-
-def _told_again(heard: _Heard) -> Iterable[PointReading]:
-    """What is behind, with the time of its arrival."""
-    if heard.behind is None:
-        return
-    (reading, message), heard.behind = heard.behind, None
-    suspect = STALE if message.retained else CLOCK_SUSPECT
-    heard.ours_ms = _just_after(heard.ours_ms, message.received_ms)
-    yield replace(reading, quality=reading.quality or suspect, time=heard.ours_ms)
-
-
-def _tell_lost(heard: _Heard, quality: int, now: int) -> PointReading:
-    """A reading of our own: whatever is said next is news, though it was said before."""
-    heard.recent.clear()
-    heard.behind = None
-    heard.last = PointReading(heard.point.id, None, quality, now)
-    heard.said_ms = heard.ours_ms = now
-    return heard.last
-
-
-def _is_lost(heard: _Heard) -> bool:
-    return heard.last is not None and heard.last.quality in LOST
-
-
-def _repeats(heard: _Heard, reading: PointReading) -> bool:
-    """Whether it came before; back at an older value within the same instant is no repeat."""
-    key, last = (reading.time, reading.value, reading.quality), heard.last
-    known = key in heard.recent
-    heard.recent[key] = None
-    if len(heard.recent) > RECENT_READINGS_MAX:
-        del heard.recent[next(iter(heard.recent))]
-    if last is None or reading.time != heard.said_ms:
-        return known
-    return (last.value, last.quality) == (reading.value, reading.quality)
-
-
-def _with_its_own_instant(heard: _Heard, reading: PointReading, stamp: Stamp) -> PointReading:
-    last = heard.last
-    if last is None:
-        return reading
-    if heard.said_ms <= reading.time <= last.time:
-        return replace(reading, time=last.time + 1)
-    return (
-        reading if stamp.by_device else replace(reading, time=_just_after(last.time, reading.time))
-    )
-
-
-def _just_after(last: int, time: int) -> int:
-    """The instant after the last one if that is hardly later; a clock that was set far back is followed."""
-    return last + 1 if 0 <= last - time < SAME_INSTANT_MS else time
-
-
-def _wait(heard: _Heard, reading: PointReading) -> None:
-    heard.waiting.append(reading)
-    if len(heard.waiting) > WAITING_READINGS_MAX:
-        heard.waiting.popleft()
-        if not heard.dropped_readings:
-            log.warning("point %s says more than is read: the oldest go, counted", heard.point.id)
-        heard.dropped_readings += 1
-
-
-def _handed_on(heard: _Heard) -> list[PointReading]:
-    """Its readings not yet handed on."""
-    fresh = [*heard.waiting, *_told_again(heard)]
-    heard.waiting.clear()
-    if fresh:
-        heard.told_silent_s = None
-    return fresh
-
-
-def _is_silent(heard: _Heard, at: float) -> bool:
-    return at - heard.since_s > heard.point.longest_silence_s
-
-
-def _must_be_told(heard: _Heard, at: float) -> bool:
-    """Once a period that it is silent."""
-    told = heard.told_silent_s
-    if told is not None and at - told < heard.point.period_s:
-        return False
-    heard.told_silent_s = at
-    return True

@@ -18,8 +18,8 @@ from edge.ports import PointReading
 from edge.readings import QUALITIES
 
 PAYLOAD_BYTES_MAX: Final = 256 * 1024
-ENTRIES_MAX: Final = 2_000
-"""Entries of a list that are read for one point, at 10 to 30 us each; a day at one a minute is 1 440."""
+ENTRIES_MAX: Final = 10_000
+"""Entries of a list that are read for one point, at 10 to 30 us each: what fits into a payload if each has value and time."""
 LATEST_MS: Final = 253_402_300_800_000
 """The year 10000: a time from here on is no time."""
 _MS_FROM: Final = 1e11
@@ -76,7 +76,7 @@ def places(path: Path, unit: str, message: Any) -> Iterator[tuple[Path, int | No
 
     Raises:
         Absent: there is no list at `[*]`.
-        Unreadable: something else stands there, or a list of more than `ENTRIES_MAX`.
+        Unreadable: something else stands there.
     """
     filled = with_unit(path, unit)
     if "[*]" not in filled:
@@ -86,8 +86,6 @@ def places(path: Path, unit: str, message: Any) -> Iterator[tuple[Path, int | No
     entries = find(message, filled[:at])
     if not isinstance(entries, list):
         raise Unreadable("no list where the profile says [*]")
-    if len(entries) > ENTRIES_MAX:
-        raise Unreadable(f"{len(entries)} entries")
     for place in range(len(entries)):
         yield (*filled[:at], place, *filled[at + 1 :]), place
 
@@ -250,7 +248,7 @@ def word_at(payload: bytes, path: Path, unit: str) -> str | None:
 
 def readings_of(
     point: Point, unit: str, payload: bytes, received_ms: int
-) -> list[tuple[PointReading, Stamp]]:
+) -> Iterator[tuple[PointReading, Stamp]]:
     """Every reading of the point in one payload, in its order; none if it is not spoken of.
 
     A payload that cannot be read gives one `undecodable` reading at its arrival.
@@ -263,12 +261,13 @@ def readings_of(
         message = parse(payload)
         if source.error_path and _said(message, with_unit(source.error_path, unit)):
             refused = PointReading(point.id, None, QUALITIES["device_refused"], received_ms)
-            return [(refused, arrival)]
-        return list(_each(point, source, unit, message, received_ms))
+            yield refused, arrival
+            return
+        yield from _each(point, source, unit, message, received_ms)
     except Absent:
-        return []
+        return
     except Unreadable:
-        return [(PointReading(point.id, None, UNDECODABLE, received_ms), arrival)]
+        yield PointReading(point.id, None, UNDECODABLE, received_ms), arrival
 
 
 def _said(message: Any, path: Path) -> bool:
@@ -288,7 +287,10 @@ def _says(message: Any, path: Path, word: str) -> bool:
 def _each(
     point: Point, source: JsonPath, unit: str, message: Any, received_ms: int
 ) -> Iterator[tuple[PointReading, Stamp]]:
-    for path, place in places(source.path, unit, message):
+    found = list(places(source.path, unit, message))
+    if len(found) > ENTRIES_MAX:
+        raise Unreadable(f"{len(found)} entries")
+    for path, place in found:
         try:
             raw = find(message, path)
         except Absent:

@@ -68,6 +68,10 @@ class Wills:
         """Whether the last word was that it is not there."""
         return device in self._away
 
+    def forget_words(self) -> None:
+        """Nobody is known to be away: what was said meanwhile was not heard."""
+        self._away.clear()
+
     def forget(self, device: str) -> None:
         """Its definition has changed."""
         if self._of.pop(device, None):

@@ -13,7 +13,8 @@ from commands.proving.fuzz_mqtt_oracle import Says, read, says
 from config.plant import Device, Point, PointSpec
 from config.profile import Availability, JsonPath, Kind
 from edge.device_messages import DeviceMessage, Waiting
-from edge.mqtt_reader import LOST, MqttDeviceReader
+from edge.mqtt_heard import LOST
+from edge.mqtt_reader import MqttDeviceReader
 from edge.ports import PointReading
 from edge.readings import BAD, QUALITIES
 
@@ -22,6 +23,7 @@ DEVICE: Final = Device("d", "p", "l", "a", unit=UNIT)
 ONLINE: Final = Availability("devices/{unit}/online", (), "online", "offline")
 ONLINE_TOPIC: Final = f"devices/{UNIT}/online"
 NEWS_LAST: Final = 32
+SUSPECT: Final = QUALITIES["clock_suspect"]
 STRANGE: Final[tuple[Any, ...]] = (
     None, True, False, 0, 1, -1, 7, 0.5, 1e300, 1e-300, 2**53, 2**53 + 1, -(2**63), 2**64, 10**40, "", "on", "ON", "21.5",
     "NaN", "true", [], {}, [1], {"v": 1}, [[[]]], "1970-01-01", "2026-02-30T00:00:00Z", "9999-12-31T23:59:59Z",
@@ -190,14 +192,6 @@ def life(rng: random.Random, frames: int, tally: Tally, each: Each) -> None:
     asyncio.run(fuzzed.live(frames, each))
 
 
-def _told_again(message: DeviceMessage, reading: PointReading, last: _Told | None) -> bool:
-    """Whether it is what was just told as its device dates it, with the time of its arrival."""
-    if last is None or last.value is None or reading.value is None or not reading.quality:
-        return False
-    late = last.given_ms < message.received_ms <= reading.time
-    return late and near(last.value, reading.value)
-
-
 class _Fuzzed:
     """One reader, and what it may believe."""
 
@@ -215,6 +209,8 @@ class _Fuzzed:
         self._before: list[tuple[str, bytes]] = []
         self._news: dict[str, list[tuple[int, float | None]]] = {point.id: [] for point in POINTS}
         self._told: dict[str, _Told] = {}
+        self._ours: dict[str, list[int]] = {point.id: [] for point in POINTS}
+        """Times of what may have been told with a time of our own, the last of them."""
         self._honest_ms: dict[str, int] = {}
 
     async def live(self, frames: int, each: Each) -> None:
@@ -236,10 +232,14 @@ class _Fuzzed:
         self._lost_now = False
         if message.topic == ONLINE_TOPIC:
             self._judge_will(message, result.readings)
-        for reading in result.readings:
-            self._judge(message, reading, repeats=repeats)
+        lost = {point for point, told in self._told.items() if told.quality in LOST}
+        read_well = {
+            r.point
+            for r in result.readings
+            if self._judge(message, r, repeats=repeats and r.point not in lost)
+        }
         if kind in (HONEST, MARKED, PADDED) and not message.retained and not self._away:
-            self._judge_honest(message, {reading.point for reading in result.readings if not reading.quality})  # fmt: skip
+            self._judge_honest(message, read_well)
         if kind == EMPTY and any(r.quality != QUALITIES["link_down"] for r in result.readings):
             raise Wrong("a reading of an empty message", message.payload)
         if missed := must - {reading.point for reading in result.readings}:
@@ -277,26 +277,34 @@ class _Fuzzed:
         if self._lost_now and down != set(self._by_id):
             raise Wrong("a device that is away, and not every point says so", message.payload)
 
-    def _judge(self, message: DeviceMessage, reading: PointReading, *, repeats: bool) -> None:
+    def _judge(self, message: DeviceMessage, reading: PointReading, *, repeats: bool) -> bool:
+        """Whether it is good, or late and nothing else."""
         self._tally.values += reading.value is not None
         self._tally.without_value += reading.value is None
-        raw, last = message.payload, self._told.get(reading.point)
-        lost = last is not None and last.quality in LOST
-        if not _told_again(message, reading, last):
-            said_ms = last.said_ms if last and reading.time == last.given_ms + 1 else reading.time
-            self._told[reading.point] = _Told(said_ms, reading.time, reading.value, reading.quality)
+        raw, last, ours = message.payload, self._told.get(reading.point), self._ours[reading.point]
         if (reading.value is None) is not (reading.quality >= BAD):
             raise Wrong(f"{reading.point}: value {reading.value} with quality {reading.quality}", raw)  # fmt: skip
+        said = self._said(reading.point, message)
+        fit = [one for one in said if reading.value is not None and near(one.value, reading.value)]
+        dated = {time for one in fit if one.good for time in one.times}
+        late = _late(reading, dated, ours)
+        self._told[reading.point] = _told(reading, last, late)
+        if reading.time not in dated:
+            self._ours[reading.point] = [*ours[-7:], reading.time]
         if reading.value is None:
             self._news[reading.point].clear()  # what was said before it is news again
-            return
-        said = self._said(reading.point, message)
-        fit = [one for one in said if near(one.value, reading.value)]
-        if (repeats and not lost) or not fit:
+            return False
+        if repeats or not fit:
             raise Wrong(f"{reading.point} = {reading.value}, which the message does not say", raw)
         self._tally.judged([one.value for one in said])
         if not reading.quality:
             self._judge_good(message, reading, fit, last)
+        elif late is not None:
+            back = last and last.value != reading.value and _is_taken(last, {late})
+            if not back and (late, reading.value) in self._news[reading.point]:
+                raise Wrong(f"{reading.point} = {reading.value} of {late} is no news", raw)
+            self._add_news(reading.point, late, reading.value)
+        return not reading.quality or (late is not None and reading.quality == SUSPECT)
 
     def _judge_good(
         self, message: DeviceMessage, reading: PointReading, fit: list[Says], last: _Told | None
@@ -315,7 +323,10 @@ class _Fuzzed:
         news = self._news[reading.point]
         if timed and not back and (reading.time, reading.value) in news:
             raise Wrong(f"{reading.point} = {reading.value} at {reading.time} is no news", raw)
-        self._news[reading.point] = [*news[1 - NEWS_LAST :], (reading.time, reading.value)]
+        self._add_news(reading.point, reading.time, reading.value)
+
+    def _add_news(self, point: str, time: int, value: float | None) -> None:
+        self._news[point] = [*self._news[point][1 - NEWS_LAST :], (time, value)]
 
     def _changed(self, message: DeviceMessage) -> set[str]:
         """Points that say another value than the last, with the time of the last."""
@@ -347,8 +358,27 @@ class _Fuzzed:
                 raise Wrong(f"{point.id} was not read of an honest message", message.payload)
 
 
+def _late(reading: PointReading, dated: Collection[int], ours: Collection[int]) -> int | None:
+    """When its device says that it was, if that is before what was told with a time of our own, and it stands just after that."""
+    if not reading.quality or reading.time - 1 not in ours:
+        return None
+    return max((time for time in dated if time < reading.time - 1), default=None)
+
+
+def _told(reading: PointReading, last: _Told | None, late: int | None) -> _Told:
+    """What is to be compared with the next."""
+    if late is not None:
+        given = last.given_ms + 1 if last and _is_taken(last, {late}) else late
+        return _Told(late, given, reading.value, reading.quality)
+    said_ms = last.said_ms if last and reading.time == last.given_ms + 1 else reading.time
+    return _Told(said_ms, reading.time, reading.value, reading.quality)
+
+
 def _just_after(last: _Told, reading: PointReading, times: Collection[int]) -> bool:
     """Whether it was given the next instant because its own was taken, and is not the last again."""
-    same = reading.value == last.value and reading.quality == last.quality
-    taken = {time for time in times if last.said_ms <= time <= last.given_ms}
-    return reading.time == last.given_ms + 1 and bool(taken) and not same
+    again = reading.value == last.value and reading.quality == last.quality
+    return reading.time == last.given_ms + 1 and not again and _is_taken(last, times)
+
+
+def _is_taken(last: _Told, times: Collection[int]) -> bool:
+    return any(last.said_ms <= time <= last.given_ms for time in times)

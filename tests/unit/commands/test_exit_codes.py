@@ -166,6 +166,15 @@ def test_a_password_file_that_is_missing_is_named(
     assert "STEWARD_BROKER_PASSWORD_FILE" in capsys.readouterr().err
 
 
+def test_a_password_file_that_is_empty_is_no_password(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "word").write_text("\n", encoding="utf-8")
+    monkeypatch.setenv("STEWARD_BROKER_PASSWORD_FILE", str(data / "word"))
+    assert main.main(["edge", RIVERSIDE, "edge-a"]) == main.WRONG_USE
+    assert "is empty" in capsys.readouterr().err
+
+
 @pytest.fixture
 def known_to_the_broker(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_secret(data / "word", "said")

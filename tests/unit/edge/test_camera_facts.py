@@ -74,3 +74,11 @@ def test_a_list_that_does_not_say_it_is_unclear_and_never_a_fresh_recording(name
     with pytest.raises(Unclear) as raised:
         newest_ms(LISTS[name], PATH, "1")
     assert len(str(raised.value)) <= 200
+
+
+def test_a_day_of_short_segments_is_read() -> None:
+    times = [
+        f'{{"end":"2026-03-01T{n // 360:02}:{n // 6 % 60:02}:{n % 6}7Z"}}' for n in range(8640)
+    ]
+    last = datetime(2026, 3, 1, 23, 59, 57, tzinfo=UTC)
+    assert newest_ms(f"[{','.join(times)}]".encode(), PATH, "1") == last.timestamp() * 1000
