@@ -299,7 +299,7 @@ class _Fuzzed:
         self._tally.judged([one.value for one in said])
         if not reading.quality:
             self._judge_good(message, reading, fit, last)
-        elif late is not None:
+        elif late is not None and reading.quality == SUSPECT:
             back = last and last.value != reading.value and _is_taken(last, {late})
             if not back and (late, reading.value) in self._news[reading.point]:
                 raise Wrong(f"{reading.point} = {reading.value} of {late} is no news", raw)
