@@ -118,7 +118,6 @@ class Projecting:
         """When a write of little began last (monotonic seconds)."""
         self._end = journal.last()
         """Where the journal ended before this life."""
-        self._restored = False
         self.position = 0
         self.stats = ProjectingStats()
 
@@ -133,19 +132,16 @@ class Projecting:
         A store that is ahead knew a journal which is gone. What was appended before it could be asked took
         positions it has seen: the whole journal is stored again then, which changes nothing that is stored.
         """
-        if not self._restored:
-            self.position = self._store.cursor()
-            if self.position > self._end:
-                self._begin_again()
-            self._restored = True
-            self._columns = None
-        return self.position
+        position = self._store.cursor()
+        if position > max(self._end, self.position):
+            self._begin_again(position)
+            position = 0
+        self.position = position  # only now: the journal lets go of what lies before it
+        return position
 
-    def _begin_again(self) -> None:
-        ahead = self.position
+    def _begin_again(self, ahead: int) -> None:
         self._store.write([], 0)  # a kill before the first write must not leave it ahead
         self._journal.rise(ahead)
-        self.position = 0
         log.warning("the store knows the journal up to position %d, and it ended at %d, as an older copy does: all that it has is stored once more", ahead, self._end)  # fmt: skip
 
     def offer(self, before: int, position: int, joined: Joined) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,7 +11,7 @@ from collector import projecting as module
 from collector.adapters.memory_journal import MemoryJournal
 from collector.columns import Columns
 from collector.live import LiveTable
-from collector.ports import Entry, Message, Unavailable
+from collector.ports import Entry, Message, StoreBatch, Unavailable
 from collector.projecting import Projecting, inline
 from config.clock import SteppedClock
 from tests.unit.collector.feeding import SITE, T0, Store, batch, birth, plant
@@ -37,6 +38,13 @@ class Fed:
 
     def values(self) -> list[float]:
         return [row[2] for row in self.store.rows]
+
+
+class ReadOnly(Store):
+    """As one whose disk is full."""
+
+    def write(self, batches: Sequence[StoreBatch], cursor: int) -> None:
+        raise Unavailable("its disk is full")
 
 
 def entry(message: Message) -> Entry:
@@ -223,3 +231,22 @@ async def test_a_store_that_is_ahead_of_the_journal_takes_all_of_it_again(
     assert killed.values() == [float(n) for n in range(entries)]
     assert "older copy" in caplog.text
     assert killed.journal.append([entry(birth())]) > 20
+
+
+def test_a_store_that_is_ahead_holds_nothing_until_it_has_begun_anew() -> None:
+    """The journal lets go of what lies before its position."""
+    fed = Fed(store=ReadOnly())
+    fed.store.position = 20
+    with pytest.raises(Unavailable):
+        fed.projecting.restore()
+    assert fed.projecting.position == 0
+
+
+async def test_what_this_life_stored_does_not_put_the_store_ahead(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fed = Fed()
+    fed.projecting.restore()
+    fed.feed(birth())
+    await fed.projecting.drain()
+    assert (fed.projecting.restore(), caplog.text) == (1, "")
