@@ -28,6 +28,7 @@ from collector.domain.conditions import (
     compile_rule,
     delay_at,
     known_from,
+    set_back,
     usable,
 )
 from collector.groups import SET_BACK_MS, Group
@@ -102,7 +103,7 @@ class Alarming:
         self._now = self._stopped_at = self._ledger.heard
 
     def _awake(self, now: int) -> None:
-        self._now = now if now < self._now - SET_BACK_MS else max(self._now, now)
+        self._now = _onward(self._now, now)
         if not self._begun:
             self._begun = True
             self._begin(now)
@@ -180,7 +181,8 @@ class Alarming:
         now = group.received
         self._awake(now)
         self._screen.fit(len(self._live))
-        self._screen.set_back(group)
+        if self._screen.set_back(group):
+            self._set_back(now)
         held = self._held[0] <= now < self._held[1]
         if not held:
             self._fire(now - 1)
@@ -194,7 +196,13 @@ class Alarming:
         if not held:
             self._fire(now, woken=now)
         self._ledger.judged = max(self._ledger.judged, group.position)
-        self._ledger.heard = max(self._ledger.heard, now)
+        self._ledger.heard = _onward(self._ledger.heard, now)
+
+    def _set_back(self, now: int) -> None:
+        for index, state in enumerate(self._states):
+            self._put(index, replace(state, condition=set_back(state.condition, now)))
+        for row in self._screen.rules_of:
+            self._settle(row)
 
     def _overdue(self, now: int) -> int:
         return now - min((watch.silence for watch in self._watches), default=0)
@@ -409,6 +417,11 @@ class Alarming:
 
 _NOTHING: Final = RuleState(ConditionState((), since=0, watched=0, unknown=False))
 """Of an alarm that is not open."""
+
+
+def _onward(last: int, now: int) -> int:
+    """The later of the two; `now` where the clock was set back."""
+    return now if now < last - SET_BACK_MS else max(last, now)
 
 
 def _known(sample: Sample, watches: Sequence[Watch]) -> float:

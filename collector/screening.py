@@ -168,11 +168,13 @@ class Screen:
         if rows > self._size:
             self._grow(rows)
 
-    def set_back(self, group: Group) -> None:
-        """Where rows were last heard after the group came, the server's clock was set back: they were heard until now."""
-        if (self.last[group.row] > group.received + SET_BACK_MS).any():
-            np.minimum(self.last, group.received, out=self.last)
-            self.next_silence = min(self.next_silence, group.received)
+    def set_back(self, group: Group) -> bool:
+        """Whether its rows were last heard after the group came: the server's clock was set back, and all were heard until now."""
+        if not (self.last[group.row] > group.received + SET_BACK_MS).any():
+            return False
+        np.minimum(self.last, group.received, out=self.last)
+        self.next_silence = min(self.next_silence, group.received)
+        return True
 
     def heard(self, group: Group, time: Ints, *, is_newest: bool = False) -> None:
         """Remember when each row last spoke; what is late or history does not count. `is_newest` as in `lively`."""

@@ -200,6 +200,17 @@ def begin(watch: Watch, now: int) -> ConditionState:
     return ConditionState(levels, since=now, watched=now, unknown=not watch.silent)
 
 
+def set_back(state: ConditionState, now: int) -> ConditionState:
+    """What began later than `now` began now: the clock was set back."""
+    levels = tuple(
+        level if level.since is None else replace(level, since=min(level.since, now))
+        for level in state.levels
+    )
+    return replace(
+        state, levels=levels, since=min(state.since, now), watched=min(state.watched, now)
+    )
+
+
 def usable(watch: Watch, sample: Sample) -> bool:
     """Whether the rule may look at the value (12, 46, 47)."""
     return sample.quality in watch.usable and math.isfinite(sample.value)

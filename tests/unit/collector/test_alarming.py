@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from collector.alarm_ledger import TIME_CURSOR
 from collector.domain.conditions import Condition
 from collector.ports import Ask, Outcome, TakenOver, Unavailable
 from config.clock import SteppedClock
@@ -297,12 +298,69 @@ def test_a_server_s_clock_that_was_set_back_does_not_blind_a_rule() -> None:
     assert tank.story("raised") == [(2, "raised")]
 
 
+def test_no_condition_is_shown_since_a_time_ahead_after_the_clock_was_set_back() -> None:
+    tank = world()
+    tank.read(Said(HOUR_S, 5))
+    tank.read(Said(2, 5))
+    assert tank.now().since == ms(2)
+
+
 def test_who_falls_silent_after_the_clock_was_set_back_is_missed_in_time() -> None:
     tank = world(a_rule("silent", kind="silent", levels=()))
     tank.read(Said(HOUR_S, 5))
     tank.read(Said(2, 5))
     tank.wake(HOUR_S / 2)
     assert tank.story("abnormal_again") == [(62.001, "abnormal_again")]
+
+
+def test_who_is_not_heard_again_after_the_clock_was_set_back_is_missed_in_time() -> None:
+    tank = world(
+        a_rule("silent", kind="silent", levels=()), a_rule("other", point="tank/temperature")
+    )
+    tank.read(Said(HOUR_S, 5), Said(HOUR_S, 5, point="tank/temperature"))
+    for second in range(2, 100, 10):
+        tank.read(Said(second, 5, point="tank/temperature"))
+    assert tank.story("abnormal_again") == [(62.001, "abnormal_again")]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    ("before", "after", "event"), [(5, 11, "raised"), (11, 5, "returned")], ids=["on", "off"]
+)
+def test_a_delay_that_began_ahead_ends_in_time_after_the_clock_was_set_back(
+    before: float, after: float, event: str, *, restarted: bool
+) -> None:
+    tank = world(a_rule(on_delay_s=30, off_delay_s=30))
+    tank.series(-10, [before] * 9, every=5)
+    tank.series(HOUR_S, [after] * 2)
+    tank.read(Said(2, after))
+    if restarted:
+        tank.restart()
+    tank.series(7, [after] * 6, every=5)
+    assert tank.story(event) == [(32, event)]
+    assert tank.now().since == ms(32)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_who_is_watched_since_a_time_ahead_is_missed_in_time(*, restarted: bool) -> None:
+    tank = world()
+    tank.restart(rules=[a_rule(), a_rule("silent", kind="silent", levels=())])
+    tank.wake(HOUR_S)
+    tank.read(Said(HOUR_S + 1, 5))
+    tank.read(Said(2, 5))
+    if restarted:
+        tank.restart()
+    tank.wake(70)
+    assert tank.story("raised") == [(62.001, "raised")]
+    assert (tank.now().condition, tank.now().since) == (Condition.UNKNOWN, ms(62.001))
+
+
+def test_the_ledger_s_time_goes_back_with_the_clock() -> None:
+    tank = world()
+    tank.read(Said(HOUR_S, 5))
+    tank.read(Said(2, 5))
+    tank.read(Said(4, 5))
+    assert tank.decisions.cursor(TIME_CURSOR) == ms(4)
 
 
 def test_the_cursor_moves_on_after_the_clock_was_set_back() -> None:
