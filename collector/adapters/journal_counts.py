@@ -65,9 +65,10 @@ class KeptCounts:
 
     def of_other_files(self, file: int) -> dict[CountKey, Counts]:
         """The sum of all but one file's. Raises `Unavailable`: what is known is not all."""
+        waiting = dict(self._waiting)  # first: what is written after the read waits no more
         rows: dict[_Key, CountRow] = {row[:5]: row for row in self._done(_all)}
         found: dict[CountKey, Counts] = {}
-        for row in (rows | self._waiting).values():
+        for row in (rows | waiting).values():
             if row[0] != file:
                 found.setdefault(row[1:5], Counts()).add(Counts(*row[5:]))
         return found

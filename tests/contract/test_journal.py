@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from collector.adapters.journal_counts import KeptCounts
 from collector.adapters.journal_nats import NatsJournal
 from collector.adapters.journal_sqlite import JUMP, SqliteJournal
 from collector.adapters.memory_journal import MemoryJournal
@@ -440,6 +441,22 @@ def test_no_reading_waits_for_counts_that_are_read(folder: Path) -> None:
     assert now.last == 2
     assert [c.batches for c in (now.counts or {}).values()] == [1, 1]
     journal.close()
+
+
+def test_counts_that_are_written_while_they_are_read_are_not_missed(folder: Path) -> None:
+    folder.mkdir()
+    kept = KeptCounts(folder / "counts.sqlite")
+    done = kept._done
+    kept.wait([(1, "riverside", "a1", "data", T0, 1, 3, 0, 0, 0)])
+
+    def meanwhile(work: Callable[[sqlite3.Connection], Any]) -> Any:
+        found = done(work)
+        done(kept._keep)
+        return found
+
+    kept._done = meanwhile  # type: ignore[method-assign]  # in order to act in between
+    assert [c.readings for c in kept.of_other_files(2).values()] == [3]
+    assert kept.waiting == []
 
 
 def test_malformed_counts_do_not_stop_the_journal(folder: Path) -> None:
