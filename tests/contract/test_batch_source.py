@@ -482,6 +482,17 @@ async def test_who_is_not_listened_to_is_not_taken_for_silent(
         assert source._links["bulk"] is link
 
 
+async def test_who_is_listened_to_again_was_not_silent_meanwhile() -> None:
+    async with speaking(friendly) as (source, _):
+        await anext(source.batches())
+        await until(lambda: source.connected)
+        link, now = source._links["bulk"], asyncio.get_running_loop().time()
+        link.pause()
+        link.heard = now - 100
+        link.resume()
+        assert link.heard >= now
+
+
 async def test_a_new_connection_is_not_read_while_there_is_no_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -87,12 +87,17 @@ async def until_used(at: NatsAt) -> None:
 
 async def until_available(work: Callable[[], Awaitable[None]]) -> None:
     """As a server does that is started again."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                return await work()
-            except Unavailable:
-                await asyncio.sleep(0)
+    last: Unavailable | None = None
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    return await work()
+                except Unavailable as error:
+                    last = error
+                    await asyncio.sleep(0)
+    except TimeoutError as error:
+        raise TimeoutError(f"not available within 30 s: {last}") from (last or error)
 
 
 async def opened(at: NatsAt) -> None:
