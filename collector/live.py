@@ -140,7 +140,7 @@ class LiveTable:
         self.position = max(self.position, group.position)
         row, time = group.row, group.time
         if (self.order[row] > group.received + SET_BACK_MS).any():
-            np.minimum(self.order, group.received, out=self.order)
+            self._set_back(group.received)
         order = np.minimum(time, group.received)
         newest: npt.NDArray[np.bool_] = group.live & (order >= self.order[row])
         self._newest = group if newest.all() else None
@@ -215,6 +215,12 @@ class LiveTable:
         return file.position
 
     # --- inside --------------------------------------------------------------------------------
+
+    def _set_back(self, received: int) -> None:
+        self._counter += 1
+        self.change[self.receive_time > received] = self._counter
+        for column in (self.order, self.source_time, self.receive_time):
+            np.minimum(column, received, out=column)
 
     def _columns(self, rows: Ints, points: list[str]) -> LiveSnapshot:
         return LiveSnapshot(

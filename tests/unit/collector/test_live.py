@@ -78,6 +78,17 @@ def test_a_server_s_clock_that_was_set_back_does_not_blind_a_point(*, restarted:
     assert shown(live) == {"pump/flow": 2.0, "pump/pressure": 3.0}
 
 
+def test_a_point_that_was_heard_ahead_and_is_silent_since_grows_old() -> None:
+    live, hour = table(), 3_600_000
+    live.apply(group((0, hour, 1.0), (1, hour, 1.0), received=T0 + hour))
+    mark = live.snapshot(SITE).mark
+    live.apply(group((0, 5, 2.0), received=T0 + 5))
+    now = live.changes_since(SITE, mark)
+    assert now.points == ("pump/flow", "pump/pressure")
+    assert now.source_time.tolist() == now.receive_time.tolist() == [T0 + 5, T0 + 5]
+    assert live.apply(group((1, 6, 3.0), received=T0 + 6)).all()
+
+
 def test_what_waited_while_others_were_heard_is_late_as_ever() -> None:
     live = table()
     live.apply(group((0, 60_000, 1.0), received=T0 + 60_000))
