@@ -59,11 +59,18 @@ class Scored:
         """Site and point, of all sites together."""
         return f"{self.site}/{self.point}"
 
+    def was_ahead(self, received: int, readings: Iterable[Heard]) -> bool:
+        """Whether the point of one of these was last heard after they came: the server's clock was set back."""
+        latest = received + SET_BACK_MS
+        if self.slot is None or (self.slot + 1) * self.every_ms <= latest:
+            return False
+        return any(self.time[column] > latest for _, column, _ in readings)
+
     def set_back(self, received: int) -> None:
-        """Where the open row begins after `received` (UTC ms), the server's clock was set back: go on from there."""
-        if self.slot is not None and self.slot * self.every_ms > received + SET_BACK_MS:
-            self.slot = received // self.every_ms
-            self.time = np.minimum(self.time, received)
+        """What was heard later than `received` (UTC ms) was heard then: go on from there."""
+        self.time = np.minimum(self.time, received)
+        if self.slot is not None:
+            self.slot = min(self.slot, received // self.every_ms)
 
     def hear(self, readings: Iterable[Heard]) -> None:
         """Take readings in order of time; what comes behind its row's end is too late."""

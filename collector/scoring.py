@@ -170,9 +170,13 @@ class Scoring:
 
     def _scores(self, group: Group, *, urgent: bool) -> Iterator[tuple[Scored, Score]]:
         """Of the live readings of watched points: rows that they close wait, and so many that wait are judged."""
-        for number, readings in self._heard(group).items():
-            asset = self._assets[number]
-            asset.set_back(group.received)
+        heard = [
+            (self._assets[number], readings) for number, readings in self._heard(group).items()
+        ]
+        if any(asset.was_ahead(group.received, readings) for asset, readings in heard):
+            for asset in self._assets:
+                asset.set_back(group.received)
+        for asset, readings in heard:
             self._tried(asset, partial(asset.hear, readings))
         if urgent:
             return

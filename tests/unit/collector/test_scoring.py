@@ -17,7 +17,7 @@ from collector.ingest import Ingest
 from collector.live import LiveTable, SavedFiles
 from collector.ports import Message
 from collector.projecting import Projecting, inline
-from collector.scored import FILL_MAX
+from collector.scored import FILL_MAX, Scored
 from collector.scoring import ROWS_AT_ONCE
 from config.clock import SteppedClock
 from config.plant import SCORE, STEWARD, Plant
@@ -117,6 +117,12 @@ async def stored(journal: MemoryJournal, its: Plant | None = None) -> list[tuple
     return pipe.scores()
 
 
+def an_asset() -> Scored:
+    """Of two points, which are missed after 5 s; a row a second."""
+    nothing = np.full(2, np.nan)
+    return Scored(SITE, SCORED, "", S, LEARN, np.full(2, 5.0 * S), nothing, nothing.copy())
+
+
 async def begun(pipe: Pipe) -> Pipe:
     await pipe.take(birth(at=FIRST))
     return pipe
@@ -152,6 +158,33 @@ async def test_a_server_s_clock_that_was_set_back_does_not_end_scores() -> None:
     again = Pipe(pipe.journal)
     assert again.live.value.tobytes() == pipe.live.value.tobytes()
     assert again.ingest.scoring.dump() == pipe.ingest.scoring.dump()
+
+
+def test_only_a_point_s_own_last_reading_shows_that_the_clock_was_set_back() -> None:
+    """Groups of different points may come in any order: the rows between were said already."""
+    asset = an_asset()
+    asset.hear([(100 * S, 0, 1.0), (161 * S, 1, 1.0)])
+    assert not asset.was_ahead(100 * S, [(100 * S, 0, 1.0)])
+    assert not asset.was_ahead(101 * S, [(101 * S, 1, 1.0)])
+    assert asset.was_ahead(100 * S, [(100 * S, 0, 1.0), (100 * S, 1, 1.0)])
+
+
+async def test_an_asset_goes_on_whose_clock_was_set_back_as_another_shows() -> None:
+    pipe = Pipe(its=watched(pumps=("pump", "fan")))
+    await pipe.take(birth("pump/flow", "pump/pressure", "fan/flow", "fan/pressure", at=FIRST))
+    await pipe.take(batch(1, (0, 10.0), (2, 10.0), at=FIRST + 3600 * S))
+    await pipe.take(batch(2, (0, 10.0), (3, 10.0), at=FIRST + 2 * S))
+    await pipe.take(batch(3, (3, 10.0), at=FIRST + 3 * S))
+    assert [asset.slot for asset in pipe.ingest.scoring._assets] == [FIRST // S + 2, FIRST // S + 3]
+
+
+def test_a_value_that_was_heard_ahead_holds_no_longer_than_others() -> None:
+    asset = an_asset()
+    asset.hear([(3600 * S, 0, 1.0), (3600 * S, 1, 1.0)])
+    asset.set_back(2 * S)
+    asset.hear((second * S, 0, 1.0) for second in range(2, 20))
+    held = [row.end // S for row in asset.waiting if np.isfinite(row.values[1])]
+    assert held == list(range(3, 9))
 
 
 async def test_the_journal_read_again_gives_the_same_and_says_nothing_again() -> None:
