@@ -12,6 +12,7 @@ from commands.proving.delivery_history import (
     SITE,
     Key,
     Made,
+    WitnessedJournal,
     compare,
     forget,
     of_store,
@@ -89,8 +90,10 @@ class _Model:
         self.double: Machine | None = None
         """Another machine that believes to be the same agent, with a disk of its own."""
         disk_s = float(self.rng.choice([0.005, 0.2, 2.0]))
-        self.collector = Collector(self.bus, clock, disk_s=disk_s)
-        self.other = Collector(self.bus, clock, disk_s=disk_s)
+        self.journals = (WitnessedJournal(), WitnessedJournal())
+        self.collector, self.other = (
+            Collector(self.bus, clock, journal, disk_s=disk_s) for journal in self.journals
+        )
         """Runs beside the collector for a while now and then, and journals for itself."""
 
     def _machine(self, number: int, limits: OutboxLimits) -> Machine:
@@ -277,13 +280,18 @@ class _Model:
 
     async def _journal_restored(self) -> bool:
         await self.collector.kill()
-        journal = self.collector.journal
-        before = read_journal(journal)
-        before_store = read_journal(journal, until=self.collector.store.cursor())
+        journal = self.journals[0]
+        stored_to = self.collector.store.cursor()
+        before, before_store = read_journal(journal), read_journal(journal, until=stored_to)
         last = journal.last()
         journal.forget_after(int(self.rng.integers(last // 2, last + 1)))
         forgot = journal.last() < last
-        forget(self.history, before, read_journal(journal), stored=before_store)
+        after = read_journal(journal)
+        forget(self.history, before, after, stored=before_store)
+        if stored_to > journal.last():
+            self.history.stored_again += (
+                after.due - read_journal(journal, until=journal.trimmed).due
+            )
         await self._down()
         self.collector.start()
         return forgot
@@ -313,14 +321,14 @@ class _Model:
     def verdict(self) -> Verdict:
         """Compare made, journalled, thinned and missing."""
         thinned = sum(count.thinned for count in self.machine.outbox.counts())
-        found = compare(self.history, [self.collector.journal, self.other.journal], thinned=thinned)
+        found = compare(self.history, self.journals, thinned=thinned)
         stores = (self.collector.store, self.other.store)
         not_stored = [key for key in found.forgotten if not any(stored(s, key) for s in stores)]
         witnessed = self.machine.witnessed + (self.double.witnessed if self.double else Witnessed())
-        written = self.history.stored_and_forgotten
+        written = self.history.stored_and_forgotten + self.history.stored_again
         problems = [
-            *of_store(self.collector.journal, self.collector.store, written),
-            *of_store(self.other.journal, self.other.store, Counter()),
+            *of_store(self.journals[0], self.collector.store, written),
+            *of_store(self.journals[1], self.other.store, Counter()),
         ]
         return Verdict(
             seed=self.seed, read=witnessed.read, events=witnessed.events, pending=witnessed.pending,

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 WAITING_READINGS_MAX: Final = 20_000
 """Readings of one point that may wait for the next read; beyond it the oldest go, counted."""
 SAME_INSTANT_MS: Final = 1_000
-"""A reading this little behind the last one came just after it; further behind the clock was set."""
+"""A reading this little behind the last one came just after it; further behind the clock was set. On its way it may be as long."""
 RECENT_READINGS_MAX: Final = 64
 """Readings of one point, with the device's own time, that are known when they come again."""
 NO_ANSWER: Final = QUALITIES["no_answer"]
@@ -143,14 +143,20 @@ def handed_on(heard: Heard) -> list[PointReading]:
         fresh = [*heard.waiting]
     else:
         (late, message), heard.behind = heard.behind, None
-        suspect = STALE if message.retained else CLOCK_SUSPECT
         heard.ours_ms += 1
-        again = replace(late, quality=late.quality or suspect, time=heard.ours_ms)
+        again = replace(late, quality=late.quality or _doubt(late, message), time=heard.ours_ms)
         fresh = [*(r for r in heard.waiting if r is not late), again]
     heard.waiting.clear()
     if fresh:
         heard.told_silent_s = None
     return fresh
+
+
+def _doubt(late: PointReading, message: DeviceMessage) -> int:
+    """Of what is late: nothing where it was only on its way while we told something else."""
+    if message.received_ms - late.time < SAME_INSTANT_MS:
+        return 0
+    return STALE if message.retained else CLOCK_SUSPECT
 
 
 def is_silent(heard: Heard, at: float) -> bool:

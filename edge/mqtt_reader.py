@@ -71,8 +71,8 @@ class MqttDeviceReader:
     counts whole seconds) or was told bad by our clock. Each reading has an instant of its own. A retained
     message whose time is not known is `stale_source`. What a device dates before the last that was told
     by our clock is late for whoever shows the newest: of each read the last of it is told just after that
-    one instead, `clock_suspect` (a retained one `stale_source`) if it was good. A point of which
-    nothing was heard for its longest silence is `no_answer`, told once a period. A device whose will
+    one instead, and unless it was less than a second on its way `clock_suspect` (a retained one
+    `stale_source`) if it was good. A point of which nothing was heard for its longest silence is `no_answer`, told once a period. A device whose will
     says that it is away is `link_down` at once and once a period until it says that it is back, or the
     broker was gone; what is said in its name meanwhile is `stale_source`. A broker that is gone is
     `link_down` and lost; what all its devices said before comes first. One that refuses a topic filter
@@ -236,7 +236,7 @@ class MqttDeviceReader:
                 wait(heard, tell_lost(heard, LINK_DOWN, message.received_ms))
 
     def _hand_on(self, device: Device, points: Sequence[Heard]) -> list[PointReading]:
-        at, away = self._clock.monotonic(), self._wills.away(device.id)
+        at, now, away = self._clock.monotonic(), self._clock.now(), self._wills.away(device.id)
         deaf = {heard.topic_filter for heard in points} & self._refused
         silent = {h for h in points if away or h.topic_filter in deaf or is_silent(h, at)}
         readings: list[PointReading] = []
@@ -247,7 +247,7 @@ class MqttDeviceReader:
                 heard.told_silent_s = at
             elif heard in silent and must_be_told(heard, at):
                 quality = LINK_DOWN if away or heard.topic_filter in deaf else NO_ANSWER
-                readings.append(tell_lost(heard, quality, self._clock.now()))
+                readings.append(tell_lost(heard, quality, now))
         lost = "its will says that it is away" if away else _refusal(deaf) or "silent"
         self._note(device, lost if len(silent) == len(points) > 0 else "", at)
         return readings

@@ -8,7 +8,8 @@ from typing import Any, Final
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.memory_store import MemoryStore
 from collector.columns import CORRECTED_MS
-from collector.ports import StoreBatch
+from collector.counting import Tally
+from collector.ports import Entry, StoreBatch
 from edge.readings import Batch, Birth, PointRow, decode, decode_batch
 
 SITE: Final = "proof"
@@ -33,6 +34,36 @@ class WitnessedStore(MemoryStore):
             self.writes.update(zip(points, batch.time.tolist(), strict=True))
 
 
+class WitnessedJournal(MemoryJournal):
+    """A journal that remembers what it let go of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go: list[tuple[int, Entry]] = []
+
+    def trim(self, position: int) -> None:
+        before = self.read_from(0, self.last())
+        super().trim(position)
+        kept = {at for at, _ in self.read_from(0, self.last())}
+        self.let_go += [(at, entry) for at, entry in before if at not in kept]
+
+    def forget_after(self, position: int) -> None:
+        self.let_go = [(at, entry) for at, entry in self.let_go if at <= position]
+        super().forget_after(position)
+        self.rise(self.trimmed)
+        self._tally = Tally()
+        self._tally.add(entry for _, entry in self.everything())
+
+    @property
+    def trimmed(self) -> int:
+        """The position up to which it let go."""
+        return self.let_go[-1][0] if self.let_go else 0
+
+    def everything(self) -> list[tuple[int, Entry]]:
+        """All entries ever appended, with their positions."""
+        return [*self.let_go, *self.read_from(0, self.last())]
+
+
 @dataclass(slots=True)
 class Made:
     """What outboxes took (and is not `gone` with a rolled-back disk), and what journals forgot."""
@@ -53,6 +84,8 @@ class Made:
     forgotten_numbers: set[Number] = field(default_factory=set)
     stored_and_forgotten: Counter[Key] = field(default_factory=Counter)
     """How often a reading, by its time in the store, was written there from what the journal forgot then."""
+    stored_again: Counter[Key] = field(default_factory=Counter)
+    """How often it was written there once more because the store knew more of the journal than there was."""
 
 
 @dataclass(slots=True)
@@ -70,12 +103,12 @@ class Journalled:
     problems: list[str] = field(default_factory=list)
 
 
-def read_journal(journal: MemoryJournal, until: int | None = None) -> Journalled:
-    """Read all of it, or up to a position; every number of a lane must be there once, or be counted missing once."""
+def read_journal(journal: WitnessedJournal, until: int | None = None) -> Journalled:
+    """Read all that was in it, or up to a position; every number of a lane must be there once, or be counted missing once."""
     found = Journalled()
     tables: dict[str, list[PointRow]] = {}
     marks: Counter[tuple[str, str]] = Counter()
-    for position, entry in journal.read_from(0, journal.last()):
+    for position, entry in journal.everything():
         if until is not None and position > until:
             break
         if entry.kind == "birth":
@@ -127,7 +160,7 @@ class Compared:
     problems: tuple[str, ...]
 
 
-def compare(made: Made, journals: Sequence[MemoryJournal], *, thinned: int) -> Compared:
+def compare(made: Made, journals: Sequence[WitnessedJournal], *, thinned: int) -> Compared:
     """Compare what was made with what all collectors together have.
 
     What waited on an old copy of a disk may come again under another number (the store's key takes it
@@ -155,7 +188,9 @@ def compare(made: Made, journals: Sequence[MemoryJournal], *, thinned: int) -> C
     return Compared(len(known), len(lost), forgotten, len(missing), absorbed, tuple(problems))
 
 
-def of_store(journal: MemoryJournal, store: WitnessedStore, forgotten: Counter[Key]) -> list[str]:
+def of_store(
+    journal: WitnessedJournal, store: WitnessedStore, forgotten: Counter[Key]
+) -> list[str]:
     """What is wrong with the store behind a journal, which was written `forgotten` beside what is journalled."""
     read = read_journal(journal)
     due = read.due + forgotten

@@ -16,7 +16,13 @@ from collector.adapters.memory_journal import MemoryJournal
 from collector.ingest import Ingest
 from collector.live import LiveTable
 from collector.projecting import Projecting
-from commands.proving.delivery_history import SITE, Key, Made, WitnessedStore, keys_of
+from commands.proving.delivery_history import (
+    SITE,
+    Key,
+    Made,
+    WitnessedStore,
+    keys_of,
+)
 from commands.proving.delivery_witness import CountingDevice, Kept, Life, Witnessed, witness
 from config.clock import Clock
 from config.plant import Device, Line, Plant, Point, PointSpec

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from collector.adapters.memory_bus import MemoryBus
-from collector.adapters.memory_journal import MemoryJournal
 from collector.ports import Entry, SeriesKey, StoreBatch
 from commands.proving.delivery_history import (
     SITE,
     Key,
     Made,
+    WitnessedJournal,
     WitnessedStore,
     compare,
     forget,
@@ -44,7 +44,7 @@ class Left:
     """What a run left: readings KEYS[n] of value n, thinned or given to journal and store one by one."""
 
     made: Made = field(default_factory=Made)
-    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    journal: WitnessedJournal = field(default_factory=WitnessedJournal)
     store: WitnessedStore = field(default_factory=WitnessedStore)
     thinned: int = 0
     seqs: Counter[str] = field(default_factory=Counter)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from collector.adapters.memory_bus import MemoryBus
-from collector.adapters.memory_journal import MemoryJournal
 from commands.prove import SEEDS_THAT_SEE_ALL, delivery_report
 from commands.prove_delivery import Verdict, run_model
+from commands.proving.delivery_history import WitnessedJournal
 from commands.proving.delivery_parts import EVENTS
 from edge.agent import Agent
 from edge.diagnostics import Diagnostics
@@ -26,7 +26,7 @@ WITHOUT = (
     (MemoryBus, "cut", {"cut", "agent_taken_over"}),
     (MemoryBus, "cut_collector", {"collector_cut", "collector_taken_over"}),
     (MemoryBus, "stall_collector", {"collector_half_open"}),
-    (MemoryJournal, "forget_after", {"journal_restored"}),
+    (WitnessedJournal, "forget_after", {"journal_restored"}),
 )
 """What breaks a part, and the kinds of accident that hit nothing when it does not."""
 

@@ -572,6 +572,16 @@ async def test_a_device_that_dates_what_it_says_before_it_says_it_has_each_value
     assert in_order[2:] == [(float(n), 0, 71_000 + 10_000 * (n + 1) - 35_000) for n in range(2, 20)]
 
 
+async def test_what_was_on_its_way_while_silence_was_told_comes_just_after_and_is_good() -> None:
+    only = [point((name,), name, time_path=("ts",)) for name in "vw"]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    await clock.advance(61)
+    assert {quality for _, quality, _ in await look()} == {NO_ANSWER}
+    feed.say("devices/u-1", json.dumps({"v": 1, "w": 2, "ts": clock.now() - 40}), at=clock.now() + 5)  # fmt: skip
+    assert await look() == [(1.0, 0, 61_001), (2.0, 0, 61_001)]
+
+
 async def test_a_reload_hides_nobody_whose_clock_is_slow() -> None:
     only = [point(("v",), time_path=("ts",))]
     feed, clock, reader = await listening(*only)
