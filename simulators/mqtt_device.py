@@ -37,6 +37,11 @@ class MqttDevices:
         self._taken += 1
         self._moved.set()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker takes what is said at once; what waited for it may come behind what is said just then."""
+        return self._client.is_connected()
+
     def publish(self, said: Iterable[tuple[str, bytes]], *, qos: int = 1) -> None:
         """Hand over payloads; without a connection they wait for the next one."""
         for topic, payload in said:

@@ -18,7 +18,7 @@ from commands.proving.fuzz_fire_oracle import sound
 from commands.proving.fuzz_modbus import life as modbus_life
 from config.plant import Line, LineKind
 from config.profile import Table
-from edge import fire_centre, gb26875, mqtt_reader, payloads, wills
+from edge import fire_centre, gb26875, mqtt_heard, payloads, wills
 from edge.modbus_outcome import Apart, Outcome
 from edge.modbus_transport import NoAnswer, PymodbusTransport, Refused
 from edge.ports import PointReading
@@ -378,7 +378,8 @@ CARELESS: list[tuple[object, str, object, str]] = [
     (payloads, "can_be", lambda point, number: True, "does not say"),
     (payloads, "_says", lambda message, path, word: True, "does not say"),
     (payloads, "LARGEST_INTEGER", 10**60, "does not say"),
-    (mqtt_reader, "RECENT_READINGS_MAX", 0, "is no news"),
+    (mqtt_heard, "RECENT_READINGS_MAX", 0, "is no news"),
+    (mqtt_heard, "_doubt", lambda late, message: 0, "at 17"),
     (wills.Wills, "away", lambda self, device: False, "is away"),
 ]
 

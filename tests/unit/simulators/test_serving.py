@@ -146,11 +146,14 @@ async def test_a_recording_is_published_row_by_row_and_acknowledged() -> None:
     async with small_broker() as broker:
         devices = MqttDevices("127.0.0.1", broker.port, client_id="rows")
         devices.start()
-        assert await play_mqtt(player, ScaledClock(factor=200), devices)
+        try:
+            await until(lambda: devices.is_connected)
+            assert await play_mqtt(player, ScaledClock(factor=200), devices)
+        finally:
+            await devices.close()
         told = [json.loads(payload) for _, payload in broker.said]
         assert [row["row"] for row in told] == list(range(1, 51))
         assert [row["flow"] for row in told] == [row[0] for row in rows]
-        await devices.close()
 
 
 async def test_draining_gives_up_after_its_time() -> None:
