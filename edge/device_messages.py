@@ -89,6 +89,11 @@ class Latest:
         self._messages[message.topic] = message
         self._bytes += message.size
 
+    def forget(self, topic_filter: str) -> None:
+        """Whatever comes on these topics next is no repeat."""
+        for message in self.of(topic_filter):
+            self._bytes -= self._messages.pop(message.topic).size
+
     def of(self, topic_filter: str) -> list[DeviceMessage]:
         """What is remembered of the topics that a filter covers."""
         if not has_wildcard(topic_filter):

@@ -11,7 +11,7 @@ from config.plant import Point
 from edge.device_messages import DeviceMessage
 from edge.payloads import Stamp
 from edge.ports import PointReading
-from edge.readings import BAD, QUALITIES
+from edge.readings import QUALITIES
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +40,21 @@ class Heard:
     topic_filter: str
     since_s: float
     last: PointReading | None = None
+    """The last that its device dated, with the time that it was told with."""
     said_ms: int = 0
-    """The time that the last reading came with; its own is later where several had the same."""
+    """The time that the last came with (if its device dates nothing, by our clock); its own is later where several had the same."""
+    dated: PointReading | None = None
+    """The newest by its device's clock, as that dates it."""
+    lag_ms: int | None = None
+    """How far behind our clock its device dates what it says; None while it has dated nothing."""
+    lag_of_s: float = 0.0
+    """When the message came that this is known by."""
+    newest_ms: int = 0
+    """The newest time that anything was told with; if its device dates nothing, the last."""
     ours_ms: int = 0
-    """The last time that anything was told with that its device did not say."""
-    behind: tuple[PointReading, DeviceMessage] | None = None
-    """The last reading not yet handed on, where its device dates it before `ours_ms`."""
+    """When it was told by our clock, if nothing newer was told since; else 0."""
+    is_lost: bool = False
+    """Whether it was last told that nothing is heard of it."""
     recent: dict[tuple[int, float | None, int], None] = field(default_factory=dict)
     told_silent_s: float | None = None
     waiting: deque[PointReading] = field(default_factory=deque)
@@ -55,48 +64,76 @@ class Heard:
 def keep(heard: Heard, reading: PointReading, stamp: Stamp, message: DeviceMessage) -> None:
     """Add one reading unless it is a repeat. A retained one is as old as the device says that it is.
 
-    A repeat that is not retained is a sign of life all the same: some time stamps stand still.
+    A repeat that is not retained is a sign of life all the same: some time stamps stand still. The newest that
+    comes again after something was told by our clock is news: its device is there, and has nothing newer to say.
     """
     if not message.retained:
         heard.since_s = max(heard.since_s, message.received_s)
-    if stamp.by_device and _repeats(heard, reading):
-        return
-    if message.retained and not stamp.by_device and not reading.quality:
-        reading = replace(reading, quality=STALE)
-    own = _with_its_own_instant(heard, reading, stamp)
-    heard.last, heard.said_ms = own, reading.time
-    if message.retained and stamp.by_device:
-        age_ms = max(0, message.received_ms - own.time)
-        heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
-    if stamp.by_device:
-        _compare(heard, own, message)
+    if not stamp.by_device:
+        if message.retained and not reading.quality:
+            reading = replace(reading, quality=STALE)
+        own = replace(reading, time=_in_its_time(heard, reading.time))
+        heard.ours_ms = own.time
     else:
-        heard.ours_ms, heard.behind = own.time, None
-        if own.quality >= BAD:
-            heard.recent.clear()
+        again = bool(heard.ours_ms) and reading == heard.dated
+        if _repeats(heard, reading) and not again:
+            return
+        if not (again or message.retained):
+            _measure(heard, reading, message)
+        own = _dated(heard, reading, again=again, retained=message.retained)
+        if message.retained:
+            age_ms = max(0, message.received_ms - reading.time)
+            heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
+        heard.newest_ms = max(heard.newest_ms, own.time)
+        if own.time > heard.ours_ms:
+            heard.ours_ms = 0
+    heard.is_lost = False
     wait(heard, own)
 
 
-def _compare(heard: Heard, reading: PointReading, message: DeviceMessage) -> None:
-    """Remember what its device dates before what was told by our clock; of several the newest."""
-    if reading.time >= heard.ours_ms:
-        heard.behind = None
-    elif heard.behind is None or reading.time >= heard.behind[0].time:
-        heard.behind = (reading, message)
+def _measure(heard: Heard, reading: PointReading, message: DeviceMessage) -> None:
+    """Of several readings in a message the newest says how late they are."""
+    lag_ms = message.received_ms - reading.time
+    if heard.lag_ms is not None and heard.lag_of_s == message.received_s:
+        lag_ms = min(lag_ms, heard.lag_ms)
+    heard.lag_ms, heard.lag_of_s = lag_ms, message.received_s
+
+
+def _dated(heard: Heard, reading: PointReading, *, again: bool, retained: bool) -> PointReading:
+    """The reading with an instant of its own."""
+    own = _with_its_own_instant(heard, reading)
+    if again:
+        suspect = STALE if retained else CLOCK_SUSPECT
+        own = replace(own, time=heard.newest_ms + 1, quality=own.quality or suspect)
+    elif 0 <= heard.ours_ms - own.time < SAME_INSTANT_MS:  # on its way while we told something else
+        own = replace(own, time=heard.newest_ms + 1)
+    heard.last, heard.said_ms = replace(own, quality=reading.quality), reading.time
+    if heard.dated is None or reading.time >= heard.dated.time:
+        heard.dated = reading
+    return own
 
 
 def tell_lost(heard: Heard, quality: int, now: int) -> PointReading:
-    """A reading of our own: whatever is said next is news, though it was said before."""
-    heard.recent.clear()
-    heard.behind = None
-    heard.last = PointReading(heard.point.id, None, quality, now)
-    heard.said_ms = heard.ours_ms = now
-    return heard.last
+    """A reading of our own, told by our clock."""
+    heard.ours_ms, heard.is_lost = _in_its_time(heard, now), True
+    return PointReading(heard.point.id, None, quality, heard.ours_ms)
 
 
-def is_lost(heard: Heard) -> bool:
-    """Whether it was last told that nothing is heard of it."""
-    return heard.last is not None and heard.last.quality in LOST
+def take_over(heard: Heard, left: Heard) -> None:
+    """Know what was told of it by another definition; what it has said by now is older than what was told by our clock."""
+    heard.newest_ms = max(heard.newest_ms, left.newest_ms)
+    heard.ours_ms, heard.is_lost = left.ours_ms, left.is_lost
+
+
+def _in_its_time(heard: Heard, now: int) -> int:
+    """Our time as its device would date it: what that says next would else be older, and seen nowhere."""
+    if heard.lag_ms is not None:
+        heard.newest_ms = max(now - heard.lag_ms, heard.newest_ms + 1)
+    elif heard.said_ms - SAME_INSTANT_MS < now <= heard.newest_ms:
+        heard.said_ms, heard.newest_ms = now, heard.newest_ms + 1
+    else:
+        heard.said_ms = heard.newest_ms = now
+    return heard.newest_ms
 
 
 def _repeats(heard: Heard, reading: PointReading) -> bool:
@@ -111,20 +148,10 @@ def _repeats(heard: Heard, reading: PointReading) -> bool:
     return (last.value, last.quality) == (reading.value, reading.quality)
 
 
-def _with_its_own_instant(heard: Heard, reading: PointReading, stamp: Stamp) -> PointReading:
-    last = heard.last
-    if last is None:
-        return reading
-    if heard.said_ms <= reading.time <= last.time:
-        return replace(reading, time=last.time + 1)
-    if stamp.by_device:
-        return reading
-    return replace(reading, time=_just_after(last.time, reading.time))
-
-
-def _just_after(last: int, time: int) -> int:
-    """The instant after the last one if that is hardly later; a clock that was set far back is followed."""
-    return last + 1 if 0 <= last - time < SAME_INSTANT_MS else time
+def _with_its_own_instant(heard: Heard, reading: PointReading) -> PointReading:
+    if heard.last is not None and heard.said_ms <= reading.time <= heard.last.time:
+        return replace(reading, time=heard.last.time + 1)
+    return reading
 
 
 def wait(heard: Heard, reading: PointReading) -> None:
@@ -138,25 +165,12 @@ def wait(heard: Heard, reading: PointReading) -> None:
 
 
 def handed_on(heard: Heard) -> list[PointReading]:
-    """Its readings not yet handed on; what is behind comes last, just after the one that it is behind."""
-    if heard.behind is None:
-        fresh = [*heard.waiting]
-    else:
-        (late, message), heard.behind = heard.behind, None
-        heard.ours_ms += 1
-        again = replace(late, quality=late.quality or _doubt(late, message), time=heard.ours_ms)
-        fresh = [*(r for r in heard.waiting if r is not late), again]
+    """Its readings not yet handed on."""
+    fresh = [*heard.waiting]
     heard.waiting.clear()
     if fresh:
         heard.told_silent_s = None
     return fresh
-
-
-def _doubt(late: PointReading, message: DeviceMessage) -> int:
-    """Of what is late: nothing where it was only on its way while we told something else."""
-    if message.received_ms - late.time < SAME_INSTANT_MS:
-        return 0
-    return STALE if message.retained else CLOCK_SUSPECT
 
 
 def is_silent(heard: Heard, at: float) -> bool:

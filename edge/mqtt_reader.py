@@ -14,10 +14,10 @@ from edge.device_messages import DeviceMessage, Latest
 from edge.mqtt_heard import (
     Heard,
     handed_on,
-    is_lost,
     is_silent,
     keep,
     must_be_told,
+    take_over,
     tell_lost,
     wait,
 )
@@ -68,11 +68,11 @@ class MqttDeviceReader:
     `read` hands on every reading that came since the last call. A message repeated (same point, time
     and value where the device says the time, among the last ones; a retained one with the payload last
     seen) is not news, unless the point said something else at that same time since (many a clock
-    counts whole seconds) or was told bad by our clock. Each reading has an instant of its own. A retained
-    message whose time is not known is `stale_source`. What a device dates before the last that was told
-    by our clock is late for whoever shows the newest: of each read the last of it is told just after that
-    one instead, and unless it was less than a second on its way `clock_suspect` (a retained one
-    `stale_source`) if it was good. A point of which nothing was heard for its longest silence is `no_answer`, told once a period. A device whose will
+    counts whole seconds), or it is the newest and something was told by our clock since: then it is
+    `clock_suspect` (a retained one `stale_source`), just after that. Each reading has an instant of its own.
+    A retained message whose time is not known is `stale_source`. What is told by our clock has the time
+    that the device would give it, as far behind as what it said last. A point of which nothing was heard
+    for its longest silence is `no_answer`, told once a period. A device whose will
     says that it is away is `link_down` at once and once a period until it says that it is back, or the
     broker was gone; what is said in its name meanwhile is `stale_source`. A broker that is gone is
     `link_down` and lost; what all its devices said before comes first. One that refuses a topic filter
@@ -100,7 +100,6 @@ class MqttDeviceReader:
         self._register(device, points)
         self._left.clear()
         self._forgotten.clear()
-        begun = self._clock.now()
         try:
             self._refused = await self._feed.open(self._all_filters())
         except FeedDown as error:
@@ -108,14 +107,11 @@ class MqttDeviceReader:
             await self._hear_all()
             told = () if device.id in self._forgotten else self._points.values()
             before = [r for heard in told for r in handed_on(heard)]
-            now = self._clock.now()
-            down = [PointReading(point.id, None, LINK_DOWN, now) for point in points]
+            down = self.lost(points, LINK_DOWN)
             return ReadResult([*before, *down], lost=True, line_lost=True, detail=str(error))
-        if self._down:  # until now all points were told so, by us or by whoever reads us
+        if self._down:
             self._down = False
-            self._wills.forget_words()
-            for heard in self._points.values():
-                tell_lost(heard, LINK_DOWN, begun)
+            self._forget_words()
         await self._hear_all()
         if device.id in self._forgotten:
             return ReadResult([])  # whoever asked has another definition meanwhile
@@ -124,6 +120,15 @@ class MqttDeviceReader:
 
     def expect(self, device: Device, points: Sequence[Point]) -> None:
         self._register(device, points)
+
+    def lost(self, points: Sequence[Point], quality: int) -> list[PointReading]:
+        now, known = self._clock.now(), self._points
+        return [
+            tell_lost(known[point.id], quality, now)
+            if point.id in known
+            else PointReading(point.id, None, quality, now)
+            for point in points
+        ]
 
     def forget(self, device: str) -> None:
         self._forgotten.add(device)
@@ -165,14 +170,20 @@ class MqttDeviceReader:
             before = said[topic_filter]
             since_s = max((m.received_s for m in before), default=self._clock.monotonic())
             heard = Heard(point, device.unit, topic_filter, since_s)
-            heard.ours_ms = left.ours_ms if left else 0
             self._listen(device, point.source, heard)
-            for message in before:
-                for reading, stamp in self._said(heard, message):
-                    keep(heard, reading, stamp, message)
-            heard.waiting.extend(handed_on(heard))  # late or not, it comes before what is said next
-            if before and self._wills.away(device.id):
-                wait(heard, tell_lost(heard, LINK_DOWN, self._clock.now()))
+            self._hear_before(heard, before, left)
+
+    def _hear_before(
+        self, heard: Heard, before: Sequence[DeviceMessage], left: Heard | None
+    ) -> None:
+        """Take in what was last said on its topics, all of it before what was told by our clock since."""
+        for message in before:
+            for reading, stamp in self._said(heard, message):
+                keep(heard, reading, stamp, message)
+        if left:
+            take_over(heard, left)
+        if before and self._wills.away(heard.point.device):
+            wait(heard, tell_lost(heard, LINK_DOWN, self._clock.now()))
 
     def _listen(self, device: Device, source: JsonPath, heard: Heard) -> None:
         self._points[heard.point.id] = heard
@@ -187,6 +198,12 @@ class MqttDeviceReader:
         if topic_filter := self._wills.expect(device, source.availability):
             for message in self._latest.of(topic_filter):
                 self._wills.heard(message)
+
+    def _forget_words(self) -> None:
+        """Nobody knows who is away: what was said while the broker was gone was not heard."""
+        self._wills.forget_words()
+        for topic_filter in self._wills.filters():
+            self._latest.forget(topic_filter)
 
     def _all_filters(self) -> frozenset[str]:
         if self._filters is None:
@@ -218,7 +235,7 @@ class MqttDeviceReader:
         for said in self._wills.heard(message):
             if not said.online:
                 self._lose(said.device, message)
-        return [h for h in self._listening.of(message.topic) if not repeats or is_lost(h)]
+        return [h for h in self._listening.of(message.topic) if not repeats or h.is_lost]
 
     def _said(self, heard: Heard, message: DeviceMessage) -> Iterator[tuple[PointReading, Stamp]]:
         """What a message says of the point; of a device that is away it is not good."""

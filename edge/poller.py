@@ -300,8 +300,11 @@ class Poller:
         self._judge(task, result)
 
     async def _tell_loss(self, task: _Task, loss: _Loss, sink: Sink) -> None:
-        now = self._clock.now()
-        sink([PointReading(point.id, None, loss.quality, now) for point in task.points])
+        if isinstance(self._reader, ListeningReader):
+            sink(self._reader.lost(task.points, loss.quality))
+        else:
+            now = self._clock.now()
+            sink([PointReading(point.id, None, loss.quality, now) for point in task.points])
         self._advance(task, task.period_s)
         await asyncio.sleep(0)  # nothing is waited for while nothing is asked
 

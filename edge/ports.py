@@ -83,6 +83,10 @@ class ListeningReader(PointReader, Protocol):
         """Listen for these points from now on; they are read later."""
         ...
 
+    def lost(self, points: Sequence[Point], quality: int) -> list[PointReading]:
+        """That nothing is heard of these points, with the time that their devices would give it."""
+        ...
+
 
 class Publisher(Protocol):
     """Carries messages of one agent for the life of one connection."""

@@ -438,8 +438,10 @@ NO_ANSWER = QUALITIES["no_answer"]
 SUSPECT, STALE = QUALITIES["clock_suspect"], QUALITIES["stale_source"]
 
 
-async def fail(kind: str, feed: Feed, clock: SteppedClock, look: Callable[[], Look]) -> int:
-    """What makes a point bad, told by our clock and over again; returns what it is told as."""
+async def fail(
+    kind: str, feed: Feed, clock: SteppedClock, look: Callable[[], Look]
+) -> tuple[int, int]:
+    """What makes a point bad, told by our clock and over again; returns the quality and the time that it is told with."""
     if kind == "silence":
         await clock.advance(61)
     elif kind == "will":
@@ -448,13 +450,13 @@ async def fail(kind: str, feed: Feed, clock: SteppedClock, look: Callable[[], Lo
         feed.say("devices/u-1", '{"v":', at=clock.now())
     else:
         feed.down = "gone"
-    ((_, quality, _),) = await look()
+    ((_, quality, bad_at),) = await look()
     await clock.advance(10)
     if feed.down:
         feed.down = ""
         assert await look() == []
     feed.say(WILL_TOPIC, "online", at=clock.now())
-    return quality
+    return quality, bad_at
 
 
 def looks(reader: MqttDeviceReader, points: list[Point]) -> Callable[[], Look]:
@@ -480,12 +482,10 @@ async def test_a_device_that_says_again_what_it_said_before_it_was_bad_is_heard(
     feed.say("devices/u-1", payload)
     assert await look() == [(1.0, 0, 0)]
     await clock.advance(1)
-    assert await fail(kind, feed, clock, look) == quality
-    bad_at = clock.now() - START - 10_000
+    told, bad_at = await fail(kind, feed, clock, look)
+    assert told == quality
     feed.say("devices/u-1", payload, at=clock.now())
-    ((value, suspect, at),) = await look()
-    assert (value, suspect) == (1.0, SUSPECT)
-    assert bad_at < at <= clock.now() - START + 1
+    assert await look() == [(1.0, SUSPECT, bad_at + 1)]
     feed.say("devices/u-1", payload, at=clock.now())
     assert await look() == [], "a repeat"
 
@@ -521,7 +521,8 @@ async def test_what_the_broker_keeps_is_heard_again_after_it_was_gone(payload: s
     await fail("broker", feed, clock, look)
     feed.say("devices/u-1", payload, retained=True, at=clock.now())
     feed.say("devices/u-1", payload, retained=True, at=clock.now())
-    assert await look() == [(1.0, STALE, 11_001)]
+    at = 1001 if "ts" in payload else 11_000
+    assert await look() == [(1.0, STALE, at)], "just after it was gone, or now"
 
 
 @pytest.mark.parametrize(("kind", "quality"), FAILURES)
@@ -529,7 +530,7 @@ async def test_what_the_broker_keeps_is_heard_again_after_it_was_gone(payload: s
 async def test_a_device_whose_clock_is_slow_is_seen_after_it_was_bad(
     kind: str, quality: int, slow_ms: int
 ) -> None:
-    """What is shown is the newest by time: the bad one, were it told with the device's own time."""
+    """What is shown is the newest by time: what is told by our clock has the time that the device would give it."""
     only = [point(("v",), time_path=("ts",), availability=WILL)]
     feed, clock, reader = await listening(*only)
     look = looks(reader, only)
@@ -538,84 +539,83 @@ async def test_a_device_whose_clock_is_slow_is_seen_after_it_was_bad(
         feed.say("devices/u-1", json.dumps({"v": value, "ts": clock.now() - slow_ms}), at=clock.now())  # fmt: skip
 
     say(0)
-    assert await look() == [(0.0, 0, -slow_ms)], "nothing was told by our clock"
-    assert await fail(kind, feed, clock, look) == quality
-    told, last = [], clock.now() - START
+    assert await look() == [(0.0, 0, -slow_ms)]
+    await clock.advance(1)
+    told, bad_at = await fail(kind, feed, clock, look)
+    assert told == quality
+    assert bad_at == clock.now() - START - 10_000 - slow_ms
     for value in (1, 2):
         await clock.advance(1)
         say(value)
-        told += await look()
-    if slow_ms:
-        assert [(value, quality) for value, quality, _ in told] == [(1.0, SUSPECT), (2.0, SUSPECT)]
-        assert last - 10_000 < told[0][2] < told[1][2] <= last + 2, "just after the bad one"
-    else:
-        assert told == [(1.0, 0, last + 1000), (2.0, 0, last + 2000)]
+        assert await look() == [(float(value), 0, clock.now() - START - slow_ms)]
 
 
-async def test_a_device_that_dates_what_it_says_before_it_says_it_has_each_value_told_once() -> (
-    None
-):
-    """Of averages dated by their begin: a copy with another time would count a meter's rise twice."""
+async def test_a_fault_is_told_after_all_that_a_device_has_said() -> None:
+    """Even after what it dated by a clock that was ahead: the newest is what is shown."""
     only = [point(("v",), time_path=("ts",))]
     feed, clock, reader = await listening(*only)
     look = looks(reader, only)
-    await fail("silence", feed, clock, look)
-    told = []
-    for value in range(20):
-        await clock.advance(10)
-        feed.say("devices/u-1", json.dumps({"v": value, "ts": clock.now() - 35_000}), at=clock.now())  # fmt: skip
-        told += await look()
-    in_order = sorted(told, key=operator.itemgetter(2))
-    assert [value for value, _, _ in in_order] == list(range(20))
-    suspect = [value for value, quality, _ in in_order if quality == SUSPECT]
-    assert suspect == [0, 1], "until it dates what it says after the bad one"
-    assert in_order[2:] == [(float(n), 0, 71_000 + 10_000 * (n + 1) - 35_000) for n in range(2, 20)]
+    for value, ahead_ms in enumerate((HOUR_MS, 0)):
+        await clock.advance(1)
+        feed.say("devices/u-1", json.dumps({"v": value, "ts": clock.now() + ahead_ms}), at=clock.now())  # fmt: skip
+        await look()
+    _, bad_at = await fail("silence", feed, clock, look)
+    assert bad_at == HOUR_MS + 1000 + 1
 
 
-async def test_what_was_on_its_way_while_silence_was_told_comes_just_after_and_is_good() -> None:
+async def test_what_was_on_its_way_while_silence_was_told_comes_just_after() -> None:
     only = [point((name,), name, time_path=("ts",)) for name in "vw"]
     feed, clock, reader = await listening(*only)
     look = looks(reader, only)
+    feed.say("devices/u-1", json.dumps({"v": 1, "w": 2, "ts": clock.now()}), at=clock.now())
+    await look()
     await clock.advance(61)
-    assert {quality for _, quality, _ in await look()} == {NO_ANSWER}
-    feed.say("devices/u-1", json.dumps({"v": 1, "w": 2, "ts": clock.now() - 40}), at=clock.now() + 5)  # fmt: skip
-    assert await look() == [(1.0, 0, 61_001), (2.0, 0, 61_001)]
+    assert await look() == [(None, NO_ANSWER, 61_000), (None, NO_ANSWER, 61_000)]
+    feed.say("devices/u-1", json.dumps({"v": 3, "w": 4, "ts": clock.now() - 40}), at=clock.now() + 5)  # fmt: skip
+    assert await look() == [(3.0, 0, 61_001), (4.0, 0, 61_001)]
 
 
-async def test_a_reload_hides_nobody_whose_clock_is_slow() -> None:
-    only = [point(("v",), time_path=("ts",))]
-    feed, clock, reader = await listening(*only)
-    look = looks(reader, only)
-    await fail("silence", feed, clock, look)
-    told = []
-    for value, is_reloaded in enumerate((False, True)):
-        if is_reloaded:
-            reader.forget(DEVICE.id)
-            reader.expect(DEVICE, only)
-        await clock.advance(1)
-        feed.say("devices/u-1", json.dumps({"v": value, "ts": clock.now() - HOUR_MS}), at=clock.now())  # fmt: skip
-        told += await look()
-    assert told == [(0.0, SUSPECT, 61_001), (0.0, SUSPECT, 61_002), (1.0, SUSPECT, 61_003)]
-
-
-async def test_of_a_list_that_is_late_the_newest_is_told_after_the_bad_one() -> None:
+async def test_what_a_device_kept_through_a_fault_comes_with_its_own_times() -> None:
     only = [point(("[*]", "v"), time_path=("[*]", "ts"))]
     feed, clock, reader = await listening(*only)
     look = looks(reader, only)
+    feed.say("devices/u-1", json.dumps([{"v": 0, "ts": clock.now()}]), at=clock.now())
+    await look()
     await fail("silence", feed, clock, look)
-    entries = [{"v": at, "ts": START + 1000 * at} for at in (40, 50, 30)]
+    entries = [{"v": at, "ts": START + 1000 * at} for at in (40, 50, 30, 70)]
     feed.say("devices/u-1", json.dumps(entries), at=clock.now())
-    assert await look() == [(40.0, 0, 40_000), (30.0, 0, 30_000), (50.0, SUSPECT, 61_001)]
+    assert await look() == [(float(at), 0, 1000 * at) for at in (40, 50, 30, 70)]
 
 
-async def test_what_is_late_and_bad_is_told_as_it_is() -> None:
+async def test_of_a_list_that_comes_again_after_a_fault_the_newest_holds() -> None:
+    only = [point(("[*]", "v"), time_path=("[*]", "ts"))]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    entries = json.dumps([{"v": at, "ts": START + 1000 * at} for at in (-30, -10, -20)])
+    feed.say("devices/u-1", entries, at=clock.now())
+    await look()
+    _, bad_at = await fail("silence", feed, clock, look)
+    feed.say("devices/u-1", entries, at=clock.now())
+    assert await look() == [(-10.0, SUSPECT, bad_at + 1)]
+
+
+async def test_a_reload_makes_nothing_good_that_a_device_said_before_it_was_silent() -> None:
     only = [point(("v",), time_path=("ts",))]
     feed, clock, reader = await listening(*only)
     look = looks(reader, only)
-    await fail("silence", feed, clock, look)
-    feed.say("devices/u-1", json.dumps({"v": None, "ts": START}), at=clock.now())
-    fault = QUALITIES["sensor_fault"]
-    assert await look() == [(None, fault, 61_001)]
+    payload = json.dumps({"v": 1, "ts": START})
+    feed.say("devices/u-1", payload, at=clock.now())
+    await look()
+    _, bad_at = await fail("silence", feed, clock, look)
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, only)
+    told = await look()
+    assert told[0] == (1.0, 0, 0), "as it was told before"
+    assert [quality for _, quality, at in told if at >= bad_at] == [NO_ANSWER]
+    feed.say("devices/u-1", payload, at=clock.now())
+    ((value, quality, at),) = await look()
+    assert (value, quality) == (1.0, SUSPECT)
+    assert at == told[-1][2] + 1
 
 
 async def test_a_device_that_came_back_while_its_broker_was_gone_is_not_away() -> None:
@@ -627,6 +627,21 @@ async def test_a_device_that_came_back_while_its_broker_was_gone_is_not_away() -
     feed.down = "gone"  # and "online" is said meanwhile
     await look()
     feed.down = ""
+    feed.say("devices/u-1", '{"v":1}', at=clock.now())
+    assert [(value, quality) for value, quality, _ in await look()] == [(1.0, 0)]
+
+
+async def test_a_reload_brings_no_word_back_that_was_said_before_the_broker_was_gone() -> None:
+    only = [point(("v",), availability=WILL)]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    feed.say(WILL_TOPIC, "offline", at=clock.now())
+    await look()
+    feed.down = "gone"
+    await look()
+    feed.down = ""
+    await look()
+    reader.forget(DEVICE.id)
     feed.say("devices/u-1", '{"v":1}', at=clock.now())
     assert [(value, quality) for value, quality, _ in await look()] == [(1.0, 0)]
 
