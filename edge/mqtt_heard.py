@@ -47,8 +47,6 @@ class Heard:
     """The newest by its device's clock, as that dates it."""
     lag_ms: int | None = None
     """How far behind our clock its device dates what it says; None while it has dated nothing."""
-    lag_of_s: float = 0.0
-    """When the message came that this is known by."""
     newest_ms: int = 0
     """The newest time that anything was told with; if its device dates nothing, the last."""
     ours_ms: int = 0
@@ -64,8 +62,8 @@ class Heard:
 def keep(heard: Heard, reading: PointReading, stamp: Stamp, message: DeviceMessage) -> None:
     """Add one reading unless it is a repeat. A retained one is as old as the device says that it is.
 
-    A repeat that is not retained is a sign of life all the same: some time stamps stand still. The newest that
-    comes again after something was told by our clock is news: its device is there, and has nothing newer to say.
+    A repeat that is not retained is a sign of life all the same: some time stamps stand still. The newest is news when it
+    comes again after something was told by our clock.
     """
     if not message.retained:
         heard.since_s = max(heard.since_s, message.received_s)
@@ -75,12 +73,13 @@ def keep(heard: Heard, reading: PointReading, stamp: Stamp, message: DeviceMessa
         own = replace(reading, time=_in_its_time(heard, reading.time))
         heard.ours_ms = own.time
     else:
-        again = bool(heard.ours_ms) and reading == heard.dated
-        if _repeats(heard, reading) and not again:
+        if heard.ours_ms and reading == heard.dated:
+            suspect = STALE if message.retained else CLOCK_SUSPECT
+            own = replace(reading, time=heard.newest_ms + 1, quality=reading.quality or suspect)
+        elif _repeats(heard, reading):
             return
-        if not (again or message.retained):
-            _measure(heard, reading, message)
-        own = _dated(heard, reading, again=again, retained=message.retained)
+        else:
+            own = _dated(heard, reading, message)
         if message.retained:
             age_ms = max(0, message.received_ms - reading.time)
             heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
@@ -91,25 +90,16 @@ def keep(heard: Heard, reading: PointReading, stamp: Stamp, message: DeviceMessa
     wait(heard, own)
 
 
-def _measure(heard: Heard, reading: PointReading, message: DeviceMessage) -> None:
-    """Of several readings in a message the newest says how late they are."""
-    lag_ms = message.received_ms - reading.time
-    if heard.lag_ms is not None and heard.lag_of_s == message.received_s:
-        lag_ms = min(lag_ms, heard.lag_ms)
-    heard.lag_ms, heard.lag_of_s = lag_ms, message.received_s
-
-
-def _dated(heard: Heard, reading: PointReading, *, again: bool, retained: bool) -> PointReading:
-    """The reading with an instant of its own."""
+def _dated(heard: Heard, reading: PointReading, message: DeviceMessage) -> PointReading:
+    """The reading with an instant of its own; what is newer than the last says how late its device is."""
     own = _with_its_own_instant(heard, reading)
-    if again:
-        suspect = STALE if retained else CLOCK_SUSPECT
-        own = replace(own, time=heard.newest_ms + 1, quality=own.quality or suspect)
-    elif 0 <= heard.ours_ms - own.time < SAME_INSTANT_MS:  # on its way while we told something else
+    if 0 <= heard.ours_ms - own.time < SAME_INSTANT_MS:  # on its way while we told something else
         own = replace(own, time=heard.newest_ms + 1)
-    heard.last, heard.said_ms = replace(own, quality=reading.quality), reading.time
+    if reading.time >= heard.said_ms and not message.retained:
+        heard.lag_ms = message.received_ms - reading.time
     if heard.dated is None or reading.time >= heard.dated.time:
         heard.dated = reading
+    heard.last, heard.said_ms = own, reading.time
     return own
 
 

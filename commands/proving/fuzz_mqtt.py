@@ -23,7 +23,7 @@ DEVICE: Final = Device("d", "p", "l", "a", unit=UNIT)
 ONLINE: Final = Availability("devices/{unit}/online", (), "online", "offline")
 ONLINE_TOPIC: Final = f"devices/{UNIT}/online"
 NEWS_LAST: Final = 32
-SUSPECT: Final = QUALITIES["clock_suspect"]
+ON_ITS_WAY_MS: Final = 1_000
 STRANGE: Final[tuple[Any, ...]] = (
     None, True, False, 0, 1, -1, 7, 0.5, 1e300, 1e-300, 2**53, 2**53 + 1, -(2**63), 2**64, 10**40, "", "on", "ON", "21.5",
     "NaN", "true", [], {}, [1], {"v": 1}, [[[]]], "1970-01-01", "2026-02-30T00:00:00Z", "9999-12-31T23:59:59Z",
@@ -203,14 +203,13 @@ class _Fuzzed:
         self._reader = MqttDeviceReader(self._feed, self._clock)
         self._by_id = {point.id: point for point in POINTS}
         self._away = False
-        self._lost_now = False
-        """By the message that is judged."""
         self._last: dict[str, bytes] = {}
         self._before: list[tuple[str, bytes]] = []
         self._news: dict[str, list[tuple[int, float | None]]] = {point.id: [] for point in POINTS}
-        self._told: dict[str, _Told] = {}
-        self._ours: dict[str, list[int]] = {point.id: [] for point in POINTS}
-        """Times of what may have been told with a time of our own, the last of them."""
+        self._told: dict[str, tuple[_Told, ...]] = {}
+        """The last that its device dated, or if nobody sees whether that was the one without a value: that too."""
+        self._newest: dict[str, int] = {point.id: 0 for point in POINTS}
+        self._quality: dict[str, int] = {}
         self._honest_ms: dict[str, int] = {}
 
     async def live(self, frames: int, each: Each) -> None:
@@ -229,10 +228,9 @@ class _Fuzzed:
         result = await self._reader.read(DEVICE, POINTS)
         repeats = message.retained and self._last.get(message.topic) == message.payload
         self._last[message.topic] = message.payload
-        self._lost_now = False
         if message.topic == ONLINE_TOPIC:
             self._judge_will(message, result.readings)
-        lost = {point for point, told in self._told.items() if told.quality in LOST}
+        lost = {point for point, quality in self._quality.items() if quality in LOST}
         read_well = {
             r.point
             for r in result.readings
@@ -272,58 +270,68 @@ class _Fuzzed:
     def _judge_will(self, message: DeviceMessage, readings: list[PointReading]) -> None:
         was, word = self._away, read(message.payload)
         self._away = word == "offline" or (was and word != "online")
-        self._lost_now = self._away and not was
         down = {r.point for r in readings if r.quality == QUALITIES["link_down"]}
-        if self._lost_now and down != set(self._by_id):
+        if self._away and not was and down != set(self._by_id):
             raise Wrong("a device that is away, and not every point says so", message.payload)
 
     def _judge(self, message: DeviceMessage, reading: PointReading, *, repeats: bool) -> bool:
         """Whether it is good, or late and nothing else."""
         self._tally.values += reading.value is not None
         self._tally.without_value += reading.value is None
-        raw, last, ours = message.payload, self._told.get(reading.point), self._ours[reading.point]
+        raw, newest = message.payload, self._newest[reading.point]
         if (reading.value is None) is not (reading.quality >= BAD):
             raise Wrong(f"{reading.point}: value {reading.value} with quality {reading.quality}", raw)  # fmt: skip
+        if reading.quality in LOST and reading.time <= newest:
+            raise Wrong(
+                f"{reading.point} is lost at {reading.time}, not after all that was told", raw
+            )
+        self._newest[reading.point] = max(newest, reading.time)
+        self._quality[reading.point] = reading.quality
+        lasts = self._told.get(reading.point, ())
         said = self._said(reading.point, message)
         fit = [one for one in said if reading.value is not None and near(one.value, reading.value)]
-        dated = {time for one in fit if one.good for time in one.times}
-        late = _late(reading, dated, ours)
-        self._told[reading.point] = _told(reading, last, late)
-        if reading.time not in dated:
-            self._ours[reading.point] = [*ours[-7:], reading.time]
+        given = _given(
+            reading, {time for one in fit if one.good for time in one.times}, lasts, newest
+        )
+        told = _Told(
+            reading.time if given is None else given, reading.time, reading.value, reading.quality
+        )
+        self._told[reading.point] = (*lasts[:1], told) if given is None else (told,)
         if reading.value is None:
-            self._news[reading.point].clear()  # what was said before it is news again
             return False
         if repeats or not fit:
             raise Wrong(f"{reading.point} = {reading.value}, which the message does not say", raw)
         self._tally.judged([one.value for one in said])
         if not reading.quality:
-            self._judge_good(message, reading, fit, last)
-        elif late is not None and reading.quality == SUSPECT:
-            back = last and last.value != reading.value and _is_taken(last, {late})
-            if not back and (late, reading.value) in self._news[reading.point]:
-                raise Wrong(f"{reading.point} = {reading.value} of {late} is no news", raw)
-            self._add_news(reading.point, late, reading.value)
-        return not reading.quality or (late is not None and reading.quality == SUSPECT)
+            self._judge_good(message, reading, fit, given, newest)
+        return not reading.quality
 
     def _judge_good(
-        self, message: DeviceMessage, reading: PointReading, fit: list[Says], last: _Told | None
+        self,
+        message: DeviceMessage,
+        reading: PointReading,
+        fit: list[Says],
+        given: int | None,
+        newest: int,
     ) -> None:
         """A good reading has its own time, is news, and comes of a device that is there."""
         raw = message.payload
         if self._away:
             raise Wrong(f"{reading.point} is good though its device is away", raw)
-        times = {time for one in fit if one.good for time in one.times}
-        back = last is not None and _just_after(last, reading, times)
-        timed = reading.time in times or back
         untimed = [one for one in fit if one.good and not one.times]
-        arrived = untimed and not message.retained and 0 <= reading.time - message.received_ms <= len(fit)  # fmt: skip
-        if not timed and not arrived:
+        at_arrival = 0 <= reading.time - message.received_ms <= len(fit)
+        in_its_time = self._dates(reading.point) and reading.time > newest
+        arrived = untimed and not message.retained and (at_arrival or in_its_time)
+        if given is None and not arrived:
             raise Wrong(f"{reading.point} = {reading.value} at {reading.time}", raw)
-        news = self._news[reading.point]
-        if timed and not back and (reading.time, reading.value) in news:
+        if given == reading.time and (given, reading.value) in self._news[reading.point]:
             raise Wrong(f"{reading.point} = {reading.value} at {reading.time} is no news", raw)
         self._add_news(reading.point, reading.time, reading.value)
+
+    def _dates(self, point: str) -> bool:
+        """Whether its device may date it, and so say how late it is."""
+        source = self._by_id[point].source
+        return isinstance(source, JsonPath) and bool(source.time_path)
 
     def _add_news(self, point: str, time: int, value: float | None) -> None:
         self._news[point] = [*self._news[point][1 - NEWS_LAST :], (time, value)]
@@ -333,9 +341,9 @@ class _Fuzzed:
         if message.retained or self._away:
             return set()
         found = set[str]()
-        for point, last in self._told.items():
+        for point, (last, *others) in self._told.items():
             said = self._said(point, message)
-            if len(said) != 1 or not said[0].good or said[0].times != {last.said_ms}:
+            if others or len(said) != 1 or not said[0].good or said[0].times != {last.said_ms}:
                 continue
             if last.value is None or not near(said[0].value, last.value):
                 found.add(point)
@@ -358,27 +366,18 @@ class _Fuzzed:
                 raise Wrong(f"{point.id} was not read of an honest message", message.payload)
 
 
-def _late(reading: PointReading, dated: Collection[int], ours: Collection[int]) -> int | None:
-    """When its device says that it was, if that is before what was told with a time of our own, and it stands just after that."""
-    if not reading.quality or reading.time - 1 not in ours:
-        return None
-    return max((time for time in dated if time < reading.time - 1), default=None)
-
-
-def _told(reading: PointReading, last: _Told | None, late: int | None) -> _Told:
-    """What is to be compared with the next."""
-    if late is not None:
-        given = last.given_ms + 1 if last and _is_taken(last, {late}) else late
-        return _Told(late, given, reading.value, reading.quality)
-    said_ms = last.said_ms if last and reading.time == last.given_ms + 1 else reading.time
-    return _Told(said_ms, reading.time, reading.value, reading.quality)
-
-
-def _just_after(last: _Told, reading: PointReading, times: Collection[int]) -> bool:
-    """Whether it was given the next instant because its own was taken, and is not the last again."""
-    again = reading.value == last.value and reading.quality == last.quality
-    return reading.time == last.given_ms + 1 and not again and _is_taken(last, times)
-
-
-def _is_taken(last: _Told, times: Collection[int]) -> bool:
-    return any(last.said_ms <= time <= last.given_ms for time in times)
+def _given(
+    reading: PointReading, dated: Collection[int], lasts: Collection[_Told], newest: int
+) -> int | None:
+    """With which of the times that its device may have said it has it: its own, or the next instant where that was
+    taken or we told something while it was on its way; None if with none.
+    """
+    if reading.time in dated:
+        return reading.time
+    for last in lasts:
+        again = reading.value == last.value and reading.quality == last.quality
+        taken = {time for time in dated if last.said_ms <= time <= last.given_ms}
+        if reading.time == last.given_ms + 1 and taken and not again:
+            return min(taken)
+    on_its_way = {time for time in dated if 0 <= newest - time < ON_ITS_WAY_MS}
+    return min(on_its_way) if on_its_way and reading.time == newest + 1 else None

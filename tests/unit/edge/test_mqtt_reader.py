@@ -555,7 +555,7 @@ async def test_a_fault_is_told_after_all_that_a_device_has_said() -> None:
     only = [point(("v",), time_path=("ts",))]
     feed, clock, reader = await listening(*only)
     look = looks(reader, only)
-    for value, ahead_ms in enumerate((HOUR_MS, 0)):
+    for value, ahead_ms in enumerate((HOUR_MS, 0, 0)):
         await clock.advance(1)
         feed.say("devices/u-1", json.dumps({"v": value, "ts": clock.now() + ahead_ms}), at=clock.now())  # fmt: skip
         await look()
