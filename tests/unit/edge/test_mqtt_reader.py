@@ -676,6 +676,33 @@ async def test_what_a_broker_keeps_without_a_time_is_no_sign_of_life() -> None:
     assert [quality for _, quality, _ in await look()] == [STALE, NO_ANSWER]
 
 
+async def test_a_lost_line_is_told_with_the_time_that_its_devices_would_give_it() -> None:
+    """Once a period, by whoever reads us, without a read."""
+    only = [point(("v",), time_path=("ts",))]
+    site = plant([line(kind="mqtt", host="h", port=1)], [DEVICE], only)
+    feed, clock = Feed(), SteppedClock(START)
+    poller, told = (
+        Poller(site, "l", MqttDeviceReader(feed, clock), clock, np.random.default_rng(1)),
+        list[PointReading](),
+    )
+    task = asyncio.ensure_future(poller.run(told.extend))
+    await clock.advance(2)
+    for value, is_down in ((1, False), (2, True), (3, False)):
+        feed.down = "gone" if is_down else ""
+        await clock.advance(45)
+        feed.say(
+            "devices/u-1", json.dumps({"v": value, "ts": clock.now() - HOUR_MS}), at=clock.now()
+        )
+        await clock.advance(45)
+    times = [reading.time for reading in told]
+    assert times == sorted(set(times))
+    assert sum(reading.quality == LINK_DOWN for reading in told) >= 4
+    assert max(times) < START - HOUR_MS + 300_000
+    assert [reading.value for reading in told if reading.value is not None] == [1.0, 2.0, 3.0]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 # --- reloads ----------------------------------------------------------------------------------------
 
 
