@@ -42,7 +42,9 @@ class Heard:
     last: PointReading | None = None
     """The last that its device dated, with the time that it was told with."""
     said_ms: int = 0
-    """The time that the last came with (if its device dates nothing, by our clock); its own is later where several had the same."""
+    """The time that the last came with; its own is later where several had the same."""
+    clock_ms: int = 0
+    """What our clock said of the newest that it dated."""
     dated: PointReading | None = None
     """The newest by its device's clock, as that dates it."""
     lag_ms: int | None = None
@@ -119,10 +121,10 @@ def _in_its_time(heard: Heard, now: int) -> int:
     """Our time as its device would date it: what that says next would else be older, and seen nowhere."""
     if heard.lag_ms is not None:
         heard.newest_ms = max(now - heard.lag_ms, heard.newest_ms + 1)
-    elif heard.said_ms - SAME_INSTANT_MS < now <= heard.newest_ms:
-        heard.said_ms, heard.newest_ms = now, heard.newest_ms + 1
+    elif heard.clock_ms - SAME_INSTANT_MS < now <= heard.newest_ms:
+        heard.clock_ms, heard.newest_ms = now, heard.newest_ms + 1
     else:
-        heard.said_ms = heard.newest_ms = now
+        heard.clock_ms = heard.newest_ms = now
     return heard.newest_ms
 
 

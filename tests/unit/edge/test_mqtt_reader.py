@@ -563,6 +563,17 @@ async def test_a_fault_is_told_after_all_that_a_device_has_said() -> None:
     assert bad_at == HOUR_MS + 1000 + 1
 
 
+async def test_the_first_that_a_device_says_after_a_fault_tells_how_late_it_is() -> None:
+    only = [point(("v",), time_path=("ts",))]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    _, first_at = await fail("silence", feed, clock, look)
+    feed.say("devices/u-1", json.dumps({"v": 1, "ts": clock.now() - HOUR_MS}), at=clock.now())
+    await look()
+    _, bad_at = await fail("silence", feed, clock, look)
+    assert bad_at == first_at + 1, "an hour ago by its clock, but not before the first"
+
+
 async def test_what_was_on_its_way_while_silence_was_told_comes_just_after() -> None:
     only = [point((name,), name, time_path=("ts",)) for name in "vw"]
     feed, clock, reader = await listening(*only)
