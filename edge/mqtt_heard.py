@@ -29,6 +29,14 @@ LOST: Final = (NO_ANSWER, LINK_DOWN)
 
 
 @dataclass(slots=True, eq=False)
+class Dating:
+    """How a device dates what it says in one place: `epoch_ms` is its clock (UTC ms) at second 0 of our monotonic one, None while it has dated nothing."""
+
+    place: tuple[str, ...]
+    epoch_ms: float | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Heard:
     """What is known of one point: its readings not yet handed on, and its last sign of life.
 
@@ -38,6 +46,7 @@ class Heard:
     point: Point
     unit: str
     topic_filter: str
+    dating: Dating
     since_s: float
     last: PointReading | None = None
     """The last that its device dated, with the time that it was told with."""
@@ -47,8 +56,6 @@ class Heard:
     """What our clock said of the newest that it dated."""
     dated: PointReading | None = None
     """The newest by its device's clock, as that dates it."""
-    lag_ms: int | None = None
-    """How far behind our clock its device dates what it says; None while it has dated nothing."""
     newest_ms: int = 0
     """The newest time that anything was told with; if its device dates nothing, the last."""
     ours_ms: int = 0
@@ -69,27 +76,55 @@ def keep(heard: Heard, reading: PointReading, stamp: Stamp, message: DeviceMessa
     """
     if not message.retained:
         heard.since_s = max(heard.since_s, message.received_s)
-    if not stamp.by_device:
-        if message.retained and not reading.quality:
-            reading = replace(reading, quality=STALE)
-        own = replace(reading, time=_in_its_time(heard, reading.time))
-        heard.ours_ms = own.time
+    own = (_of_the_device if stamp.by_device else _of_our_clock)(heard, reading, message)
+    if own is not None:
+        heard.is_lost = False
+        wait(heard, own)
+
+
+def _of_our_clock(heard: Heard, reading: PointReading, message: DeviceMessage) -> PointReading:
+    """What came without a time that its device says."""
+    if message.retained and not reading.quality:
+        reading = replace(reading, quality=STALE)
+    heard.ours_ms = _in_its_time(heard, reading.time, message.received_s)
+    return replace(reading, time=heard.ours_ms)
+
+
+def _of_the_device(
+    heard: Heard, reading: PointReading, message: DeviceMessage
+) -> PointReading | None:
+    """What its device dates; None if that is no news."""
+    newest = heard.dated
+    if newest and reading.quality == STALE != newest.quality and _same(reading, newest):
+        return None  # it is away, and said that itself before
+    repeats = _repeats(heard, reading)
+    if newest and heard.ours_ms and reading.time == newest.time:
+        own = _still(heard, reading, retained=message.retained)
+    elif repeats:
+        return None
     else:
-        if heard.ours_ms and reading == heard.dated:
-            suspect = STALE if message.retained else CLOCK_SUSPECT
-            own = replace(reading, time=heard.newest_ms + 1, quality=reading.quality or suspect)
-        elif _repeats(heard, reading):
-            return
-        else:
-            own = _dated(heard, reading, message)
-        if message.retained:
-            age_ms = max(0, message.received_ms - reading.time)
-            heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
-        heard.newest_ms = max(heard.newest_ms, own.time)
-        if own.time > heard.ours_ms:
-            heard.ours_ms = 0
-    heard.is_lost = False
-    wait(heard, own)
+        own = _dated(heard, reading, message)
+    if message.retained:
+        age_ms = max(0, message.received_ms - reading.time)
+        heard.since_s = max(heard.since_s, message.received_s - age_ms / 1000)
+    heard.newest_ms = max(heard.newest_ms, own.time)
+    if own.time > heard.ours_ms:
+        heard.ours_ms = 0
+    return own
+
+
+def _same(one: PointReading, other: PointReading) -> bool:
+    return (one.time, one.value) == (other.time, other.value)
+
+
+def _still(heard: Heard, reading: PointReading, *, retained: bool) -> PointReading:
+    """What its device dates as it did its newest: its clock, or what it says, stands still."""
+    suspect = STALE if retained else CLOCK_SUSPECT
+    own = replace(reading, time=heard.newest_ms + 1, quality=reading.quality or suspect)
+    if heard.dated and heard.dated.value != reading.value:
+        heard.last, heard.said_ms = replace(own, quality=reading.quality), reading.time
+    heard.dated = reading
+    return own
 
 
 def _dated(heard: Heard, reading: PointReading, message: DeviceMessage) -> PointReading:
@@ -98,29 +133,29 @@ def _dated(heard: Heard, reading: PointReading, message: DeviceMessage) -> Point
     if 0 <= heard.ours_ms - own.time < SAME_INSTANT_MS:  # on its way while we told something else
         own = replace(own, time=heard.newest_ms + 1)
     if reading.time >= heard.said_ms and not message.retained:
-        heard.lag_ms = message.received_ms - reading.time
+        heard.dating.epoch_ms = reading.time - 1000 * message.received_s
     if heard.dated is None or reading.time >= heard.dated.time:
         heard.dated = reading
     heard.last, heard.said_ms = own, reading.time
     return own
 
 
-def tell_lost(heard: Heard, quality: int, now: int) -> PointReading:
-    """A reading of our own, told by our clock."""
-    heard.ours_ms, heard.is_lost = _in_its_time(heard, now), True
+def tell_lost(heard: Heard, quality: int, now: int, at_s: float) -> PointReading:
+    """A reading of our own, told by our clock: UTC ms and monotonic seconds."""
+    heard.ours_ms, heard.is_lost = _in_its_time(heard, now, at_s), True
     return PointReading(heard.point.id, None, quality, heard.ours_ms)
 
 
 def take_over(heard: Heard, left: Heard) -> None:
-    """Know what was told of it by another definition; what it has said by now is older than what was told by our clock."""
+    """Know what was told of it before a reload; what it has said by now is older than what was told by our clock."""
     heard.newest_ms = max(heard.newest_ms, left.newest_ms)
     heard.ours_ms, heard.is_lost = left.ours_ms, left.is_lost
 
 
-def _in_its_time(heard: Heard, now: int) -> int:
+def _in_its_time(heard: Heard, now: int, at_s: float) -> int:
     """Our time as its device would date it: what that says next would else be older, and seen nowhere."""
-    if heard.lag_ms is not None:
-        heard.newest_ms = max(now - heard.lag_ms, heard.newest_ms + 1)
+    if heard.dating.epoch_ms is not None:
+        heard.newest_ms = max(round(heard.dating.epoch_ms + 1000 * at_s), heard.newest_ms + 1)
     elif heard.clock_ms - SAME_INSTANT_MS < now <= heard.newest_ms:
         heard.clock_ms, heard.newest_ms = now, heard.newest_ms + 1
     else:

@@ -12,6 +12,7 @@ from config.plant import Device, Point
 from config.profile import JsonPath
 from edge.device_messages import DeviceMessage, Latest
 from edge.mqtt_heard import (
+    Dating,
     Heard,
     handed_on,
     is_silent,
@@ -87,6 +88,7 @@ class MqttDeviceReader:
         """What was known of points that were forgotten since the last read began."""
         self._forgotten: set[str] = set()
         """Devices that were, since then."""
+        self._dating: dict[tuple[str, ...], Dating] = {}
         self._listening = Listeners[Heard]()
         self._filters: frozenset[str] | None = None
         """All that is listened to; None where it has changed."""
@@ -122,9 +124,9 @@ class MqttDeviceReader:
         self._register(device, points)
 
     def lost(self, points: Sequence[Point], quality: int) -> list[PointReading]:
-        now, known = self._clock.now(), self._points
+        now, at, known = self._clock.now(), self._clock.monotonic(), self._points
         return [
-            tell_lost(known[point.id], quality, now)
+            tell_lost(known[point.id], quality, now, at)
             if point.id in known
             else PointReading(point.id, None, quality, now)
             for point in points
@@ -134,6 +136,7 @@ class MqttDeviceReader:
         self._forgotten.add(device)
         gone = {k: heard for k, heard in self._points.items() if heard.point.device == device}
         self._left |= gone
+        self._dating = {place: one for place, one in self._dating.items() if place[0] != device}
         self._points = {k: heard for k, heard in self._points.items() if k not in gone}
         self._listening.remove(lambda heard: heard.point.device == device)
         self._filters = None
@@ -169,21 +172,32 @@ class MqttDeviceReader:
                 said[topic_filter] = self._latest.of(topic_filter)
             before = said[topic_filter]
             since_s = max((m.received_s for m in before), default=self._clock.monotonic())
-            heard = Heard(point, device.unit, topic_filter, since_s)
+            dating = self._dating_of(device, point.source, topic_filter, left)
+            heard = Heard(point, device.unit, topic_filter, dating, since_s)
             self._listen(device, point.source, heard)
             self._hear_before(heard, before, left)
+
+    def _dating_of(
+        self, device: Device, source: JsonPath, topic_filter: str, left: Heard | None
+    ) -> Dating:
+        """One for all points that it dates in one place, before and after a reload."""
+        place = (device.id, topic_filter, source.zone, *map(str, source.time_path))
+        known = left.dating if left and left.dating.place == place else Dating(place)
+        return self._dating.setdefault(place, known)
 
     def _hear_before(
         self, heard: Heard, before: Sequence[DeviceMessage], left: Heard | None
     ) -> None:
         """Take in what was last said on its topics, all of it before what was told by our clock since."""
+        if left and left.point.source == heard.point.source:
+            heard.dated = left.dated
         for message in before:
             for reading, stamp in self._said(heard, message):
                 keep(heard, reading, stamp, message)
         if left:
             take_over(heard, left)
         if before and self._wills.away(heard.point.device):
-            wait(heard, tell_lost(heard, LINK_DOWN, self._clock.now()))
+            wait(heard, tell_lost(heard, LINK_DOWN, self._clock.now(), self._clock.monotonic()))
 
     def _listen(self, device: Device, source: JsonPath, heard: Heard) -> None:
         self._points[heard.point.id] = heard
@@ -250,7 +264,7 @@ class MqttDeviceReader:
         """The device is away, from this message on."""
         for heard in self._points.values():
             if heard.point.device == device:
-                wait(heard, tell_lost(heard, LINK_DOWN, message.received_ms))
+                wait(heard, tell_lost(heard, LINK_DOWN, message.received_ms, message.received_s))
 
     def _hand_on(self, device: Device, points: Sequence[Heard]) -> list[PointReading]:
         at, now, away = self._clock.monotonic(), self._clock.now(), self._wills.away(device.id)
@@ -264,7 +278,7 @@ class MqttDeviceReader:
                 heard.told_silent_s = at
             elif heard in silent and must_be_told(heard, at):
                 quality = LINK_DOWN if away or heard.topic_filter in deaf else NO_ANSWER
-                readings.append(tell_lost(heard, quality, now))
+                readings.append(tell_lost(heard, quality, now, at))
         lost = "its will says that it is away" if away else _refusal(deaf) or "silent"
         self._note(device, lost if len(silent) == len(points) > 0 else "", at)
         return readings

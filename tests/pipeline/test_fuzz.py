@@ -379,7 +379,12 @@ CARELESS: list[tuple[object, str, object, str]] = [
     (payloads, "_says", lambda message, path, word: True, "does not say"),
     (payloads, "LARGEST_INTEGER", 10**60, "does not say"),
     (mqtt_heard, "RECENT_READINGS_MAX", 0, "is no news"),
-    (mqtt_heard, "_in_its_time", lambda heard, now: now - 3_600_000, "not after all that was told"),
+    (
+        mqtt_heard,
+        "_in_its_time",
+        lambda heard, now, at_s: now - 3_600_000,
+        "not after all that was told",
+    ),
     (wills.Wills, "away", lambda self, device: False, "is away"),
 ]
 

@@ -574,6 +574,69 @@ async def test_the_first_that_a_device_says_after_a_fault_tells_how_late_it_is()
     assert bad_at == first_at + 1, "an hour ago by its clock, but not before the first"
 
 
+async def test_how_late_a_device_is_is_known_of_all_that_it_dates_there_and_over_a_reload() -> None:
+    both = [point((name,), name, time_path=("ts",)) for name in "vw"]
+    feed, clock, reader = await listening(*both)
+    look = looks(reader, both)
+    feed.say("devices/u-1", json.dumps({"v": 1, "ts": clock.now() - HOUR_MS}), at=clock.now())
+    await look()
+    await clock.advance(61)
+    assert [at for _, _, at in await look()] == [61_000 - HOUR_MS] * 2
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, both)
+    await clock.advance(60)
+    assert [at for *_, quality, at in await look() if quality] == [121_000 - HOUR_MS] * 2
+
+
+async def test_an_agent_whose_clock_is_set_before_a_fault_knows_when_its_device_would_tell_it() -> (
+    None
+):
+    only = [point(("v",), time_path=("ts",))]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    feed.say("devices/u-1", json.dumps({"v": 1, "ts": START}), at=START - HOUR_MS, monotonic=0.0)
+    await look()
+    _, bad_at = await fail("silence", feed, clock, look)
+    assert bad_at == 61_000, "our clock was an hour behind when the device spoke"
+
+
+async def test_what_a_bridge_says_again_of_a_device_that_is_away_is_no_news() -> None:
+    only = [point(("v",), time_path=("ts",), availability=WILL)]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    payload = json.dumps({"v": 1, "ts": START})
+    feed.say("devices/u-1", payload, at=clock.now())
+    await look()
+    await clock.advance(10)
+    feed.say(WILL_TOPIC, "offline", at=clock.now())
+    await look()
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, only)
+    feed.say("devices/u-1", payload, at=clock.now())
+    assert [quality for _, quality, _ in await look()] == [LINK_DOWN]
+    feed.say(WILL_TOPIC, "online", at=clock.now())
+    feed.say("devices/u-1", payload, at=clock.now())
+    feed.say("devices/u-1", payload, at=clock.now())
+    assert [(value, quality) for value, quality, _ in await look()] == [(1.0, SUSPECT)]
+
+
+async def test_values_with_a_stamp_that_stands_still_are_seen_after_a_fault() -> None:
+    """A date alone, or minutes: each value is another, and none is older than the fault."""
+    only = [point(("v",), time_path=("ts",))]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    told = list[tuple[float | None, int, int]]()
+    for value in range(6):
+        if value == 3:
+            told.append((None, *await fail("cut payload", feed, clock, look)))
+        await clock.advance(1)
+        feed.say("devices/u-1", json.dumps({"v": value, "ts": START}), at=clock.now())
+        told += await look()
+    times = [at for *_, at in told]
+    assert times == sorted(set(times))
+    assert [value for value, *_ in told] == [0, 1, 2, None, 3, 4, 5]
+
+
 async def test_what_was_on_its_way_while_silence_was_told_comes_just_after() -> None:
     only = [point((name,), name, time_path=("ts",)) for name in "vw"]
     feed, clock, reader = await listening(*only)
