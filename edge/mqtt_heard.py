@@ -52,6 +52,8 @@ class Heard:
     """The last that its device dated, with the time that it was told with."""
     said_ms: int = 0
     """The time that the last came with; its own is later where several had the same."""
+    stands_still: bool = False
+    """Whether its own is much later, because something was told by our clock between two of the same."""
     clock_ms: int = 0
     """What our clock said of the newest that it dated."""
     dated: PointReading | None = None
@@ -121,9 +123,8 @@ def _still(heard: Heard, reading: PointReading, *, retained: bool) -> PointReadi
     """What its device dates as it did its newest: its clock, or what it says, stands still."""
     suspect = STALE if retained else CLOCK_SUSPECT
     own = replace(reading, time=heard.newest_ms + 1, quality=reading.quality or suspect)
-    if heard.dated and heard.dated.value != reading.value:
-        heard.last, heard.said_ms = replace(own, quality=reading.quality), reading.time
-    heard.dated = reading
+    heard.last, heard.said_ms = replace(own, quality=reading.quality), reading.time
+    heard.dated, heard.stands_still = reading, True
     return own
 
 
@@ -136,6 +137,7 @@ def _dated(heard: Heard, reading: PointReading, message: DeviceMessage) -> Point
         heard.dating.epoch_ms = reading.time - 1000 * message.received_s
     if heard.dated is None or reading.time >= heard.dated.time:
         heard.dated = reading
+    heard.stands_still = heard.stands_still and reading.time == heard.said_ms
     heard.last, heard.said_ms = own, reading.time
     return own
 
@@ -176,8 +178,9 @@ def _repeats(heard: Heard, reading: PointReading) -> bool:
 
 
 def _with_its_own_instant(heard: Heard, reading: PointReading) -> PointReading:
-    if heard.last is not None and heard.said_ms <= reading.time <= heard.last.time:
-        return replace(reading, time=heard.last.time + 1)
+    last = heard.last
+    if last and heard.said_ms <= reading.time <= (heard.said_ms if heard.stands_still else last.time):  # fmt: skip
+        return replace(reading, time=last.time + 1)
     return reading
 
 

@@ -379,5 +379,7 @@ def _given(
         taken = {time for time in dated if last.said_ms <= time <= last.given_ms}
         if reading.time == last.given_ms + 1 and taken and not again:
             return min(taken)
+    still = {time for time in dated if any(time == last.said_ms for last in lasts)}
     on_its_way = {time for time in dated if 0 <= newest - time < ON_ITS_WAY_MS}
-    return min(on_its_way) if on_its_way and reading.time == newest + 1 else None
+    moved = still or on_its_way
+    return min(moved) if moved and reading.time == newest + 1 else None

@@ -626,15 +626,15 @@ async def test_values_with_a_stamp_that_stands_still_are_seen_after_a_fault() ->
     feed, clock, reader = await listening(*only)
     look = looks(reader, only)
     told = list[tuple[float | None, int, int]]()
-    for value in range(6):
-        if value == 3:
+    for value in (0, 1, 2, 2, 3, 4):
+        if len(told) == 3:
             told.append((None, *await fail("cut payload", feed, clock, look)))
         await clock.advance(1)
         feed.say("devices/u-1", json.dumps({"v": value, "ts": START}), at=clock.now())
         told += await look()
     times = [at for *_, at in told]
     assert times == sorted(set(times))
-    assert [value for value, *_ in told] == [0, 1, 2, None, 3, 4, 5]
+    assert [value for value, *_ in told] == [0, 1, 2, None, 2, 3, 4]
 
 
 async def test_what_was_on_its_way_while_silence_was_told_comes_just_after() -> None:
