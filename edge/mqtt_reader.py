@@ -12,6 +12,9 @@ from config.plant import Device, Point
 from config.profile import JsonPath
 from edge.device_messages import DeviceMessage, Latest
 from edge.mqtt_heard import (
+    LINK_DOWN,
+    NO_ANSWER,
+    STALE,
     Dating,
     Heard,
     handed_on,
@@ -24,7 +27,6 @@ from edge.mqtt_heard import (
 )
 from edge.payloads import Stamp, readings_of
 from edge.ports import PointReading, ReadResult
-from edge.readings import QUALITIES
 from edge.topics import Listeners
 from edge.wills import Wills
 
@@ -32,9 +34,6 @@ log = logging.getLogger(__name__)
 
 HEARING_S_MAX: Final = 0.02
 """So long at most the loop is kept from everything else, and by one reading."""
-NO_ANSWER: Final = QUALITIES["no_answer"]
-LINK_DOWN: Final = QUALITIES["link_down"]
-STALE: Final = QUALITIES["stale_source"]
 
 
 class FeedDown(Exception):
@@ -89,6 +88,7 @@ class MqttDeviceReader:
         self._forgotten: set[str] = set()
         """Devices that were, since then."""
         self._dating: dict[tuple[str, ...], Dating] = {}
+        """By device and place, of all points that are listened for."""
         self._listening = Listeners[Heard]()
         self._filters: frozenset[str] | None = None
         """All that is listened to; None where it has changed."""

@@ -433,17 +433,19 @@ async def test_a_connection_that_died_silently_is_noticed(monkeypatch: pytest.Mo
         await taking.task
 
 
+def flooding(data: bytes) -> bytes:
+    """As `friendly`, and 4 MB in 4 000 publications at once to who subscribes to data."""
+    flood = frames.publish(topic(SITE, AGENT, "data"), b"x" * 1000, number=1) * 4000
+    return SUBACK + flood if data[0] >> 4 == 8 and b"data" in data else friendly(data)
+
+
 async def test_what_waits_is_bounded_and_the_socket_not_read_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "WAITING_BYTES_MAX", 50_000)
     monkeypatch.setattr(module, "LIST_BYTES_MAX", 10_000)
-    flood = frames.publish(topic(SITE, AGENT, "data"), b"x" * 1000, number=1) * 4000
 
-    def answers(data: bytes) -> bytes:
-        return SUBACK + flood if data[0] >> 4 == 8 and b"data" in data else friendly(data)
-
-    async with speaking(answers) as (source, _):
+    async with speaking(flooding) as (source, _):
         lists = source.batches()
         count = sum(1 for m in await anext(lists) if m.topic)
         await until(lambda: source._queues["bulk"].bytes >= 50_000)
@@ -468,12 +470,8 @@ async def test_who_is_not_listened_to_is_not_taken_for_silent(
     """As long as the journal refuses, nothing is taken: the broker keeps it, on one connection."""
     monkeypatch.setattr(module, "WAITING_BYTES_MAX", 50_000)
     monkeypatch.setattr(module, "PING_EVERY_S", 0.05)
-    flood = frames.publish(topic(SITE, AGENT, "data"), b"x" * 1000, number=1) * 4000
 
-    def answers(data: bytes) -> bytes:
-        return SUBACK + flood if data[0] >> 4 == 8 and b"data" in data else friendly(data)
-
-    async with speaking(answers) as (source, got):
+    async with speaking(flooding) as (source, got):
         await anext(source.batches())
         await until(lambda: source._queues["bulk"].bytes >= 50_000)
         link = source._links["bulk"]

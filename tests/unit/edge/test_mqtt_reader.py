@@ -692,7 +692,10 @@ async def test_a_reload_makes_nothing_good_that_a_device_said_before_it_was_sile
     assert at == told[-1][2] + 1
 
 
-async def test_a_device_that_came_back_while_its_broker_was_gone_is_not_away() -> None:
+@pytest.mark.parametrize("is_reloaded", [False, True])
+async def test_a_device_that_came_back_while_its_broker_was_gone_is_not_away(
+    is_reloaded: bool,
+) -> None:
     only = [point(("v",), availability=WILL)]
     feed, clock, reader = await listening(*only)
     look = looks(reader, only)
@@ -701,21 +704,9 @@ async def test_a_device_that_came_back_while_its_broker_was_gone_is_not_away() -
     feed.down = "gone"  # and "online" is said meanwhile
     await look()
     feed.down = ""
-    feed.say("devices/u-1", '{"v":1}', at=clock.now())
-    assert [(value, quality) for value, quality, _ in await look()] == [(1.0, 0)]
-
-
-async def test_a_reload_brings_no_word_back_that_was_said_before_the_broker_was_gone() -> None:
-    only = [point(("v",), availability=WILL)]
-    feed, clock, reader = await listening(*only)
-    look = looks(reader, only)
-    feed.say(WILL_TOPIC, "offline", at=clock.now())
-    await look()
-    feed.down = "gone"
-    await look()
-    feed.down = ""
-    await look()
-    reader.forget(DEVICE.id)
+    if is_reloaded:
+        await look()
+        reader.forget(DEVICE.id)
     feed.say("devices/u-1", '{"v":1}', at=clock.now())
     assert [(value, quality) for value, quality, _ in await look()] == [(1.0, 0)]
 
