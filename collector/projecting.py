@@ -181,9 +181,12 @@ class Projecting:
         backoff_s = BACKOFF_S_MIN
         while True:
             try:
-                return await self._offload(work)
+                done = await self._offload(work)
             except Unavailable as error:
                 self._refused(error)
+            else:
+                self._well()
+                return done
             await self._clock.sleep_until(self._clock.monotonic() + backoff_s)
             backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
 
@@ -199,8 +202,10 @@ class Projecting:
             self._columns = None
         else:
             position, readings = await self._from_journal()
-        if position > self.position:
+        if readings:
             await self._write(position, readings)
+        else:  # the store's cursor stays where the journal has something: a start would take it for ahead
+            self.position = max(self.position, position)
 
     def _from_memory(self) -> tuple[int, list[_Stored]]:
         position, found, size = self.position, [], 0
@@ -230,10 +235,7 @@ class Projecting:
         batch = self._as_stored(readings)
         batches = [batch] if len(batch) else []
         await self._patiently(partial(self._store.write, batches, position))
-        if not self.stats.ok:
-            log.info("readings reach the store again; %d journal entries to go", self.lag)
         self.position = position
-        self.stats.ok, self.stats.detail = True, ""
         self.stats.stored += len(batch)
         self.stats.writes += 1
 
@@ -242,6 +244,11 @@ class Projecting:
             log.warning("readings do not reach the store, the journal keeps them: %s", error)
         self.stats.ok, self.stats.detail = False, str(error)
         self.stats.refused += 1
+
+    def _well(self) -> None:
+        if not self.stats.ok:
+            log.info("readings reach the store again; %d journal entries to go", self.lag)
+        self.stats.ok, self.stats.detail = True, ""
 
     def _as_stored(self, readings: list[_Stored]) -> StoreBatch:
         def column(name: str) -> Any:

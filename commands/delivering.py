@@ -50,7 +50,8 @@ def delivery_report(
     total = _sum(counts.values())
     past = _sum(c for (*_, hour), c in counts.items() if hour < since)
     due = total.readings - total.aside
-    unstored = _less(due, held.taken, held.refused, _waiting(journal, held.position, now.last))
+    waiting = _waiting(journal, held.position, now.last)
+    unstored = _less(due, held.taken, held.refused, _readings(waiting))
     replaced = None if past.readings or held.taken is None else _less(held.taken, held.stored)
     if now.counts is None:
         unknown = [f"what was journalled, and so what is lost: the journal's counts cannot be read ({now.trouble}); mend or move that file away"]  # fmt: skip
@@ -63,7 +64,7 @@ def delivery_report(
             "derived": _sum(c for (_, agent, *_), c in counts.items() if agent == STEWARD).readings,
             "quarantined": total.aside,
             "stored": held.stored,
-            "waiting_for_store": max(0, now.last - held.position),
+            "waiting_for_store": max(0, now.last - held.position) if waiting is None else len(waiting),
             "unstored": _if_any(unstored),
             "refused": held.refused,
             "past_retention": past.readings - past.aside,
@@ -127,12 +128,17 @@ def _too_many(unstored: int | None, replaced: int | None) -> list[str]:
     return found
 
 
-def _waiting(journal: AnyJournal, position: int, last: int) -> int | None:
-    """Readings of the entries behind `position` up to `last`, without those set aside; None: too many to tell."""
+def _waiting(journal: AnyJournal, position: int, last: int) -> list[Entry] | None:
+    """What the journal has behind `position` up to `last`; None: too many to tell."""
     found = journal.read_from(position, TAIL_MAX)
     if len(found) == TAIL_MAX and found[-1][0] < last:
         return None
-    return sum(_kept(entry) for at, entry in found if at <= last)
+    return [entry for at, entry in found if at <= last]
+
+
+def _readings(entries: list[Entry] | None) -> int | None:
+    """How many are in them, without those set aside."""
+    return None if entries is None else sum(map(_kept, entries))
 
 
 def _kept(entry: Entry) -> int:

@@ -14,9 +14,8 @@ from commands.proving.delivery_history import (
     Made,
     WitnessedJournal,
     compare,
-    forget,
     of_store,
-    read_journal,
+    older_copy,
     stored,
 )
 from commands.proving.delivery_parts import AGENT, Collector, Machine, ended
@@ -281,17 +280,10 @@ class _Model:
     async def _journal_restored(self) -> bool:
         await self.collector.kill()
         journal = self.journals[0]
-        stored_to = self.collector.store.cursor()
-        before, before_store = read_journal(journal), read_journal(journal, until=stored_to)
         last = journal.last()
-        journal.forget_after(int(self.rng.integers(last // 2, last + 1)))
+        position = int(self.rng.integers(last // 2, last + 1))
+        older_copy(self.history, journal, position, cursor=self.collector.store.cursor())
         forgot = journal.last() < last
-        after = read_journal(journal)
-        forget(self.history, before, after, stored=before_store)
-        if stored_to > journal.last():
-            self.history.stored_again += (
-                after.due - read_journal(journal, until=journal.trimmed).due
-            )
         await self._down()
         self.collector.start()
         return forgot

@@ -138,11 +138,19 @@ def keys_of(batch: Batch, table: Sequence[PointRow]) -> list[Key]:
     return [(table[i].point, batch.t + d) for i, d in zip(batch.i, batch.d, strict=True)]
 
 
-def forget(made: Made, before: Journalled, after: Journalled, *, stored: Journalled) -> None:
-    """A journal became an older copy of itself: note what it forgot, and what of that had been `stored`."""
+def older_copy(made: Made, journal: WitnessedJournal, position: int, *, cursor: int) -> None:
+    """Let `journal` become an older copy of itself: note what it forgot, what of that had been stored, and what is stored once more.
+
+    What it let go of had been stored, wherever the store's `cursor` stands now: a store that was ahead begins again.
+    """
+    before, had = read_journal(journal), read_journal(journal, until=max(cursor, journal.trimmed))
+    journal.forget_after(position)
+    after = read_journal(journal)
     made.forgotten |= set(before.readings) - set(after.readings)
     made.forgotten_numbers |= before.numbers - after.numbers
-    made.stored_and_forgotten += stored.due - after.due
+    made.stored_and_forgotten += had.due - after.due
+    if cursor > journal.last():
+        made.stored_again += after.due - read_journal(journal, until=journal.trimmed).due
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ class Collector:
     @property
     def behind(self) -> bool:
         """Whether the journal holds what the store does not."""
-        return self.store.cursor() < self.journal.last()
+        return bool(self.journal.groups_from(self.store.cursor(), 1))
 
     async def _run(self, source: MemorySource) -> None:
         live = LiveTable([self.site], life=0)

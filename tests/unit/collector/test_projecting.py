@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from collector import projecting as module
+from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.memory_journal import MemoryJournal
 from collector.columns import Columns
 from collector.live import LiveTable
@@ -20,7 +22,9 @@ from tests.unit.collector.feeding import SITE, T0, Store, batch, birth, plant
 class Fed:
     """A journal with its projecting; `feed` does what ingest does."""
 
-    def __init__(self, journal: MemoryJournal | None = None, store: Store | None = None) -> None:
+    def __init__(
+        self, journal: MemoryJournal | SqliteJournal | None = None, store: Store | None = None
+    ) -> None:
         self.journal = journal or MemoryJournal()
         self.store = store or Store()
         self.live = LiveTable([plant()])
@@ -156,10 +160,11 @@ async def test_a_journal_that_cannot_be_read_is_tried_again_and_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    fed = Fed()
+    journal = MemoryJournal()
+    fed = Fed(journal)
     fed.feed(birth(), offered=False)
     fed.feed(batch(1, (0, 1.0)), offered=False)
-    fed.journal.fail_reads = 3
+    journal.fail_reads = 3
     running = asyncio.create_task(fed.projecting.run())
     await fed.clock.advance(0.1)
     assert (fed.projecting.stats.ok, fed.values()) == (False, [])
@@ -207,7 +212,35 @@ async def test_positions_that_nobody_holds_any_more_do_not_stop_it() -> None:
     fed.feed(birth())
     fed.journal.rise(100)
     await fed.projecting.drain()
-    assert fed.store.position == 100
+    assert (fed.projecting.lag, fed.store.position) == (0, 1)
+
+
+async def test_a_store_that_was_ahead_is_begun_again_once_and_not_at_each_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing new came since: the end that the journal rose to is nowhere written."""
+    store = Store()
+    first = Fed(SqliteJournal(tmp_path), store)
+    first.feed(birth(), batch(1, (0, 1.0)))
+    store.position = 20
+    for _ in range(3):
+        fed = Fed(SqliteJournal(tmp_path), store)
+        fed.projecting.restore()
+        await fed.projecting.drain()
+        assert (fed.values(), fed.projecting.lag) == ([1.0], 0)
+    assert caplog.text.count("older copy") == 1
+
+
+async def test_a_store_that_answers_again_and_lacks_nothing_is_well() -> None:
+    fed = Fed()
+    fed.store.away = 2
+    running = asyncio.create_task(fed.projecting.run())
+    await fed.clock.advance(0.1)
+    assert not fed.projecting.stats.ok
+    await fed.clock.advance(10)
+    assert (fed.projecting.stats.ok, fed.projecting.stats.detail) == (True, "")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.mark.parametrize("away", [0, 1], ids=["there", "away at the start"])

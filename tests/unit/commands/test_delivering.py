@@ -72,6 +72,16 @@ def test_what_waits_for_the_store_was_not_replaced(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_positions_that_hold_nothing_do_not_wait_for_the_store(tmp_path: Path) -> None:
+    """As after a start with a store that was ahead."""
+    journal, store = SqliteJournal(tmp_path / "journal"), MemoryStore()
+    journal.append([Entry(T0, "batch", "riverside", "a1", "data", "e1", 1, readings=1)])
+    store.write([], 1)
+    journal.rise(50)
+    assert delivery_report(journal, store, store.cursor)["readings"]["waiting_for_store"] == 0
+    journal.close()
+
+
 class Losing(MemoryStore):
     """Keeps the first batch of a write only, and moves its cursor past all: the loss that nobody must hide."""
 

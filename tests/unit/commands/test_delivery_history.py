@@ -16,9 +16,8 @@ from commands.proving.delivery_history import (
     WitnessedJournal,
     WitnessedStore,
     compare,
-    forget,
     of_store,
-    read_journal,
+    older_copy,
 )
 from commands.proving.delivery_parts import DROPPED, Machine, plant
 from commands.proving.delivery_witness import CountingDevice
@@ -79,9 +78,7 @@ class Left:
 
     def restore(self, position: int) -> None:
         """The journal becomes an older copy of itself."""
-        before, stored = read_journal(self.journal), read_journal(self.journal, self.store.cursor())
-        self.journal.forget_after(position)
-        forget(self.made, before, read_journal(self.journal), stored=stored)
+        older_copy(self.made, self.journal, position, cursor=self.store.cursor())
         self.journal.rise(self.store.cursor())
         self.seqs["e1"] = self.journal.marks()[SITE, "a", "e1", "data"]
 
@@ -129,6 +126,22 @@ def test_what_a_restored_journal_forgot_and_never_heard_again_is_counted() -> No
     assert compare(run.made, [run.journal], thinned=0).forgotten == frozenset()
     run.restore(run.journal.last() - 1)
     assert compare(run.made, [run.journal], thinned=0).forgotten == {KEYS[3]}
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["nothing yet", "all of it"])
+def test_a_journal_that_grows_older_while_its_store_begins_again_is_no_fault(again: bool) -> None:
+    """The store had all, the journal had let go of 0 and 1 and forgot 3; now it forgets all but 0."""
+    run = Left()
+    run.make(0, 1, 2, 3)
+    run.take(0, 1, 2, 3)
+    run.journal.trim(3)
+    older_copy(run.made, run.journal, 4, cursor=run.store.cursor())
+    run.store.write([], 0)
+    if again:
+        run.write(2)
+    older_copy(run.made, run.journal, 2, cursor=run.store.cursor())
+    written = run.made.stored_and_forgotten + run.made.stored_again
+    assert of_store(run.journal, run.store, written) == []
 
 
 def test_what_was_thinned_on_an_old_copy_may_have_arrived_before() -> None:
