@@ -48,6 +48,8 @@ class Heard:
     topic_filter: str
     dating: Dating
     since_s: float
+    epoch_ms: float | None = None
+    """As that of `dating`, of this point alone: under one topic filter may be several clocks."""
     last: PointReading | None = None
     """The last that its device dated, with the time that it was told with."""
     said_ms: int = 0
@@ -134,11 +136,17 @@ def _dated(heard: Heard, reading: PointReading, message: DeviceMessage) -> Point
     if 0 <= heard.ours_ms - own.time < SAME_INSTANT_MS:  # on its way while we told something else
         own = replace(own, time=heard.newest_ms + 1)
     if reading.time >= heard.said_ms and not message.retained:
-        heard.dating.epoch_ms = reading.time - 1000 * message.received_s
+        heard.epoch_ms = heard.dating.epoch_ms = reading.time - 1000 * message.received_s
     if heard.dated is None or reading.time >= heard.dated.time:
         heard.dated = reading
+    if heard.stands_still and heard.said_ms < reading.time and own.time < heard.newest_ms:
+        heard.ours_ms = (
+            heard.newest_ms
+        )  # what stood still is told behind it: it is news when it comes again
     heard.stands_still = heard.stands_still and reading.time == heard.said_ms
     heard.last, heard.said_ms = own, reading.time
+    if message.retained and heard.stands_still and not own.quality:
+        return replace(own, quality=STALE)
     return own
 
 
@@ -151,13 +159,21 @@ def tell_lost(heard: Heard, quality: int, now: int, at_s: float) -> PointReading
 def take_over(heard: Heard, left: Heard) -> None:
     """Know what was told of it before a reload; what it has said by now is older than what was told by our clock."""
     heard.newest_ms = max(heard.newest_ms, left.newest_ms)
+    if heard.dating is left.dating and heard.epoch_ms is None:
+        heard.epoch_ms = left.epoch_ms
+    if heard.last and left.last and heard.said_ms == left.said_ms:
+        said, suspect = heard.last, CLOCK_SUSPECT if left.stands_still else 0
+        heard.last, heard.stands_still = replace(said, time=left.last.time), left.stands_still
+        told = replace(heard.last, quality=said.quality or suspect)
+        heard.waiting = deque(told if reading is said else reading for reading in heard.waiting)
     heard.ours_ms, heard.is_lost = left.ours_ms, left.is_lost
 
 
 def _in_its_time(heard: Heard, now: int, at_s: float) -> int:
     """Our time as its device would date it: what that says next would else be older, and seen nowhere."""
-    if heard.dating.epoch_ms is not None:
-        heard.newest_ms = max(round(heard.dating.epoch_ms + 1000 * at_s), heard.newest_ms + 1)
+    known = [ms for ms in (heard.epoch_ms, heard.dating.epoch_ms) if ms is not None]
+    if known:  # rather too early than later than what it says next
+        heard.newest_ms = max(round(min(known) + 1000 * at_s), heard.newest_ms + 1)
     elif heard.clock_ms - SAME_INSTANT_MS < now <= heard.newest_ms:
         heard.clock_ms, heard.newest_ms = now, heard.newest_ms + 1
     else:

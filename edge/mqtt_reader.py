@@ -166,6 +166,7 @@ class MqttDeviceReader:
             topic_filter = point.source.topic.replace("{unit}", device.unit)
             left = self._left.pop(point.id, None)
             if left and left.waiting and (left.point, left.unit) == (point, device.unit):
+                self._dating.setdefault(left.dating.place, left.dating)
                 self._listen(device, point.source, left)  # what waits is handed on first
                 continue
             if topic_filter not in said:

@@ -588,6 +588,44 @@ async def test_how_late_a_device_is_is_known_of_all_that_it_dates_there_and_over
     assert [at for *_, quality, at in await look() if quality] == [121_000 - HOUR_MS] * 2
 
 
+async def test_a_reload_with_something_waiting_forgets_not_how_late_its_device_is() -> None:
+    first, new = (point((name,), name, time_path=("ts",)) for name in "vw")
+    feed, clock, reader = await listening(first)
+    other = Device("o", "p", "l", "a", unit="u-2")
+    feed.say("devices/u-1", json.dumps({"v": 1, "ts": clock.now() - HOUR_MS}), at=clock.now())
+    await reader.read(other, [])
+    reader.forget(DEVICE.id)
+    look = looks(reader, [first, new])
+    await look()
+    _, bad_at = (await told_of_both(look, feed))[1]
+    assert bad_at == -HOUR_MS
+
+
+async def told_of_both(look: Callable[[], Look], feed: Feed) -> list[tuple[int, int]]:
+    """Quality and time of two points when their broker is gone."""
+    feed.down = "gone"
+    return [(quality, at) for _, quality, at in await look()]
+
+
+async def test_of_several_clocks_under_one_topic_filter_none_hides_what_another_says() -> None:
+    both = [point((name,), name, topic="devices/{unit}/+", time_path=("ts",)) for name in "vw"]
+    feed, clock, reader = await listening(*both)
+    look = looks(reader, both)
+
+    async def say(value: int) -> list[int]:
+        for name, late_ms in (("w", HOUR_MS), ("v", 0)):
+            said = {name: value, "ts": clock.now() - late_ms}
+            feed.say(f"devices/u-1/{name}", json.dumps(said), at=clock.now())
+        return [at for *_, at in await look()]
+
+    await say(1)
+    await clock.advance(5)
+    bad = [at for _, at in await told_of_both(look, feed)]
+    feed.down = ""
+    await clock.advance(10)
+    assert all(said > bad_at for said, bad_at in zip(await say(2), bad, strict=True))
+
+
 async def test_an_agent_whose_clock_is_set_before_a_fault_knows_when_its_device_would_tell_it() -> (
     None
 ):
@@ -635,6 +673,59 @@ async def test_values_with_a_stamp_that_stands_still_are_seen_after_a_fault() ->
     times = [at for *_, at in told]
     assert times == sorted(set(times))
     assert [value for value, *_ in told] == [0, 1, 2, None, 2, 3, 4]
+
+
+@pytest.mark.parametrize("retained", [False, True])
+async def test_what_changed_behind_one_that_stood_still_is_seen_when_it_is_said_again(
+    retained: bool,
+) -> None:
+    """Its stamp says when the value last changed; the change was not heard before the fault."""
+    only = [point(("v",), time_path=("ts",))]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    closed = json.dumps({"v": 0, "ts": START})
+    opened = json.dumps({"v": 1, "ts": START + 5_000})
+    feed.say("devices/u-1", closed, at=clock.now())
+    await look()
+    await clock.advance(10)
+    _, bad_at = await fail("broker", feed, clock, look)
+    feed.say("devices/u-1", closed, retained=retained, at=clock.now())
+    assert [(value, at) for value, _, at in await look()] == [(0.0, bad_at + 1)]
+    for _ in range(3):
+        feed.say("devices/u-1", opened, at=clock.now())
+    assert await look() == [(1.0, 0, 5_000), (1.0, SUSPECT, bad_at + 2)]
+
+
+async def test_of_a_retained_list_nothing_is_good_after_a_fault() -> None:
+    only = [point(("[*]", "v"), time_path=("[*]", "ts"))]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    entries = json.dumps([{"v": value, "ts": START} for value in (0, 1)])
+    feed.say("devices/u-1", entries, retained=True, at=clock.now())
+    assert await look() == [(0.0, 0, 0), (1.0, 0, 1)]
+    for _ in range(2):
+        _, bad_at = await fail("broker", feed, clock, look)
+        feed.say("devices/u-1", entries, retained=True, at=clock.now())
+        assert await look() == [(0.0, STALE, bad_at + 1), (1.0, STALE, bad_at + 2)]
+
+
+async def test_a_stamp_that_stands_still_does_so_over_a_reload() -> None:
+    only = [point(("v",), time_path=("ts",))]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+
+    async def say(value: int) -> list[tuple[float | None, int, int]]:
+        await clock.advance(1)
+        feed.say("devices/u-1", json.dumps({"v": value, "ts": START}), at=clock.now())
+        return await look()
+
+    assert [await say(value) for value in (0, 1)] == [[(0.0, 0, 0)], [(1.0, 0, 1)]]
+    _, bad_at = await fail("cut payload", feed, clock, look)
+    assert await say(1) == [(1.0, SUSPECT, bad_at + 1)]
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, only)
+    assert await look() == [(1.0, SUSPECT, bad_at + 1)]
+    assert await say(2) == [(2.0, 0, bad_at + 2)]
 
 
 async def test_what_was_on_its_way_while_silence_was_told_comes_just_after() -> None:
