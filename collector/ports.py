@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -73,6 +73,11 @@ class Entry(msgspec.Struct, frozen=True):
 
 MarkKey = tuple[str, str, str, str]
 """site, agent, epoch, lane"""
+
+
+JUMP: Final = 1 << 32
+"""So far a journal's positions leap over those that a reader may have seen of a lost part: how many entries lie
+between two positions is their difference modulo this."""
 
 
 class Journal(Protocol):

@@ -12,7 +12,7 @@ import numpy as np
 
 from collector.columns import Columns, Joined
 from collector.live import LiveTable
-from collector.ports import Journal, StoreBatch, Unavailable
+from collector.ports import JUMP, Journal, StoreBatch, Unavailable
 from config.clock import Clock
 from edge.readings import Codes, Floats, Ints
 
@@ -118,24 +118,38 @@ class Projecting:
         """When a write of little began last (monotonic seconds)."""
         self._end = journal.last()
         """Where the journal ended before this life."""
+        self._leap = 0
+        """How far behind that it goes on."""
         self.position = 0
         self.stats = ProjectingStats()
 
     @property
     def lag(self) -> int:
         """Journal entries that the store does not hold yet."""
-        return max(0, self._journal.last() - self.position)
+        return max(0, self._journal.last() - self.position) % JUMP
+
+    @property
+    def _is_behind(self) -> bool:
+        return self.position < self._journal.last()
 
     def restore(self) -> int:
         """Learn from the store where to go on; returns that position. Raises `Unavailable`.
 
-        A store that is ahead knew a journal which is gone. What was appended before it could be asked took
-        positions it has seen: the whole journal is stored again then, which changes nothing that is stored.
+        A store that is ahead knew a journal which is gone: the whole journal is stored again then, which changes
+        nothing that is stored. While it cannot be asked nothing is given a position that it may have seen.
         """
-        position = self._store.cursor()
+        try:
+            position = self._store.cursor()
+        except Unavailable:
+            if self._journal.last() == self._end:
+                self._leap = JUMP
+                self._journal.rise(self._end + JUMP)
+            raise
         if position > max(self._end, self.position):
             self._begin_again(position)
             position = 0
+        elif position == self._end:
+            position += self._leap
         self.position = position  # only now: the journal lets go of what lies before it
         return position
 
@@ -156,8 +170,10 @@ class Projecting:
     async def run(self) -> None:
         """Store what the journal holds and what is offered, for ever."""
         await self._patiently(self.restore)
+        if not self.lag:
+            self._well()
         while True:
-            if not self.lag:
+            if not self._is_behind:
                 self._news.clear()
                 await self._news.wait()
             await self._linger()
@@ -181,18 +197,15 @@ class Projecting:
         backoff_s = BACKOFF_S_MIN
         while True:
             try:
-                done = await self._offload(work)
+                return await self._offload(work)
             except Unavailable as error:
                 self._refused(error)
-            else:
-                self._well()
-                return done
             await self._clock.sleep_until(self._clock.monotonic() + backoff_s)
             backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
 
     async def drain(self) -> None:
         """Store everything that is journalled now: for an orderly end."""
-        while self.lag:
+        while self._is_behind:
             await self.step()
 
     async def step(self) -> None:
@@ -206,6 +219,7 @@ class Projecting:
             await self._write(position, readings)
         else:  # the store's cursor stays where the journal has something: a start would take it for ahead
             self.position = max(self.position, position)
+            self._well()
 
     def _from_memory(self) -> tuple[int, list[_Stored]]:
         position, found, size = self.position, [], 0
@@ -235,6 +249,7 @@ class Projecting:
         batch = self._as_stored(readings)
         batches = [batch] if len(batch) else []
         await self._patiently(partial(self._store.write, batches, position))
+        self._well()
         self.position = position
         self.stats.stored += len(batch)
         self.stats.writes += 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from collector.counting import Counts
-from collector.ports import Entry, ReadingStore, Unavailable
+from collector.ports import JUMP, Entry, ReadingStore, Unavailable
 from commands.journals import AnyJournal
 from commands.reconciling import NOTHING_MADE, HeldBatch, HourMade, OutboxCount
 from config.plant import STEWARD
@@ -64,7 +64,7 @@ def delivery_report(
             "derived": _sum(c for (_, agent, *_), c in counts.items() if agent == STEWARD).readings,
             "quarantined": total.aside,
             "stored": held.stored,
-            "waiting_for_store": max(0, now.last - held.position) if waiting is None else len(waiting),
+            "waiting_for_store": max(0, now.last - held.position) % JUMP if waiting is None else len(waiting),
             "unstored": _if_any(unstored),
             "refused": held.refused,
             "past_retention": past.readings - past.aside,

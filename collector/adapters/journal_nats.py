@@ -136,25 +136,26 @@ class NatsJournal:
     def groups_from(self, position: int, limit: int) -> list[tuple[int, list[Entry]]]:
         found: list[tuple[int, list[Entry]]] = []
         with self._lock:
-            begin = bisect_right(self._index.ends, position)
-            held, end = 0, begin
-            reached = self._index.ends[begin - 1] if begin else self._cut_at
-            while held < limit and end < len(self._index.ends):
-                held += self._index.ends[end] - reached
-                reached = self._index.ends[end]
-                end += 1
-            if begin == end:
-                return found
-            pieces = self._log.read(self._index.seqs[begin], self._index.seqs[end - 1])
-            if not pieces:  # an empty answer would be the journal's end to who asks
-                raise Unavailable(
-                    "the journal cannot be read: the server does not have what it had"
-                )
-            for piece in pieces:
-                entries = _entries(piece)
-                if entries:
-                    found.append((piece.last, entries))
+            end = bisect_right(self._index.ends, position)
+            while not found and limit > 0 and end < len(self._index.ends):
+                begin, end = end, self._window(end, limit)
+                pieces = self._log.read(self._index.seqs[begin], self._index.seqs[end - 1])
+                if not pieces:  # an empty answer would be the journal's end to who asks
+                    raise Unavailable(
+                        "the journal cannot be read: the server does not have what it had"
+                    )
+                found += [(piece.last, read) for piece in pieces if (read := _entries(piece))]
         return found
+
+    def _window(self, begin: int, limit: int) -> int:
+        """The end of the pieces from `begin` on that hold `limit` entries together."""
+        held, end = 0, begin
+        reached = self._index.ends[begin - 1] if begin else self._cut_at
+        while held < limit and end < len(self._index.ends):
+            held += self._index.ends[end] - reached
+            reached = self._index.ends[end]
+            end += 1
+        return end
 
     def last(self) -> int:
         return max(self._last, self._floor)

@@ -17,14 +17,12 @@ from collector.adapters.journal_counts import CountRow, KeptCounts, rows_of
 from collector.adapters.packed_entries import Damaged, pack, unpack
 from collector.adapters.sqlite_file import MALFORMED, connect, is_damage, put_away
 from collector.counting import HOUR_MS, CountKey, Counts, Tally, merged
-from collector.ports import Entry, MarkKey, Unavailable
+from collector.ports import JUMP, Entry, MarkKey, Unavailable
 
 T = TypeVar("T")
 log = logging.getLogger("steward.journal")
 
 MB: Final = 1 << 20
-JUMP: Final = 1 << 32
-"""Positions left out after a malformed file: no file can hold so many."""
 
 _SCHEMA: Final = (
     """CREATE TABLE "group" (last INTEGER PRIMARY KEY, first INTEGER NOT NULL,

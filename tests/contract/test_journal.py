@@ -13,13 +13,13 @@ from msgspec.structs import replace
 
 from collector.adapters.journal_counts import KeptCounts
 from collector.adapters.journal_nats import NatsJournal
-from collector.adapters.journal_sqlite import JUMP, SqliteJournal
+from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.nats_link import NatsAt
 from collector.adapters.packed_entries import HEAD, Damaged, pack, unpack
 from collector.adapters.sqlite_file import connect, malformed_in
 from collector.counting import CountKey, Counts
-from collector.ports import Entry, TakenOver, Unavailable
+from collector.ports import JUMP, Entry, TakenOver, Unavailable
 from commands.part_servers import NatsServer
 
 HOUR = 3_600_000
@@ -870,6 +870,18 @@ def test_positions_of_a_damaged_last_piece_are_not_given_again(in_nats: NatsOpen
     journal.append([batch(1)])
     journal._log.append(b"\xff", 3)
     assert in_nats().append([batch(4)]) == 4
+
+
+@pytest.mark.system
+def test_what_lies_behind_many_damaged_entries_is_read(in_nats: NatsOpened) -> None:
+    """They were spoilt since it was opened: an empty answer would be its end to who asks."""
+    journal = in_nats()
+    journal.append([batch(1)])
+    journal._log.append(b"\xff", 3)
+    journal._index.add(journal._log.last, 3, [batch(2), batch(3)])
+    journal._last = 3
+    journal.append([batch(4)])
+    assert [at for at, _ in journal.groups_from(1, 1)] == [4]
 
 
 @pytest.mark.system

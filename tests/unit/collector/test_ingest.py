@@ -464,6 +464,38 @@ async def test_a_restored_journal_gives_no_position_that_was_used(
     assert store.rows == [("pump/flow", T0, 1.0, 0)]
 
 
+def opened(folder: Path, store: Store) -> Pipe:
+    journal: Any = SqliteJournal(folder)
+    return Pipe(journal, store=store)
+
+
+def restored_while_its_store_is_away(pipe: Pipe, folder: Path, store: Store) -> Pipe:
+    """The journal's newest entries are gone (an older copy, or a file set aside), the store is away, and news comes."""
+    pipe.journal.close()
+    for path in folder.glob("journal-*.sqlite*"):
+        path.unlink()
+    store.away = 2
+    return opened(folder, store)
+
+
+@pytest.mark.parametrize("news", [2, 8], ids=["less than was forgotten", "more"])
+async def test_what_comes_while_the_store_is_away_takes_no_position_that_it_may_have_seen(
+    news: int, tmp_path: Path
+) -> None:
+    store = Store()
+    pipe = opened(tmp_path, store)
+    await pipe.take(birth(), *(batch(n, (0, float(n))) for n in range(1, 5)))
+    await pipe.projecting.drain()
+    pipe = restored_while_its_store_is_away(pipe, tmp_path, store)
+    await pipe.take(birth(), *(batch(n + 1, (1, float(n))) for n in range(news)))
+    assert pipe.projecting.lag == 1 + news
+    pipe.journal.close()  # killed before the store was there
+    pipe = opened(tmp_path, store)
+    await pipe.projecting.drain()
+    assert [row[2] for row in store.rows if row[0] == "pump/pressure"] == list(range(news))
+    assert pipe.projecting.lag == 0
+
+
 async def test_a_store_that_is_away_at_the_start_is_waited_for() -> None:
     store = Store()
     store.away = 1

@@ -231,6 +231,22 @@ async def test_a_store_that_was_ahead_is_begun_again_once_and_not_at_each_start(
     assert caplog.text.count("older copy") == 1
 
 
+async def test_a_store_that_answers_and_takes_nothing_is_not_well(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its disk is full."""
+    caplog.set_level(logging.INFO)
+    fed = Fed(store=ReadOnly())
+    fed.store.away = 1
+    fed.feed(birth(), batch(1, (0, 1.0)), offered=False)
+    running = asyncio.create_task(fed.projecting.run())
+    await fed.clock.advance(60)
+    assert not fed.projecting.stats.ok
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_store_that_answers_again_and_lacks_nothing_is_well() -> None:
     fed = Fed()
     fed.store.away = 2
