@@ -26,6 +26,8 @@ READING_BYTES: Final = 25
 GROUP_BYTES: Final = 1_200
 """What a group takes beside its readings, measured."""
 ENTRIES_AT_ONCE: Final = 2_000
+LEAP_MS: Final = 10_000
+"""No two starts are so near each other; 2^31 such leaps are there till the year 2650."""
 LINGER_S: Final = 0.25
 """From one write of little to the next, so that a quiet plant does not write row by row."""
 BACKOFF_S_MIN: Final = 0.5
@@ -75,6 +77,11 @@ class _Stored:
         return len(self.series)
 
 
+def _leap(end: int, now: int) -> int:
+    """How far the journal leaps now (UTC ms) from its end: further than any that leapt before, whatever is put back."""
+    return JUMP * max(1, now // LEAP_MS - end // JUMP)
+
+
 def _stored(joined: Joined) -> _Stored:
     return _Stored(joined.series, joined.time, joined.value, joined.quality)
 
@@ -120,6 +127,7 @@ class Projecting:
         """Where the journal ended before this life."""
         self._leap = 0
         """How far behind that it goes on."""
+        self._asked = False
         self.position = 0
         self.stats = ProjectingStats()
 
@@ -129,7 +137,8 @@ class Projecting:
         return max(0, self._journal.last() - self.position) % JUMP
 
     @property
-    def _is_behind(self) -> bool:
+    def is_behind(self) -> bool:
+        """Whether the journal goes on behind what the store holds."""
         return self.position < self._journal.last()
 
     def restore(self) -> int:
@@ -141,10 +150,12 @@ class Projecting:
         try:
             position = self._store.cursor()
         except Unavailable:
-            if self._journal.last() == self._end:
-                self._leap = JUMP
-                self._journal.rise(self._end + JUMP)
+            if not self._asked and self._journal.last() == self._end:  # nothing was taken yet
+                self._leap = _leap(self._end, self._clock.now())
+                self._journal.rise(self._end + self._leap)
+            self._asked = True
             raise
+        self._asked = True
         if position > max(self._end, self.position):
             self._begin_again(position)
             position = 0
@@ -154,8 +165,8 @@ class Projecting:
         return position
 
     def _begin_again(self, ahead: int) -> None:
+        self._journal.rise(ahead)  # first: a store that takes nothing stays ahead
         self._store.write([], 0)  # a kill before the first write must not leave it ahead
-        self._journal.rise(ahead)
         log.warning("the store knows the journal up to position %d, and it ended at %d, as an older copy does: all that it has is stored once more", ahead, self._end)  # fmt: skip
 
     def offer(self, before: int, position: int, joined: Joined) -> None:
@@ -173,7 +184,7 @@ class Projecting:
         if not self.lag:
             self._well()
         while True:
-            if not self._is_behind:
+            if not self.is_behind:
                 self._news.clear()
                 await self._news.wait()
             await self._linger()
@@ -205,7 +216,7 @@ class Projecting:
 
     async def drain(self) -> None:
         """Store everything that is journalled now: for an orderly end."""
-        while self._is_behind:
+        while self.is_behind:
             await self.step()
 
     async def step(self) -> None:

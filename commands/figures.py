@@ -32,7 +32,7 @@ class Gauges:
 
     def lag_s(self) -> float | None:
         """How long the oldest journal entry that the store does not hold has waited; None: it cannot be read."""
-        if not self.projecting.lag:
+        if not self.projecting.is_behind:
             return 0.0
         try:
             entries = self.journal.read_from(self.projecting.position, 1)

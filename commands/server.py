@@ -422,7 +422,7 @@ def _quarantine(server: Server, site: str) -> Mapping[str, Any]:
 
 def _complete_until(server: Server) -> int:
     """Until when history holds everything that was received, UTC ms."""
-    if not server.projecting.lag:
+    if not server.projecting.is_behind:
         return server.clock.now()
     entries = server.journal.read_from(server.projecting.position, 1)
     return entries[0][1].received if entries else server.clock.now()

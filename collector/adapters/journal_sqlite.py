@@ -447,7 +447,7 @@ class SqliteJournal:
         aside = put_away(file.path)
         self._set_aside_here += 1
         self._files = [other for other in self._files if other is not file]
-        self._floor = max(self._floor, file.first + JUMP)
+        self._floor = max(self._floor, file.last + JUMP)
         log.error("journal file %s is malformed (%s): set aside, a new one begins", aside, error)
 
     def _leave_out(self, file: _File, last: int, error: Damaged) -> None:

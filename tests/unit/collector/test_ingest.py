@@ -40,7 +40,7 @@ class Pipe:
         self.journal = journal or MemoryJournal()
         self.source = Source()
         self.judge = more.pop("judge", None) or Recorder()
-        self.clock = SteppedClock(T0)
+        self.clock = SteppedClock(more.pop("at", T0))
         self.live = LiveTable([plant()])
         self.store = more.pop("store", None) or Store()
         self.projecting = Projecting(self.journal, self.store, self.live, inline, self.clock)
@@ -464,18 +464,18 @@ async def test_a_restored_journal_gives_no_position_that_was_used(
     assert store.rows == [("pump/flow", T0, 1.0, 0)]
 
 
-def opened(folder: Path, store: Store) -> Pipe:
+def opened(folder: Path, store: Store, at: int = T0) -> Pipe:
     journal: Any = SqliteJournal(folder)
-    return Pipe(journal, store=store)
+    return Pipe(journal, store=store, at=at)
 
 
-def restored_while_its_store_is_away(pipe: Pipe, folder: Path, store: Store) -> Pipe:
+def restored_while_its_store_is_away(pipe: Pipe, folder: Path, store: Store, at: int = T0) -> Pipe:
     """The journal's newest entries are gone (an older copy, or a file set aside), the store is away, and news comes."""
     pipe.journal.close()
     for path in folder.glob("journal-*.sqlite*"):
         path.unlink()
     store.away = 2
-    return opened(folder, store)
+    return opened(folder, store, at)
 
 
 @pytest.mark.parametrize("news", [2, 8], ids=["less than was forgotten", "more"])
@@ -494,6 +494,22 @@ async def test_what_comes_while_the_store_is_away_takes_no_position_that_it_may_
     await pipe.projecting.drain()
     assert [row[2] for row in store.rows if row[0] == "pump/pressure"] == list(range(news))
     assert pipe.projecting.lag == 0
+
+
+async def test_a_journal_that_leapt_and_was_put_back_leaps_further(tmp_path: Path) -> None:
+    """The store has seen what came behind the first leap."""
+    store = Store()
+    store.away = 1
+    pipe = opened(tmp_path, store)
+    await pipe.take(birth(), *(batch(n, (0, float(n))) for n in range(1, 5)))
+    pipe.projecting.restore()
+    await pipe.projecting.drain()
+    pipe = restored_while_its_store_is_away(pipe, tmp_path, store, at=T0 + 60_000)
+    await pipe.take(birth(), *(batch(n + 1, (1, float(n))) for n in range(8)))
+    pipe.journal.close()
+    pipe = opened(tmp_path, store, at=T0 + 120_000)
+    await pipe.projecting.drain()
+    assert [row[2] for row in store.rows if row[0] == "pump/pressure"] == list(range(8))
 
 
 async def test_a_store_that_is_away_at_the_start_is_waited_for() -> None:

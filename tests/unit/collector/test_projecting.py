@@ -291,6 +291,25 @@ def test_a_store_that_is_ahead_holds_nothing_until_it_has_begun_anew() -> None:
     assert fed.projecting.position == 0
 
 
+def test_what_comes_while_a_store_that_is_ahead_takes_nothing_has_positions_of_its_own() -> None:
+    fed = Fed(store=ReadOnly())
+    fed.store.position = 20
+    with pytest.raises(Unavailable):
+        fed.projecting.restore()
+    fed.feed(birth())
+    assert fed.journal.last() == 21
+
+
+def test_a_journal_leaps_only_before_anything_is_taken() -> None:
+    """A store that answered and is away again: something may be being appended, under the next position."""
+    fed = Fed()
+    fed.projecting.restore()
+    fed.store.away = 1
+    with pytest.raises(Unavailable):
+        fed.projecting.restore()
+    assert fed.journal.last() == 0
+
+
 async def test_what_this_life_stored_does_not_put_the_store_ahead(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
