@@ -474,7 +474,7 @@ def restored_while_its_store_is_away(pipe: Pipe, folder: Path, store: Store, at:
     pipe.journal.close()
     for path in folder.glob("journal-*.sqlite*"):
         path.unlink()
-    store.away = 2
+    store.away = 1
     return opened(folder, store, at)
 
 
@@ -487,7 +487,8 @@ async def test_what_comes_while_the_store_is_away_takes_no_position_that_it_may_
     await pipe.take(birth(), *(batch(n, (0, float(n))) for n in range(1, 5)))
     await pipe.projecting.drain()
     pipe = restored_while_its_store_is_away(pipe, tmp_path, store)
-    await pipe.take(birth(), *(batch(n + 1, (1, float(n))) for n in range(news)))
+    for message in (birth(), *(batch(n + 1, (1, float(n))) for n in range(news))):
+        await pipe.take(message)
     assert pipe.projecting.lag == 1 + news
     pipe.journal.close()  # killed before the store was there
     pipe = opened(tmp_path, store)
@@ -505,7 +506,8 @@ async def test_a_journal_that_leapt_and_was_put_back_leaps_further(tmp_path: Pat
     pipe.projecting.restore()
     await pipe.projecting.drain()
     pipe = restored_while_its_store_is_away(pipe, tmp_path, store, at=T0 + 60_000)
-    await pipe.take(birth(), *(batch(n + 1, (1, float(n))) for n in range(8)))
+    for message in (birth(), *(batch(n + 1, (1, float(n))) for n in range(8))):
+        await pipe.take(message)
     pipe.journal.close()
     pipe = opened(tmp_path, store, at=T0 + 120_000)
     await pipe.projecting.drain()
