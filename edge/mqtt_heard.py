@@ -140,9 +140,8 @@ def _dated(heard: Heard, reading: PointReading, message: DeviceMessage) -> Point
     if heard.dated is None or reading.time >= heard.dated.time:
         heard.dated = reading
     if heard.stands_still and heard.said_ms < reading.time and own.time < heard.newest_ms:
-        heard.ours_ms = (
-            heard.newest_ms
-        )  # what stood still is told behind it: it is news when it comes again
+        # what stood still is told behind it: it is news when it comes again
+        heard.ours_ms = heard.newest_ms
     heard.stands_still = heard.stands_still and reading.time == heard.said_ms
     heard.last, heard.said_ms = own, reading.time
     if message.retained and heard.stands_still and not own.quality:

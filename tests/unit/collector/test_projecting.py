@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,16 @@ class Fed:
 
     def values(self) -> list[float]:
         return [row[2] for row in self.store.rows]
+
+
+@asynccontextmanager
+async def running(fed: Fed) -> AsyncIterator[None]:
+    task = asyncio.create_task(fed.projecting.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class ReadOnly(Store):
@@ -165,34 +176,30 @@ async def test_a_journal_that_cannot_be_read_is_tried_again_and_said_once(
     fed.feed(birth(), offered=False)
     fed.feed(batch(1, (0, 1.0)), offered=False)
     journal.fail_reads = 3
-    running = asyncio.create_task(fed.projecting.run())
-    await fed.clock.advance(0.1)
-    assert (fed.projecting.stats.ok, fed.values()) == (False, [])
-    assert "cannot be read" in fed.projecting.stats.detail
-    await fed.clock.advance(10)
-    assert fed.values() == [1.0]
-    assert (fed.projecting.stats.refused, fed.projecting.stats.ok) == (3, True)
-    assert [r.levelname for r in caplog.records] == ["WARNING", "INFO"]
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(fed):
+        await fed.clock.advance(0.1)
+        assert (fed.projecting.stats.ok, fed.values()) == (False, [])
+        assert "cannot be read" in fed.projecting.stats.detail
+        await fed.clock.advance(10)
+        assert fed.values() == [1.0]
+        assert (fed.projecting.stats.refused, fed.projecting.stats.ok) == (3, True)
+        assert [r.levelname for r in caplog.records] == ["WARNING", "INFO"]
 
 
 async def test_it_runs_for_ever_and_does_not_write_row_by_row() -> None:
     fed = Fed()
     fed.store.away = 1
-    running = asyncio.create_task(fed.projecting.run())
-    await fed.clock.advance(1)
-    for n in range(1, 6):
-        fed.feed(*([birth()] if n == 1 else []), batch(n, (0, float(n))))
+    async with running(fed):
+        await fed.clock.advance(1)
+        for n in range(1, 6):
+            fed.feed(*([birth()] if n == 1 else []), batch(n, (0, float(n))))
+            await fed.clock.advance(0.01)
+            assert (fed.values(), fed.store.writes) == ([1.0], 1)
+        await fed.clock.advance(1)
+        assert (fed.values(), fed.store.writes) == ([1.0, 2.0, 3.0, 4.0, 5.0], 2)
+        fed.feed(batch(6, (0, 6.0)))
         await fed.clock.advance(0.01)
-        assert (fed.values(), fed.store.writes) == ([1.0], 1)
-    await fed.clock.advance(1)
-    assert (fed.values(), fed.store.writes) == ([1.0, 2.0, 3.0, 4.0, 5.0], 2)
-    fed.feed(batch(6, (0, 6.0)))
-    await fed.clock.advance(0.01)
-    assert (fed.values()[5:], fed.store.writes) == ([6.0], 3)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+        assert (fed.values()[5:], fed.store.writes) == ([6.0], 3)
 
 
 async def test_what_waits_in_the_journal_waits_for_nothing_more() -> None:
@@ -200,11 +207,9 @@ async def test_what_waits_in_the_journal_waits_for_nothing_more() -> None:
     fed.feed(birth(), offered=False)
     for n in range(1, 4):
         fed.feed(batch(n, (0, float(n))), offered=False)
-    running = asyncio.create_task(fed.projecting.run())
-    await fed.clock.advance(0)
-    assert fed.values() == [1.0, 2.0, 3.0]
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(fed):
+        await fed.clock.advance(0)
+        assert fed.values() == [1.0, 2.0, 3.0]
 
 
 async def test_positions_that_nobody_holds_any_more_do_not_stop_it() -> None:
@@ -239,24 +244,20 @@ async def test_a_store_that_answers_and_takes_nothing_is_not_well(
     fed = Fed(store=ReadOnly())
     fed.store.away = 1
     fed.feed(birth(), batch(1, (0, 1.0)), offered=False)
-    running = asyncio.create_task(fed.projecting.run())
-    await fed.clock.advance(60)
-    assert not fed.projecting.stats.ok
-    assert [r.levelname for r in caplog.records] == ["WARNING"]
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(fed):
+        await fed.clock.advance(60)
+        assert not fed.projecting.stats.ok
+        assert [r.levelname for r in caplog.records] == ["WARNING"]
 
 
 async def test_a_store_that_answers_again_and_lacks_nothing_is_well() -> None:
     fed = Fed()
     fed.store.away = 2
-    running = asyncio.create_task(fed.projecting.run())
-    await fed.clock.advance(0.1)
-    assert not fed.projecting.stats.ok
-    await fed.clock.advance(10)
-    assert (fed.projecting.stats.ok, fed.projecting.stats.detail) == (True, "")
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(fed):
+        await fed.clock.advance(0.1)
+        assert not fed.projecting.stats.ok
+        await fed.clock.advance(10)
+        assert (fed.projecting.stats.ok, fed.projecting.stats.detail) == (True, "")
 
 
 @pytest.mark.parametrize("away", [0, 1], ids=["there", "away at the start"])
