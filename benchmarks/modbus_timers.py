@@ -1,6 +1,6 @@
 """A grid of bare timers in a process of its own, and how late what keeps to a grid is.
 
-Says `{"p99_s": …}` in a line of JSON at its end.
+Says `{"p99_s": …, "most_s": …, "whole_periods": …}` in a line of JSON at its end (see `Late`).
 """
 
 import asyncio
@@ -8,8 +8,23 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """How late a grid was: what one in a hundred exceeds, the most, and how often by a period of a second or more."""
+
+    p99_s: float
+    most_s: float
+    whole_periods: int
+
+    @staticmethod
+    def of(late: Sequence[float]) -> "Late":
+        """From how late each was, seconds; at least one."""
+        return Late(p99(late), max(late), sum(one >= 1.0 for one in late))
 
 
 def p99(late: Sequence[float]) -> float:
@@ -45,4 +60,4 @@ async def grid(count: int, lasts_s: float) -> list[float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"p99_s": p99(asyncio.run(grid(int(sys.argv[1]), float(sys.argv[2]))))}))
+    print(json.dumps(asdict(Late.of(asyncio.run(grid(int(sys.argv[1]), float(sys.argv[2])))))))

@@ -12,16 +12,20 @@ from edge.ports import PointReader, PointReading, ReadResult
 
 
 class Watched:
-    """A reader that notes when each read began."""
+    """A reader that notes when each read began, and the longest."""
 
     def __init__(self, reader: PointReader) -> None:
         self._reader = reader
         self.begun: list[float] = []
+        self.longest_s = 0.0
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         """As the reader does."""
-        self.begun.append(time.perf_counter())
-        return await self._reader.read(device, points)
+        begun = time.perf_counter()
+        self.begun.append(begun)
+        result = await self._reader.read(device, points)
+        self.longest_s = max(self.longest_s, time.perf_counter() - begun)
+        return result
 
     def forget(self, device: str) -> None:
         """As the reader does."""

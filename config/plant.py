@@ -217,11 +217,13 @@ class Point(msgspec.Struct, frozen=True, gc=False):
     @property
     def exponent(self) -> str | None:
         """The id of the point of its device that holds its decimal exponent; None if it has none."""
-        way = self.source.scale_from if isinstance(self.source, Register) else None
+        source = self.spec.source
+        way = source.scale_from if isinstance(source, Register) else None
         if way is None:
             return None
-        whole = self.asset.rpartition("/")[0]
-        return f"{whole}/{way[3:]}" if way.startswith("../") else f"{self.asset}/{way}"
+        if way.startswith("../"):
+            return f"{self.asset.rpartition('/')[0]}/{way[3:]}"
+        return f"{self.asset}/{way}"
 
     @property
     def name(self) -> Names:

@@ -20,35 +20,35 @@ class Bounds:
     ) -> None:
         self._longest = longest
         self._forbidden = Spans.of(forbidden)
-        self._cuts = Pairs(cuts)
-        self.earliest: Mapping[int, int] = _Once(self._earliest)
+        self.earliest: Mapping[int, int] = _Earliest(longest, self._forbidden, Pairs(cuts))
         """Where a request that ends at an address may begin at the earliest."""
 
     def readable(self, span: Span) -> bool:
         """Whether one request may ask for all of this if nothing less will do."""
-        return self.joinable(span) or (self._lowest(span[1]) <= span[0] and span[1] <= 0xFFFF)
+        first, last = span
+        if self.joinable(span):
+            return True
+        lowest = max(last - self._longest, self._forbidden.nearest(last)) + 1
+        return lowest <= first and last <= 0xFFFF
 
     def joinable(self, span: Span) -> bool:
         """Whether one request may hold all of this."""
         return span[0] >= self.earliest[span[1]] and span[1] <= 0xFFFF
 
-    def _earliest(self, last: int) -> int:
-        return max(self._lowest(last), self._cuts.opened_by(last) + 1)
 
-    def _lowest(self, last: int) -> int:
-        return max(last - self._longest, self._forbidden.nearest(last)) + 1
+class _Earliest(dict[int, int]):
+    """By the last address of a request, worked out when it is first asked for: a look-up is a third of a call."""
 
-
-class _Once(dict[int, int]):
-    """What a function says, worked out when it is first asked for: a look-up is a third of a call."""
-
-    def __init__(self, says: Callable[[int], int]) -> None:
+    def __init__(self, longest: int, forbidden: Spans, cuts: Pairs) -> None:
         super().__init__()
-        self._says = says
+        self._longest, self._forbidden, self._cuts = longest, forbidden, cuts
 
-    def __missing__(self, key: int) -> int:
-        self[key] = self._says(key)
-        return self[key]
+    def __missing__(self, last: int) -> int:
+        before = max(
+            last - self._longest, self._forbidden.nearest(last), self._cuts.opened_by(last)
+        )
+        self[last] = before + 1
+        return before + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from edge.covers import Bounds, Steps, cheapest, joined, outermost
 from edge.spans import Span
 
-WORK: Final = 2500
+WORK: Final = 1500
 """So many spans are looked at, then the best choice so far has to do: it bounds the time of planning."""
 SAME: Final = 1.0 - 1e-12
 
@@ -129,13 +129,12 @@ class _Search:
 
     def _farthest(self, left: _Some, apart: _Some) -> int:
         """The tie whose exponent is farthest from what is asked for again: what lies between is mostly for nothing."""
-        places = sorted(first for first, _ in (*self.again, *(self.ties[at].own for at in apart)))
-        if not places:
-            return min(left)
+        again = sorted(first for first, _ in (*self.again, *(self.ties[at].own for at in apart)))
+        places = [-inf, *again, inf]
 
-        def distance(at: int) -> int:
+        def distance(at: int) -> float:
             first = self.ties[at].own[0]
             beyond = bisect_right(places, first)
-            return min(abs(first - place) for place in places[max(0, beyond - 1) : beyond + 1])
+            return min(first - places[beyond - 1], places[beyond] - first)
 
         return max(sorted(left), key=distance)

@@ -104,10 +104,9 @@ class ReadRequest:
 
     def holds(self, point: Point) -> bool:
         """Whether the point's own words are in the answer, whatever it is asked for."""
-        return self.table == register_of(point).table and self._spans(own_span(point))
-
-    def _spans(self, span: Span) -> bool:
-        return self.address <= span[0] and span[1] < self.address + self.count
+        register = register_of(point)
+        first, last = _span_of(register)
+        return self.table == register.table and self.address <= first and last <= self.last
 
     def smaller(self, limits: ModbusLimits) -> "tuple[ReadRequest, ...]":
         """Two smaller requests for the same points, or one, or none where nothing may be left out.
@@ -179,15 +178,16 @@ def _ways(tables: "Sequence[_Table]") -> Iterator[Sequence[Cutting]]:
 def _tables(
     points: Sequence[Point], limits: ModbusLimits, link: LinkCost, cuts: Sequence[Cut]
 ) -> "list[_Table]":
-    by_table: dict[Table, list[Point]] = {table: [] for table in TABLES}
+    by_table: dict[Table, list[tuple[Point, Span]]] = {table: [] for table in TABLES}
     for point in points:
-        by_table[register_of(point).table].append(point)
+        register = register_of(point)
+        by_table[register.table].append((point, _span_of(register)))
     return [_table(name, own, limits, link, cuts) for name, own in by_table.items() if own]
 
 
 def _table(
     name: Table,
-    points: Sequence[Point],
+    points: Sequence[tuple[Point, Span]],
     limits: ModbusLimits,
     link: LinkCost,
     cuts: Sequence[Cut],
@@ -198,8 +198,7 @@ def _table(
     steps = Steps(link.request_s, 8, link.byte_s) if bits else Steps(link.request_s, 1, 2 * link.byte_s)  # fmt: skip
     together = Spans.of(_spans_of(name, limits.together))
     table = _Table(name, {}, {}, {}, together, bounds, steps)
-    for point in points:
-        own = own_span(point)
+    for point, own in points:
         span = together.grown(own)
         if bounds.readable(span):
             table.points[point.id], table.own[point.id], table.spans[point.id] = point, own, span
@@ -260,8 +259,8 @@ class _Table:
         """What one request must hold for both; None if none can."""
         if value.id not in self.points:
             return None
-        ends = *self.own[value.id], *self.own[exponent.id]
-        both = self.together.grown((min(ends), max(ends)))
+        (first, last), (begin, end) = self.own[value.id], self.own[exponent.id]
+        both = self.together.grown((min(first, begin), max(last, end)))
         return both if self.bounds.joinable(both) else None
 
     def _units(self, spans: Mapping[str, Span]) -> list[Unit]:
@@ -283,10 +282,11 @@ class _Table:
 def _order(requests: Sequence[ReadRequest], tables: Sequence[_Table], pairs: _Pairs) -> Order:
     """The best order of those tried."""
     place = {point.id: n for n, request in enumerate(requests) for point in request.points}
+    placed = ((place[value.id], place[exponent.id], exponent) for value, exponent in pairs)
     needs = [
-        Need(place[value.id], place[exponent.id], exponent.id)
-        for value, exponent in pairs
-        if place[value.id] != place[exponent.id] and not requests[place[value.id]].holds(exponent)
+        Need(at, told, exponent.id)
+        for at, told, exponent in placed
+        if at != told and not requests[at].holds(exponent)
     ]
     table_of = {need.exponent: requests[need.told].table for need in needs}
 
@@ -308,7 +308,10 @@ def _apart(points: Sequence[Point], together: Spans) -> list[Unit]:
 
 def own_span(point: Point) -> Span:
     """First and last address of the point's own words."""
-    register = register_of(point)
+    return _span_of(register_of(point))
+
+
+def _span_of(register: Register) -> Span:
     return register.address, register.address + width(register) - 1
 
 

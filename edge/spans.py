@@ -26,7 +26,7 @@ class Spans:
 
     def add(self, span: Span) -> None:
         """Join the span to all that share an address with it."""
-        met = self._met(span)
+        met = slice(bisect_left(self.lasts, span[0]), bisect_right(self.firsts, span[1]))
         first, last = self.grown(span)
         self.firsts[met], self.lasts[met] = [first], [last]
 
@@ -42,13 +42,10 @@ class Spans:
 
     def grown(self, span: Span) -> Span:
         """The span with all of the set that shares an address with it."""
-        met = self._met(span)
-        if met.start == met.stop:
+        begin, end = bisect_left(self.lasts, span[0]), bisect_right(self.firsts, span[1])
+        if begin == end:
             return span
-        return min(span[0], self.firsts[met.start]), max(span[1], self.lasts[met.stop - 1])
-
-    def _met(self, span: Span) -> slice:
-        return slice(bisect_left(self.lasts, span[0]), bisect_right(self.firsts, span[1]))
+        return min(span[0], self.firsts[begin]), max(span[1], self.lasts[end - 1])
 
 
 class Pairs:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.modbus import Grid, grid_rows
 from benchmarks.modbus_agents import _rest_rows, _write_plant, check_rest
 from benchmarks.modbus_requests import rtu
-from benchmarks.modbus_timers import lateness, p99
+from benchmarks.modbus_timers import Late, lateness, p99
 from benchmarks.modbus_watched import Heard, cancelled, raise_any, unsound
 from benchmarks.modbus_wire import use_of, wire_s
 from benchmarks.running import Failed
@@ -111,8 +111,8 @@ def test_a_line_is_sound_if_all_that_was_read_was_good(stats: LineStats, heard: 
 def test_that_none_was_missed_is_said_of_each_living_device() -> None:
     """A minute: 59 reads are due of each. What another was read more often does not count."""
     living = [LineStats(reads=59), LineStats(reads=61), LineStats(reads=58, missed=2)]
-    grid = Grid([0.0, 0.002], living, [Heard(590), Heard(610), Heard(579)], 5)
-    rows = {row.name: row for row in grid_rows(grid, 0.001, 60.0)}
+    grid = Grid([0.0, 0.002], 0.25, living, [Heard(590), Heard(610), Heard(579)], 5)
+    rows = {row.name: row for row in grid_rows(grid, Late(0.001, 1.5, 7), 60.0)}
     assert rows["9 p99 late beyond bare timers"].ours == pytest.approx(1.0, abs=0.1)
     found = {name: (row.ours, row.met) for name, row in rows.items() if row.target == 0.0}
     assert found == {
@@ -120,6 +120,13 @@ def test_that_none_was_missed_is_said_of_each_living_device() -> None:
         "9 living devices read less often than due": (1, False),
         "9 living devices that gave other than good values": (1, False),
     }
+    assert rows["9 cycles missed"].note == "most late: ours 0.00 s, bare timers 1.50 s (7 of theirs by a whole second, which is a cycle missed); longest read 0.25 s"  # fmt: skip
+
+
+def test_how_late_a_grid_was_counts_whole_periods() -> None:
+    late = Late.of([0.0] * 196 + [0.5, 0.999, 1.0, 2.5])
+    assert (late.most_s, late.whole_periods) == (2.5, 2)
+    assert late.p99_s == p99([0.0] * 196 + [0.5, 0.999, 1.0, 2.5])
 
 
 def test_a_poller_that_ends_while_it_is_measured_is_no_measurement() -> None:
