@@ -142,7 +142,7 @@ class Alarming:
         rows = self._screen.row_of
         received = self._live.receive_time[rows]
         known = rows[(received > 0) & (received <= self._stopped_at)]
-        self._screen.last[known] = self._live.order[known]
+        self._screen.recall(known, self._live.order[known])
         self._ahead = set(rows[received > self._stopped_at].tolist())
 
     def _take_up(self, index: int, kept: KeptRule, now: int) -> None:

@@ -62,6 +62,8 @@ class Screen:
         self._silence_base: Ints = np.zeros(len(watches), np.int64)
         self._hears: npt.NDArray[np.bool_] = np.zeros(len(watches), np.bool_)
         self.next_silence = FAR
+        self._latest = NEVER
+        """No row was heard later."""
 
     # --- readings ------------------------------------------------------------------------------
 
@@ -170,18 +172,26 @@ class Screen:
 
     def set_back(self, group: Group) -> bool:
         """Whether its rows were last heard after the group came: the server's clock was set back, and all were heard until now."""
-        if not (self.last[group.row] > group.received + SET_BACK_MS).any():
+        latest = group.received + SET_BACK_MS
+        if self._latest <= latest or not (self.last[group.row] > latest).any():
             return False
         np.minimum(self.last, group.received, out=self.last)
+        self._latest = group.received
         self.next_silence = min(self.next_silence, group.received)
         return True
 
     def heard(self, group: Group, time: Ints, *, is_newest: bool = False) -> None:
-        """Remember when each row last spoke; what is late or history does not count. `is_newest` as in `lively`."""
+        """Remember when each row last spoke; what is late or history does not count. No time is after the group's receive time. `is_newest` as in `lively`."""
         row = group.row
         if not (is_newest or group.live.all()):
             row, time = row[group.live], time[group.live]
         np.maximum.at(self.last, row, time)
+        self._latest = max(self._latest, group.received)
+
+    def recall(self, rows: Ints, times: Ints) -> None:
+        """The rows, once each, were last heard at these times."""
+        self.last[rows] = times
+        self._latest = max(self._latest, int(times.max(initial=NEVER)))
 
     def last_of(self, row: int) -> int | None:
         """The time of the row's last live reading, None without one."""

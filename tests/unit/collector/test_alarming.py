@@ -291,9 +291,12 @@ def test_the_silent_rule_speaks_though_a_reading_came_at_its_instant() -> None:
 HOUR_S = 3600
 
 
-def test_a_server_s_clock_that_was_set_back_does_not_blind_a_rule() -> None:
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_server_s_clock_that_was_set_back_does_not_blind_a_rule(*, restarted: bool) -> None:
     tank = world(a_rule())
     tank.read(Said(HOUR_S, 5))
+    if restarted:
+        tank.restart()
     tank.read(Said(2, 11))
     assert tank.story("raised") == [(2, "raised")]
 
