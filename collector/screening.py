@@ -16,6 +16,8 @@ FAR: Final = int(np.iinfo(np.int64).max)
 NONE: Final[Ints] = np.empty(0, np.int64)
 AT_ONCE: Final = 16_384
 """Readings looked at together: so many that what is looked up for them stays near the processor."""
+UNCHECKED: Final = "clip"
+"""All rows are the live table's and `fit` made room for them: to test each takes a sixth of a look."""
 USABLE, LOST, SINGLY = 0, 1, 2
 """What a quality means for the rules of a row: usable for all, for none, or they must be asked."""
 
@@ -96,8 +98,8 @@ class Screen:
         for start in range(0, len(group), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             value, of = group.value[part], row[part]
-            within = np.greater_equal(value, self.lo.take(of), out=even[part])
-            within &= value <= self.hi.take(of)
+            within = np.greater_equal(value, self.lo.take(of, mode=UNCHECKED), out=even[part])
+            within &= value <= self.hi.take(of, mode=UNCHECKED)
         if not is_newest:
             even &= group.live
             even &= time >= self.last.take(row)
