@@ -17,7 +17,7 @@ SERIAL: Final = frozenset({"rtu", "rtu_over_tcp"})
 ONLY_FOR: Final[Mapping[str, frozenset[str]]] = {
     "baud": SERIAL, "parity": SERIAL, "stop_bits": SERIAL, "turnaround": SERIAL,
     "round_trip": frozenset({"tcp", "tls", "rtu_over_tcp"}),
-    "server_name": frozenset({"tls", "rtsp"}), "ca": frozenset({"tls", "rtsp"}),
+    "server_name": frozenset({"tls", "rtsp"}), "ca": frozenset({"tls", "rtsp", "mqtt"}),
     "certificate": frozenset({"tls"}), "key": frozenset({"tls"}),
     "user": frozenset({"mqtt", "reader"}), "password": frozenset({"mqtt", "rtsp", "reader"}),
     "at": frozenset({"reader"}),

@@ -73,7 +73,7 @@ class Line:
 
     `kind` is tcp or tls (`host`, `port`, `tls`), rtu (the serial port `path`, `serial`), rtu_over_tcp
     (a gateway at `host`, `port` that passes frames on to the bus that `serial` describes), mqtt (a
-    broker of devices: `host`, `port`, `user`, `secret`), rtsp (one camera each; `tls` if it speaks HTTPS), fire (where *we*
+    broker of devices: `host`, `port`, `user`, `secret`; `tls` if it speaks so), rtsp (one camera each; `tls` if it speaks HTTPS), fire (where *we*
     listen for transmission devices: `host`, `port`) or reader (of a package: its name is `reader`, and
     `path` what it makes of it). `round_trip_s` is what the network takes for a request and its answer; `timeout_s` of a fire line is how long the
     bytes of one frame may take. Times in seconds.

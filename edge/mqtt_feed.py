@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ class PahoFeed:
     """A `DeviceFeed` over paho; the client object lives for one connection and never reconnects.
 
     The password is asked for with each connection: one that was changed is taken without a restart.
+    With the `tls` of a line the broker must prove that it is the line's host.
 
     `timeout_s` of the line holds for connecting and subscribing, in real seconds. A topic filter that
     the broker refuses is asked for again after the longest back-off of the line.
@@ -78,7 +80,7 @@ class PahoFeed:
         client.on_connect = lambda _c, _u, _f, reason, _p: ready.set(_failure(reason))
         client.on_disconnect = lambda _c, _u, _f, reason, _p: self._lost(str(reason), ready)
         try:
-            await asyncio.to_thread(client.connect, self._line.host, self._line.port, KEEP_ALIVE_S)
+            await asyncio.to_thread(self._dial, client)
             client.loop_start()
             await ready.wait(self._line.timeout_s)
         except (OSError, ValueError) as error:  # a TimeoutError; a UnicodeError of a host's name
@@ -89,6 +91,15 @@ class PahoFeed:
         except BaseException:  # else what is half made would be taken for a connection
             await self.close()
             raise
+
+    def _dial(self, client: paho.Client) -> None:
+        """Waits for names, addresses and TLS."""
+        if tls := self._line.tls:
+            try:
+                client.tls_set_context(ssl.create_default_context(cafile=tls.ca))
+            except OSError as error:
+                raise OSError(f"CA file {tls.ca}: {error}") from error
+        client.connect(self._line.host, self._line.port, KEEP_ALIVE_S)
 
     def _new_client(self) -> paho.Client:
         client = paho.Client(

@@ -1,6 +1,7 @@
-"""Modbus over TLS: numbered frames as over TCP, to a device that proves who it is."""
+"""Lines over TLS, Modbus and MQTT: only to one that proves who it is."""
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -10,8 +11,12 @@ from pathlib import Path
 import pytest
 import trustme
 
+from config.clock import SteppedClock
 from config.plant import Tls
 from edge.modbus_transport import LinkDown, NoAnswer, PymodbusTransport
+from edge.mqtt_feed import PahoFeed
+from edge.mqtt_reader import FeedDown
+from tests.unit.edge.broker_twin import broker_twin
 from tests.unit.edge.modbus_twins import RecordingServer, honest
 from tests.unit.edge.polled_line import descriptors
 from tests.unit.edge.rows import line
@@ -114,3 +119,30 @@ async def test_the_socket_to_a_device_that_vanished_is_gone_at_once(site: Site) 
         await transport.request(9, "holding", 7, 3)
     with await accepting, listener:
         await until(lambda: descriptors() <= before + 1)
+
+
+async def refused(context: ssl.SSLContext, ca: str) -> str:
+    """Why the broker of an MQTT line is not heard; "" if it is."""
+    async with broker_twin(context) as broker:
+        own = line(kind="mqtt", host="127.0.0.1", port=broker.port, tls=Tls("127.0.0.1", ca))
+        feed = PahoFeed(own, str, SteppedClock())
+        try:
+            return ", ".join(await feed.open(frozenset({"a"})))
+        except FeedDown as down:
+            return str(down)
+        finally:
+            await feed.close()
+
+
+# paho leaves the socket of a refused handshake to be collected
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_broker_of_devices_is_heard_if_it_proves_that_it_is_the_line_s_host(
+    site: Site, tmp_path: Path
+) -> None:
+    assert await refused(site.device("127.0.0.1"), site.file) == ""
+    assert "mismatch" in await refused(site.device(NAME), site.file)
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(other)
+    assert "unable to get local issuer" in await refused(site.device("127.0.0.1"), str(other))
+    other.write_text("no certificate")
+    assert re.search("CA file .*other.pem: ", await refused(site.device("127.0.0.1"), str(other)))
