@@ -1,7 +1,9 @@
 """Figures of one server for Prometheus, and what it says of itself as points."""
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from api.services import Figure
 from collector.adapters.mqtt import MqttSource
@@ -18,7 +20,7 @@ from config.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """The parts of a server that are measured; nothing here waits for a disk, or raises where one cannot be read."""
+    """The parts of a server that are measured; nothing here raises where a disk cannot be read, and only `said` waits for one."""
 
     source: MqttSource
     ingest: Ingest
@@ -29,6 +31,8 @@ class Gauges:
     deadman: Deadman
     clock: Clock
     side: SideLoops
+    folder: Path
+    """Of its data."""
 
     def lag_s(self) -> float | None:
         """How long the oldest journal entry that the store does not hold has waited; None: it cannot be read."""
@@ -43,9 +47,10 @@ class Gauges:
     def said(self) -> Mapping[str, float]:
         """The server's own points by name, in the units of `config.links`; without what nobody knows now."""
         counts = self.ingest.receiving.counts
-        lag_s = self.lag_s()
+        lag_s, free = self.lag_s(), _free(self.folder)
         return {
             **({} if lag_s is None else {"store_lag": lag_s}),
+            **({} if free is None else {"disk_free": free}),
             "store_waiting": self.projecting.lag,
             "queue": self.source.waiting_bytes / 1000,
             "commit_time": 1000 * self.journal.commits.longest_s(),
@@ -116,6 +121,16 @@ class Gauges:
         yield from _by("loop", "steward_loop_restarts_total", self.side.restarts, "loops that stumbled and began again")  # fmt: skip
         pings = {"sent": self.deadman.sent, "failed": self.deadman.failed, "withheld": self.deadman.withheld}  # fmt: skip
         yield from _by("outcome", "steward_deadman_pings_total", pings, "pings of the dead man's switch")  # fmt: skip
+
+
+def _free(folder: Path) -> float | None:
+    """% of its file system that we may still write; None: nobody knows."""
+    try:
+        disk = shutil.disk_usage(folder)
+    except OSError:
+        return None
+    room = disk.used + disk.free  # less than the whole, of which root keeps some
+    return 100 * disk.free / room if room else None
 
 
 def _by(label: str, name: str, counts: Mapping[str, float], about: str) -> Iterable[Figure]:

@@ -296,7 +296,7 @@ def _tell(server: Server) -> None:
     services.health = lambda: _health(server)
     gauges = Gauges(
         server.source, server.ingest, server.journal, server.projecting, server.store,
-        server.watch, server.deadman, server.clock, server.side,
+        server.watch, server.deadman, server.clock, server.side, server.settings.data,
     )  # fmt: skip
     services.figures = gauges.figures
     server.watch.says, server.watch.put = gauges.said, server.source.put

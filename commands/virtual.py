@@ -125,7 +125,7 @@ class VirtualSite:
             [self.plant], self.live, self.journal, self.store, self.clock, inline
         )
         self.watch.put = source.deliver
-        self.watch.says = lambda: {"store_lag": 0.0, "store_waiting": self.projecting.lag, "queue": 0.0, "commit_time": 0.0, "journal_fill": 0.0, "journal_dropped": 0.0, "set_aside": self.ingest.stats.set_aside}  # fmt: skip
+        self.watch.says = lambda: {"store_lag": 0.0, "store_waiting": self.projecting.lag, "queue": 0.0, "commit_time": 0.0, "journal_fill": 0.0, "journal_dropped": 0.0, "disk_free": 100.0, "set_aside": self.ingest.stats.set_aside}  # fmt: skip
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["VirtualSite"]:

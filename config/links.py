@@ -57,6 +57,7 @@ SERVER_ROWS: Final = (
     _Row("server", "commit_time", "Longest write of the journal in the last minute", "最近一分钟流水最长写入耗时", "ms", decimals=1, deadband=20),
     _Row("server", "journal_fill", "Journal filled to its cap", "流水占用率", "%", decimals=1, deadband=1),
     _Row("server", "journal_dropped", "Entries that left the journal before all had read them", "未读完即被清除的流水条目", kind="counter", lane="event"),
+    _Row("server", "disk_free", "Free of the disk with the server's data", "服务端数据所在磁盘的剩余空间", "%", decimals=1, deadband=0.5),
     _Row("server", "set_aside", "Readings and messages set aside", "已隔离的读数与消息", kind="counter"),
 )  # fmt: skip
 """Of the server itself, the same at each of its sites; counters begin anew with it."""

@@ -1,5 +1,7 @@
 """A file of the journal that was damaged is told: in health, by the doctor and in the figures, until somebody has moved it away."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -64,7 +66,9 @@ def test_while_the_journal_cannot_be_read_the_figures_say_so_and_what_is_known()
     journal.append([Entry(T0, "batch", "riverside", "a1", "data", "e1", 1, readings=1)])
     projecting = Projecting(journal, store, LiveTable([]), inline, clock)
     other: Any = None  # is not looked at
-    gauges = Gauges(other, other, cast(Any, journal), projecting, store, other, other, clock, other)
+    gauges = Gauges(
+        other, other, cast(Any, journal), projecting, store, other, other, clock, other, Path()
+    )
 
     def figures() -> dict[str, float]:
         return {f.name: f.value for f in gauges._store()}
@@ -74,3 +78,25 @@ def test_while_the_journal_cannot_be_read_the_figures_say_so_and_what_is_known()
     journal.fail_reads = -1
     assert age not in figures()
     assert figures() | {"steward_projecting_lag_entries": 1, readable: 0} == figures()
+
+
+def test_what_is_free_of_the_disk_is_said_and_nothing_of_one_that_is_not_there(
+    tmp_path: Path,
+) -> None:
+    parts: Any = SimpleNamespace(
+        receiving=SimpleNamespace(counts={}), stats=IngestStats(), waiting_bytes=0, is_behind=False, lag=0,
+    )  # fmt: skip
+
+    def said(folder: Path) -> Mapping[str, float]:
+        journal = SqliteJournal(tmp_path / "journal")
+        try:
+            return Gauges(
+                parts, parts, journal, parts, parts, parts, parts, parts, parts, folder
+            ).said()
+        finally:
+            journal.close()
+
+    disk = os.statvfs(tmp_path)
+    by_df = 100 * disk.f_bavail / (disk.f_blocks - disk.f_bfree + disk.f_bavail)
+    assert said(tmp_path)["disk_free"] == pytest.approx(by_df, abs=1)
+    assert "disk_free" not in said(tmp_path / "none")

@@ -112,3 +112,5 @@ def test_a_plant_declares_its_links_with_rules_and_the_agent_that_says_them() ->
         assert site.assets[site.points[name].asset].system == "links"
     assert site.rules["line-busy@edge-b/power"].point == "edge-b/power/utilisation"
     assert site.rules["outbox-behind@edge-a"].levels[0].limit == 300
+    (nearly_full,) = site.rules["disk-nearly-full@steward"].levels
+    assert (nearly_full.side, nearly_full.limit) == ("low", 5)
