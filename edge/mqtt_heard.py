@@ -123,11 +123,9 @@ def _same(one: PointReading, other: PointReading) -> bool:
 
 def _still(heard: Heard, reading: PointReading, *, retained: bool) -> PointReading:
     """What its device dates as it did its newest: its clock, or what it says, stands still."""
-    suspect = STALE if retained else CLOCK_SUSPECT
-    own = replace(reading, time=heard.newest_ms + 1, quality=reading.quality or suspect)
-    heard.last, heard.said_ms = replace(own, quality=reading.quality), reading.time
+    heard.last, heard.said_ms = replace(reading, time=heard.newest_ms + 1), reading.time
     heard.dated, heard.stands_still = reading, True
-    return own
+    return _suspect(heard.last, retained=retained)
 
 
 def _dated(heard: Heard, reading: PointReading, message: DeviceMessage) -> PointReading:
@@ -143,10 +141,16 @@ def _dated(heard: Heard, reading: PointReading, message: DeviceMessage) -> Point
         # what stood still is told behind it: it is news when it comes again
         heard.ours_ms = heard.newest_ms
     heard.stands_still = heard.stands_still and reading.time == heard.said_ms
+    was_away = heard.last is not None and heard.last.quality == STALE
     heard.last, heard.said_ms = own, reading.time
-    if message.retained and heard.stands_still and not own.quality:
-        return replace(own, quality=STALE)
+    if heard.stands_still and (message.retained or was_away):
+        return _suspect(own, retained=message.retained)
     return own
+
+
+def _suspect(own: PointReading, *, retained: bool) -> PointReading:
+    """What may be older than the time that it is told with."""
+    return replace(own, quality=own.quality or (STALE if retained else CLOCK_SUSPECT))
 
 
 def tell_lost(heard: Heard, quality: int, now: int, at_s: float) -> PointReading:

@@ -658,6 +658,31 @@ async def test_what_a_bridge_says_again_of_a_device_that_is_away_is_no_news() ->
     assert [(value, quality) for value, quality, _ in await look()] == [(1.0, SUSPECT)]
 
 
+@pytest.mark.parametrize("value", [1, 2])
+async def test_what_a_bridge_said_while_its_device_was_away_is_not_good_when_it_is_back(
+    value: int,
+) -> None:
+    """By its stamp it is hours old; whatever comes with that stamp next may be as old."""
+    only = [point(("v",), time_path=("ts",), availability=WILL)]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    payload = json.dumps({"v": 1, "ts": START})
+    feed.say(WILL_TOPIC, "offline", at=clock.now())
+    feed.say("devices/u-1", payload, at=clock.now())
+    assert [quality for _, quality, _ in await look()] == [LINK_DOWN, STALE]
+    await clock.advance(3 * 3600)
+    ((_, quality, down_at),) = await look()
+    assert quality == LINK_DOWN
+    feed.say("devices/u-1", payload, at=clock.now())
+    assert await look() == [(1.0, STALE, down_at + 1)]
+    feed.say(WILL_TOPIC, "online", at=clock.now())
+    for _ in range(2):
+        feed.say("devices/u-1", json.dumps({"v": value, "ts": START}), at=clock.now())
+    assert await look() == [(value, SUSPECT, down_at + 2)]
+    feed.say("devices/u-1", json.dumps({"v": 3, "ts": clock.now()}), at=clock.now())
+    assert await look() == [(3.0, 0, clock.now() - START)]
+
+
 async def test_values_with_a_stamp_that_stands_still_are_seen_after_a_fault() -> None:
     """A date alone, or minutes: each value is another, and none is older than the fault."""
     only = [point(("v",), time_path=("ts",))]
