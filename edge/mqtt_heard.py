@@ -164,7 +164,9 @@ def take_over(heard: Heard, left: Heard) -> None:
     heard.newest_ms = max(heard.newest_ms, left.newest_ms)
     if heard.dating is left.dating and heard.epoch_ms is None:
         heard.epoch_ms = left.epoch_ms
-    if heard.last and left.last and heard.said_ms == left.said_ms:
+    if heard.last is None and heard.dated is left.dated:  # what it said last was no news again
+        heard.last, heard.said_ms, heard.stands_still = left.last, left.said_ms, left.stands_still
+    elif heard.last and left.last and heard.said_ms == left.said_ms:
         said, suspect = heard.last, CLOCK_SUSPECT if left.stands_still else 0
         heard.last, heard.stands_still = replace(said, time=left.last.time), left.stands_still
         told = replace(heard.last, quality=said.quality or suspect)

@@ -190,7 +190,7 @@ class MqttDeviceReader:
         self, heard: Heard, before: Sequence[DeviceMessage], left: Heard | None
     ) -> None:
         """Take in what was last said on its topics, all of it before what was told by our clock since."""
-        if left and left.point.source == heard.point.source:
+        if left and (left.point.source, left.unit) == (heard.point.source, heard.unit):
             heard.dated = left.dated
         for message in before:
             for reading, stamp in self._said(heard, message):

@@ -753,6 +753,40 @@ async def test_a_stamp_that_stands_still_does_so_over_a_reload() -> None:
     assert await say(2) == [(2.0, 0, bad_at + 2)]
 
 
+async def test_a_reload_while_a_device_is_away_forgets_not_when_the_last_was_told() -> None:
+    only = [point(("v",), time_path=("ts",), availability=WILL)]
+    feed, clock, reader = await listening(*only)
+    look = looks(reader, only)
+    for value in (1, 2):
+        feed.say("devices/u-1", json.dumps({"v": value, "ts": START}), at=clock.now())
+    assert await look() == [(1.0, 0, 0), (2.0, 0, 1)]
+    await clock.advance(1)
+    feed.say(WILL_TOPIC, "offline", at=clock.now())
+    await look()
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, only)
+    assert [quality for _, quality, _ in await look()] == [LINK_DOWN]
+    feed.say(WILL_TOPIC, "online", at=clock.now())
+    assert await look() == []
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, only)
+    assert await look() == [(2.0, 0, 1)]
+
+
+async def test_a_reload_that_gives_a_device_another_unit_knows_nothing_of_the_one_before() -> None:
+    only = [point(("v",), time_path=("ts",))]
+    feed, clock, reader = await listening(*only)
+    payload = json.dumps({"v": 1, "ts": START})
+    feed.say("devices/u-1", payload, at=clock.now())
+    await reader.read(DEVICE, only)
+    other = replace(DEVICE, unit="u-2")
+    reader.forget(DEVICE.id)
+    reader.expect(other, only)
+    feed.say("devices/u-2", payload, at=clock.now())
+    (told,) = (await reader.read(other, only)).readings
+    assert (told.value, told.quality, told.time) == (1.0, 0, START)
+
+
 async def test_what_was_on_its_way_while_silence_was_told_comes_just_after() -> None:
     only = [point((name,), name, time_path=("ts",)) for name in "vw"]
     feed, clock, reader = await listening(*only)
