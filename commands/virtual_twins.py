@@ -8,9 +8,8 @@ from config.clock import VirtualClock
 from config.plant import Device, Line
 from config.profile import Table
 from edge.camera_reader import STREAM, Climb, Recorded, Snapshot, StreamStep, Told
-from edge.device_messages import DeviceMessage
+from edge.device_messages import DeviceMessage, FeedDown, Waiting
 from edge.modbus_transport import SILENCES_BEFORE_RECONNECT, LinkDown, NoAnswer, Refused
-from edge.mqtt_reader import FeedDown
 from edge.pictures import frame_of_cells
 from simulators.estate import Estate
 
@@ -64,11 +63,20 @@ class EstateFeed:
         self._line = line.id
         self._clock = clock
         self._edge = edge
+        self._waiting = Waiting()
 
     async def open(self, filters: frozenset[str]) -> frozenset[str]:
-        """Always connected while the broker is up; refused are the topics of devices that nobody may hear."""
+        """Always connected while the broker is up; refused are the topics of devices that nobody may hear.
+
+        What was published since the last call waits now; while the broker is away it is gone.
+        """
+        now, at = self._clock.now(), self._clock.monotonic()
+        self._estate.advance(now)
+        said = self._estate.publications(now, self._line)
         if self._is_lost():
             raise FeedDown("the broker is away")
+        for topic, payload in said:
+            self._waiting.add(DeviceMessage(topic, payload, False, self._edge.now(), at))
         refused = {
             device.unit
             for device in self._estate.plant.devices.values()
@@ -77,19 +85,8 @@ class EstateFeed:
         }
         return frozenset(one for one in filters if refused & {*one.split("/")})
 
-    def take(self) -> list[DeviceMessage]:
-        """What was published since the last call; nothing, and it is gone, while the broker is away."""
-        now, at = self._clock.now(), self._clock.monotonic()
-        self._estate.advance(now)
-        said = list(self._estate.publications(now, self._line))
-        if self._is_lost():
-            return []
-        return [
-            DeviceMessage(
-                topic, payload, retained=False, received_ms=self._edge.now(), received_s=at
-            )
-            for topic, payload in said
-        ]
+    def take(self) -> DeviceMessage | None:
+        return self._waiting.take()
 
     def _is_lost(self) -> bool:
         return "broker_lost" in self._estate.faults_of_line(self._line)

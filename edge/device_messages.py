@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from edge.topics import has_wildcard, matches
 
@@ -31,6 +31,32 @@ class DeviceMessage:
         return len(self.payload) + len(self.topic) + MESSAGE_BYTES
 
 
+class FeedDown(Exception):
+    """The devices' broker is not reachable or refuses us."""
+
+
+class DeviceFeed(Protocol):
+    """Brings what devices publish."""
+
+    async def open(self, filters: frozenset[str]) -> frozenset[str]:
+        """Be connected and subscribed to these topic filters; at once if it already is.
+
+        Returns those of them that the broker refuses: nothing comes by them.
+
+        Raises:
+            FeedDown: it cannot be. May be called again.
+        """
+        ...
+
+    def take(self) -> DeviceMessage | None:
+        """The oldest message not yet taken; None if there is none. Never waits."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back; may be called twice."""
+        ...
+
+
 class Waiting:
     """Messages in order of arrival; beyond the bounds the oldest go. One thread may add, another take."""
 
@@ -53,13 +79,14 @@ class Waiting:
                 self._bytes -= self._messages.popleft().size
                 self.dropped_messages += 1
 
-    def take(self) -> list[DeviceMessage]:
-        """All of them; none are left."""
+    def take(self) -> DeviceMessage | None:
+        """The oldest; None if none waits."""
         with self._lock:
-            found = list(self._messages)
-            self._messages.clear()
-            self._bytes = 0
-        return found
+            if not self._messages:
+                return None
+            oldest = self._messages.popleft()
+            self._bytes -= oldest.size
+        return oldest
 
 
 class Latest:

@@ -12,8 +12,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from config.clock import Clock
 from config.plant import Line
-from edge.device_messages import DeviceMessage, Waiting
-from edge.mqtt_reader import FeedDown
+from edge.device_messages import DeviceMessage, FeedDown, Waiting
 from edge.payloads import PAYLOAD_BYTES_MAX
 
 log = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ class PahoFeed:
             await self._subscribe(filters)
         return self._refused
 
-    def take(self) -> list[DeviceMessage]:
+    def take(self) -> DeviceMessage | None:
         if self.waiting.dropped_messages and not self._told_dropped:
             self._told_dropped = True
             log.warning(

@@ -3,14 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence, Set
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec.structs import replace
 
 from config.clock import Clock
 from config.plant import Device, Point
 from config.profile import JsonPath
-from edge.device_messages import DeviceMessage, Latest
+from edge.device_messages import DeviceFeed, DeviceMessage, FeedDown, Latest
 from edge.mqtt_heard import (
     LINK_DOWN,
     NO_ANSWER,
@@ -34,38 +34,15 @@ log = logging.getLogger(__name__)
 
 HEARING_S_MAX: Final = 0.02
 """So long at most the loop is kept from everything else, and by one reading."""
-
-
-class FeedDown(Exception):
-    """The devices' broker is not reachable or refuses us."""
-
-
-class DeviceFeed(Protocol):
-    """Brings what devices publish."""
-
-    async def open(self, filters: frozenset[str]) -> frozenset[str]:
-        """Be connected and subscribed to these topic filters; at once if it already is.
-
-        Returns those of them that the broker refuses: nothing comes by them.
-
-        Raises:
-            FeedDown: it cannot be. May be called again.
-        """
-        ...
-
-    def take(self) -> list[DeviceMessage]:
-        """Every message since the last call, in order of arrival. Never waits."""
-        ...
-
-    async def close(self) -> None:
-        """Give the connection back; may be called twice."""
-        ...
+READ_S_MAX: Final = 1.0
+"""So long at most one read hears what came, and by one reading; the rest waits for the next."""
 
 
 class MqttDeviceReader:
     """A `PointReader` over one broker of devices.
 
-    `read` hands on every reading that came since the last call. A message repeated (same point, time
+    `read` hands on every reading that came since the last call; what takes longer than `READ_S_MAX` to
+    hear waits for the next, so that no device keeps the others waiting. A message repeated (same point, time
     and value where the device says the time, among the last ones; a retained one with the payload last
     seen) is not news, unless the point said something else at that same time since (many a clock
     counts whole seconds), or it is the newest and something was told by our clock since: then it is
@@ -75,8 +52,8 @@ class MqttDeviceReader:
     for its longest silence is `no_answer`, told once a period. A device whose will
     says that it is away is `link_down` at once and once a period until it says that it is back, or the
     broker was gone; what is said in its name meanwhile is `stale_source`. A broker that is gone is
-    `link_down` and lost; what all its devices said before comes first. One that refuses a topic filter
-    makes only the points `link_down` that speak there, once a period.
+    `link_down` and lost; what was heard of all its devices before comes first. One that refuses a topic
+    filter makes only the points `link_down` that speak there, once a period.
     """
 
     def __init__(self, feed: DeviceFeed, clock: Clock) -> None:
@@ -94,9 +71,14 @@ class MqttDeviceReader:
         """All that is listened to; None where it has changed."""
         self._wills = Wills()
         self._latest = Latest()
+        self._at_hand: Iterator[bool] = iter(())
+        """The rest of the message that is being heard."""
         self._silent: dict[str, float] = {}
         self._refused: frozenset[str] = frozenset()
-        self._down = False
+        self._down_s: float | None = None
+        """When the broker was last found gone, if it is."""
+        self._words_since_s = 0.0
+        """Before that, a will is of a time of which nobody knows who came back."""
 
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         self._register(device, points)
@@ -105,16 +87,16 @@ class MqttDeviceReader:
         try:
             self._refused = await self._feed.open(self._all_filters())
         except FeedDown as error:
-            self._down = True
-            await self._hear_all()
+            self._down_s = self._clock.monotonic()
+            await self._hear()
             told = () if device.id in self._forgotten else self._points.values()
             before = [r for heard in told for r in handed_on(heard)]
             down = self.lost(points, LINK_DOWN)
             return ReadResult([*before, *down], lost=True, line_lost=True, detail=str(error))
-        if self._down:
-            self._down = False
-            self._forget_words()
-        await self._hear_all()
+        if self._down_s is not None:
+            self._forget_words(self._down_s)
+            self._down_s = None
+        await self._hear()
         if device.id in self._forgotten:
             return ReadResult([])  # whoever asked has another definition meanwhile
         known = [self._points[point.id] for point in points if point.id in self._points]
@@ -214,8 +196,9 @@ class MqttDeviceReader:
             for message in self._latest.of(topic_filter):
                 self._wills.heard(message)
 
-    def _forget_words(self) -> None:
+    def _forget_words(self, gone_s: float) -> None:
         """Nobody knows who is away: what was said while the broker was gone was not heard."""
+        self._words_since_s = gone_s
         self._wills.forget_words()
         for topic_filter in self._wills.filters():
             self._latest.forget(topic_filter)
@@ -225,15 +208,24 @@ class MqttDeviceReader:
             self._filters = frozenset((*self._listening.filters(), *self._wills.filters()))
         return self._filters
 
-    async def _hear_all(self) -> None:
-        """Everything that came; others have their turn at least every `HEARING_S_MAX`."""
-        since_s = self._clock.monotonic()
-        for message in self._feed.take():
-            for heard in self._listeners_of(message):
-                for reading, stamp in self._said(heard, message):
-                    keep(heard, reading, stamp, message)
-                    since_s = await self._others(since_s)
-                since_s = await self._others(since_s)
+    async def _hear(self) -> None:
+        """What came, for `READ_S_MAX`; others have their turn at least every `HEARING_S_MAX`."""
+        began_s = since_s = self._clock.monotonic()
+        while since_s - began_s < READ_S_MAX:
+            if not next(self._at_hand, False):
+                message = self._feed.take()
+                if message is None:
+                    return
+                self._at_hand = self._hearing(message)
+            since_s = await self._others(since_s)
+
+    def _hearing(self, message: DeviceMessage) -> Iterator[bool]:
+        """Hear a message step by step: at most one reading each."""
+        for heard in self._listeners_of(message):
+            for reading, stamp in self._said(heard, message):
+                keep(heard, reading, stamp, message)
+                yield True
+            yield True
 
     async def _others(self, since_s: float) -> float:
         """Let them have their turn if it is time; returns when they last had it."""
@@ -247,7 +239,8 @@ class MqttDeviceReader:
         repeats = message.retained and self._latest.repeats(message)
         if not repeats:
             self._latest.keep(message)
-        for said in self._wills.heard(message):
+        known = message.received_s >= self._words_since_s
+        for said in self._wills.heard(message) if known else ():
             if not said.online:
                 self._lose(said.device, message)
         return [h for h in self._listening.of(message.topic) if not repeats or h.is_lost]

@@ -179,7 +179,7 @@ class _Feed:
         """It always is."""
         return frozenset()
 
-    def take(self) -> list[DeviceMessage]:
+    def take(self) -> DeviceMessage | None:
         return self.waiting.take()
 
     async def close(self) -> None:

@@ -57,7 +57,7 @@ class Feed:
         self.filters = filters
         return frozenset()
 
-    def take(self) -> list[DeviceMessage]:
+    def take(self) -> DeviceMessage | None:
         return self.waiting.take()
 
     async def close(self) -> None:

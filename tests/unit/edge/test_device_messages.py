@@ -5,6 +5,10 @@ def message(topic: str, payload: bytes = b"1") -> DeviceMessage:
     return DeviceMessage(topic, payload, False, 0, 0.0)
 
 
+def taken(waiting: Waiting) -> list[DeviceMessage]:
+    return [*iter(waiting.take, None)]
+
+
 def topics(messages: list[DeviceMessage]) -> list[str]:
     return [message.topic for message in messages]
 
@@ -13,15 +17,15 @@ def test_messages_wait_in_order_and_are_taken_once() -> None:
     waiting = Waiting()
     for topic in ("a", "b", "a"):
         waiting.add(message(topic))
-    assert topics(waiting.take()) == ["a", "b", "a"]
-    assert waiting.take() == []
+    assert topics(taken(waiting)) == ["a", "b", "a"]
+    assert waiting.take() is None
 
 
 def test_too_many_messages_lose_the_oldest_and_are_counted() -> None:
     waiting = Waiting(messages_max=3)
     for topic in "abcde":
         waiting.add(message(topic))
-    assert topics(waiting.take()) == ["c", "d", "e"]
+    assert topics(taken(waiting)) == ["c", "d", "e"]
     assert waiting.dropped_messages == 2
 
 
@@ -29,9 +33,9 @@ def test_too_many_bytes_lose_the_oldest_and_are_counted() -> None:
     waiting = Waiting(bytes_max=10_000)
     for topic in "abcd":
         waiting.add(message(topic, b"x" * 3_000))
-    assert topics(waiting.take()) == ["b", "c", "d"]
+    assert topics(taken(waiting)) == ["b", "c", "d"]
     waiting.add(message("e", b"x" * 9_000))
-    assert topics(waiting.take()) == ["e"]
+    assert topics(taken(waiting)) == ["e"]
     assert waiting.dropped_messages == 1
 
 

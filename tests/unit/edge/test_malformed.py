@@ -241,9 +241,8 @@ class Feed:
         """Always connected."""
         return frozenset()
 
-    def take(self) -> list[DeviceMessage]:
-        taken, self.waiting = self.waiting, []
-        return taken
+    def take(self) -> DeviceMessage | None:
+        return self.waiting.pop(0) if self.waiting else None
 
     async def close(self) -> None:
         """Nothing to give back."""

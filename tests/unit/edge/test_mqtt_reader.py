@@ -18,10 +18,10 @@ from config.clock import SteppedClock
 from config.plant import Device, Point, PointSpec
 from config.profile import Availability, JsonPath
 from edge import topics
-from edge.device_messages import DeviceMessage
+from edge.device_messages import DeviceMessage, FeedDown
 from edge.mqtt_feed import PahoFeed
 from edge.mqtt_heard import WAITING_READINGS_MAX, Heard
-from edge.mqtt_reader import FeedDown, MqttDeviceReader
+from edge.mqtt_reader import READ_S_MAX, MqttDeviceReader
 from edge.payloads import ENTRIES_MAX
 from edge.poller import Poller
 from edge.ports import PointReading
@@ -54,9 +54,8 @@ class Feed:
         self.filters = filters
         return filters & self.refused
 
-    def take(self) -> list[DeviceMessage]:
-        taken, self.messages = self.messages, []
-        return taken
+    def take(self) -> DeviceMessage | None:
+        return self.messages.pop(0) if self.messages else None
 
     async def close(self) -> None:
         self.closed += 1
@@ -1229,13 +1228,13 @@ async def test_what_a_wildcard_covers_is_remembered_within_bounds(
 
 
 class SlowClock(SteppedClock):
-    """Ten milliseconds pass with each look at it."""
+    """Two milliseconds pass with each look at it."""
 
     looks = 0
 
     def monotonic(self) -> float:
         self.looks += 1
-        return super().monotonic() + 0.01 * self.looks
+        return super().monotonic() + 0.002 * self.looks
 
 
 async def test_many_messages_do_not_keep_the_loop_from_everything_else() -> None:
@@ -1257,16 +1256,59 @@ async def test_many_messages_do_not_keep_the_loop_from_everything_else() -> None
     got = (await reader.read(DEVICE, only)).readings
     assert len(got) == 100
     assert turns > 20
-    many = [point(("v",), f"p{n}") for n in range(100)]
+    many = [point(("v",), f"p{n}") for n in range(200)]
     await reader.read(DEVICE, many)
     turns = 0
     feed.say("devices/u-1", '{"v":1}')
-    assert len((await reader.read(DEVICE, many)).readings) == 100
+    assert len((await reader.read(DEVICE, many)).readings) == 200
     assert turns > 20, "one message that many points stand in"
     lists = [point(("[*]", "v"), "lists", topic="lists")]
     await reader.read(DEVICE, lists)
     turns = 0
-    feed.say("lists", json.dumps([{"v": n} for n in range(100)]))
-    assert len((await reader.read(DEVICE, lists)).readings) == 100
+    feed.say("lists", json.dumps([{"v": n} for n in range(300)]))
+    assert len((await reader.read(DEVICE, lists)).readings) == 300
     beside.cancel()
     assert turns > 20, "one message of many readings of one point"
+
+
+async def test_a_device_that_says_more_than_a_read_hears_keeps_no_other_waiting() -> None:
+    """What is left of a message, and the messages behind it, are heard by the next reads: each once, in order."""
+    feed, clock = Feed(), SlowClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    mad = [point(("[*]", "v"), name, topic="lists") for name in ("one", "two")]
+    quiet = replace(DEVICE, id="quiet")
+    other = [structs.replace(point(("v",), "other", topic="other"), device="quiet")]
+    await reader.read(DEVICE, mad)
+    await reader.read(quiet, other)
+    entries = 500
+    for first in range(3):
+        feed.say("lists", json.dumps([{"v": first * entries + n} for n in range(entries)]))
+    feed.say("other", '{"v":1}')
+    mads, others, reads = list[PointReading](), list[PointReading](), 0
+    while not others:
+        began_s = clock.monotonic()
+        others += (await reader.read(quiet, other)).readings
+        assert clock.monotonic() - began_s < READ_S_MAX + 0.1
+        mads += (await reader.read(DEVICE, mad)).readings
+        reads += 2
+    assert reads >= 3 * 2 * entries * 0.002 / READ_S_MAX
+    assert [r.value for r in others] == [1.0]
+    for one in mad:
+        assert [r.value for r in mads if r.point == one.id] == list(range(3 * entries))
+
+
+async def test_a_will_that_is_heard_after_its_broker_was_gone_says_not_who_is_away_now() -> None:
+    feed, clock = Feed(), SlowClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    only = [point(("v",), availability=WILL), point(("[*]",), "list", topic="lists")]
+    await reader.read(DEVICE, only)
+    feed.say("lists", json.dumps([*range(1000)]))
+    feed.say(WILL_TOPIC, "offline")
+    feed.down = "gone"
+    assert (await reader.read(DEVICE, only)).line_lost
+    assert feed.messages, "more than a read hears"
+    feed.down = ""
+    feed.say("devices/u-1", '{"v":1}', monotonic=clock.monotonic())
+    while feed.messages:
+        told = (await reader.read(DEVICE, only)).readings
+    assert (told[0].point, told[0].value, told[0].quality) == ("a/p", 1.0, 0)

@@ -13,9 +13,9 @@ import trustme
 
 from config.clock import SteppedClock
 from config.plant import Tls
+from edge.device_messages import FeedDown
 from edge.modbus_transport import LinkDown, NoAnswer, PymodbusTransport
 from edge.mqtt_feed import PahoFeed
-from edge.mqtt_reader import FeedDown
 from tests.unit.edge.broker_twin import broker_twin
 from tests.unit.edge.modbus_twins import RecordingServer, honest
 from tests.unit.edge.polled_line import descriptors
