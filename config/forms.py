@@ -64,6 +64,7 @@ def local_date(value: object) -> str:
 
 
 _DAY_OF_YEAR = r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_LABEL = "[A-Za-z0-9_-]{1,63}"
 _FORMS: Final[Mapping[str, tuple[str, str]]] = {
     "id": (r"^[a-z0-9-]+$", "pump-1: small letters, digits and -"),
     "asset": (r"^[a-z0-9-]+(/[a-z0-9-]+)*$", "a-booster/pump-1: small letters, digits, - and / for a part"),
@@ -72,7 +73,7 @@ _FORMS: Final[Mapping[str, tuple[str, str]]] = {
     "time": (r"^([01]\d|2[0-3]):[0-5]\d$", "07:30"),
     "words": (r"\S", "a text that says something"),
     "ranges": (r"^(holding|input|coil|discrete):\d{1,5}(-\d{1,5})?$", "holding:200-219 or holding:200; tables: holding, input, coil, discrete"),
-    "endpoint": (r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$", "10.0.3.7:502, a host and a port"),
+    "endpoint": (rf"^({_LABEL}(\.{_LABEL})*\.?|\[[0-9A-Fa-f:]+\]):\d{{1,5}}$", "10.0.3.7:502, a host (between the dots of its name 1 to 63 letters, digits, - and _) and a port"),
     "brick": (r"^[A-Z][A-Za-z0-9.]*(_[A-Za-z0-9.]+)*$", "Water_Pressure_Sensor, a class of Brick"),
     "marker": (r"^[a-z][A-Za-z0-9_]*$", "water or fuelOil, a marker of Haystack"),
     "http": (r"^(/[!-~]*)?$", "/snapshot.jpg"),

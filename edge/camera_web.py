@@ -42,7 +42,7 @@ async def ask(address: Address, question: Question, within_s: float) -> rtsp.Res
 
     Raises:
         NotHttp: no HTTP, or more than `BODY_BYTES_MAX`.
-        OSError: the link (TimeoutError: `within_s` real seconds for all of it).
+        OSError: the link, or no host can have that name (TimeoutError: `within_s` real seconds for all of it).
         EOFError: it ended too early.
     """
     async with asyncio.timeout(within_s):
@@ -64,10 +64,13 @@ def _method(question: Question) -> str:
 
 
 async def _exchange(address: Address, question: Question, more: Mapping[str, str]) -> rtsp.Response:
-    reader, writer = await asyncio.open_connection(
-        address.host, address.port, limit=rtsp.HEADER_BYTES_MAX,
-        ssl=address.tls, server_hostname=(address.server_name or address.host) if address.tls else None,
-    )  # fmt: skip
+    try:
+        reader, writer = await asyncio.open_connection(
+            address.host, address.port, limit=rtsp.HEADER_BYTES_MAX,
+            ssl=address.tls, server_hostname=(address.server_name or address.host) if address.tls else None,
+        )  # fmt: skip
+    except ValueError as error:  # a UnicodeError of a host's name
+        raise OSError(f"{address.host}: {error}") from error
     try:
         writer.write(_request(address, question, more))
         await writer.drain()

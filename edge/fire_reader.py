@@ -77,7 +77,7 @@ class FireReader:
     async def read(self, device: Device, points: Sequence[Point]) -> ReadResult:
         try:
             await self.open()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a UnicodeError of a host's name
             now = self._clock.now()
             down = [PointReading(point.id, None, LINK_DOWN, now) for point in points]
             return ReadResult(down, lost=True, detail=f"cannot listen on {self._line.host}:{self._line.port}: {error}")  # fmt: skip
@@ -88,6 +88,7 @@ class FireReader:
 
         Raises:
             OSError: the port is taken, or the address is not ours.
+            ValueError: no host can have that name.
         """
         if self._server is None:
             self._server = await asyncio.start_server(

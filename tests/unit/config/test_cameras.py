@@ -24,6 +24,7 @@ SPOILED = [
     ("https without an authority", CAMERA, "[camera]\n", "[camera]\nhttps = true\n", "lines.cam-1.ca: is missing: camera-1 is asked by HTTPS"),
     ("a recorder by https without one", PLANT, FIRST, f"{FIRST}\n{RECORDER % (443, ', https = true')}", "lines.cam-1.ca: is missing: camera-1 is asked by HTTPS"),
     ("a recorder's port", PLANT, FIRST, f"{FIRST}\n{RECORDER % (70_000, '')}", "devices.camera-1.recorder.at: port 70000 is not in 1..65535"),
+    ("a recorder that no resolver can know", PLANT, FIRST, f"{FIRST}\n{(RECORDER % (80, '')).replace('nvr.', 'nvr..')}", "devices.camera-1.recorder.at: 'nvr..local:80' is not of the form"),
     ("a recorder of a pump", PLANT, "unit = 3", f"unit = 3\n{RECORDER % (80, '')}", "devices.booster-a.recorder: is not used by a device of protocol modbus"),
     ("a view of a pump", PLANT, "unit = 3", "unit = 3\nview = 2", "devices.booster-a.view: is not used by a device of protocol modbus"),
 ]  # fmt: skip

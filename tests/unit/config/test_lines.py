@@ -76,6 +76,24 @@ def test_what_a_line_cannot_mean_is_said(tmp_path: Path, text: dict[str, Any], s
     assert any(one.startswith(said) for one in wrong), wrong
 
 
+LABEL = "a" * 63
+
+
+@pytest.mark.parametrize(
+    "host", ["h", "10.0.3.7", "cam_1.lan.", f"{LABEL}.{LABEL}.lan", "[fe80::1]"]
+)
+def test_a_host_is_taken_by_every_name_that_a_resolver_can_know(tmp_path: Path, host: str) -> None:
+    line, wrong = made(tmp_path, rtsp=f"{host}:554")
+    assert (line.host, line.port, wrong) == (host.strip("[]"), 554, [])
+
+
+@pytest.mark.parametrize("kind", ["tcp", "tls", "rtu_over_tcp", "mqtt", "rtsp", "fire"])
+@pytest.mark.parametrize("host", ["cam..lan", ".lan", "..", f"{LABEL}a", f"{LABEL}a.lan"])
+def test_a_host_that_no_resolver_can_know_is_refused_of_every_line(kind: str, host: str) -> None:
+    with pytest.raises(ValueError, match="should match pattern"):
+        LineText.model_validate({"agent": "e", kind: f"{host}:554"})
+
+
 @pytest.mark.parametrize(
     "text", [{"rtu": "COM 3"}, {"rtu": "/dev/x", "baud": 50}, {"rtu": "/dev/x", "stop_bits": 3},
              {"rtu": "/dev/x", "parity": "mark"}, {"tcp": "h:1", "round_trip": "0s"}],

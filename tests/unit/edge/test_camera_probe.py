@@ -4,19 +4,22 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from config.clock import ScaledClock
-from config.plant import Device, Line
-from config.profile import CameraModel
+from config.plant import Device, Line, Recorder
+from config.profile import CameraModel, CameraStep
 from edge import camera_web
 from edge.camera_probe import NetworkProbe
+from edge.camera_reader import CameraReader
 from simulators.camera_server import CameraServer, Login
 from simulators.camera_web import ONVIF, RECORDINGS, SNAPSHOT
 from simulators.physics.camera import UNREACHABLE, CameraState
+from tests.unit.edge.test_camera_reader import point as camera_point
 
 MODEL = CameraModel(
     snapshot=SNAPSHOT, onvif=ONVIF, recordings=f"{RECORDINGS}{{unit}}", newest=("[*]", "end")
@@ -91,6 +94,32 @@ async def test_a_camera_that_is_gone_says_nothing_of_anything() -> None:
     told = await asked.clock(DEVICE)
     assert told.offset_s is None
     assert told.detail.startswith("ONVIF: ")
+
+
+NO_HOSTS = ["cam..lan", f"{'a' * 64}.lan"]
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+async def test_a_camera_at_a_name_that_no_host_can_have_says_nothing_of_anything(host: str) -> None:
+    line = Line("l", "e", "rtsp", host, 554)
+    asked = NetworkProbe(line, (str, str), lambda _: MODEL, ScaledClock())
+    climb = await asked.climb(DEVICE, "media")
+    shot, kept, told = await asked.look(DEVICE), await asked.recorded(DEVICE), await asked.clock(DEVICE)  # fmt: skip
+    assert climb.rungs == {"tcp": False}
+    assert (shot.frame, kept.answered, told.offset_s) == (None, False, None)
+    assert all(host in detail for detail in (shot.detail, kept.detail, told.detail))
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+async def test_a_recorder_at_a_name_that_no_host_can_have_takes_no_camera_with_it(
+    host: str,
+) -> None:
+    rungs: tuple[CameraStep, ...] = ("tcp", "recorder", "recording")
+    points = [camera_point(step) for step in rungs]
+    async with camera(CameraState()) as port:
+        reader = CameraReader(probe(port), ScaledClock(), lambda _: MODEL)
+        result = await reader.read(replace(DEVICE, recorder=Recorder(host, 80)), points)
+    assert [r.value for r in result.readings] == [1.0, 0.0, None]
 
 
 async def test_a_recorder_without_an_answer_is_not_a_camera_without_recordings() -> None:

@@ -74,13 +74,14 @@ async def test_a_port_that_is_taken_loses_the_line_and_is_tried_again() -> None:
         await second.close()
 
 
-async def test_an_address_that_is_not_ours_loses_the_line() -> None:
-    elsewhere = line(kind="fire", host="192.0.2.1", port=0)
+@pytest.mark.parametrize("host", ["192.0.2.1", "fire..lan", f"{'a' * 64}.lan"])
+async def test_an_address_that_is_not_ours_or_no_hosts_loses_the_line(host: str) -> None:
+    elsewhere = line(kind="fire", host=host, port=0)
     row = watched("a", 889)
     reader = FireReader(elsewhere, [row], ScaledClock(), ZONE)
     result = await reader.read(row.device, row.points)
     assert (result.lost, {r.quality for r in result.readings}) == (True, {QUALITIES["link_down"]})
-    assert "cannot listen on 192.0.2.1" in result.detail
+    assert f"cannot listen on {host}" in result.detail
     await reader.close()
 
 
