@@ -134,6 +134,7 @@ async def _to_the_end(reader: asyncio.StreamReader) -> bytes:
 
 
 def _size(text: str, base: int) -> int:
-    if not text.isalnum() or not text.isascii() or int(text[:12], base) > BODY_BYTES_MAX:
+    number = text.isascii() and text.isalnum() and len(text) <= rtsp.LENGTH_DIGITS_MAX
+    if not number or int(text, base) > BODY_BYTES_MAX:
         raise NotHttp(f"{text[:20]} bytes; at most {BODY_BYTES_MAX} are taken")
-    return int(text[:12], base)
+    return int(text, base)

@@ -9,6 +9,7 @@ from typing import Final
 
 HEADER_BYTES_MAX: Final = 64 * 1024
 BODY_BYTES_MAX: Final = 1024 * 1024
+LENGTH_DIGITS_MAX: Final = 12
 _HASHES: Final = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 
 
@@ -61,7 +62,8 @@ def body_length(response: Response) -> int:
         NotRtsp: it is no number or too large.
     """
     text = response.header("content-length") or "0"
-    if not text.isascii() or not text.isdigit() or int(text[:10]) > BODY_BYTES_MAX:
+    number = text.isascii() and text.isdigit() and len(text) <= LENGTH_DIGITS_MAX
+    if not number or int(text) > BODY_BYTES_MAX:
         raise NotRtsp(f"content-length {text[:20]}")
     return int(text)
 

@@ -71,6 +71,7 @@ NO_ANSWER: dict[str, tuple[bytes, type[Exception]]] = {
     "a head without end": (OK + b"X: y\r\n" * 20_000, NotHttp),
     "too long by its length": (OK + b"Content-Length: %d\r\n\r\n" % TOO_MUCH, NotHttp),
     "a length of many digits": (OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", NotHttp),
+    "a length behind many zeros": (OK + b"Content-Length: " + b"0" * 12 + b"5\r\n\r\nhello", NotHttp),
     "a negative length": (OK + b"Content-Length: -5\r\n\r\n", NotHttp),
     "too long a chunk": (OK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % TOO_MUCH, NotHttp),
     "a chunk of no number": (OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", NotHttp),

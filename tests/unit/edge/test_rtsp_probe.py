@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from config.plant import Device, Line
+from edge.rtsp import BODY_BYTES_MAX, NotRtsp, body_length, parse_head
 from edge.rtsp_probe import RtspProbe
 
 DEVICE = Device("cam", "p", "l", "c", path="/stream1")
@@ -99,3 +100,21 @@ async def test_sound_alone_is_no_stream_of_a_camera() -> None:
         assert asked == ["OPTIONS", "DESCRIBE"]
     async with camera(moving, sdp=b"v=0\r\n" + SOUND + SDP.removeprefix(b"v=0\r\n")) as (probe, _):
         assert (await probe.climb(DEVICE, "media")).rungs["media"]
+
+
+def declared(length: str) -> int:
+    return body_length(parse_head(f"RTSP/1.0 200 OK\r\nContent-Length: {length}\r\n".encode()))
+
+
+def test_a_body_is_as_long_as_declared_and_no_longer_than_is_taken() -> None:
+    assert [declared(length) for length in ("", "0", "0012", str(BODY_BYTES_MAX))] == [
+        0, 0, 12, BODY_BYTES_MAX,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "length", [str(BODY_BYTES_MAX + 1), "00000000009999999999", "0" * 5000, "-5", "5x", "٥", "1e3"]
+)
+def test_a_length_of_no_number_or_of_too_much_is_refused(length: str) -> None:
+    with pytest.raises(NotRtsp, match="content-length"):
+        declared(length)
