@@ -11,6 +11,11 @@ from config.profile import Path
 from edge.payloads import LATEST_MS, Absent, Unreadable, find, instant, places
 
 TIME_BYTES_MAX: Final = 64 * 1024
+UTC_BYTES_MAX: Final = 2000
+"""Of what stands in a UTCDateTime."""
+_UTC_BEGIN: Final = re.compile(rb"<(?:\w+:)?UTCDateTime\b[^<>]*>")
+_UTC_END: Final = re.compile(rb"</(?:\w+:)?UTCDateTime>")
+"""Each linear: neither goes on past the next `<`."""
 LIST_BYTES_MAX: Final = 2 * 1024 * 1024
 HALF_SECOND_MS: Final = 500
 """Times without fractions are on average this much too early."""
@@ -34,11 +39,13 @@ def onvif_time_ms(body: bytes) -> int:
     """
     if len(body) > TIME_BYTES_MAX:
         raise Unclear(f"{len(body)} bytes for a time")
-    found = re.search(rb"<(?:\w+:)?UTCDateTime\b[^>]*>(.{1,2000}?)</(?:\w+:)?UTCDateTime>", body, re.DOTALL)  # fmt: skip
-    if found is None:
+    begin = _UTC_BEGIN.search(body)
+    end = _UTC_END.search(body, begin.end()) if begin else None
+    if begin is None or end is None:
         raise Unclear("no UTCDateTime in the answer")
+    inner = body[begin.end() : end.start()][:UTC_BYTES_MAX]
     names = ("Year", "Month", "Day", "Hour", "Minute", "Second")
-    numbers = [re.search(rf"<(?:\w+:)?{n}\s*>\s*(\d{{1,4}})\s*<".encode(), found[1]) for n in names]  # fmt: skip
+    numbers = [re.search(rf"<(?:\w+:)?{n}\s*>\s*(\d{{1,4}})\s*<".encode(), inner) for n in names]
     if not all(numbers):
         raise Unclear("UTCDateTime is not whole")
     year, month, day, hour, minute, second = (int(number[1]) for number in numbers if number)

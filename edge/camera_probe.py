@@ -63,7 +63,7 @@ class NetworkProbe:
         try:
             answer = await self._ask(self._recorder(device), Question(path))
             now_ms = date_ms(answer.header("date")) if answer.header("date") else self._clock.now()
-            newest = newest_ms(answer.body, model.newest, device.unit)
+            newest = await asyncio.to_thread(newest_ms, answer.body, model.newest, device.unit)
             age_s = None if newest is None else (now_ms - newest) / 1000
             if age_s is not None and age_s < -AHEAD_S_MAX:
                 raise Unclear(f"the newest segment ends {-age_s:.0f} s from now")

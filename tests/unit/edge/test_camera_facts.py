@@ -1,10 +1,18 @@
 """What answers say of time, and that everything else is unclear instead of a number."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
 
-from edge.camera_facts import LIST_BYTES_MAX, Unclear, date_ms, newest_ms, onvif_time_ms
+from edge.camera_facts import (
+    LIST_BYTES_MAX,
+    TIME_BYTES_MAX,
+    Unclear,
+    date_ms,
+    newest_ms,
+    onvif_time_ms,
+)
 
 NOON = round(datetime(2026, 3, 1, 12, 0, 7, tzinfo=UTC).timestamp() * 1000)
 PATH = ("[*]", "end")
@@ -33,6 +41,16 @@ def test_the_time_of_onvif_is_the_utc_one_in_the_middle_of_its_second(prefix: st
 def test_an_answer_without_a_time_is_unclear(body: bytes) -> None:
     with pytest.raises(Unclear):
         onvif_time_ms(body)
+
+
+@pytest.mark.parametrize("piece", [b"<UTCDateTime", b"<UTCDateTime>", b"<UTCDateTime ", b"<a:"])
+def test_an_answer_full_of_beginnings_is_seen_through_in_no_time(piece: bytes) -> None:
+    """Which is some milliseconds; by a look from each beginning to the end it was half a second."""
+    body = piece * (TIME_BYTES_MAX // len(piece))
+    begun = time.thread_time()
+    with pytest.raises(Unclear, match="no UTCDateTime"):
+        onvif_time_ms(body)
+    assert time.thread_time() - begun < 0.1
 
 
 def test_the_date_of_an_answer_is_in_the_middle_of_its_second() -> None:

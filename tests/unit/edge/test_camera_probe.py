@@ -2,9 +2,11 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -128,6 +130,24 @@ async def test_a_recorder_without_an_answer_is_not_a_camera_without_recordings()
         assert (kept.answered, kept.age_s) == (False, None)
         assert (await probe(port).look(DEVICE)).frame is not None
     assert not UNREACHABLE.recorder
+
+
+class NotedPath(tuple[str, ...]):
+    """A path that notes in which threads somebody goes along it."""
+
+    threads: ClassVar[set[int]] = set()
+
+    def __iter__(self) -> Iterator[str]:
+        self.threads.add(threading.get_ident())
+        return super().__iter__()
+
+
+async def test_a_recorders_list_is_gone_through_beside_the_loop() -> None:
+    model = replace(MODEL, newest=NotedPath(("[*]", "end")))
+    async with camera(CameraState()) as port:
+        assert (await probe(port, model=model).recorded(DEVICE)).age_s is not None
+    assert NotedPath.threads
+    assert threading.get_ident() not in NotedPath.threads
 
 
 # --- strangers -------------------------------------------------------------------------------------
