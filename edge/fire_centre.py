@@ -1,7 +1,7 @@
 """What a monitoring centre knows of its fire transmission devices: bytes in, answers and readings out, no sockets."""
 
 import logging
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -29,7 +29,8 @@ RESENT_S: Final = 30.0
 WAITING_READINGS_MAX: Final = 20_000
 """Readings of one device that may wait for the next read; beyond it the oldest go, counted."""
 RECENT_FRAMES_MAX: Final = 32
-TOLD_PLACES_MAX: Final = 1_000
+TOLD_MAX: Final = 200
+"""Strangers, and places of one device that its profile does not know: more of them are only counted."""
 SAME_INSTANT_MS: Final = 1_000
 CLOCK_ERROR_S_MAX: Final = 60.0
 ANSWERS: Final = frozenset({CONFIRM, ANSWER, DENY})
@@ -151,7 +152,8 @@ class Centre:
         self._links: dict[int, _Link] = {}
         self._by_source: dict[int, _Known] = {}
         self._by_device: dict[str, _Known] = {}
-        self._told: set[object] = set()
+        self._told: defaultdict[str, set[object]] = defaultdict(set)
+        """By what it is about: what senders make up takes no place from anything else."""
         for row in watched:
             known = _Known(row, clock.monotonic())
             self._by_source[int(row.device.unit)] = self._by_device[row.device.id] = known
@@ -223,7 +225,7 @@ class Centre:
                 over.append(known.link)
                 self.stats.taken_over += 1
                 device = known.watched.device.id
-                self._once(("taken", device), "device %s speaks on another connection, the old one is ended: said once, counted on", device)  # fmt: skip
+                self._once(device, "taken", "device %s speaks on another connection, the old one is ended: said once, counted on", device)  # fmt: skip
             if self._live(known, link):
                 over.append(link)
             answers += self._answer(known, link, one)
@@ -236,12 +238,12 @@ class Centre:
             return b""
         self.stats.denied += 1
         device = known.watched.device.id
-        self._once(("denied", device, bad.verdict), "a frame of device %s is denied: %s", device, bad.verdict)  # fmt: skip
+        self._once(device, bad.verdict, "a frame of device %s is denied: %s", device, bad.verdict)  # fmt: skip
         return deny(bad.header, self._wall())
 
     def _note_stranger(self, source: int) -> None:
         self.stats.strangers += 1
-        self._once(source, "a device of source address %d is not on this line: it gets no answer", source)  # fmt: skip
+        self._once("all strangers", source, "a device of source address %d is not on this line: it gets no answer", source)  # fmt: skip
 
     def _answer(self, known: _Known, link: int, frame: Frame) -> bytes:
         header = frame.header
@@ -283,7 +285,7 @@ class Centre:
         device = known.watched.device.id
         self.stats.clock_error_s[device] = error_s
         if abs(error_s) > CLOCK_ERROR_S_MAX:
-            self._once(("clock", device), "the clock of device %s is %+.0f s from ours", device, error_s)  # fmt: skip
+            self._once(device, "clock", "the clock of device %s is %+.0f s from ours", device, error_s)  # fmt: skip
 
     def _is_news(self, link: _Link, frame: Frame) -> bool:
         """False for what was sent again although later frames have come since: it is history.
@@ -332,12 +334,13 @@ class Centre:
             return
         kind = type_name(COMPONENT_TYPES, item.component_type) if isinstance(item, ComponentState | ComponentAnalogue) else place.of  # fmt: skip
         device = known.watched.device.id
-        self._once((device, place), "device %s tells of %s at %s, which its profile does not know", device, kind, place)  # fmt: skip
+        self._once(f"places of {device}", place, "device %s tells of %s at %s, which its profile does not know", device, kind, place)  # fmt: skip
 
-    def _once(self, key: object, message: str, *what: object) -> None:
-        """Log it once each; beyond a bound not at all, whatever strangers make up."""
-        if key not in self._told and len(self._told) < TOLD_PLACES_MAX:
-            self._told.add(key)
+    def _once(self, about: str, key: object, message: str, *what: object) -> None:
+        """Log it once each; about one thing not more than `TOLD_MAX`, whatever senders make up."""
+        told = self._told[about]
+        if key not in told and len(told) < TOLD_MAX:
+            told.add(key)
             log.warning(message, *what)
 
     # --- readings

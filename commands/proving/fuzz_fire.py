@@ -30,7 +30,7 @@ from commands.proving.fuzz_fire_oracle import (
 from config.gb26875 import ANALOGUES, STATE_BITS
 from config.plant import Device, Point, PointSpec
 from config.profile import FirePlace, FireValue
-from edge.fire_centre import TOLD_PLACES_MAX, Centre, Watched
+from edge.fire_centre import TOLD_MAX, Centre, Watched
 from edge.ports import PointReading
 from edge.readings import BAD
 from simulators.fire_frames import SEND, frame, read_answer, wall_time
@@ -39,6 +39,7 @@ ZONE: Final = ZoneInfo("Asia/Shanghai")
 SOURCES: Final = (889, 2**48 - 2)
 STRANGER: Final = 77
 STRANGERS_FROM: Final = 1_000
+UNKNOWN_ZONE: Final = 60_000
 CENTRE: Final = 1
 LINK: Final = 1
 SILENCE_S: Final = 90.0
@@ -211,7 +212,7 @@ class _Fuzzed:
         ]  # fmt: skip
         self._centre = Centre(watched, self._clock, ZONE)
         self._centre.opened(LINK)
-        self._strangers_speak()
+        self._fill_notes()
         self._serial = 0
         self._before: list[bytes] = []
         self._allowed = _Allowed()
@@ -245,11 +246,18 @@ class _Fuzzed:
         if self._rng.random() < 0.001:
             self._reconnect()
 
-    def _strangers_speak(self) -> None:
-        """So many that the centre notes no other: what it notes would else fill up slowly, and hide what grows."""
+    def _fill_notes(self) -> None:
+        """So many strangers and unknown places that the centre notes no other: what it notes would else
+        fill up slowly, and hide what grows.
+        """
         now = wall_time(self._clock.now(), ZONE)
-        for source in range(STRANGERS_FROM, STRANGERS_FROM + TOLD_PLACES_MAX):
-            self._centre.arrived(LINK, frame(0, (source, CENTRE), now, b"", SEND))
+        for n in range(TOLD_MAX):
+            self._centre.arrived(LINK, frame(0, (STRANGERS_FROM + n, CENTRE), now, b"", SEND))
+            somewhere = bytes(
+                (2, 1, 1, 0, KIND, *(UNKNOWN_ZONE + n).to_bytes(2, "little"))
+            ) + bytes(41)
+            for source in SOURCES:
+                self._centre.arrived(LINK, frame(0, (source, CENTRE), now, somewhere, SEND))
 
     def _reconnect(self) -> None:
         self._centre.closed(LINK)

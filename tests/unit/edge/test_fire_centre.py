@@ -6,7 +6,7 @@ import pytest
 from config.clock import SteppedClock
 from config.plant import Device, Point, PointSpec
 from config.profile import FirePlace, FireValue, Kind
-from edge.fire_centre import RESENT_S, WAITING_READINGS_MAX, Centre, Watched
+from edge.fire_centre import RESENT_S, TOLD_MAX, WAITING_READINGS_MAX, Centre, Watched
 from edge.gb26875 import CONFIRM, DENY
 from edge.ports import PointReading
 from edge.readings import QUALITIES
@@ -449,6 +449,48 @@ async def test_two_panels_with_one_address_end_each_others_connection_and_that_i
             world.centre.closed(link)
     assert world.centre.stats.taken_over == 3
     assert len([r for r in caplog.records if "on another connection" in r.getMessage()]) == 1
+
+
+def unknown(number: int) -> bytes:
+    """The state of a component that no profile knows."""
+    return bytes((2, 1, 1, 1, 40, *number.to_bytes(2, "little"), 2, 0, 2, 0)) + bytes(31) + bytes(6)
+
+
+def wrong(world: World, unit: int) -> None:
+    """All that may be said of a device: denied, its clock, at another link, a place not known."""
+    link, now = world.open(), wall_time(world.clock.now() - 7_200_000, ZONE)
+    world.send(link, FIRE[:-1], unit)
+    world.centre.arrived(link, frame(1, (unit, 88888), now))
+    world.send(world.open(), unknown(60_000), unit)
+
+
+def said_of(caplog: pytest.LogCaptureFixture, device: str) -> list[str]:
+    said = [r.getMessage() for r in caplog.records]
+    return [one for one in said if f"device {device} " in f"{one} ".replace(":", " ")]
+
+
+@pytest.mark.usefixtures("unmeasured")
+async def test_what_strangers_and_other_devices_make_up_hushes_nothing_that_is_said_of_a_device(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    link, strangers = world.open(), range(1000, 2000)
+    for number in strangers:
+        world.send(link, unit=number)
+    for number in range(1000):
+        world.send(link, unknown(number), unit=889)
+    assert world.centre.stats.strangers == len(strangers)
+    told = [r.getMessage() for r in caplog.records if "source address" in r.getMessage()]
+    assert len(told) == TOLD_MAX < len(strangers)
+    assert len(said_of(caplog, "a")) == TOLD_MAX, "places that its profile does not know"
+    caplog.clear()
+    for _ in range(3):
+        wrong(world, 889)
+        wrong(world, 890)
+    of_b = said_of(caplog, "b")
+    for words in ("is denied", "clock of", "on another connection", "does not know"):
+        assert len([one for one in of_b if words in one]) == 1, words
+    assert len(of_b) == 4
+    assert len(said_of(caplog, "a")) == 3, "all but one more place"
 
 
 async def test_what_was_counted_is_said_in_words_and_what_did_not_happen_is_not(
