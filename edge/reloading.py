@@ -34,13 +34,16 @@ def changes(old: Plant, new: Plant, agent: str) -> Changes:
     """What the agent must touch when `new` takes the place of `old`; everything else keeps its connection and pace.
 
     A fire line, whose devices connect to it, a camera's, whose passwords are read with it, and one with
-    a reader that is not ours begin anew with any of their devices.
+    a reader that is not ours begin anew with any of their devices; a fire line, which tells its devices the
+    local time, with another zone too.
     """
     before, after = _lines(old, agent), _lines(new, agent)
     changed = _changed(old, new)
     kept = {line for line in before if before[line] == after.get(line)}
     whole = {line for line in kept if before[line].kind in ("fire", "rtsp", "reader")}
     kept -= whole & {line for lines in changed.values() for line in lines}
+    if old.time_zone != new.time_zone:
+        kept -= {line for line in kept if before[line].kind == "fire"}
     return Changes(
         ended=tuple(line for line in before if line not in kept),
         begun=tuple(line for line in after if line not in kept),

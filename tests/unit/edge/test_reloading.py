@@ -368,6 +368,17 @@ def test_some_lines_begin_anew_with_any_of_their_devices(kind: LineKind) -> None
     assert (found.ended, found.begun) == (("l",), ("l",))
 
 
+@pytest.mark.parametrize("kind", ["fire", "tcp", "mqtt", "rtsp", "reader"])
+def test_with_another_zone_only_a_line_begins_anew_that_tells_its_devices_the_time(
+    kind: LineKind,
+) -> None:
+    first = site(lines=[line("l", kind=kind), LINES[1]])
+    found = changes(first, replace(first, time_zone="Asia/Shanghai"), "e")
+    anew = ("l",) if kind == "fire" else ()
+    assert first.time_zone != "Asia/Shanghai"
+    assert found == Changes(anew, anew, frozenset())
+
+
 async def test_an_error_that_nobody_foresaw_is_a_refusal() -> None:
     async with running(site()) as one:
 
