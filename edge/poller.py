@@ -111,8 +111,8 @@ class Poller:
     link is down, is tried again after a jittered back-off that doubles up to `backoff_s_max`, for
     ever; meanwhile all its points are told bad, with the reason, at their own pace. Where several do not
     answer they are tried in turn, so that all together take no more than `DEAD_SHARE` of the time (or
-    one try per longest back-off, if that is more). A device that answers a cycle without a single value is read again after `backoff_s_max` at the latest. `facts`
-    holds the strings that were read, by point.
+    one try per longest back-off, if that is more). A device that answers a cycle without a single value is read again after `backoff_s_max` at the latest.
+    Where a reader raises, what it was asked for is told `no_answer`. `facts` holds the strings that were read, by point.
     """
 
     def __init__(
@@ -287,11 +287,19 @@ class Poller:
         if loss:
             task.told_until = 0.0
             if not retry:
-                await self._tell_loss(task, loss, sink)
+                self._tell_bad(task, loss.quality, sink)
+                self._advance(task, task.period_s)
+                await asyncio.sleep(0)  # nothing is waited for while nothing is asked
                 return
             loss.retry_at = self._clock.monotonic() + self._line.backoff_s_max
         tasks = self._tasks
-        result = await self._read(task)
+        try:
+            result = await self._read(task)
+        except Exception:
+            task.told_until = 0.0
+            if not retry and task in self._tasks:  # what is lost is told so anyway
+                self._tell_bad(task, NO_ANSWER, sink)
+            raise
         if tasks is not self._tasks and task not in self._tasks:
             return  # read by a definition that no longer holds
         self._hand_on(task, result, sink, retry=retry)
@@ -299,14 +307,12 @@ class Poller:
             self._advance(task, task.pace_s)
         self._judge(task, result)
 
-    async def _tell_loss(self, task: _Task, loss: _Loss, sink: Sink) -> None:
+    def _tell_bad(self, task: _Task, quality: int, sink: Sink) -> None:
         if isinstance(self._reader, ListeningReader):
-            sink(self._reader.lost(task.points, loss.quality))
+            sink(self._reader.lost(task.points, quality))
         else:
             now = self._clock.now()
-            sink([PointReading(point.id, None, loss.quality, now) for point in task.points])
-        self._advance(task, task.period_s)
-        await asyncio.sleep(0)  # nothing is waited for while nothing is asked
+            sink([PointReading(point.id, None, quality, now) for point in task.points])
 
     def _hand_on(self, task: _Task, result: ReadResult, sink: Sink, *, retry: bool) -> None:
         self.facts |= result.facts

@@ -209,6 +209,7 @@ def test_a_read_that_fails_in_us_is_counted_and_costs_only_its_device_a_period(
     it = after(60.0, {"d": (10.0,), "e": (10.0,)}, raises={"d"})
     assert it.stats.faults == len(it.begun("d")) == len(it.begun("e")) == 7
     assert len(it.told_of("e", "good")) == 7
+    assert it.told_of("d", "no_answer") == it.begun("d"), "nothing unknown looks normal"
     assert "line l: reading device d failed" in caplog.text
 
 

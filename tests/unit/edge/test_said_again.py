@@ -55,6 +55,8 @@ class Step(NamedTuple):
     refused: int = -1
     set_ms: int = 0
     """By how much the clock is set."""
+    raises: bool = False
+    """Whether reading fails in us from then on."""
 
 
 class WallClock(VirtualClock):
@@ -92,6 +94,10 @@ MORE = [
 """One device more, whose exponent both of its classes read, and one with a point that cannot stand still."""
 
 
+def _raise() -> None:
+    raise RuntimeError("nobody foresaw it")
+
+
 def play(steps: Sequence[Step], rows: Sequence[Point] = ROWS, *, looking: bool) -> Told:
     loop = VirtualLoop()
     clock, twin = WallClock(loop, START_MS), TwinLine()
@@ -121,6 +127,7 @@ def play(steps: Sequence[Step], rows: Sequence[Point] = ROWS, *, looking: bool) 
             twin.words[step.address], twin.dead = step.word, set(step.dead)
             refused = step.refused
             twin.refuses = lambda address, _, refused=refused: 4 * (address == refused)  # type: ignore[misc]
+            twin.before = _raise if step.raises else lambda: None
             clock.ahead_ms += step.set_ms
             if step.restarts:
                 bands.restart()
@@ -152,6 +159,7 @@ steps = st.builds(
 @example([Step(45.0, 0, 3), Step(10.0, 0, 3)])
 @example([Step(130.0, 9, 9, refused=1), Step(31.0, 9, 9)])
 @example([Step(130.0, 9, 9, refused=0), Step(15.0, 9, 9)])
+@example([Step(130.0, 9, 9, raises=True), Step(15.0, 9, 9)])
 def test_nothing_else_leaves_than_from_a_reader_that_looks_into_every_answer(
     script: list[Step],
 ) -> None:
