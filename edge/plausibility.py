@@ -19,6 +19,8 @@ SET_BACK_READINGS: Final = 3
 """So many that are older, each newer than the one before, may be of a clock that was set."""
 HISTORY_PACE: Final = 1.5
 """Times that go on so much faster than the readings come are history that is sent afterwards."""
+SET_FORWARD_MS: Final = 60_000
+"""Times that are further ahead of their arrival than any before, by more than this, are of a clock that was set forward."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class _Seen:
     believed_at: int
     same_since: int | None
     """None where something else than a good value lay between."""
+    ahead_ms: int
+    """The most that a reading's time was ahead of the monotonic clock when it came."""
     older: _Older | None = None
 
 
@@ -52,6 +56,7 @@ class Plausibility:
     doubted once, and believed when the next reading confirms it. `frozen`: a value that never moved
     by the least for `frozen_after_s`, and was seen all that time. Only what is good otherwise is
     doubted; the value stays. Two readings less than half a period apart are taken as half a period.
+    What a clock is set forward by is no time for which the value was seen.
 
     A reading older than the newest is history and says nothing of now. Where only such come, and their
     times go on at the pace of their arrival, the clock was set back: then all begins anew.
@@ -88,13 +93,14 @@ class Plausibility:
 
     def _judged(self, point: Point, reading: PointReading, monotonic: float) -> PointReading:
         value, seen = reading.value, self._seen.get(reading.point)
+        ahead_ms = reading.time - round(monotonic * 1000)
         if value is None or reading.quality != GOOD:
             if seen is not None and reading.time > seen.time:
                 seen.same_since = None
             return reading
         if seen is None or _clock_was_set(seen, reading.time, monotonic):
             self._seen[reading.point] = _Seen(
-                value, reading.time, value, reading.time, reading.time
+                value, reading.time, value, reading.time, reading.time, ahead_ms
             )
             return reading
         if reading.time <= seen.time:
@@ -102,8 +108,11 @@ class Plausibility:
         seen.older = None
         if value != seen.value or seen.same_since is None:
             seen.same_since = reading.time
+        elif ahead_ms - seen.ahead_ms > SET_FORWARD_MS:
+            seen.same_since += ahead_ms - seen.ahead_ms
         reason = _reason(point, seen, value, reading.time)
         seen.value, seen.time = value, reading.time
+        seen.ahead_ms = max(seen.ahead_ms, ahead_ms)
         if reason != RATE_IMPLAUSIBLE:
             seen.believed, seen.believed_at = value, reading.time
         return structs.replace(reading, quality=reason) if reason != GOOD else reading

@@ -191,6 +191,33 @@ def test_a_clock_that_is_set_back_is_seen_by_readings_that_come_several_at_once(
     assert found == ["good"] * 62 + ["rate_implausible", "good"]
 
 
+def test_what_a_clock_is_set_forward_by_makes_no_value_frozen() -> None:
+    still = register_point("p", 0, frozen_after_s=1800.0)
+    before = row(0, 0, *[4.0] * 3)
+    after = row(30, HOUR_S + 30, *[4.0] * 180)
+    assert told(still, *before, *after) == ["good"] * 180 + ["frozen"] * 3
+
+
+def test_what_is_frozen_stays_so_when_the_clock_is_set_forward() -> None:
+    still = register_point("p", 0, frozen_after_s=20.0)
+    after = row(30, HOUR_S + 30, 4.0, 4.0, 5.0)
+    assert told(still, *row(0, 0, *[4.0] * 3), *after) == ["good"] * 2 + ["frozen"] * 3 + ["good"]
+
+
+def test_a_value_that_a_device_tells_in_batches_is_frozen_by_the_times_of_the_device() -> None:
+    still = register_point("p", 0, frozen_after_s=2 * HOUR_S)
+    quarters = [(HOUR_S * (1 + n // 4), HOUR_S * (1 + n) / 4, 4.0) for n in range(16)]
+    found = told(still, (HOUR_S / 4, HOUR_S / 4, 5.0), *quarters[1:])
+    assert found == ["good"] * 9 + ["frozen"] * 7
+
+
+def test_a_value_that_never_moved_is_frozen_in_what_a_device_sends_afterwards_too() -> None:
+    still = register_point("p", 0, frozen_after_s=2 * HOUR_S)
+    afterwards = [(6 * HOUR_S, n * HOUR_S / 4, 4.0) for n in range(1, 25)]
+    found = told(still, (0.0, 0.0, 4.0), *afterwards)
+    assert found == ["good"] * 8 + ["frozen"] * 17
+
+
 def test_readings_that_follow_at_once_are_no_jump() -> None:
     """After a link is back a point may be read twice within milliseconds."""
     assert judged(limited(), 1.0, 1.2, 1.1, every_s=0.01) == ["good", "good", "good"]
