@@ -117,7 +117,7 @@ def _limits(limits: object, draft: Draft) -> dict[str, Any]:
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
         if key in ("max_words", "max_bits") and 1 <= number <= (125 if key == "max_words" else 2000):  # fmt: skip
             made[key] = int(number)
-        elif key in PAUSES_S and 0 < number * PAUSES_S[key] < 60:
+        elif key in PAUSES_S and 0 < number < 60 / PAUSES_S[key]:  # it may be beyond any float
             made["pause"] = f"{number * PAUSES_S[key] * 1000:g}ms"
         elif "timeout" in key:
             draft.note("", f"limits.{key} = {value}: a timeout belongs to the line in plant.toml")

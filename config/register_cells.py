@@ -78,8 +78,9 @@ def _at(said: str, table: str | None) -> dict[str, Any]:
         raise Unclear(f"{said!r} has a point: write the address alone, and a bit in a column bit")
     if table is None:
         raise Unclear(f"{said!r} says no table: give a column table or function, or numbers such as 40001")  # fmt: skip
+    address = _address(said)
     doubt = _doubt(said, table, by_style)
-    return {"table": table, "address": _address(said)} | ({"as_written": doubt} if doubt else {})
+    return {"table": table, "address": address} | ({"as_written": doubt} if doubt else {})
 
 
 def _address(said: str) -> int:
@@ -256,6 +257,8 @@ def _named(field: str) -> Callable[[Given], dict[str, Any]]:
     return make
 
 
+DIGITS_MAX: Final = 20
+"""No register holds a number that takes more signs."""
 NUMBERED: Final = re.compile(r"(?<![\w.])(-?(?:0[xX][0-9A-Fa-f]+|\d+))\s*[=:＝：]\s*")
 """A number that a text follows."""
 
@@ -267,6 +270,10 @@ def _meanings(cell: str) -> dict[str, str]:
         raise Unclear(f"{cell!r} is not of the form 0=Off; 1=On")
     named: dict[str, str] = {}
     for number, text in zip(parts[::2], parts[1::2], strict=True):
+        if len(number) > DIGITS_MAX:
+            raise Unclear(
+                f"{number!r} is no number of a register; allowed: up to {DIGITS_MAX} signs"
+            )
         key = str(int(number, 16 if "x" in number.lower() else 10))
         if key in named:
             raise Unclear(f"{cell!r} names {key} twice")

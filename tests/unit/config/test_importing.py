@@ -125,6 +125,15 @@ def test_what_a_device_allows_is_carried_over(tmp_path: Path) -> None:
         assert words in said
 
 
+def test_a_pause_beyond_any_number_is_noted_and_left_out(tmp_path: Path) -> None:
+    row = {"id": "p", "table": "holding", "address": 1, "type": "u16"}
+    draft = drafted(of_json({"id": "m", "limits": {"pause_ms": 10**400}, "points": [row]}))
+    assert loaded(draft, tmp_path).limits.pause_s == 0
+    assert [note.message[:40] for note in draft.notes] == [
+        "limits.pause_ms is not carried over: 100"
+    ]
+
+
 LOST = [
     ({"write_only": True}, "only be written"),
     ({"needs_write": "select"}, "only after a write (select)"),
@@ -872,6 +881,9 @@ WRONG_CSV = [
     ("id,address,enum\nx,40001,on or off\n", "row 2.enum: 'on or off' is not of the form"),
     ("id,address,access\nx,40001,maybe\n", "row 2.access: 'maybe' is not one of"),
     ("id,address,kind\nx,40001,secret\n", "row 2.kind: 'secret' is not one of"),
+    (f"id,address,enum\nx,40001,{'9' * 5000}=On\n", "is no number of a register; allowed: up to 20 signs"),
+    (f"id,address,enum\nx,40001,0x{'F' * 5000}=On\n", "row 2.enum: '0xFFFF"),
+    (f"id,address,fc\nx,0{'1' * 5000},3\n", "is no address; allowed: 40001 or 4x0001"),
     ("id,address\nx,40001,3,4\n", "row 2: has 4 cells for 2 columns"),
     ('id,address\n"x,40001\n', "is not CSV"),
 ]  # fmt: skip
