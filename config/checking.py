@@ -9,6 +9,7 @@ from config.plant import ON_THE_WAY_S
 from config.profile import (
     PROTOCOLS,
     WORDS,
+    FireValue,
     JsonPath,
     ModbusLimits,
     ProfilePoint,
@@ -30,11 +31,11 @@ UNUSED: Mapping[str, Set[str]] = {
 }  # fmt: skip
 """Protocol, or `coil` for a table of bits, to the keys of a point that mean nothing there."""
 NOT_OF_KIND: Mapping[str, Set[str]] = {
-    "measurement": {"bits"},
+    "measurement": {"bits", "rolls_over_at"},
     "counter": {"bits", "frozen_after"},
-    "state": {"bits", "frozen_after", "rate_max", "scale_from"},
-    "flag": {"bits", "frozen_after", "rate_max", "scale_from"},
-    "flags": {"frozen_after", "rate_max", "scale_from"},
+    "state": {"bits", "frozen_after", "rate_max", "rolls_over_at", "scale_from"},
+    "flag": {"bits", "frozen_after", "rate_max", "rolls_over_at", "scale_from"},
+    "flags": {"frozen_after", "rate_max", "rolls_over_at", "scale_from"},
 }
 """Kind of a point to the keys that mean nothing for it."""
 PROTOCOL_TABLES: Set[str] = {"modbus", "mqtt", "gb26875", "camera"}
@@ -106,9 +107,7 @@ def check_text(context: Context, key: str, text: PointText) -> None:
         context.mistakes.unknown(
             context.shown, f"points.{key}.unit", text.unit, [u for u in context.units if u]
         )
-    for name, span in (("range", text.range), ("expected", text.expected)):
-        if span and span[0] >= span[1]:
-            context.wrong(f"{key}.{name}", f"{span} does not go from low to high")
+    _check_ranges(context, key, text)
     if text.scale == 0:
         context.wrong(f"{key}.scale", "is 0: every value would be the offset; allowed: all others")
     _check_heartbeat(context, key, text)
@@ -117,6 +116,27 @@ def check_text(context: Context, key: str, text: PointText) -> None:
     _check_exponent(context, key, text)
     _check_movement(context, key, text)
     _check_used(context, key, text)
+
+
+def _check_ranges(context: Context, key: str, text: PointText) -> None:
+    """What is expected or named can be at all: any value outside the range is dropped."""
+    for name, span in (("range", text.range), ("expected", text.expected)):
+        if span and span[0] >= span[1]:
+            context.wrong(f"{key}.{name}", f"{span} does not go from low to high")
+    if text.range is None or text.range[0] >= text.range[1]:
+        return
+    low, high = text.range
+    if text.expected and (text.expected[0] > high or text.expected[1] < low):
+        context.wrong(f"{key}.expected", f"{text.expected} is all outside the range; allowed: some of {text.range}")  # fmt: skip
+    outside = [number for number in sorted(_named(text) or ()) if not low <= number <= high]
+    if outside:
+        context.wrong(f"{key}.range", f"{text.range} leaves out {', '.join(map(str, outside))}, which the {text.kind} can be; leave it out, or let it hold all of them")  # fmt: skip
+
+
+def _named(text: PointText) -> Set[int] | None:
+    """The only values that a flag or a state can have; None for a number."""
+    states = {int(number) for number in text.names if is_whole(number)}
+    return {"flag": {0, 1}, "state": states}.get(text.kind)
 
 
 def _check_kind(context: Context, key: str, text: PointText) -> None:
@@ -133,8 +153,7 @@ def _check_kind(context: Context, key: str, text: PointText) -> None:
 
 def _check_words(context: Context, key: str, text: PointText) -> None:
     """A word that means a value which the point cannot have would never be read."""
-    states = {int(number) for number in text.names if is_whole(number)}
-    allowed = {"flag": {0, 1}, "state": states}.get(text.kind)
+    allowed = _named(text)
     for word, number in (text.values or {}).items():
         if allowed is not None and number * text.scale + text.offset not in allowed:
             context.wrong(f"{key}.values", f"{word!r} means {number:g}, which a {text.kind} cannot be; allowed: {', '.join(map(str, sorted(allowed)))}")  # fmt: skip
@@ -157,6 +176,8 @@ def _check_movement(context: Context, key: str, text: PointText) -> None:
         context.wrong(f"{key}.rate_max", f"means nothing for a {text.kind}; only for {' and '.join(moves)}")  # fmt: skip
     if text.frozen_after is not None and text.kind != "measurement":
         context.wrong(f"{key}.frozen_after", f"means nothing for a {text.kind}; only for measurement")  # fmt: skip
+    if text.rolls_over_at is not None and text.kind != "counter":
+        context.wrong(f"{key}.rolls_over_at", f"means nothing for a {text.kind}; only for counter")
 
 
 def _check_heartbeat(context: Context, key: str, text: PointText) -> None:
@@ -365,4 +386,21 @@ def silence_mistake(point: ProfilePoint, period_s: float) -> str:
     return (
         f"{silence:g} s ends before the next reading is sure to be there; allowed: {least:g} s or more "
         f"(1.5 x {period_s:g} s of poll {point.poll} + {ON_THE_WAY_S:g} s on the way)"
+    )
+
+
+# --- how long a value may stand still ----------------------------------------------------------
+
+
+def frozen_mistake(point: ProfilePoint, period_s: float) -> str:
+    """Why two readings that are the same would be frozen at once; "" where they are not.
+
+    Devices that send by themselves are not polled.
+    """
+    frozen_s = point.frozen_after_s
+    if frozen_s is None or frozen_s > period_s or isinstance(point.source, JsonPath | FireValue):
+        return ""
+    return (
+        f"{frozen_s:g} s are over with the second reading, which may well be the same; "
+        f"allowed: more than {period_s:g} s (poll {point.poll})"
     )

@@ -147,7 +147,7 @@ class PointText(Strict):
     bits: dict[str, PointId | BitText] = {}
     values: dict[str, Number] | None = None
     no_data: list[int] = []
-    rolls_over_at: Number | None = None
+    rolls_over_at: Annotated[Number, Field(gt=0)] | None = None
     rate_max: Annotated[Number, Field(gt=0)] | None = None
     frozen_after: Annotated[Duration, Field(gt=0)] | None = None
     poll: Id = "normal"

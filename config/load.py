@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from config.cameras import check_camera, make_recorder
-from config.checking import refused_keys, silence_mistake, silence_s
+from config.checking import frozen_mistake, refused_keys, silence_mistake, silence_s
 from config.deriving import derived_points
 from config.duties import make_plans
 from config.files import (
@@ -419,7 +419,7 @@ class _Builder:
         )  # fmt: skip
 
     def _period_s(self, profile: str, row: ProfilePoint) -> float:
-        """How often the point is read; its silence must be longer."""
+        """How often the point is read; its silence must be longer, and the time for which it may stand still."""
         path, classes = f"points.{row.id}", POLL_S | self.text.poll
         if row.poll not in classes:
             shown = self.files.shown_profile(profile)
@@ -428,6 +428,9 @@ class _Builder:
         if message := silence_mistake(row, period_s):
             shown = self.files.shown_profile(profile)
             self.mistakes.add(shown, f"{path}.longest_silence", message)
+        if message := frozen_mistake(row, period_s):
+            shown = self.files.shown_profile(profile)
+            self.mistakes.add(shown, f"{path}.frozen_after", message)
         return period_s
 
     def _add_links(self, lines: Mapping[str, Line], devices: Mapping[str, Device]) -> None:
