@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
@@ -309,7 +310,11 @@ class Session:
         dropped = str(self.outbox.dropped.readings)
         held = {
             "batches_held": str(batches),
-            "oldest_made": str(oldest),
+            "oldest_made": "none held" if oldest is None else _utc(oldest),
             "readings_dropped": dropped,
         }
         return "done", {**held, **said}
+
+
+def _utc(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")

@@ -358,6 +358,17 @@ async def test_a_diagnosis_says_the_state_of_every_line() -> None:
         (reply,) = edge.broker.replies
         assert (reply.outcome, reply.detail["line l"]) == ("done", "1 devices")
         assert reply.detail["batches_held"] == "0"
+        assert reply.detail["oldest_made"] == "none held"
+
+
+async def test_a_diagnosis_says_when_the_oldest_that_is_held_was_made() -> None:
+    async with running() as edge:
+        edge.make(1.0)
+        ask(edge, "diagnose")
+        await edge.clock.advance(0.1)
+        (reply,) = edge.broker.replies
+        assert reply.detail["batches_held"] == "1"
+        assert reply.detail["oldest_made"] == "2025-11-21T04:40:00+00:00"
 
 
 async def test_a_diagnosis_of_an_outbox_that_cannot_be_read_says_so(
