@@ -1,12 +1,23 @@
 """Which bytes of a serial bus are a frame: whatever stands before it, and nothing that stands inside another."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.modbus_frames import Frame, first_frame
+from edge.modbus_transport import parse_answer
 from tests.unit.edge.serial_twin import sealed
 
+GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "modbus_frames.json"
+ANSWERS = [
+    frame
+    for frame in json.loads(GOLDEN.read_text(encoding="utf-8"))["frames"]
+    if frame["direction"] == "response"
+]
 UNIT = 7
 OTHER = 9
 
@@ -98,3 +109,13 @@ def test_what_comes_in_pieces_is_looked_at_once_more_only_from_where_a_frame_may
 def test_what_can_be_no_frame_is_not_looked_at_again(noise: bytes) -> None:
     """A unit that never stops sending would cost the more the longer it was waited for."""
     assert first_frame(1000 * noise, AWAITED).end > 990
+
+
+@pytest.mark.parametrize("golden", ANSWERS, ids=[frame["id"] for frame in ANSWERS])
+def test_the_golden_answers_are_frames_and_hold_the_words_that_are_published(
+    golden: dict[str, Any],
+) -> None:
+    received, pdu = bytes.fromhex(golden["rtu"]), bytes.fromhex(golden["pdu"])
+    assert first_frame(received, set()) == Frame(len(received), golden["unit"], pdu)
+    wanted = list((golden["decoded"].get("bits") or golden["decoded"]["words"]).values())
+    assert parse_answer(golden["function"], len(wanted), pdu) == wanted
