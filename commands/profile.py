@@ -199,7 +199,7 @@ def _say_next(target: Path, draft: Draft, points: int) -> None:
 def _test(arguments: argparse.Namespace) -> int:
     profile = load_profile(Path(arguments.file))
     if profile.protocol != "modbus":
-        return _wrong(f"{profile.id} is a profile of protocol {profile.protocol}; only Modbus profiles can be tested so")  # fmt: skip
+        return _wrong(f"{profile.id} is a profile of protocol {profile.protocol}; only Modbus profiles can be tested so. Its file is sound: name it in PLANT/plant.toml, ./steward check PLANT, and compare what ./steward up PLANT shows with the device")  # fmt: skip
     if not profile.points:
         return _wrong(f"{profile.id} has no points")
     try:

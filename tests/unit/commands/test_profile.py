@@ -144,6 +144,8 @@ def test_a_list_that_cannot_be_read_is_wrong_use(
         (["test", "nowhere.toml"], "nowhere.toml: is missing"),
         (["test", str(PROFILES / "sump-pit.toml")], "of protocol mqtt; only Modbus"),
         (["test", str(PROFILES / "rtsp-camera.toml")], "of protocol camera; only Modbus"),
+        (["test", str(PROFILES / "fire-transmission.toml")], "of protocol gb26875; only Modbus"),
+        (["test", str(PROFILES / "sump-pit.toml")], "./steward check PLANT, and compare"),
         (
             ["test", str(PROFILES / "generator.toml"), "--unit", "248"],
             "248 is not in 1..247, 0 or 255",
