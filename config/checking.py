@@ -31,7 +31,7 @@ UNUSED: Mapping[str, Set[str]] = {
 }  # fmt: skip
 """Protocol, or `coil` for a table of bits, to the keys of a point that mean nothing there."""
 NOT_OF_KIND: Mapping[str, Set[str]] = {
-    "measurement": {"bits", "rolls_over_at"},
+    "measurement": {"bits"},
     "counter": {"bits", "frozen_after"},
     "state": {"bits", "frozen_after", "rate_max", "rolls_over_at", "scale_from"},
     "flag": {"bits", "frozen_after", "rate_max", "rolls_over_at", "scale_from"},
@@ -176,8 +176,9 @@ def _check_movement(context: Context, key: str, text: PointText) -> None:
         context.wrong(f"{key}.rate_max", f"means nothing for a {text.kind}; only for {' and '.join(moves)}")  # fmt: skip
     if text.frozen_after is not None and text.kind != "measurement":
         context.wrong(f"{key}.frozen_after", f"means nothing for a {text.kind}; only for measurement")  # fmt: skip
-    if text.rolls_over_at is not None and text.kind != "counter":
-        context.wrong(f"{key}.rolls_over_at", f"means nothing for a {text.kind}; only for counter")
+    turns = text.kind == "measurement" and text.rate_max is not None  # an angle
+    if text.rolls_over_at is not None and text.kind != "counter" and not turns:
+        context.wrong(f"{key}.rolls_over_at", f"means nothing for a {text.kind}; only for counter, and for measurement with rate_max")  # fmt: skip
 
 
 def _check_heartbeat(context: Context, key: str, text: PointText) -> None:
