@@ -163,8 +163,12 @@ class RowPoint:
             made |= {k: fields[k] for k, usual in (("scale", 1), ("offset", 0)) if (fields.get(k) or usual) != usual}  # fmt: skip
             made |= self._exponent(exponent)
         made |= self._unit(units)
-        if fields.get("range"):
-            made["range"] = fields["range"]
+        if span := fields.get("range"):
+            outside = [n for n in sorted(map(int, fields["enum"])) if not span[0] <= n <= span[1]] if kind == "state" else []  # fmt: skip
+            if outside:
+                self.note(f"range {span[0]:g}..{span[1]:g} leaves out {', '.join(map(str, outside))}, which has a name: the range is left out")  # fmt: skip
+            else:
+                made["range"] = span
         self._say_what_is_doubtful(made)
         return made
 

@@ -186,6 +186,7 @@ def test_what_no_request_can_read_is_left_out_and_the_rest_loads(
 
 NOTED = [
     ({"scale": 0.1, "range": [0, 65535]}, "more than u16 x 0.1 can give"),
+    ({"enum": {"0": "Off", "2": "On"}, "range": [1, 2]}, "leaves out 0, which has a name"),
     ({"scale": 10}, "write 1/10"),
     (
         {"scale": -1},
