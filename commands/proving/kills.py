@@ -203,8 +203,19 @@ def keep_journal(data: Path) -> None:
     whole = data / WHOLE
     whole.mkdir(exist_ok=True)
     for path in (data / "journal").glob("journal-*.sqlite"):
-        with contextlib.suppress(FileExistsError, FileNotFoundError):  # kept already, or just gone
-            os.link(path, whole / path.name)
+        with contextlib.suppress(FileNotFoundError):  # just gone
+            _keep(path, whole / path.name)
+
+
+def _keep(path: Path, kept: Path) -> None:
+    try:
+        os.link(path, kept)
+    except FileExistsError:
+        # one that a server was killed over while it made it is thrown away and begun again under its name;
+        # had it held anything, what is kept of the new one would be too little, and readings seem lost
+        if not path.samefile(kept):
+            kept.unlink()
+            os.link(path, kept)
 
 
 # --- what was left behind

@@ -1,3 +1,4 @@
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +42,20 @@ def test_the_proof_reads_what_the_journal_let_go(tmp_path: Path) -> None:
     left.close()
     whole = SqliteJournal(tmp_path / WHOLE)
     assert [e.seq for _, e in whole.read_from(0, ALL_TIME)] == [1, 2, 3, 4]
+    whole.close()
+
+
+def test_a_file_that_was_begun_twice_is_read_as_it_is_now(tmp_path: Path) -> None:
+    """A server was killed while it made the file: the next one throws it away and begins it again."""
+    (tmp_path / "journal").mkdir()
+    sqlite3.connect(tmp_path / "journal" / "journal-0000000000000000001.sqlite").close()
+    keep_journal(tmp_path)
+    journal = SqliteJournal(tmp_path / "journal")
+    journal.append([entry(1, T0)])
+    journal.close()
+    keep_journal(tmp_path)
+    whole = SqliteJournal(tmp_path / WHOLE)
+    assert [e.seq for _, e in whole.read_from(0, ALL_TIME)] == [1]
     whole.close()
 
 
