@@ -128,7 +128,9 @@ def _check_ranges(context: Context, key: str, text: PointText) -> None:
     low, high = text.range
     if text.expected and (text.expected[0] > high or text.expected[1] < low):
         context.wrong(f"{key}.expected", f"{text.expected} is all outside the range; allowed: some of {text.range}")  # fmt: skip
-    outside = [number for number in sorted(_named(text) or ()) if not low <= number <= high]
+    raw = text.scale == 1 and not text.offset  # else a name that is no value has another number
+    can_be = (_named(text) or set()) - (set(text.no_data) if raw else set())
+    outside = [number for number in sorted(can_be) if not low <= number <= high]
     if outside:
         context.wrong(f"{key}.range", f"{text.range} leaves out {', '.join(map(str, outside))}, which the {text.kind} can be; leave it out, or let it hold all of them")  # fmt: skip
 

@@ -59,7 +59,7 @@ def make_line(key: str, text: LineText, elsewhere: str | None, folder: Path, wro
         path=(elsewhere or endpoint) if kind in ("rtu", "reader") else "",
         reader=text.reader or "",
         serial=serial_of(text.baud, text.parity, text.stop_bits, text.turnaround) if kind in SERIAL else None,
-        tls=_tls(key, text, host, folder, wrong) if kind == "tls" or text.ca else None,
+        tls=_tls(key, text, host, folder, wrong) if kind == "tls" or text.ca is not None else None,
         round_trip_s=text.round_trip or ROUND_TRIP_S,
     )  # fmt: skip
 

@@ -73,6 +73,10 @@ class MqttDeviceReader:
         self._latest = Latest()
         self._at_hand: Iterator[bool] = iter(())
         """The rest of the message that is being heard."""
+        self.fault: Exception | None = None
+        """The last on which hearing a message for a point failed."""
+        self._not_heard = 0
+        """How often it did."""
         self._silent: dict[str, float] = {}
         self._refused: frozenset[str] = frozenset()
         self._down_s: float | None = None
@@ -87,10 +91,13 @@ class MqttDeviceReader:
         try:
             self._refused = await self._feed.open(self._all_filters())
         except FeedDown as error:
+            told_so = self._down_s is not None
             self._down_s = self._clock.monotonic()
             await self._hear()
             told = () if device.id in self._forgotten else self._points.values()
             before = [r for heard in told for r in handed_on(heard)]
+            if told_so:  # what is left to hear of a line that was told to be gone is not good
+                before = [replace(r, quality=r.quality or STALE) for r in before]
             down = self.lost(points, LINK_DOWN)
             return ReadResult([*before, *down], lost=True, line_lost=True, detail=str(error))
         if self._down_s is not None:
@@ -127,6 +134,8 @@ class MqttDeviceReader:
 
     def words(self) -> str:
         said = [f"{self.dropped_readings} readings dropped"] if self.dropped_readings else []
+        if self._not_heard:
+            said.append(f"{self._not_heard} messages that could not be heard, see the log")
         if self._refused:
             said.append(f"topic filters refused by the broker: {', '.join(sorted(self._refused))}")
         return ", ".join(said)
@@ -194,7 +203,8 @@ class MqttDeviceReader:
             return
         if topic_filter := self._wills.expect(device, source.availability):
             for message in self._latest.of(topic_filter):
-                self._wills.heard(message)
+                if message.received_s >= self._words_since_s:
+                    self._wills.heard(message)
 
     def _forget_words(self, gone_s: float) -> None:
         """Nobody knows who is away: what was said while the broker was gone was not heard."""
@@ -220,11 +230,17 @@ class MqttDeviceReader:
             since_s = await self._others(since_s)
 
     def _hearing(self, message: DeviceMessage) -> Iterator[bool]:
-        """Hear a message step by step: at most one reading each."""
+        """Hear a message step by step: at most one reading each. Where that fails, only the point is told bad."""
         for heard in self._listeners_of(message):
-            for reading, stamp in self._said(heard, message):
-                keep(heard, reading, stamp, message)
-                yield True
+            try:
+                for reading, stamp in self._said(heard, message):
+                    keep(heard, reading, stamp, message)
+                    yield True
+            except Exception as error:
+                self._not_heard += 1
+                self.fault = error
+                log.exception("%s: a message on %s could not be heard", heard.point.id, message.topic)  # fmt: skip
+                wait(heard, tell_lost(heard, NO_ANSWER, message.received_ms, message.received_s))
             yield True
 
     async def _others(self, since_s: float) -> float:

@@ -45,6 +45,8 @@ class _Seen:
     """None where something else than a good value lay between."""
     ahead_ms: int
     """The most that a reading's time was ahead of the monotonic clock when it came."""
+    came_s: float
+    """When the last came, by that clock: what comes with it is as late as it is old."""
     older: _Older | None = None
 
 
@@ -100,7 +102,7 @@ class Plausibility:
             return reading
         if seen is None or _clock_was_set(seen, reading.time, monotonic):
             self._seen[reading.point] = _Seen(
-                value, reading.time, value, reading.time, reading.time, ahead_ms
+                value, reading.time, value, reading.time, reading.time, ahead_ms, monotonic
             )
             return reading
         if reading.time <= seen.time:
@@ -108,10 +110,10 @@ class Plausibility:
         seen.older = None
         if value != seen.value or seen.same_since is None:
             seen.same_since = reading.time
-        elif ahead_ms - seen.ahead_ms > SET_FORWARD_MS:
+        elif monotonic > seen.came_s and ahead_ms - seen.ahead_ms > SET_FORWARD_MS:
             seen.same_since += ahead_ms - seen.ahead_ms
         reason = _reason(point, seen, value, reading.time)
-        seen.value, seen.time = value, reading.time
+        seen.value, seen.time, seen.came_s = value, reading.time, monotonic
         seen.ahead_ms = max(seen.ahead_ms, ahead_ms)
         if reason != RATE_IMPLAUSIBLE:
             seen.believed, seen.believed_at = value, reading.time

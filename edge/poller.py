@@ -181,7 +181,8 @@ class Poller:
                 except Exception:
                     self.stats.faults += 1
                     log.exception("%s: reading %s failed", self._name, task.name)
-                    self._advance(task, task.period_s)
+                    if not retry:  # whose next is set, and beside which the regular cycle goes on
+                        self._advance(task, task.period_s)
         finally:
             await self._reader.close()
 

@@ -226,6 +226,8 @@ class _Fuzzed:
         must = self._changed(message)
         self._feed.waiting.add(message)
         result = await self._reader.read(DEVICE, POINTS)
+        if self._reader.fault is not None:
+            raise self._reader.fault
         repeats = message.retained and self._last.get(message.topic) == message.payload
         self._last[message.topic] = message.payload
         if message.topic == ONLINE_TOPIC:

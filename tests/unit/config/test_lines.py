@@ -66,6 +66,8 @@ def test_a_line_may_stand_elsewhere(tmp_path: Path) -> None:
         ({"tcp": "h:1", "user": "me"}, "l.user: means nothing for tcp; only for mqtt"),
         ({"tls": "h:1"}, "l.ca: is missing"),
         ({"tls": "h:1", "ca": ""}, "l.ca: is missing"),
+        ({"mqtt": "h:1", "ca": ""}, "l.ca: is missing"),
+        ({"rtsp": "h:554", "ca": ""}, "l.ca: is missing"),
         ({"tls": "h:1", "ca": "no.pem", "certificate": "", "key": {"secret": "k"}}, "l.certificate: certificate and key go together"),
         ({"tls": "h:1", "ca": "no.pem"}, "l.ca: there is no file 'no.pem' in the plant's folder"),
         ({"tls": "h:1", "ca": "no.pem", "certificate": "x.pem"}, "l.certificate: certificate and key go together"),

@@ -317,6 +317,14 @@ def test_a_sentinel_is_said_signed_or_as_the_raw_word(library: Path, written: in
     assert decode(point, [0x8001])[1] != QUALITIES["sensor_fault"]
 
 
+def test_a_range_may_leave_out_a_name_that_is_no_data(library: Path) -> None:
+    spoil(library, BOOSTER, "0 = { id = \"off\"", "255 = { id = \"unknown\", en = \"Unknown\", zh = \"未知\" }, 0 = { id = \"off\"")  # fmt: skip
+    spoil(library, BOOSTER, 'at = "holding:5"', 'at = "holding:5"\nrange = [0, 2]\nno_data = [255]')
+    mode = load_plant(library / "plants" / "riverside", library=library).points["a-booster/mode"]
+    assert mode.spec.range == (0.0, 2.0)
+    assert decode(mode, [255]) == (None, QUALITIES["sensor_fault"])
+
+
 def test_a_slower_poll_class_lengthens_the_silence_that_nobody_stated(library: Path) -> None:
     spoil(library, PLANT, 'calendar = "cn"', 'calendar = "none"\npoll = { fast = "5min" }')
     plant = load_plant(library / "plants" / "riverside", library=library)

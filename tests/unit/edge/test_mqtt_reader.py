@@ -1298,6 +1298,7 @@ async def test_a_device_that_says_more_than_a_read_hears_keeps_no_other_waiting(
 
 
 async def test_a_will_that_is_heard_after_its_broker_was_gone_says_not_who_is_away_now() -> None:
+    """Nor after a reload, for which what was said last counts."""
     feed, clock = Feed(), SlowClock(START)
     reader = MqttDeviceReader(feed, clock)
     only = [point(("v",), availability=WILL), point(("[*]",), "list", topic="lists")]
@@ -1312,3 +1313,54 @@ async def test_a_will_that_is_heard_after_its_broker_was_gone_says_not_who_is_aw
     while feed.messages:
         told = (await reader.read(DEVICE, only)).readings
     assert (told[0].point, told[0].value, told[0].quality) == ("a/p", 1.0, 0)
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, only)
+    feed.say("devices/u-1", '{"v":2}', monotonic=clock.monotonic())
+    told = (await reader.read(DEVICE, only)).readings
+    assert [(r.value, r.quality) for r in told if r.point == "a/p"][-1:] == [(2.0, 0)]
+
+
+async def test_what_is_left_to_hear_of_a_broker_that_was_told_gone_is_not_good() -> None:
+    feed, clock = Feed(), SlowClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    only = [point(("[*]",), "list", topic="lists")]
+    await reader.read(DEVICE, only)
+    entries = 1500
+    feed.say("lists", json.dumps([*range(entries)]))
+    feed.down = "gone"
+    first = (await reader.read(DEVICE, only)).readings
+    assert 0 < len(first) < entries
+    assert [r.quality for r in first] == [0] * (len(first) - 1) + [LINK_DOWN]
+    values = [r.value for r in first if not r.quality]
+    while len(values) < entries:
+        more = (await reader.read(DEVICE, only)).readings
+        assert {r.quality for r in more} == {QUALITIES["stale_source"], LINK_DOWN}
+        values += [r.value for r in more if r.value is not None]
+    assert values == list(range(entries))
+
+
+class Unheard(bytes):
+    """A payload on which reading it fails as nobody foresaw."""
+
+    def removeprefix(self, _prefix: object) -> bytes:
+        raise RuntimeError("nobody foresaw it")
+
+
+async def test_a_message_that_cannot_be_heard_makes_only_its_points_bad() -> None:
+    feed, clock = Feed(), SteppedClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    quiet = replace(DEVICE, id="quiet")
+    other = [structs.replace(point(("v",), "other", topic="other"), device="quiet")]
+    own = [point(("v",))]
+    await reader.read(DEVICE, own)
+    await reader.read(quiet, other)
+    feed.say("other", '{"v":1}')
+    feed.messages.append(
+        DeviceMessage("devices/u-1", Unheard(b'{"v":"unheard"}'), False, START, 0.0)
+    )
+    feed.say("other", '{"v":2}', at=START + 1)
+    told = (await reader.read(quiet, other)).readings
+    assert [(r.value, r.quality) for r in told] == [(1.0, 0), (2.0, 0)]
+    told = (await reader.read(DEVICE, own)).readings
+    assert [(r.value, r.quality) for r in told] == [(None, QUALITIES["no_answer"])]
+    assert "1 messages that could not be heard" in reader.words()

@@ -218,6 +218,13 @@ def test_a_value_that_never_moved_is_frozen_in_what_a_device_sends_afterwards_to
     assert found == ["good"] * 8 + ["frozen"] * 17
 
 
+def test_what_never_moves_in_the_first_that_a_device_sends_afterwards_is_frozen() -> None:
+    """Each of them is nearer to its arrival than the one before: no clock was set forward."""
+    still = register_point("p", 0, frozen_after_s=2 * HOUR_S)
+    day = [(24 * HOUR_S, n * HOUR_S / 4, 4.0) for n in range(96)]
+    assert told(still, *day) == ["good"] * 8 + ["frozen"] * 88
+
+
 def test_readings_that_follow_at_once_are_no_jump() -> None:
     """After a link is back a point may be read twice within milliseconds."""
     assert judged(limited(), 1.0, 1.2, 1.1, every_s=0.01) == ["good", "good", "good"]

@@ -225,6 +225,20 @@ def test_a_retry_that_fails_in_us_waits_for_the_longest_back_off() -> None:
     assert len(waits) >= 10
 
 
+def test_a_retry_that_fails_in_us_leaves_its_device_its_own_pace() -> None:
+    async def story(it: Polled) -> None:
+        await it.lasts(60.0)
+        it.devices.raises = {"d"}
+        await it.lasts(600.0)
+        it.devices.raises, it.devices.says = set(), {}
+        await it.lasts(600.0)
+
+    it = play(story, {"d": (60.0,), "e": (10.0,)}, row=LINE, says={"d": "no_answer"})
+    told = it.told_of("d", "no_answer")[1:]  # the first is not in its phase yet
+    assert [b - a for a, b in pairwise(told)] == pytest.approx([60.0] * 10)
+    assert len(it.told_of("d", "good")) >= 10
+
+
 # --- an answer without values
 
 
