@@ -49,6 +49,8 @@ class ScaledClock:
 
     def now(self) -> int:
         wall = time.time_ns() // 1_000_000
+        if self.factor == 1.0:
+            return self._start_ms + wall - self._origin_ms
         return self._start_ms + round((wall - self._origin_ms) * self.factor)
 
     def monotonic(self) -> float:

@@ -72,9 +72,10 @@ class Outcome(msgspec.Struct):
         self.blocks.append(block)
         if block.far:
             self.apart.append(Apart(block, words, len(self.read), now))
+        take = self.read.append
         for at, place, decoded in block.rows:
             value, quality = decoded(words, place, 1.0)
-            self.read.append(PointReading(asked[at].id, value, quality, now))
+            take(PointReading(asked[at].id, value, quality, now))
         for at, place in block.texts:
             own = words[place : place + width(register_of(asked[at]))]
             if (text := decode_text(asked[at], own)) is not None:
@@ -97,7 +98,8 @@ class Outcome(msgspec.Struct):
 
     def result(self, points: Sequence[Point], now: int) -> ReadResult:
         """A reading of each of `points` but texts; those that nothing was heard of are bad since `now`."""
-        self.look()
+        if self.came:
+            self.look()
         read = self.read
         if self.apart:
             read += self._scaled()

@@ -71,6 +71,8 @@ class Plan:
     """So many reads more are looked into without a look at their words."""
     by_words: bool = field(init=False, default=False)
     """Whether what these mean hangs on nothing else, and is nothing but readings."""
+    unit: int = field(init=False, default=1)
+    """The device's, as a number."""
     _requests: Sequence[ReadRequest] = field(init=False, default=())
 
     def __post_init__(self) -> None:
@@ -79,6 +81,7 @@ class Plan:
         self._confirm_by(*map(self._planned, unconfirmed(requests, self.points)))
         apart = self.before or self.after or any(one.far or one.texts for one in self.blocks)
         self.by_words = not apart
+        self.unit = int(self.device.unit or 1)
 
     def says_again(self, came: Sequence[Came]) -> bool:
         """Whether the blocks' answers, as they came, are whole and those of the last time that they were."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from config.clock import Clock
 from config.plant import Device, Line, Point
-from config.profile import ModbusLimits, Table
+from config.profile import ModbusLimits
 from edge.bus_time import link_cost
 from edge.decoding import UNDECODABLE
 from edge.modbus_cuts import Cuts
@@ -231,7 +231,9 @@ class ModbusReader:
             words: Sequence[int] = (
                 await self._send(plan, block)
                 if plan.limits.pause_s
-                else await self._transport.request(*_asked(plan.device, block))
+                else await self._transport.request(
+                    plan.unit, block.table, block.address, block.count
+                )
             )
         except Garbled as error:
             outcome.detail = str(error)
@@ -248,7 +250,7 @@ class ModbusReader:
         """With the pause that the device wants after each."""
         await self._clock.sleep_until(self._not_before)
         try:
-            return await self._transport.request(*_asked(plan.device, block))
+            return await self._transport.request(plan.unit, block.table, block.address, block.count)
         finally:
             self._not_before = self._clock.monotonic() + plan.limits.pause_s
 
@@ -278,17 +280,18 @@ class ModbusReader:
             if outcome.refused:
                 self._refuses_all(_key(plan))
             return
-        device, now = plan.device, self._clock.monotonic()
+        device = plan.device
         if self._refusing:
             self._refusing.pop(_key(plan), None)
         if outcome.denied or device.id in self._denials:
-            self._say_denied(plan, outcome, now)
+            self._say_denied(plan, outcome, self._clock.monotonic())
+        if not outcome.refused and not outcome.cuts:
+            return
+        now = self._clock.monotonic()
         for request in outcome.refused:
             ids = (point.id for point in request.points)
             self._resting |= {(device.id, id): now + self._rest_s for id in ids}
             outcome.cuts.append((request.table, request.address, request.last))  # held by no other
-        if not outcome.cuts:
-            return
         if new := self._cuts.setdefault(device.profile, Cuts()).learn(outcome.cuts, now):
             self._plans.clear()
             log.warning(
@@ -326,10 +329,6 @@ class ModbusReader:
 
 def _key(plan: Plan) -> tuple[str, ...]:
     return plan.device.id, *[point.id for point in plan.points]
-
-
-def _asked(device: Device, block: Block) -> tuple[int, Table, int, int]:
-    return int(device.unit or 1), block.table, block.address, block.count
 
 
 def _check_behind(plan: Plan, error: Refused) -> None:

@@ -375,7 +375,8 @@ class PymodbusTransport:
         finally:
             self._quiet_since = connection.quiet_since
         self._heard(connection)
-        self._owes_nothing(unit)
+        if self._owed:
+            self._owes_nothing(unit)
         return words
 
     async def close(self) -> None:

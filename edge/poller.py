@@ -316,7 +316,8 @@ class Poller:
             sink([PointReading(point.id, None, quality, now) for point in task.points])
 
     def _hand_on(self, task: _Task, result: ReadResult, sink: Sink, *, retry: bool) -> None:
-        self.facts |= result.facts
+        if result.facts:
+            self.facts |= result.facts
         readings = result.readings
         if retry and result.lost:  # bad readings keep their own pace
             readings = [reading for reading in readings if reading.quality < BAD]
