@@ -135,7 +135,7 @@ class MqttDeviceReader:
     def words(self) -> str:
         said = [f"{self.dropped_readings} readings dropped"] if self.dropped_readings else []
         if self._not_heard:
-            said.append(f"{self._not_heard} messages that could not be heard, see the log")
+            said.append(f"{self._not_heard} times a message could not be heard, see the log")
         if self._refused:
             said.append(f"topic filters refused by the broker: {', '.join(sorted(self._refused))}")
         return ", ".join(said)
@@ -238,8 +238,9 @@ class MqttDeviceReader:
                     yield True
             except Exception as error:
                 self._not_heard += 1
+                if type(error) is not type(self.fault):  # a device may say it a thousand times
+                    log.exception("%s: a message on %s could not be heard", heard.point.id, message.topic)  # fmt: skip
                 self.fault = error
-                log.exception("%s: a message on %s could not be heard", heard.point.id, message.topic)  # fmt: skip
                 wait(heard, tell_lost(heard, NO_ANSWER, message.received_ms, message.received_s))
             yield True
 

@@ -1346,7 +1346,9 @@ class Unheard(bytes):
         raise RuntimeError("nobody foresaw it")
 
 
-async def test_a_message_that_cannot_be_heard_makes_only_its_points_bad() -> None:
+async def test_a_message_that_cannot_be_heard_makes_only_its_points_bad(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     feed, clock = Feed(), SteppedClock(START)
     reader = MqttDeviceReader(feed, clock)
     quiet = replace(DEVICE, id="quiet")
@@ -1358,9 +1360,13 @@ async def test_a_message_that_cannot_be_heard_makes_only_its_points_bad() -> Non
     feed.messages.append(
         DeviceMessage("devices/u-1", Unheard(b'{"v":"unheard"}'), False, START, 0.0)
     )
+    feed.messages.append(
+        DeviceMessage("devices/u-1", Unheard(b'{"v":"nor this"}'), False, START, 0.0)
+    )
     feed.say("other", '{"v":2}', at=START + 1)
     told = (await reader.read(quiet, other)).readings
     assert [(r.value, r.quality) for r in told] == [(1.0, 0), (2.0, 0)]
     told = (await reader.read(DEVICE, own)).readings
-    assert [(r.value, r.quality) for r in told] == [(None, QUALITIES["no_answer"])]
-    assert "1 messages that could not be heard" in reader.words()
+    assert {(r.value, r.quality) for r in told} == {(None, QUALITIES["no_answer"])}
+    assert "2 times a message could not be heard" in reader.words()
+    assert caplog.text.count("could not be heard") == 1, "said once, else counted"
