@@ -169,11 +169,13 @@ class _Connection(asyncio.Protocol):
         """How many requests followed each other, each before the deadline of the one before it."""
         self._timer: asyncio.TimerHandle | None = None
 
-    async def ask(
+    def ask(
         self, unit: int, number: int, pdu: bytes, timeout_s: float,
         late: Collection[bytes] = (), awaited: Collection[bytes] = (),
-    ) -> bytes:  # fmt: skip
+    ) -> asyncio.Future[bytes]:  # fmt: skip
         """The answer to this request, function code first; of a serial bus by the heads of all that may come.
+
+        Whoever has awaited it says so by `asked`.
 
         Raises:
             NoAnswer: nothing that answers it came within `timeout_s`.
@@ -192,12 +194,13 @@ class _Connection(asyncio.Protocol):
         if self._timer is None:
             self._timer = self._loop.call_at(self._deadline, self._look_at_the_time)
         self._transport.write(self._framer.encode(pdu, unit, number))
-        try:
-            return await waiting
-        finally:
-            self._waiting = None
-            if self._behind < BURST:
-                self._stop_timer()
+        return waiting
+
+    def asked(self) -> None:
+        """Nobody waits for an answer any more."""
+        self._waiting = None
+        if self._behind < BURST:
+            self._stop_timer()
 
     def abort(self) -> None:
         """Close without waiting for the other end: over TLS a peer that vanished would keep the socket open."""
@@ -367,7 +370,10 @@ class PymodbusTransport:
             self._number = self._number % NUMBERS + 1
         function, pdu = _request(table, address, count)
         try:
-            answer = await connection.ask(unit, self._number, pdu, timeout_s, late, awaited)
+            try:
+                answer = await connection.ask(unit, self._number, pdu, timeout_s, late, awaited)
+            finally:
+                connection.asked()
             words = parse_answer(function, count, answer)
         except (Refused, NoAnswer, Garbled, LinkDown) as error:
             await self._failed(unit, connection, error)

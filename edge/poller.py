@@ -174,15 +174,17 @@ class Poller:
             while self._tasks:
                 now = self._clock.monotonic()
                 at, task, retry = self._next(now)
-                if at > now and not await self._slept_until(at):
-                    continue
+                if at > now:
+                    if not await self._slept_until(at):
+                        continue
+                    now = self._clock.monotonic()
                 try:
-                    await self._turn(task, sink, retry=retry)
+                    await self._turn(task, sink, now, retry=retry)
                 except Exception:
                     self.stats.faults += 1
                     log.exception("%s: reading %s failed", self._name, task.name)
                     if not retry:  # whose next is set, and beside which the regular cycle goes on
-                        self._advance(task, task.period_s)
+                        self._advance(task, task.period_s, self._clock.monotonic())
         finally:
             await self._reader.close()
 
@@ -270,9 +272,9 @@ class Poller:
             tasks = [task for task in self._tasks if task.name == device]
             yield max(loss.retry_at, others_at), loss, min(tasks, key=lambda task: task.period_s)
 
-    def _advance(self, task: _Task, every_s: float) -> None:
+    def _advance(self, task: _Task, every_s: float, now: float) -> None:
         """Set the next cycle, ever in the same phase; those that went by meanwhile are missed."""
-        behind_s = self._clock.monotonic() - task.grid
+        behind_s = now - task.grid
         least = 1 if task.due == task.grid else 0  # a clock may wake a moment early
         steps = max(least, math.ceil(behind_s / every_s - 1e-9))
         self.stats.missed += max(0, steps - 1)
@@ -281,7 +283,7 @@ class Poller:
 
     # --- one turn
 
-    async def _turn(self, task: _Task, sink: Sink, *, retry: bool) -> None:
+    async def _turn(self, task: _Task, sink: Sink, now: float, *, retry: bool) -> None:
         loss = None
         if self._losses:
             loss = self._losses.get(self._name) or self._losses.get(task.name)
@@ -289,13 +291,15 @@ class Poller:
             task.told_until = 0.0
             if not retry:
                 self._tell_bad(task, loss.quality, sink)
-                self._advance(task, task.period_s)
+                self._advance(task, task.period_s, now)
                 await asyncio.sleep(0)  # nothing is waited for while nothing is asked
                 return
-            loss.retry_at = self._clock.monotonic() + self._line.backoff_s_max
+            loss.retry_at = now + self._line.backoff_s_max
         tasks = self._tasks
         try:
-            result = await self._read(task)
+            answer = await self._ask(task.device, task.points)
+            ended = self._clock.monotonic()
+            result = self._looked_at(task, answer, now, ended)
         except Exception:
             task.told_until = 0.0
             if not retry and task in self._tasks:  # what is lost is told so anyway
@@ -305,7 +309,7 @@ class Poller:
             return  # read by a definition that no longer holds
         self._hand_on(task, result, sink, retry=retry)
         if not retry:
-            self._advance(task, task.pace_s)
+            self._advance(task, task.pace_s, ended)
         self._judge(task, result)
 
     def _tell_bad(self, task: _Task, quality: int, sink: Sink) -> None:
@@ -326,11 +330,11 @@ class Poller:
         if task.again and task.alone:
             task.told_until = self._clock.monotonic() + self._quiet_s(readings)
 
-    async def _read(self, task: _Task) -> ReadResult:
-        clock, stats = self._clock, self.stats
-        begun = clock.monotonic()
-        result = await self._ask(task.device, task.points)
-        ended = clock.monotonic()
+    def _looked_at(
+        self, task: _Task, result: ReadResult | Again, begun: float, ended: float
+    ) -> ReadResult:
+        """What a read says that began and ended then, and what it counts for."""
+        stats = self.stats
         stats.last_read_s = ended - begun
         stats.busy_s += stats.last_read_s
         stats.reads += 1
