@@ -1,6 +1,7 @@
 """Batches to columns: one pass of numpy over everything that a journal group holds."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -8,10 +9,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from collector.counting import given_by
 from collector.decoding import Decoded, Decoder
 from collector.groups import Group
 from collector.live import LiveTable
-from collector.ports import Entry, SeriesKey
+from collector.ports import CountKey, Entry, SeriesKey
 from edge.readings import (
     BAD,
     QUALITIES,
@@ -56,6 +58,8 @@ class Joined:
     aside: list[Entry]
     corrected: int = 0
     """Readings whose time was corrected or replaced."""
+    given: Counter[CountKey] = field(default_factory=Counter)
+    """How many are of each agent, lane and hour."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -66,7 +70,7 @@ class Joined:
         row, series, time, value, quality, live, agent = both
         return Joined(
             row, series, time, value, quality, live, agent, other.agents,
-            [*self.aside, *other.aside], self.corrected + other.corrected,
+            [*self.aside, *other.aside], self.corrected + other.corrected, self.given + other.given,
         )  # fmt: skip
 
     def columns(self) -> tuple[npt.NDArray[Any], ...]:
@@ -223,7 +227,8 @@ class Columns:
         columns = (row, series, time, value, quality, live, agent)
         if keep is not None:
             columns = tuple(c[keep] for c in columns)  # type: ignore[assignment]  # the same columns, shorter
-        return Joined(*columns, agents=self._names, aside=aside, corrected=corrected)
+        given = given_by(zip(pile.entries, (b.size for b in pile.batches), strict=True), aside)
+        return Joined(*columns, agents=self._names, aside=aside, corrected=corrected, given=given)
 
     def _agent(self, name: str) -> int:
         if name not in self._agents:

@@ -1,17 +1,15 @@
 """What a journal holds in numbers: marks, newest births, and counts per agent, lane and hour."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from collector.ports import Entry, MarkKey
+from collector.ports import CountKey, Entry, MarkKey
 
 HOUR_MS: Final = 3_600_000
 EPOCHS_KEPT: Final = 16
 """Epochs of one agent whose births and marks are kept; an agent begins a new one very seldom."""
-
-CountKey = tuple[str, str, str, int]
-"""site, agent, lane, hour (UTC ms of its start, by receive time)"""
 
 
 @dataclass(slots=True)
@@ -69,8 +67,7 @@ class Tally:
             self.marks[key] = number
 
     def _count(self, entry: Entry) -> None:
-        hour = entry.received - entry.received % HOUR_MS
-        key = (entry.site, entry.agent, entry.lane, hour)
+        key = count_key(entry)
         counts = self.counts.get(key)
         if counts is None:
             counts = self.counts[key] = Counts()
@@ -86,6 +83,21 @@ class Tally:
     def all_births(self) -> list[Entry]:
         """The newest birth of every known epoch, older epochs first."""
         return [entry for births in self.births.values() for entry in births.values()]
+
+
+def count_key(entry: Entry) -> CountKey:
+    """Where an entry is counted."""
+    return entry.site, entry.agent, entry.lane, entry.received - entry.received % HOUR_MS
+
+
+def given_by(batches: Iterable[tuple[Entry, int]], aside: Iterable[Entry]) -> Counter[CountKey]:
+    """Readings of batches, each with how many it has, but for those set aside, as the journal counts them."""
+    found: Counter[CountKey] = Counter()
+    for entry, size in batches:
+        found[count_key(entry)] += size
+    for entry in aside:
+        found[count_key(entry)] -= entry.readings
+    return found
 
 
 def merged(parts: Iterable[Mapping[CountKey, Counts]]) -> dict[CountKey, Counts]:

@@ -73,6 +73,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 MarkKey = tuple[str, str, str, str]
 """site, agent, epoch, lane"""
+CountKey = tuple[str, str, str, int]
+"""site, agent, lane, hour (UTC ms of its start, by receive time)"""
 
 
 JUMP: Final = 1 << 32
@@ -204,7 +206,8 @@ class SeriesKey:
 class StoreBatch:
     """Columns of equal length: `key` indexes `keys`; time UTC ms; NaN value = no value.
 
-    `arrival` numbers readings in order of arrival: of equal (key, time) the highest stays.
+    `arrival` numbers readings in order of arrival: of equal (key, time) the highest stays. `given` says how many
+    of them each agent, lane and hour of the journal gave; what it leaves out nobody asks after.
     """
 
     keys: Sequence[SeriesKey]
@@ -212,7 +215,7 @@ class StoreBatch:
     time: Ints
     value: Floats
     quality: Codes
-    agent: str = ""
+    given: Mapping[CountKey, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.key)
@@ -274,6 +277,10 @@ class ReadingStore(Protocol):
 
         What a store refuses for ever is not among them. None: an older version wrote here and did not count.
         """
+        ...
+
+    def given(self) -> Mapping[CountKey, int]:
+        """These, and what was refused, by who gave them (`StoreBatch.given`), since that is kept."""
         ...
 
     def latest(self, site: str, points: Sequence[str]) -> Mapping[str, tuple[int, float, int]]:

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from collector.columns import Columns, Joined
 from collector.live import LiveTable
-from collector.ports import JUMP, Journal, StoreBatch, Unavailable
+from collector.ports import JUMP, CountKey, Journal, StoreBatch, Unavailable
 from config.clock import Clock
 from edge.readings import Codes, Floats, Ints
 
@@ -25,6 +25,8 @@ MEMORY_BYTES_MAX: Final = 75_000_000
 READING_BYTES: Final = 25
 GROUP_BYTES: Final = 1_200
 """What a group takes beside its readings, measured."""
+GIVEN_BYTES: Final = 250
+"""What it takes for each agent, lane and hour that gave some."""
 ENTRIES_AT_ONCE: Final = 2_000
 LEAP_MS: Final = 10_000
 """No two starts are so near each other; 2^31 such leaps are there till the year 2650."""
@@ -72,6 +74,7 @@ class _Stored:
     time: Ints
     value: Floats
     quality: Codes
+    given: Counter[CountKey]
 
     def __len__(self) -> int:
         return len(self.series)
@@ -83,7 +86,7 @@ def _leap(end: int, now: int) -> int:
 
 
 def _stored(joined: Joined) -> _Stored:
-    return _Stored(joined.series, joined.time, joined.value, joined.quality)
+    return _Stored(joined.series, joined.time, joined.value, joined.quality, joined.given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ class _Offer:
 
     @property
     def bytes(self) -> int:
-        return GROUP_BYTES + READING_BYTES * len(self.readings)
+        given = len(self.readings.given)
+        return GROUP_BYTES + READING_BYTES * len(self.readings) + GIVEN_BYTES * given
 
 
 class Projecting:
@@ -285,4 +289,9 @@ class Projecting:
         if not readings:
             none = np.empty(0, np.int64)
             return StoreBatch(keys, none, none, none.astype(float), none.astype(np.uint8))
-        return StoreBatch(keys, *(column(item.name) for item in fields(_Stored)))
+        given: Counter[CountKey] = Counter()
+        for part in readings:
+            given.update(part.given)
+        return StoreBatch(
+            keys, column("series"), column("time"), column("value"), column("quality"), given
+        )

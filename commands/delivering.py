@@ -1,12 +1,13 @@
 """The delivery report: what outboxes made, what the journal accepted, what the store holds."""
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from collector.counting import Counts
-from collector.ports import JUMP, Entry, ReadingStore, Unavailable
+from collector.counting import HOUR_MS, Counts, count_key
+from collector.ports import JUMP, CountKey, Entry, ReadingStore, Unavailable
 from commands.journals import AnyJournal
 from commands.reconciling import NOTHING_MADE, HeldBatch, HourMade, OutboxCount
 from config.plant import STEWARD
@@ -14,6 +15,7 @@ from config.plant import STEWARD
 TAIL_MAX: Final = 20_000
 """Entries behind a moment that are told one by one; behind more nothing can be said of that moment."""
 ASKED_MAX: Final = 5
+_NEVER: Final = 2**62
 
 
 def delivery_report(
@@ -31,27 +33,21 @@ def delivery_report(
     came after that hour and were taken before. `position` and `marks` are the moment of all counts. `unknown` says
     in words what nobody knows though it should be known: counts that cannot be read make all None that needs them,
     and where a store was given more than was journalled, or holds more than it was given, nobody knows what it lacks.
+    `stored` and `unstored` of a row are of its agent, lane and hour; None where the store counts from later on.
     """
     held = _held(store, position)
     now = journal.standing()
     counts = now.counts or {}
-    rows = [
-        {
-            "site": site, "agent": agent, "lane": lane, "hour": hour, "batches": c.batches,
-            "journalled": c.readings, "missing_batches": c.missing,
-            "set_aside": c.aside, "set_aside_batches": c.aside_batches,
-        }
-        for (site, agent, lane, hour), c in sorted(counts.items())
-    ]  # fmt: skip
     try:
         since = store.kept_from()
     except Unavailable:
-        since = -(2**62)
+        since = -_NEVER
     total = _sum(counts.values())
     past = _sum(c for (*_, hour), c in counts.items() if hour < since)
     due = total.readings - total.aside
     waiting = _waiting(journal, held.position, now.last)
     unstored = _less(due, held.taken, held.refused, _readings(waiting))
+    rows = _rows(counts, held, waiting)
     replaced = None if past.readings or held.taken is None else _less(held.taken, held.stored)
     if now.counts is None:
         unknown = [f"what was journalled, and so what is lost: the journal's counts cannot be read ({now.trouble}); mend or move that file away"]  # fmt: skip
@@ -88,6 +84,37 @@ class _Held(NamedTuple):
     taken: int | None
     refused: int | None
     position: int
+    given: Mapping[CountKey, int] | None = None
+
+    def given_since(self) -> int:
+        """The first hour of which it is known who gave what: an older version did not count that."""
+        if self.given is None:
+            return _NEVER
+        hours = [hour for *_, hour in self.given]
+        if sum(self.given.values()) == (self.taken or 0) + (self.refused or 0):
+            return -_NEVER
+        return min(hours) + HOUR_MS if hours else _NEVER
+
+
+def _rows(
+    counts: Mapping[CountKey, Counts], held: _Held, waiting: Sequence[Entry] | None
+) -> list[dict[str, Any]]:
+    """What of each agent, lane and hour is journalled, and what of it the store was given."""
+    due: Counter[CountKey] = Counter()
+    for entry in waiting or ():
+        due[count_key(entry)] += _kept(entry)
+    since, given, rows = held.given_since(), held.given or {}, []
+    for key, c in sorted(counts.items()):
+        site, agent, lane, hour = key
+        stored = given.get(key, 0) if hour >= since else None
+        parts = (c.aside, due[key], stored)
+        rows.append({
+            "site": site, "agent": agent, "lane": lane, "hour": hour, "batches": c.batches,
+            "journalled": c.readings, "missing_batches": c.missing,
+            "set_aside": c.aside, "set_aside_batches": c.aside_batches,
+            "stored": stored, "unstored": None if waiting is None else _less(c.readings, *parts),
+        })  # fmt: skip
+    return rows
 
 
 def _held(store: ReadingStore, position: Callable[[], int]) -> _Held:
@@ -96,7 +123,7 @@ def _held(store: ReadingStore, position: Callable[[], int]) -> _Held:
         for _ in range(ASKED_MAX):
             before = store.cursor()
             refused = getattr(store, "refused", 0)  # known since it was asked for its cursor
-            held = _Held(store.count(), store.taken(), refused, before)
+            held = _Held(store.count(), store.taken(), refused, before, store.given())
             if store.cursor() == before:
                 return held
     except Unavailable:

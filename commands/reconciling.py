@@ -210,7 +210,7 @@ def _lanes(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
 
 
 _NONE_JOURNALLED: Mapping[str, int] = {
-    "batches": 0, "journalled": 0, "missing_batches": 0, "set_aside": 0, "set_aside_batches": 0,
+    "batches": 0, "journalled": 0, "missing_batches": 0, "set_aside": 0, "set_aside_batches": 0, "stored": 0, "unstored": 0,
 }  # fmt: skip
 
 

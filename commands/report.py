@@ -79,22 +79,35 @@ def _renewed(outboxes: Mapping[str, OutboxCount], tail: Iterable[Sequence[Any]])
     return any(name in outboxes and outboxes[name].epoch != epoch for name, epoch in names)
 
 
-HEADER = "agent            lane      hour (UTC)              made       sent  journalled  set aside  missing batches"
+HEADER = "agent            lane      hour (UTC)              made       sent  journalled     stored  set aside  missing batches"
 
 
 def _print(report: dict[str, Any]) -> None:
     print(HEADER)
     for row in report["rows"]:
-        print(f"{row['agent']:16} {row['lane']:9} {_hour(row['hour']):16} {row['made']:11} {row['sent']:10} {row['journalled']:11} {row['set_aside']:10} {row['missing_batches']:16}")  # fmt: skip
+        print(f"{row['agent']:16} {row['lane']:9} {_hour(row['hour']):16} {row['made']:11} {row['sent']:10} {row['journalled']:11} {_known(row['stored']):>10} {row['set_aside']:10} {row['missing_batches']:16}")  # fmt: skip
     for name, value in report["readings"].items():
-        print(f"{name.replace('_', ' '):18} {'not known' if value is None else value}")
+        print(f"{name.replace('_', ' '):18} {_known(value)}")
     for found in report["differences"]:
         began = "" if found["from_hour"] is None else f", not before {_hour(found['from_hour'])}"
         print(f"{found['what']}: {abs(found['difference'])} readings of {found['site']}/{found['agent']}, lane {found['lane']}{began}: {found['sent']} sent, {found['journalled']} journalled")  # fmt: skip
+    for row in report["rows"]:
+        if row["unstored"]:
+            print(f"{_unstored(row['unstored'])} of {row['site']}/{row['agent']}, lane {row['lane']}, that came from {_hour(row['hour'])} on: {row['journalled']} journalled, {row['stored']} stored")  # fmt: skip
     for words in report["unknown"]:
         print(f"not known: {words}")
     if report["not_compared"]:
         print(f"not compared, for their outboxes are on other machines: {', '.join(report['not_compared'])}")  # fmt: skip
+
+
+def _unstored(readings: int) -> str:
+    if readings > 0:
+        return f"did not reach the store: {readings} readings"
+    return f"stored and not counted as journalled: {-readings} readings"
+
+
+def _known(count: int | None) -> str:
+    return "not known" if count is None else str(count)
 
 
 def _hour(ms: int) -> str:

@@ -18,11 +18,16 @@ create table if not exists open
 drop table if exists newest;
 create table if not exists cursor (position bigint, arrival bigint);
 insert into cursor select 0, 0 where not exists (from cursor);
+create table if not exists given (site varchar, agent varchar, lane varchar, hour bigint, readings bigint);
+create table if not exists given_open (rows varchar);
+insert into given_open select '[]' where not exists (from given_open);
 create table if not exists kept (kind varchar, since bigint);
 """
 ADD_SERIES: Final = (
     "insert into series select unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)"
 )
+ADD_GIVEN: Final = "insert into given select unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)"
+GIVEN: Final = "select site, agent, lane, hour, sum(readings) from given group by all"
 ALL_SERIES: Final = "select site, point, unit, kind from series order by number"
 OPEN_HOURS: Final = """
 select distinct time // 3600000 * 3600000 from open where time >= $since and time < $before order by 1"""

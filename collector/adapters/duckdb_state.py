@@ -7,6 +7,7 @@ import duckdb
 
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_files import Shelves
+from collector.adapters.duckdb_given import Given
 from collector.adapters.duckdb_series import Series
 from collector.buckets import Kept, Late
 
@@ -18,6 +19,7 @@ class State:
     """
 
     series: Series
+    given: Given
     kept: Kept
     arrival: int
     open_rows: int
@@ -42,6 +44,7 @@ class State:
         has_files = any(True for shelf in self.shelves for _ in shelf)
         self.series = Series(connection, self._folder, has_files=has_files)
         (self.arrival,) = connection.execute("select arrival from cursor").fetchall()[0]
+        self.given = Given(connection)
         self.kept = Kept(**dict(connection.execute("select kind, since from kept").fetchall()))
         self.count_open(connection)
 

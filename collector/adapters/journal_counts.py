@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from collector.adapters.sqlite_file import connect, is_damage, put_away
-from collector.counting import CountKey, Counts
-from collector.ports import Unavailable
+from collector.counting import Counts
+from collector.ports import CountKey, Unavailable
 
 T = TypeVar("T")
 log = logging.getLogger("steward.journal")

@@ -15,8 +15,8 @@ from collector.adapters.nats_counts import HourCounts
 from collector.adapters.nats_link import NatsAt
 from collector.adapters.nats_log import NatsLog, Piece
 from collector.adapters.packed_entries import Damaged, pack, unpack
-from collector.counting import HOUR_MS, CountKey, Counts, Tally
-from collector.ports import Entry, MarkKey, Unavailable
+from collector.counting import HOUR_MS, Counts, Tally
+from collector.ports import CountKey, Entry, MarkKey, Unavailable
 
 log = logging.getLogger("steward.journal")
 

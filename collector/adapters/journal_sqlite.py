@@ -16,8 +16,8 @@ import msgspec
 from collector.adapters.journal_counts import CountRow, KeptCounts, rows_of
 from collector.adapters.packed_entries import Damaged, pack, unpack
 from collector.adapters.sqlite_file import MALFORMED, connect, is_damage, put_away
-from collector.counting import HOUR_MS, CountKey, Counts, Tally, merged
-from collector.ports import JUMP, Entry, MarkKey, Unavailable
+from collector.counting import HOUR_MS, Counts, Tally, merged
+from collector.ports import JUMP, CountKey, Entry, MarkKey, Unavailable
 
 T = TypeVar("T")
 log = logging.getLogger("steward.journal")

@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from collector.counting import CountKey, Counts, Tally
-from collector.ports import Entry, MarkKey, Unavailable
+from collector.counting import Counts, Tally
+from collector.ports import CountKey, Entry, MarkKey, Unavailable
 
 
 class MemoryJournal:

@@ -1,13 +1,14 @@
 """The store's twin: dictionaries, the same promises."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from collector.buckets import Kept, fitted, in_buckets
-from collector.ports import Buckets, Kind, Raw, SeriesKey, StoreBatch, Unavailable
+from collector.ports import Buckets, CountKey, Kind, Raw, SeriesKey, StoreBatch, Unavailable
 
 Reading = tuple[float, int]
 
@@ -43,6 +44,7 @@ class MemoryStore:
     _of_point: dict[tuple[str, str], list[_Series]] = field(default_factory=dict)
     _cursor: int = 0
     _taken: int = 0
+    _given: Counter[CountKey] = field(default_factory=Counter)
     _kept: Kept = field(default_factory=Kept)
     """What is kept as roll-ups only is readings here, which buckets alone are made of."""
 
@@ -56,6 +58,7 @@ class MemoryStore:
                 if time >= self._kept.raw:
                     tables[key][time] = (value, quality)
             self._taken += len(batch)
+            self._given.update(batch.given)
         self._cursor = cursor
 
     def _of(self, key: SeriesKey) -> _Series:
@@ -71,6 +74,10 @@ class MemoryStore:
     def taken(self) -> int:
         self._check()
         return self._taken
+
+    def given(self) -> Mapping[CountKey, int]:
+        self._check()
+        return self._given
 
     def latest(self, site: str, points: Sequence[str]) -> Mapping[str, tuple[int, float, int]]:
         self._check()

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from collector.adapters.nats_log import NatsLog
-from collector.counting import CountKey, Counts, merged
+from collector.counting import Counts, merged
+from collector.ports import CountKey
 
 KIND: Final = "counts"
 ZLIB_LEVEL: Final = 6

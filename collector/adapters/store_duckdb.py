@@ -16,6 +16,7 @@ import numpy as np
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_closing import Closing
 from collector.adapters.duckdb_database import Database, transaction
+from collector.adapters.duckdb_given import given_in
 from collector.adapters.duckdb_reading import (
     as_raw,
     blaming,
@@ -52,7 +53,7 @@ from collector.buckets import (
     in_buckets,
     nothing,
 )
-from collector.ports import Buckets, Kind, Raw, StoreBatch, Unavailable
+from collector.ports import Buckets, CountKey, Kind, Raw, StoreBatch, Unavailable
 
 T = TypeVar("T")
 log = logging.getLogger("steward.store")
@@ -93,7 +94,9 @@ class DuckDbStore:
                     arrival += len(batch)
                 state.series.save(connection)
                 connection.execute("update cursor set position = ?, arrival = ?", [cursor, arrival])
+                state.given.write(batches, connection)
             state.series.saved()
+            state.given.written()
             state.open_rows += arrival - state.arrival
             state.arrival = arrival
         if state.open_rows > self._close_above:
@@ -172,6 +175,10 @@ class DuckDbStore:
     def taken(self) -> int:
         with self._database.connected() as connection:
             return int(connection.execute("select arrival from cursor").fetchall()[0][0])
+
+    def given(self) -> Mapping[CountKey, int]:
+        with self._database.connected() as connection, transaction(connection):
+            return given_in(connection)
 
     def latest(self, site: str, points: Sequence[str]) -> Mapping[str, tuple[int, float, int]]:
         names = {n: point for point in points for n in self._state.series.of_point(site, point)}

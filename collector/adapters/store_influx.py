@@ -7,6 +7,7 @@ from typing import Final
 
 from collector.adapters import influx_flux as flux
 from collector.adapters.influx_cursor import CURSOR, Noted, noted_in
+from collector.adapters.influx_given import Given
 from collector.adapters.influx_rolling import NAMES, Hours, Place, Rolling, plan_of
 from collector.adapters.influx_server import Bucket
 from collector.adapters.lineprotocol import (
@@ -30,7 +31,7 @@ from collector.buckets import (
     nothing,
     widened,
 )
-from collector.ports import Buckets, Kind, Raw, SeriesKey, StoreBatch
+from collector.ports import Buckets, CountKey, Kind, Raw, SeriesKey, StoreBatch
 from edge.readings import BAD
 
 log = logging.getLogger("steward.store")
@@ -61,6 +62,7 @@ class InfluxStore:
         self._found: list[Place] = []
         self._journal, self.refused = journal, 0
         self._noted: Noted | None = None
+        self._given = Given(self._bucket, journal)
         self._writing, self._at_work = threading.Lock(), threading.Lock()
         self.late = Late()
 
@@ -76,7 +78,8 @@ class InfluxStore:
                 self._hours.touch(batch.time, batch.key, self._places(batch.keys))
             refused = sum(len(self._bucket.post(self._bodies(batch))) for batch in batches)
             noted = noted.after(cursor, count, refused)
-            self._bucket.note(noted.line(self._journal))
+            self._bucket.note(self._given.lines(batches) + noted.line(self._journal))
+            self._given.kept()
             self._noted, self.refused = noted, noted.refused
 
     def _places(self, keys: Sequence[SeriesKey]) -> list[Place]:
@@ -97,7 +100,7 @@ class InfluxStore:
         self.late.dropped += len(batch) - int(stays.sum())
         return StoreBatch(
             batch.keys, batch.key[stays], batch.time[stays], batch.value[stays],
-            batch.quality[stays], batch.agent,
+            batch.quality[stays], batch.given,
         )  # fmt: skip
 
     def _encoding(self) -> LineEncoder:
@@ -167,10 +170,14 @@ class InfluxStore:
     def cursor(self) -> int:
         """Asked each time, also by the next write: another process may have written since."""
         self._noted = None
+        self._given.forget()
         return self._ask_noted().position
 
     def taken(self) -> int | None:
         return self._ask_noted().taken
+
+    def given(self) -> Mapping[CountKey, int]:
+        return self._given.all()
 
     def _ask_noted(self) -> Noted:
         rows = self._bucket.ask(f"{flux.source(self._bucket.name, CURSOR)} |> last()")

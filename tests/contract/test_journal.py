@@ -18,8 +18,8 @@ from collector.adapters.memory_journal import MemoryJournal
 from collector.adapters.nats_link import NatsAt
 from collector.adapters.packed_entries import HEAD, Damaged, pack, unpack
 from collector.adapters.sqlite_file import connect, malformed_in
-from collector.counting import CountKey, Counts
-from collector.ports import JUMP, Entry, TakenOver, Unavailable
+from collector.counting import Counts
+from collector.ports import JUMP, CountKey, Entry, TakenOver, Unavailable
 from commands.part_servers import NatsServer
 
 HOUR = 3_600_000

@@ -2,14 +2,16 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
-from collector.ports import Buckets, Raw, ReadingStore, SeriesKey, StoreBatch
+from collector.ports import Buckets, CountKey, Raw, ReadingStore, SeriesKey, StoreBatch
 from commands.proving.readings import fill, problems_of
 from edge.readings import QUALITIES
 from tests.contract.reading_stores import Place, place, rolling, store
@@ -186,6 +188,24 @@ def test_what_was_taken_counts_also_what_replaced_or_is_gone(place: Place) -> No
     again = place.open()
     again.write([batch(FLOW, [(T0 + 2 * HOUR, 1.0, GOOD)])], 5)
     assert (again.taken(), again.cursor()) == (6, 5)
+
+
+def test_who_gave_what_was_taken_is_known_by_hour_of_arrival(place: Place) -> None:
+    """Also of hours long past, and after opening again; the hour of arrival is not that of the readings."""
+    store = place.open()
+    assert dict(store.given()) == {}
+    rows: list[Row] = [(T0, 1.0, GOOD), (T0 + 1, 2.0, GOOD), (T0 + 2, 2.0, GOOD)]
+    due: Counter[CountKey] = Counter()
+    for position, ago in enumerate((9, 9, 8, 3, 1, 0, 9, 0)):
+        key = (SITE, "edge a", "data", T0 + (9 - ago) * HOUR)
+        other = (SITE, "网关=b,c", "event", T0 + (9 - ago) * HOUR)
+        given = Counter({key: 2, other: 1})
+        store.write([replace(batch(PRESSURE, rows), given=given)], position + 1)
+        due += given
+        if position == 4:
+            store = place.open()
+    assert (dict(store.given()), store.taken()) == (dict(due), 24)
+    assert dict(place.open().given()) == dict(due)
 
 
 # --- life ------------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ import pytest
 
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.memory_store import MemoryStore
+from collector.columns import Columns
 from collector.live import LiveTable
-from collector.ports import Entry, SeriesKey, StoreBatch
+from collector.ports import Entry, Message, SeriesKey, StoreBatch
 from collector.projecting import Projecting, inline
 from commands.delivering import delivery_report, delivery_since, outbox_counts
 from commands.reconciling import from_hour, whole_report
@@ -21,8 +22,8 @@ from config.clock import SteppedClock
 from config.plant import STEWARD
 from edge.outbox import Outbox
 from edge.ports import PointReading
-from edge.readings import Committed
-from tests.unit.collector.feeding import batch, plant
+from edge.readings import Batch, Committed, decode
+from tests.unit.collector.feeding import batch, birth, plant
 from tests.unit.edge.rows import register_point
 
 HOUR = 3_600_000
@@ -145,6 +146,65 @@ async def test_batches_that_no_birth_explains_any_more_are_not_stored_and_said(
     await projecting.drain()
     found = delivery_report(journal, store, store.cursor)["readings"]
     assert found | {"waiting_for_store": 0, "stored": 0, "replaced": 0, "unstored": 2} == found
+    journal.close()
+
+
+async def test_each_agent_lane_and_hour_is_compared_with_what_the_store_was_given(
+    tmp_path: Path,
+) -> None:
+    """Two agents; of one a reading names a point that nobody knows. Then something is lost behind the journal."""
+    journal, store = SqliteJournal(tmp_path / "journal"), MemoryStore()
+    live, told = LiveTable([plant()]), [birth("pump/flow"), birth("fan/speed", agent="a2")]
+    journal.append([_entry(message) for message in told])
+    columns, projecting = Columns(live), Projecting(journal, store, live, inline, SteppedClock(T0))
+    columns.join([_entry(message) for message in told])
+    for seq, hour, agent, rows in ((1, 0, "a1", 3), (2, 1, "a1", 2), (1, 1, "a2", 1)):
+        readings = [(0, float(n), 0, n) for n in range(rows)]
+        wrong = [(9, 1.0)] if seq == 2 else []
+        entries = [_entry(batch(seq, *readings, *wrong, agent=agent, at=T0 + hour * HOUR))]
+        journal.append([*entries, *columns.join(entries).aside])
+    await projecting.drain()
+    found = delivery_report(journal, store, store.cursor)
+    told_of = [(r["agent"], r["hour"], r["journalled"], r["set_aside"], r["stored"], r["unstored"]) for r in found["rows"]]  # fmt: skip
+    assert told_of == [
+        ("a1", T0, 3, 0, 3, 0), ("a1", T0 + HOUR, 3, 1, 2, 0), ("a2", T0 + HOUR, 1, 0, 1, 0),
+    ]  # fmt: skip
+    journal.append([_entry(batch(3, (0, 1.0), (0, 2.0), at=T0 + 2 * HOUR))])
+    rows = delivery_report(journal, store, store.cursor)["rows"]
+    assert [(row["stored"], row["unstored"]) for row in rows] == [(3, 0), (2, 0), (0, 0), (1, 0)]
+    store.write([], journal.last())
+    found = delivery_report(journal, store, store.cursor)
+    assert [row["unstored"] for row in found["rows"]] == [0, 0, 2, 0]
+    assert found["readings"]["unstored"] == 2
+    journal.close()
+
+
+def _entry(message: Message) -> Entry:
+    _, _, site, agent, what = message.topic.split("/")
+    if what == "birth":
+        return Entry(message.received, "birth", site, agent, epoch="E1", payload=message.payload)
+    told = decode(message.payload, Batch)
+    return Entry(
+        message.received, "batch", site, agent, what, "E1", told.s,  # type: ignore[arg-type]  # a lane's name
+        payload=message.payload, readings=len(told.i),
+    )  # fmt: skip
+
+
+def test_hours_that_an_older_version_stored_are_not_known_one_by_one(tmp_path: Path) -> None:
+    """The hour of the change neither: some of it was stored before."""
+    journal, store = SqliteJournal(tmp_path / "journal"), MemoryStore()
+    for n in range(3):
+        at = T0 + n * HOUR
+        journal.append([Entry(at, "batch", SITE, "a1", "data", "e1", n + 1, readings=2)])
+    none = np.zeros(2, np.int64)
+    for n, known in ((0, 0), (1, 1), (2, 2)):
+        given = {(SITE, "a1", "data", T0 + n * HOUR): known} if known else {}
+        times = np.array([T0 + n * HOUR, T0 + n * HOUR + 1])
+        store.write([StoreBatch([KEY], none, times, np.ones(2), none.astype(np.uint8), given)], n + 1)  # fmt: skip
+    found = delivery_report(journal, store, store.cursor)
+    assert [row["stored"] for row in found["rows"]] == [None, None, 2]
+    assert [row["unstored"] for row in found["rows"]] == [None, None, 0]
+    assert found["readings"]["unstored"] == 0
     journal.close()
 
 
