@@ -318,6 +318,10 @@ class ReadingStore(Protocol):
         """Readings kept, repeats counted once."""
         ...
 
+    def lost(self) -> int:
+        """At most so many readings went with files that are gone; 0 where a store cannot tell."""
+        ...
+
     def close(self) -> None:
         """Release files or connections; may be called twice."""
         ...

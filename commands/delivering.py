@@ -27,7 +27,8 @@ def delivery_report(
     are those of what is journalled that were made here. `kept_from` is the time of the first readings that are
     kept, 0: all. `unstored` are journalled, not set aside, not waiting, and were never given to the store: lost.
     None: nobody knows. `refused` were given to it, and it will never take them: lost too. `replaced` were given to
-    it and are no more: another one of the same time came later, or they came behind retention. `past_retention`
+    it and are no more: another one of the same time came later, or they came behind retention; None where some are
+    `gone`, which were, at most so many, in files of the store that are not there any more: lost. `past_retention`
     came in hours before the one from which readings are kept. Where there are some, `replaced` is None: the
     journal counts by when readings came, the store keeps them by when they were taken, and nobody knows how many
     came after that hour and were taken before. `position` and `marks` are the moment of all counts. `unknown` says
@@ -48,11 +49,14 @@ def delivery_report(
     waiting = _waiting(journal, held.position, now.last)
     unstored = _less(due, held.taken, held.refused, _readings(waiting))
     rows = _rows(counts, held, waiting)
-    replaced = None if past.readings or held.taken is None else _less(held.taken, held.stored)
+    known = not (past.readings or held.gone or held.taken is None)
+    replaced = _less(held.taken or 0, held.stored) if known else None
     if now.counts is None:
         unknown = [f"what was journalled, and so what is lost: the journal's counts cannot be read ({now.trouble}); mend or move that file away"]  # fmt: skip
     else:
         unknown = _too_many(unstored, replaced)
+    if held.trouble:
+        unknown.append(f"what the store holds: {held.trouble}")
     return {
         "rows": rows,
         "readings": {
@@ -63,6 +67,7 @@ def delivery_report(
             "waiting_for_store": max(0, now.last - held.position) % JUMP if waiting is None else len(waiting),
             "unstored": _if_any(unstored),
             "refused": held.refused,
+            "gone": held.gone,
             "past_retention": past.readings - past.aside,
             "replaced": _if_any(replaced),
         } | (dict.fromkeys(_OF_COUNTS) if now.counts is None else {}),
@@ -85,6 +90,8 @@ class _Held(NamedTuple):
     refused: int | None
     position: int
     given: Mapping[CountKey, int] | None = None
+    gone: int | None = None
+    trouble: str = ""
 
     def given_since(self) -> int:
         """The first hour of which it is known who gave what: an older version did not count that."""
@@ -123,11 +130,12 @@ def _held(store: ReadingStore, position: Callable[[], int]) -> _Held:
         for _ in range(ASKED_MAX):
             before = store.cursor()
             refused = getattr(store, "refused", 0)  # known since it was asked for its cursor
-            held = _Held(store.count(), store.taken(), refused, before, store.given())
+            counts = store.count(), store.taken()  # first: files that went are noticed by it
+            held = _Held(*counts, refused, before, store.given(), store.lost())
             if store.cursor() == before:
                 return held
-    except Unavailable:
-        return _Held(None, None, None, position())
+    except Unavailable as error:
+        return _Held(None, None, None, position(), trouble=str(error))
     return _Held(None, None, None, before)
 
 

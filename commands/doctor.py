@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from collector.adapters.duckdb_database import owner_of
+from collector.adapters.duckdb_looking import Looked
 from collector.adapters.sqlite_file import malformed_in
 from collector.adapters.store_duckdb import DuckDbStore
 from collector.adapters.store_spans import moment
@@ -82,6 +84,22 @@ def journal_row(settings: Settings) -> list[tuple[str, bool, str]]:
     return [("journal", False, trouble)] if trouble else []
 
 
+def _files_of_store(folder: Path, found: Looked) -> str:
+    """What a look at its files found, and what to do."""
+    said = []
+    if found.damaged:
+        names = ", ".join(str(path.relative_to(folder)) for path in found.damaged)
+        said.append(f"damaged in {folder}: {names}; put back copies of these files, or move them away: what they hold is lost then")  # fmt: skip
+    if found.lost:
+        names = ", ".join(f"{file.path.relative_to(folder)} ({moment(file.start)} to {moment(file.end)}, {rows} rows)" for file, rows in found.lost)  # fmt: skip
+        said.append(f"gone from {folder}: {names}; put back copies of these files, else this is said until retention has passed their hours")  # fmt: skip
+    if not said:
+        said.append("every file is as it was written")
+    if found.unknown:
+        said.append(f"but for {len(found.unknown)} of an older version, of which it is not known: a server that runs notes them as they are")  # fmt: skip
+    return "; ".join(said)
+
+
 def store_row(settings: Settings) -> list[tuple[str, bool, str]]:
     """How the files of readings are, where no server runs that would say it."""
     folder = settings.data / "store"
@@ -89,13 +107,13 @@ def store_row(settings: Settings) -> list[tuple[str, bool, str]]:
         return []
     try:
         store = DuckDbStore(folder)
-        damaged, kept = store.damaged(), store.kept
+        found, kept = store.look(), store.kept
         store.close()
     except Unavailable as error:
+        if owner := owner_of(error):
+            return [("store", True, f"{folder} belongs to process {owner}, a server that runs: nothing is to be mended for that; to hear how it is set STEWARD_HTTP_PORT as it was started with")]  # fmt: skip
         return [("store", False, str(error))]
-    names = ", ".join(str(path.relative_to(folder)) for path in damaged)
-    said = f"damaged in {folder}: {names}; put back copies of these files, or move them away: what they hold is lost then"  # fmt: skip
-    rows = [("store", not damaged, said if damaged else "every file can be opened")]
+    rows = [("store", not (found.damaged or found.lost), _files_of_store(folder, found))]
     now = settings.clock().now()
     if (ahead := max(kept.raw, kept.minute, kept.hour)) > now:
         rows.append(("retention", False, f"retention has cut up to {moment(ahead)}, but by this machine's clock it is {moment(now)}: the clock is wrong now, or one was then; put it right, the server takes the cut back when it starts"))  # fmt: skip

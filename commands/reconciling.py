@@ -60,7 +60,7 @@ class OutboxCount:
 
 
 NOTHING_MADE = OutboxCount("", (), 0, ())
-WRONG: Final = ("lost", "doubled", "unstored", "refused")
+WRONG: Final = ("lost", "doubled", "unstored", "refused", "gone")
 """What a report must say 0 of."""
 
 

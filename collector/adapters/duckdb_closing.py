@@ -17,12 +17,13 @@ from collector.adapters.duckdb_files import (
     not_rolled,
     to_close,
 )
-from collector.adapters.duckdb_reading import blaming, files_within
+from collector.adapters.duckdb_reading import blaming, files_within, rows_of
 from collector.adapters.duckdb_rewriting import close_span, in_words
 from collector.adapters.duckdb_settling import Settling
 from collector.adapters.duckdb_state import State
 from collector.adapters.duckdb_troubles import Trouble, Troubles
-from collector.adapters.store_files import Shelf, StoreFile
+from collector.adapters.store_files import Shelf
+from collector.adapters.store_pieces import StoreFile
 from collector.adapters.store_spans import Span, hour_of, moment
 from collector.buckets import HOUR_MS, ROLL_UPS
 from collector.ports import Kind, Unavailable
@@ -30,6 +31,9 @@ from collector.ports import Kind, Unavailable
 log = logging.getLogger("steward.store")
 ONE_CORE: Final = "set threads = 1"
 """For merges; who reads meanwhile works on the own query in the own thread."""
+
+LOOKED_AT_ONCE: Final = 512 * 2**20
+"""Bytes of files that are compared with their sums in one go: a quarter of a second."""
 
 
 class Closing:
@@ -67,6 +71,7 @@ class Closing:
             lacking, more = self._roll_up(self._connection, hour_of(before))
             troubles += more
             troubles += self._merge(self._connection, hour_of(before), lacking, troubles)
+            troubles += self._look_at_files(self._connection, troubles)
             self._troubles.keep(troubles)
             self._rows.forget_but({file for shelf in self._state.shelves for file in shelf})
             return count
@@ -145,6 +150,28 @@ class Closing:
                 self._go_on()
                 if error:
                     yield kind, span, error
+
+    def _look_at_files(
+        self, connection: duckdb.DuckDBPyConnection, known: Sequence[Trouble]
+    ) -> list[Trouble]:
+        """Whether files have the bytes that were put there, a part of them each time; those without a sum get theirs."""
+        damaged = {file for trouble in known for file in trouble.damaged}
+        troubles, left = [], LOOKED_AT_ONCE
+        for shelf in self._state.shelves:
+            for file in shelf:
+                with suppress(OSError):  # gone, or not given: said where it is read
+                    if not shelf.sums.is_looked_at(file.path):
+                        if left <= 0:
+                            continue
+                        self._go_on()
+                        left -= file.path.stat().st_size
+                        if (rows := rows_of(connection, file.path)) is not None:
+                            shelf.adopt(file, rows)
+                    if shelf.sums.is_spoilt(file.path) and file not in damaged:
+                        troubles.append(self._troubles.told(Trouble(unreadable(file), (file,))))
+            if shelf is not self._state.shelves["raw"]:
+                shelf.forget_remade()
+        return troubles
 
     def _close(
         self, connection: duckdb.DuckDBPyConnection, before: int

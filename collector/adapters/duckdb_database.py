@@ -2,20 +2,22 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from collector.adapters.store_files import StoreFile, file_of
+from collector.adapters.store_pieces import StoreFile, file_of
 from collector.adapters.store_spans import moment
 from collector.ports import Unavailable
 
 MEMORY_LIMIT: Final = "1GB"
 CHECKPOINT_AT: Final = "2MB"
 """Of the write-ahead log, which DuckDB also holds in memory: at its own 16 MB a quiet site grew for hours by as much."""
+LOCKED: Final = "Could not set lock"
+OWNER: Final = re.compile(r"PID (\d+)")
 PARQUET: Final = re.compile(r"[^\s'\"]+\.parquet")
 
 INVALID: Final = (duckdb.FatalException, duckdb.InternalException)
@@ -62,7 +64,7 @@ class Database:
     def why(self, error: Exception) -> str:
         """What an error means, and who must do what."""
         text = str(error).strip().splitlines()[0]
-        if "Could not set lock" in text:
+        if LOCKED in text:
             return (
                 f"the store {self._file} is open in another process: stop that one, only one "
                 f"Steward server may own it ({text})"
@@ -113,6 +115,12 @@ class Database:
             self._database = None
 
 
+def owner_of(error: Unavailable) -> str:
+    """The process that owns a store which could not be opened because of that, as DuckDB says it; else empty."""
+    said = OWNER.search(str(error.__cause__)) if LOCKED in str(error.__cause__) else None
+    return said[1] if said else ""
+
+
 def no_room(error: Exception) -> bool:
     """Whether the disk is full."""
     return "No space left" in str(error)
@@ -152,3 +160,11 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         with suppress(duckdb.Error):
             connection.rollback()
         raise
+
+
+def copied(
+    connection: duckdb.DuckDBPyConnection, text: str, values: Mapping[str, int] | None = None
+) -> int:
+    """Copy into a file; how many rows."""
+    ((rows,),) = connection.execute(text, values).fetchall()
+    return int(rows)

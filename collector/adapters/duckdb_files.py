@@ -9,9 +9,10 @@ import duckdb
 import numpy as np
 
 from collector.adapters import duckdb_sql as sql
-from collector.adapters.duckdb_database import ENDED
+from collector.adapters.duckdb_database import ENDED, copied
 from collector.adapters.duckdb_reading import blaming, fetched, files_within, is_damaged, raw_of
-from collector.adapters.store_files import Broken, Piece, Shelf, StoreFile
+from collector.adapters.store_files import Broken, Shelf
+from collector.adapters.store_pieces import Piece, StoreFile
 from collector.adapters.store_spans import Span
 from collector.buckets import HOUR_MS, ROLL_UPS, Kept, Rolled, by_point
 from collector.ports import Kind, Raw
@@ -48,8 +49,8 @@ def write_parts(
     values: Mapping[str, int],
     points: Ints,
     beside: Sequence[Piece] = (),
-) -> list[Kind]:
-    """Write parts for some hours, from their files, open rows and what is `beside` these; returns of which kinds.
+) -> dict[Kind, int]:
+    """Write parts for some hours, from their files, open rows and what is `beside` these; returns their rows.
 
     Readings go first into place: a kill behind them must not leave roll-ups that stand for more than they are.
     `values` says which open rows: `start`, `end` and up to which `arrival`.
@@ -58,16 +59,16 @@ def write_parts(
     """
     part = shelves["raw"].part(span[0])
     old = shelves["raw"].pieces([span])
-    connection.execute(sql.readings_to_file(old, beside, part), values)
+    rows: dict[Kind, int] = {"raw": copied(connection, sql.readings_to_file(old, beside, part), values)}  # fmt: skip
     left = _how_many(connection, old, beside)
     stays = [kind for kind in ROLL_UPS if _holds_more(connection, shelves[kind], left, span)]
     pieces = [by_point(*columns) for columns in _readings(connection, part, points)]
     for n, kind in enumerate(ROLL_UPS):
         if kind not in stays:
             connection.register("rolled", _stacked([piece[n] for piece in pieces]))
-            connection.execute(sql.rolled_to_file(shelves[kind].part(span[0])))
+            rows[kind] = copied(connection, sql.rolled_to_file(shelves[kind].part(span[0])))
             connection.unregister("rolled")
-    return ["raw", *(kind for kind in ROLL_UPS if kind not in stays)]
+    return rows
 
 
 def _holds_more(connection: duckdb.DuckDBPyConnection, shelf: Shelf, left: int, span: Span) -> bool:
@@ -268,9 +269,9 @@ def _merged(
     part = shelf.part(span[0])
     try:
         with blaming(shelf, files_within(shelf, [span])):
-            connection.execute(sql.merged_to_file(shelf.pieces([span]), part))
+            rows = copied(connection, sql.merged_to_file(shelf.pieces([span]), part))
         with swapping:
-            shelf.put(span[0], (span[1] - span[0]) // HOUR_MS, 0)
+            shelf.put(span[0], (span[1] - span[0]) // HOUR_MS, 0, rows)
     except ENDED:
         part.unlink(missing_ok=True)
         raise
@@ -291,9 +292,9 @@ def join_rolled(
     part = shelf.part(file.start)
     try:
         pieces = shelf.pieces([(file.start, file.end)])
-        connection.execute(sql.rolled_with(pieces, hidden, part))
+        rows = copied(connection, sql.rolled_with(pieces, hidden, part))
         with swapping:
-            shelf.put(file.start, file.hours, 0)
+            shelf.put(file.start, file.hours, 0, rows)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

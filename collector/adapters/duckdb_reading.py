@@ -11,7 +11,8 @@ import numpy as np
 
 from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_database import INVALID, MEMORY_LIMIT, no_room
-from collector.adapters.store_files import Broken, Piece, Shelf, StoreFile
+from collector.adapters.store_files import Broken, Shelf
+from collector.adapters.store_pieces import Piece, StoreFile
 from collector.adapters.store_spans import Span
 from collector.buckets import GRAIN_MS, ROLL_UPS, Rolled, in_order, kept, of_readings, widened
 from collector.ports import Buckets, Kind, Raw
@@ -222,10 +223,10 @@ def _is_given(path: Path, error: Exception) -> bool:
     return True
 
 
-def readable(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Whether a file can be opened as what it is."""
+def rows_of(connection: duckdb.DuckDBPyConnection, path: Path) -> int | None:
+    """How many rows a file says that it has; None where it cannot be opened as what it is."""
+    text = "select num_rows from parquet_file_metadata(?)"
     try:
-        connection.execute("select num_rows from parquet_file_metadata(?)", [str(path)]).fetchall()
+        return int(connection.execute(text, [str(path)]).fetchall()[0][0])
     except duckdb.Error:
-        return False
-    return True
+        return None

@@ -9,7 +9,7 @@ from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_database import transaction
 from collector.adapters.duckdb_files import write_parts
 from collector.adapters.duckdb_state import State
-from collector.adapters.store_files import Piece
+from collector.adapters.store_pieces import Piece
 from collector.adapters.store_spans import Span, moment
 from collector.buckets import HOUR_MS, ROLL_UPS
 
@@ -29,8 +29,8 @@ def close_span(
     try:
         kinds = write_parts(connection, state.shelves, span, values, points, beside)
         with state.writing, state.swapping:
-            for kind in kinds:
-                state.shelves[kind].put(start, (end - start) // HOUR_MS, arrival)
+            for kind, rows in kinds.items():
+                state.shelves[kind].put(start, (end - start) // HOUR_MS, arrival, rows)
             with transaction(connection):
                 ((count,),) = connection.execute(sql.DROP_OPEN, values).fetchall()
             state.count_open(connection)

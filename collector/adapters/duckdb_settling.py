@@ -12,7 +12,7 @@ from collector.adapters.duckdb_reading import blaming
 from collector.adapters.duckdb_rewriting import close_span
 from collector.adapters.duckdb_state import State
 from collector.adapters.duckdb_troubles import Trouble, Troubles
-from collector.adapters.store_files import Beside, Piece, StoreFile
+from collector.adapters.store_pieces import Beside, Piece, StoreFile
 from collector.buckets import HOUR_MS
 from collector.ports import Kind
 

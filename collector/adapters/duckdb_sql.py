@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from collector.adapters.store_files import Piece
+from collector.adapters.store_pieces import Piece
 from collector.adapters.store_spans import Span
 from collector.ports import Kind
 

@@ -9,7 +9,8 @@ import duckdb
 
 from collector.adapters.duckdb_database import Database, unreadable
 from collector.adapters.duckdb_reading import is_damaged
-from collector.adapters.store_files import StoreFile
+from collector.adapters.store_files import Broken
+from collector.adapters.store_pieces import StoreFile
 
 log = logging.getLogger("steward.store")
 TOLD_MAX: Final = 100
@@ -34,7 +35,8 @@ class Troubles:
     def found(self, what: str, error: Exception, files: Iterable[StoreFile]) -> Trouble:
         """DuckDB does not always name the file that it cannot read, so each is tried alone."""
         try:
-            damaged = tuple(file for file in files if is_damaged(file.path))
+            broken = {error.file} if isinstance(error, Broken) else set[StoreFile]()
+            damaged = tuple(file for file in files if file in broken or is_damaged(file.path))
         except (duckdb.IOException, duckdb.OutOfMemoryException, OSError):
             damaged = ()
         why = unreadable(damaged[0]) if damaged else self._database.why(error)

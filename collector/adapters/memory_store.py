@@ -132,6 +132,9 @@ class MemoryStore:
         self._check()
         return sum(len(s.between(self._kept.raw, 2**62)) for s in self._series.values())
 
+    def lost(self) -> int:
+        return 0
+
     def close(self) -> None:
         """Nothing to give back; what was kept stays, as on a disk."""
 

@@ -17,6 +17,7 @@ from collector.adapters import duckdb_sql as sql
 from collector.adapters.duckdb_closing import Closing
 from collector.adapters.duckdb_database import Database, transaction
 from collector.adapters.duckdb_given import given_in
+from collector.adapters.duckdb_looking import Looked, look
 from collector.adapters.duckdb_reading import (
     as_raw,
     blaming,
@@ -27,7 +28,6 @@ from collector.adapters.duckdb_reading import (
     joined,
     newest_in,
     open_columns,
-    readable,
     rolled_columns,
     summed,
 )
@@ -249,9 +249,9 @@ class DuckDbStore:
     ) -> Buckets:
         start, end = span
         come = open_columns(connection, numbers, max(start, self._state.kept.raw), end)
-        pieces = self._state.shelves["raw"].pieces([span])
         alone = len(numbers) == 1 and len(come["time"]) == 0 and start >= 0
-        if pieces and alone and width_ms > MINUTE_MS and width_ms % MINUTE_MS:
+        odd = alone and width_ms > MINUTE_MS and width_ms % MINUTE_MS
+        if odd and (pieces := self._state.shelves["raw"].pieces([span])):
             return summed(connection, pieces, numbers[0], width_ms)
         touched = joined_hours(np.unique(hour_of(come["time"])).tolist())
         rolled, rest = self._rolled(connection, numbers[0], [span], touched, width_ms)
@@ -337,11 +337,15 @@ class DuckDbStore:
                 return sum(int(count) for ((count,),) in (counts, *(p.fetchall() for p in parts)))
             return int(counts[0][0]) + distinct_in(fetched(part) for part in parts)
 
-    def damaged(self) -> list[Path]:
-        """Files of closed hours that cannot be opened: what they hold is not to be had until put back."""
+    def look(self) -> Looked:
+        """Every file of closed hours, all of its bytes."""
         with self._database.connected() as connection:
-            files = [file.path for shelf in self._state.shelves for file in shelf]
-            return [path for path in files if path.exists() and not readable(connection, path)]
+            return look(connection, self._state.shelves)
+
+    def lost(self) -> int:
+        """At most so many readings were in files that are gone."""
+        with self._database.connected():
+            return sum(rows for _, rows in self._state.shelves["raw"].lost())
 
     def close(self) -> None:
         """Give the file back; what was written stays, and what is being closed or merged stays open."""

@@ -5,67 +5,23 @@ holds all of it, so a kill between writing a file and removing those that it rep
 """
 
 import os
-import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
+from collector.adapters.store_pieces import Beside, Piece, StoreFile, file_of
 from collector.adapters.store_spans import Span, joined_hours, overlap
+from collector.adapters.store_sums import Sums, crc_of
 from collector.buckets import HOUR_MS
-
-NAME: Final = re.compile(r"(-?\d+)-(\d+)(?:-(\d+))?")
-
-
-@dataclass(frozen=True, slots=True)
-class StoreFile:
-    """The closed hours from `start` (UTC ms) on."""
-
-    start: int
-    generation: int
-    hours: int
-    path: Path
-
-    @property
-    def end(self) -> int:
-        """Where its last hour ends, UTC ms."""
-        return self.start + self.hours * HOUR_MS
-
-    def each_hour(self) -> range:
-        """The starts of its hours."""
-        return range(self.start, self.end, HOUR_MS)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What of a file holds within a span: `spans`, or all of it when there are none."""
-
-    file: StoreFile
-    spans: tuple[Span, ...] = ()
-
-    def of(self) -> tuple[Span, ...]:
-        """The spans that it holds."""
-        return self.spans or ((self.file.start, self.file.end),)
-
-    @property
-    def end(self) -> int:
-        """Where the last of them ends, UTC ms."""
-        return self.of()[-1][1]
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What of a file newer ones hold, and these; `is_all`: it holds nothing any more."""
-
-    hidden: Piece
-    newer: list[Piece]
-    is_all: bool
 
 
 class Broken(OSError):
     """Reading this file does more harm than that it cannot be read."""
+
+    def __init__(self, file: StoreFile) -> None:
+        super().__init__(f"{file.path} is damaged")
+        self.file = file
 
 
 class Shelf:
@@ -82,10 +38,13 @@ class Shelf:
         self._held: dict[StoreFile, int] = {}
         self._unsettled: set[StoreFile] = set()
         self._broken: dict[StoreFile, tuple[int, int]] = {}
+        self.sums = Sums(folder)
         self.changes = 0
         for part in folder.glob("*.part"):
             part.unlink()
         self.look_again()
+        self._drop_replaced([name for name, known in self.sums.of.items() if not known.lost])
+        self._miss(folder / name for name in self.sums.of)
 
     def __iter__(self) -> Iterator[StoreFile]:
         with self._changing:
@@ -99,8 +58,11 @@ class Shelf:
         """
         with self._changing:
             there = set(_files_in(self._folder))
-            for file in [file for file in self._held if file not in there]:
+            gone = [file for file in self._held if file not in there]
+            for file in gone:
                 self._forget(file)
+            self._miss(file.path for file in gone)
+            self.sums.mark((file.path.name for file in there), lost=False)
             self._unsettled &= there
             for file in sorted(there - self._held.keys(), key=_newest_first):
                 self._unsettled |= (beside := self._take(file))
@@ -111,8 +73,39 @@ class Shelf:
         if not self._folder.is_dir():
             return
         with self._changing:
-            for file in [file for file in self._held if not file.path.exists()]:
+            gone = [file for file in self._held if not file.path.exists()]
+            for file in gone:
                 self._forget(file)
+            self._miss(file.path for file in gone)
+
+    def _miss(self, paths: Iterable[Path]) -> None:
+        self.sums.mark((path.name for path in paths if not path.exists()), lost=True)
+
+    def _is_replaced(self, path: Path) -> bool:
+        """Whether a file is not there and newer ones have all of its hours."""
+        file = file_of(path)
+        newer = file and all(self._generation(h) > file.generation for h in file.each_hour())
+        return not path.exists() and bool(newer)
+
+    def adopt(self, file: StoreFile, rows: int) -> None:
+        """Note a file as it is that has no sum, as one of an older version."""
+        with self._changing:
+            if file in self._held and file.path.name not in self.sums.of:
+                self.sums.put(file.path, rows, crc_of(file.path))
+
+    def lost(self) -> list[tuple[StoreFile, int]]:
+        """Files that are gone without others in their place, and how many rows each had."""
+        with self._changing:
+            found = [(file_of(self._folder / name), known) for name, known in self.sums.of.items()]
+            return [(file, known.rows) for file, known in found if file and known.lost]
+
+    def forget_remade(self) -> None:
+        """Files that are gone are missed no more where others have all of their hours now."""
+        with self._changing:
+            self._drop_replaced(self.sums.of)
+
+    def _drop_replaced(self, names: Iterable[str]) -> None:
+        self.sums.drop([name for name in names if self._is_replaced(self._folder / name)])
 
     def unsettled(self) -> list[StoreFile]:
         """Files found here of whose hours newer ones hold some: what a kill left, or copies that were put back."""
@@ -135,8 +128,13 @@ class Shelf:
                 return False
             self._unsettled.discard(file)
             if beside.is_all:
-                file.path.unlink(missing_ok=True)
+                self._remove([file])
             return beside.is_all
+
+    def _remove(self, files: Sequence[StoreFile]) -> None:
+        for file in files:
+            file.path.unlink(missing_ok=True)
+        self.sums.drop(file.path.name for file in files)
 
     def make_newest(self, file: StoreFile) -> None:
         """Give a file all of its hours; newer ones have nothing there."""
@@ -144,6 +142,7 @@ class Shelf:
         with self._changing:
             file.path.replace(newest.path)
             sync(self._folder)
+            self.sums.rename(file.path, newest.path)
             self._unsettled.discard(file)
             self._remove_empty(self._take(newest))
 
@@ -162,8 +161,8 @@ class Shelf:
         """Where a file is written before it is put here."""
         return self._folder / f"{start}.part"
 
-    def put(self, start: int, hours: int, generation: int) -> StoreFile:
-        """Rename the finished part into place, durably; what it replaces goes.
+    def put(self, start: int, hours: int, generation: int, rows: int) -> StoreFile:
+        """Rename the finished part, of so many rows, into place, durably; what it replaces goes.
 
         Its generation is at least `generation` and above those of the files whose hours it takes.
         """
@@ -171,10 +170,12 @@ class Shelf:
         file = self._named(start, hours, number)
         part = self.part(start)
         sync(part)
+        crc = crc_of(part)
         part.replace(file.path)
         sync(self._folder)
         with self._changing:
             self._remove_empty(self._take(file))
+            self.sums.put(file.path, rows, crc)
         return file
 
     def _take(self, file: StoreFile) -> set[StoreFile]:
@@ -198,11 +199,15 @@ class Shelf:
 
     def _remove_empty(self, files: Iterable[StoreFile]) -> None:
         """Those whose hours are all taken; what is hidden of an unsettled one is perhaps nowhere else."""
-        for file in files:
-            if self._held.get(file) == 0:
-                del self._held[file]
-                if file not in self._unsettled:
-                    file.path.unlink(missing_ok=True)
+        empty = [file for file in files if self._held.get(file) == 0]
+        for file in empty:
+            del self._held[file]
+        going = [file for file in empty if file not in self._unsettled]
+        for file in going:
+            file.path.unlink(missing_ok=True)
+        self.sums.drop(
+            (file.path.name for file in going), save=False
+        )  # a start sees what replaces them
 
     def before(self, time: int) -> list[StoreFile]:
         """The files that hold nothing from `time` on."""
@@ -211,9 +216,10 @@ class Shelf:
     def drop_before(self, time: int) -> None:
         """Remove these."""
         with self._changing:
-            for file in self.before(time):
+            going = self.before(time)
+            for file in going:
                 self._forget(file)
-                file.path.unlink(missing_ok=True)
+            self._remove([*going, *(file for file, _ in self.lost() if file.end <= time)])
 
     def _forget(self, file: StoreFile) -> None:
         for hour in self.hours_of(file):
@@ -227,11 +233,11 @@ class Shelf:
             self._broken[file] = _state_of(file)
 
     def check(self, file: StoreFile) -> None:
-        """Raises `Broken` for one that was set aside."""
-        if file in self._broken:
-            with suppress(FileNotFoundError):
-                if self._broken[file] == _state_of(file):
-                    raise Broken(f"{file.path} is damaged")
+        """Raises `Broken` for one that was set aside, or whose bytes are not those that were put there."""
+        with suppress(FileNotFoundError):
+            aside = file in self._broken and self._broken[file] == _state_of(file)
+            if aside or self.sums.is_spoilt(file.path):
+                raise Broken(file)
 
     def pieces(self, spans: Sequence[Span]) -> list[Piece]:
         """What holds the given spans, which are in order and apart. Raises `Broken`."""
@@ -260,12 +266,6 @@ class Shelf:
     def hours_of(self, file: StoreFile) -> list[int]:
         """The hours that a file holds, by their starts."""
         return [hour for hour in file.each_hour() if self._holder.get(hour) is file]
-
-
-def file_of(path: Path) -> StoreFile | None:
-    """What the name of a file says that it holds, None where it is none of ours."""
-    name = NAME.fullmatch(path.stem)
-    return StoreFile(int(name[1]), int(name[2]), int(name[3] or 1), path) if name else None
 
 
 def _newest_first(file: StoreFile) -> tuple[int, int, int]:

@@ -14,7 +14,8 @@ import pytest
 
 from collector.adapters.duckdb_database import Database
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.adapters.store_files import Shelf, StoreFile
+from collector.adapters.store_files import Shelf
+from collector.adapters.store_pieces import StoreFile
 from collector.ports import SeriesKey, StoreBatch, Unavailable
 from tests.unit.collector.test_store_duckdb import END, HOUR, KEY, SAME_DAY, T0, batch, every_minute
 
@@ -127,10 +128,10 @@ def test_what_comes_after_files_were_put_half_is_in_the_roll_ups(
     store.write([batch([T0 + 1])], 2)
     real, calls = Shelf.put, itertools.count(1)
 
-    def put(shelf: Shelf, start: int, hours: int, generation: int) -> StoreFile:
+    def put(shelf: Shelf, start: int, hours: int, generation: int, rows: int) -> StoreFile:
         if next(calls) == failing:
             raise OSError(errno.EIO, "as if the disk were gone")
-        return real(shelf, start, hours, generation)
+        return real(shelf, start, hours, generation, rows)
 
     with monkeypatch.context() as broken:
         broken.setattr(Shelf, "put", put)

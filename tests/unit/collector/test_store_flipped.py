@@ -1,4 +1,5 @@
-"""One flipped bit in a file of the DuckDB store: the file is named, and all else goes on."""
+"""One flipped bit in a file of the DuckDB store that has no sum, as of an older version: where DuckDB sees it the file
+is named, and all else goes on."""
 
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ import pytest
 
 from collector.adapters.duckdb_reading import is_damaged
 from collector.adapters.duckdb_sql import all_of
+from collector.adapters.store_sums import Sums
 from collector.ports import Unavailable
 from tests.unit.collector.test_store_accidents import closed, counts
 from tests.unit.collector.test_store_duckdb import HOUR, KEY, SAME_DAY, T0, batch
@@ -22,6 +24,12 @@ FOOTER: Final = {
     "no columns": (484, 3), "half a number": (10, 3),
 }  # fmt: skip
 """Places from the end and bits there, by what they are in the footer of a closed hour."""
+
+
+@pytest.fixture(autouse=True)
+def without_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an older version wrote them."""
+    monkeypatch.setattr(Sums, "put", lambda *_: None)
 
 
 def flipped(folder: Path, place: int, kind: str = "hours", bit: int = 0) -> Path:

@@ -15,7 +15,8 @@ from collector.adapters import duckdb_sql
 from collector.adapters.duckdb_files import DAY_MS, Shelves, due_merges, merge
 from collector.adapters.duckdb_reading import closed_columns
 from collector.adapters.store_duckdb import DuckDbStore
-from collector.adapters.store_files import Piece, Shelf, StoreFile
+from collector.adapters.store_files import Shelf
+from collector.adapters.store_pieces import Piece, StoreFile
 from collector.ports import Unavailable
 from tests.unit.collector.test_store_accidents import closed, counts, names, raises
 from tests.unit.collector.test_store_duckdb import END, HOUR, KEY, SAME_DAY, T0, batch, every_minute

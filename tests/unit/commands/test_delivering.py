@@ -11,6 +11,7 @@ import pytest
 
 from collector.adapters.journal_sqlite import SqliteJournal
 from collector.adapters.memory_store import MemoryStore
+from collector.adapters.store_duckdb import DuckDbStore
 from collector.columns import Columns
 from collector.live import LiveTable
 from collector.ports import Entry, Message, SeriesKey, StoreBatch
@@ -205,6 +206,39 @@ def test_hours_that_an_older_version_stored_are_not_known_one_by_one(tmp_path: P
     assert [row["stored"] for row in found["rows"]] == [None, None, 2]
     assert [row["unstored"] for row in found["rows"]] == [None, None, 0]
     assert found["readings"]["unstored"] == 0
+    journal.close()
+
+
+def test_readings_of_a_file_that_is_gone_are_lost_and_not_replaced(tmp_path: Path) -> None:
+    journal, store = SqliteJournal(tmp_path / "journal"), DuckDbStore(tmp_path / "store")
+    for n in range(2):
+        at = T0 + n * HOUR
+        journal.append([Entry(at, "batch", SITE, "a1", "data", "e1", n + 1, readings=3)])
+        times, none = np.array([at, at + 1, at + 1]), np.zeros(3, np.int64)
+        store.write([StoreBatch([KEY], none, times, np.ones(3), none.astype(np.uint8))], n + 1)
+    store.close_hours(T0 + 2 * HOUR)
+    found = delivery_report(journal, store, store.cursor)["readings"]
+    assert found | {"stored": 4, "replaced": 2, "gone": 0} == found
+    next((tmp_path / "store" / "hours").glob(f"{T0}-*")).unlink()
+    found = delivery_report(journal, store, store.cursor)["readings"]
+    assert found | {"stored": 2, "replaced": None, "gone": 2, "unstored": 0} == found
+    assert verdict(whole_report(delivery_report(journal, store, store.cursor), {})["readings"]) == 1
+    store.close()
+    journal.close()
+
+
+def test_what_a_damaged_file_withholds_is_said(tmp_path: Path) -> None:
+    journal, store = SqliteJournal(tmp_path / "journal"), DuckDbStore(tmp_path / "store")
+    one, none = np.ones(1), np.zeros(1, np.int64)
+    store.write([StoreBatch([KEY], none, np.array([T0]), one, none.astype(np.uint8))], 1)
+    store.close_hours(T0 + HOUR)
+    path = next((tmp_path / "store" / "hours").iterdir())
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    found = delivery_report(journal, store, store.cursor)
+    (said,) = found["unknown"]
+    assert path.name in said
+    assert found["readings"]["stored"] is None
+    store.close()
     journal.close()
 
 

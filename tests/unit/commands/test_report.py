@@ -13,11 +13,12 @@ from commands.trends_report import REFUSALS, lines
         ((0, 0, 0, 0), 0), ((1, 0, 0, 0), 1), ((0, 1, 0, 0), 1), ((0, 0, 1, 0), 1), ((0, 0, 0, 1), 1),
         ((None, None, 0, 0), 3), ((0, None, 0, 0), 3), ((None, 0, 0, 0), 3), ((0, 0, None, 0), 3),
         ((0, 0, 0, None), 3), ((2, None, 0, 0), 1), ((None, 0, 2, 0), 1), ((None, 0, 0, 2), 1),
+        ((0, 0, 0, 0, 7), 1), ((0, 0, 0, 0, None), 3),
     ],
 )  # fmt: skip
 def test_what_is_not_known_is_neither_yes_nor_no(counts: tuple[int | None, ...], code: int) -> None:
-    names = ("lost", "doubled", "unstored", "refused")
-    assert verdict(dict(zip(names, counts, strict=True))) == code
+    names = ("lost", "doubled", "unstored", "refused", "gone")
+    assert verdict(dict.fromkeys(names, 0) | dict(zip(names, counts, strict=False))) == code
 
 
 NOTHING: dict[str, Any] = {"state": None, "days": 4, "slope": None, "refusal": "too_short", "reached": None}  # fmt: skip
