@@ -118,6 +118,9 @@ def check_text(context: Context, key: str, text: PointText) -> None:
     _check_used(context, key, text)
 
 
+INTEGERS: Set[str] = {"u16", "i16", "u32", "i32", "u64", "i64"}
+
+
 def _check_ranges(context: Context, key: str, text: PointText) -> None:
     """What is expected or named can be at all: any value outside the range is dropped."""
     for name, span in (("range", text.range), ("expected", text.expected)):
@@ -128,11 +131,18 @@ def _check_ranges(context: Context, key: str, text: PointText) -> None:
     low, high = text.range
     if text.expected and (text.expected[0] > high or text.expected[1] < low):
         context.wrong(f"{key}.expected", f"{text.expected} is all outside the range; allowed: some of {text.range}")  # fmt: skip
-    raw = text.scale == 1 and not text.offset  # else a name that is no value has another number
-    can_be = (_named(text) or set()) - (set(text.no_data) if raw else set())
-    outside = [number for number in sorted(can_be) if not low <= number <= high]
+    can_be = [number for number in sorted(_named(text) or ()) if not _is_no_data(text, number)]
+    outside = [number for number in can_be if not low <= number <= high]
     if outside:
         context.wrong(f"{key}.range", f"{text.range} leaves out {', '.join(map(str, outside))}, which the {text.kind} can be; leave it out, or let it hold all of them")  # fmt: skip
+
+
+def _is_no_data(text: PointText, number: int) -> bool:
+    """Whether a whole register that means this number says that there is none: it is the same word, whatever its sign."""
+    if text.type not in INTEGERS or text.scale != 1 or text.offset:
+        return False
+    bits = 16 * WORDS[text.type]
+    return number % 2**bits in {word % 2**bits for word in text.no_data}
 
 
 def _named(text: PointText) -> Set[int] | None:

@@ -45,7 +45,7 @@ def make_line(key: str, text: LineText, elsewhere: str | None, folder: Path, wro
     """One line, at `elsewhere` if given; files it names are looked for in the plant's folder."""
     kind, endpoint = _way(key, text, wrong)
     for name, kinds in ONLY_FOR.items():
-        if getattr(text, name) and kind not in kinds:
+        if name in text.model_fields_set and kind not in kinds:
             wrong(f"{key}.{name}", f"means nothing for {kind}; only for {', '.join(sorted(kinds))}")
     host, port = "", 0
     if kind == "reader":
@@ -59,7 +59,7 @@ def make_line(key: str, text: LineText, elsewhere: str | None, folder: Path, wro
         path=(elsewhere or endpoint) if kind in ("rtu", "reader") else "",
         reader=text.reader or "",
         serial=serial_of(text.baud, text.parity, text.stop_bits, text.turnaround) if kind in SERIAL else None,
-        tls=_tls(key, text, host, folder, wrong) if kind == "tls" or text.ca is not None else None,
+        tls=_tls(key, text, host, folder, wrong) if kind == "tls" or (text.ca is not None and kind in ONLY_FOR["ca"]) else None,
         round_trip_s=text.round_trip or ROUND_TRIP_S,
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from config.clock import Clock
 from config.plant import Device, Point
 from config.profile import JsonPath
 from edge.device_messages import DeviceFeed, DeviceMessage, FeedDown, Latest
+from edge.mqtt_faults import Faults
 from edge.mqtt_heard import (
     LINK_DOWN,
     NO_ANSWER,
@@ -28,7 +29,7 @@ from edge.mqtt_heard import (
 from edge.payloads import Stamp, readings_of
 from edge.ports import PointReading, ReadResult
 from edge.topics import Listeners
-from edge.wills import Wills
+from edge.wills import Said, Wills
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,7 @@ class MqttDeviceReader:
         self._latest = Latest()
         self._at_hand: Iterator[bool] = iter(())
         """The rest of the message that is being heard."""
-        self.fault: Exception | None = None
-        """The last on which hearing a message for a point failed."""
-        self._not_heard = 0
-        """How often it did."""
+        self._faults = Faults()
         self._silent: dict[str, float] = {}
         self._refused: frozenset[str] = frozenset()
         self._down_s: float | None = None
@@ -97,7 +95,7 @@ class MqttDeviceReader:
             told = () if device.id in self._forgotten else self._points.values()
             before = [r for heard in told for r in handed_on(heard)]
             if told_so:  # what is left to hear of a line that was told to be gone is not good
-                before = [replace(r, quality=r.quality or STALE) for r in before]
+                before = [_stale(reading) for reading in before]
             down = self.lost(points, LINK_DOWN)
             return ReadResult([*before, *down], lost=True, line_lost=True, detail=str(error))
         if self._down_s is not None:
@@ -130,18 +128,23 @@ class MqttDeviceReader:
         self._listening.remove(lambda heard: heard.point.device == device)
         self._filters = None
         self._silent.pop(device, None)
+        self._faults.forget(device)
         self._wills.forget(device)
 
     def words(self) -> str:
         said = [f"{self.dropped_readings} readings dropped"] if self.dropped_readings else []
-        if self._not_heard:
-            said.append(f"{self._not_heard} times a message could not be heard, see the log")
+        said += self._faults.words()
         if self._refused:
             said.append(f"topic filters refused by the broker: {', '.join(sorted(self._refused))}")
         return ", ".join(said)
 
     async def close(self) -> None:
         await self._feed.close()
+
+    @property
+    def fault(self) -> Exception | None:
+        """The last on which hearing a message failed in us."""
+        return self._faults.last
 
     @property
     def dropped_readings(self) -> int:
@@ -184,8 +187,8 @@ class MqttDeviceReader:
         if left and (left.point.source, left.unit) == (heard.point.source, heard.unit):
             heard.dated = left.dated
         for message in before:
-            for reading, stamp in self._said(heard, message):
-                keep(heard, reading, stamp, message)
+            for _ in self._heard_by(heard, message):
+                pass
         if left:
             take_over(heard, left)
         if before and self._wills.away(heard.point.device):
@@ -204,7 +207,7 @@ class MqttDeviceReader:
         if topic_filter := self._wills.expect(device, source.availability):
             for message in self._latest.of(topic_filter):
                 if message.received_s >= self._words_since_s:
-                    self._wills.heard(message)
+                    self._words_in(message)
 
     def _forget_words(self, gone_s: float) -> None:
         """Nobody knows who is away: what was said while the broker was gone was not heard."""
@@ -230,19 +233,35 @@ class MqttDeviceReader:
             since_s = await self._others(since_s)
 
     def _hearing(self, message: DeviceMessage) -> Iterator[bool]:
-        """Hear a message step by step: at most one reading each. Where that fails, only the point is told bad."""
+        """Hear a message step by step: at most one reading each."""
         for heard in self._listeners_of(message):
-            try:
-                for reading, stamp in self._said(heard, message):
-                    keep(heard, reading, stamp, message)
-                    yield True
-            except Exception as error:
-                self._not_heard += 1
-                if type(error) is not type(self.fault):  # a device may say it a thousand times
-                    log.exception("%s: a message on %s could not be heard", heard.point.id, message.topic)  # fmt: skip
-                self.fault = error
-                wait(heard, tell_lost(heard, NO_ANSWER, message.received_ms, message.received_s))
+            yield from self._heard_by(heard, message, is_new=True)
             yield True
+
+    def _heard_by(
+        self, heard: Heard, message: DeviceMessage, *, is_new: bool = False
+    ) -> Iterator[bool]:
+        """Hear what a message says of a point, reading by reading. Where that fails only the point is told bad.
+
+        What came before a broker that is back was told to be gone, and is heard only now, is not good.
+        """
+        try:
+            for reading, stamp in self._said(heard, message):
+                late = is_new and message.received_s < self._words_since_s
+                keep(heard, _stale(reading) if late else reading, stamp, message)
+                yield True
+        except Exception as error:  # noqa: BLE001  # logged by what is called
+            self._faults.add(heard.point.device, heard.point.id, message.topic, error)
+            if not heard.is_lost:
+                wait(heard, tell_lost(heard, NO_ANSWER, message.received_ms, message.received_s))
+
+    def _words_in(self, message: DeviceMessage) -> list[Said]:
+        """What it says of devices being there."""
+        try:
+            return self._wills.heard(message)
+        except Exception as error:  # noqa: BLE001  # logged by what is called
+            self._faults.add("", "a will", message.topic, error)
+            return []
 
     async def _others(self, since_s: float) -> float:
         """Let them have their turn if it is time; returns when they last had it."""
@@ -257,7 +276,7 @@ class MqttDeviceReader:
         if not repeats:
             self._latest.keep(message)
         known = message.received_s >= self._words_since_s
-        for said in self._wills.heard(message) if known else ():
+        for said in self._words_in(message) if known else ():
             if not said.online:
                 self._lose(said.device, message)
         return [h for h in self._listening.of(message.topic) if not repeats or h.is_lost]
@@ -268,8 +287,7 @@ class MqttDeviceReader:
         for reading, stamp in readings_of(
             heard.point, heard.unit, message.payload, message.received_ms
         ):
-            stale = away and not reading.quality
-            yield replace(reading, quality=STALE) if stale else reading, stamp
+            yield _stale(reading) if away else reading, stamp
 
     def _lose(self, device: str, message: DeviceMessage) -> None:
         """The device is away, from this message on."""
@@ -302,6 +320,11 @@ class MqttDeviceReader:
         elif not lost and device.id in self._silent:
             seconds = at - self._silent.pop(device.id)
             log.warning("device %s back after %.1f s", device.id, seconds)
+
+
+def _stale(reading: PointReading) -> PointReading:
+    """As it is, but not good."""
+    return reading if reading.quality else replace(reading, quality=STALE)
 
 
 def _refusal(filters: Set[str]) -> str:

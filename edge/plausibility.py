@@ -45,8 +45,8 @@ class _Seen:
     """None where something else than a good value lay between."""
     ahead_ms: int
     """The most that a reading's time was ahead of the monotonic clock when it came."""
-    came_s: float
-    """When the last came, by that clock: what comes with it is as late as it is old."""
+    leapt_s: float
+    """When the first came, or the last that was ahead by more than all before it: what comes with it is as late as it is old."""
     older: _Older | None = None
 
 
@@ -108,16 +108,26 @@ class Plausibility:
         if reading.time <= seen.time:
             return reading
         seen.older = None
-        if value != seen.value or seen.same_since is None:
-            seen.same_since = reading.time
-        elif monotonic > seen.came_s and ahead_ms - seen.ahead_ms > SET_FORWARD_MS:
-            seen.same_since += ahead_ms - seen.ahead_ms
+        _look_whether_it_moved(seen, value, reading.time, ahead_ms, monotonic)
         reason = _reason(point, seen, value, reading.time)
-        seen.value, seen.time, seen.came_s = value, reading.time, monotonic
+        seen.value, seen.time = value, reading.time
         seen.ahead_ms = max(seen.ahead_ms, ahead_ms)
         if reason != RATE_IMPLAUSIBLE:
             seen.believed, seen.believed_at = value, reading.time
         return structs.replace(reading, quality=reason) if reason != GOOD else reading
+
+
+def _look_whether_it_moved(
+    seen: _Seen, value: float, time: int, ahead_ms: int, monotonic: float
+) -> None:
+    """Since when the value is the same, of which what the clock was set forward by does not count."""
+    leaps = ahead_ms - seen.ahead_ms > SET_FORWARD_MS
+    if value != seen.value or seen.same_since is None:
+        seen.same_since = time
+    elif leaps and monotonic > seen.leapt_s:
+        seen.same_since += ahead_ms - seen.ahead_ms
+    if leaps:
+        seen.leapt_s = monotonic
 
 
 def _clock_was_set(seen: _Seen, time: int, monotonic: float) -> bool:

@@ -301,9 +301,7 @@ class Poller:
             ended = self._clock.monotonic()
             result = self._looked_at(task, answer, now, ended)
         except Exception:
-            task.told_until = 0.0
-            if not retry and task in self._tasks:  # what is lost is told so anyway
-                self._tell_bad(task, NO_ANSWER, sink)
+            self._fails(task, loss, sink, retry=retry)
             raise
         if tasks is not self._tasks and task not in self._tasks:
             return  # read by a definition that no longer holds
@@ -311,6 +309,14 @@ class Poller:
         if not retry:
             self._advance(task, task.pace_s, ended)
         self._judge(task, result)
+
+    def _fails(self, task: _Task, loss: _Loss | None, sink: Sink, *, retry: bool) -> None:
+        """Reading it failed in us."""
+        task.told_until = 0.0
+        if not retry and task in self._tasks:  # what is lost is told so anyway
+            self._tell_bad(task, NO_ANSWER, sink)
+        if loss:
+            loss.attempts += 1  # behind a lost line the next try is of another device
 
     def _tell_bad(self, task: _Task, quality: int, sink: Sink) -> None:
         if isinstance(self._reader, ListeningReader):

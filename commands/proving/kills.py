@@ -214,8 +214,9 @@ def _keep(path: Path, kept: Path) -> None:
         # one that a server was killed over while it made it is thrown away and begun again under its name;
         # had it held anything, what is kept of the new one would be too little, and readings seem lost
         if not path.samefile(kept):
-            kept.unlink()
-            os.link(path, kept)
+            new = kept.with_suffix(".new")
+            os.link(path, new)
+            new.replace(kept)
 
 
 # --- what was left behind

@@ -61,6 +61,8 @@ def test_a_line_may_stand_elsewhere(tmp_path: Path) -> None:
         ({"tcp": "h:1", "baud": 9600}, "l.baud: means nothing for tcp; only for rtu, rtu_over_tcp"),
         ({"rtu": "/dev/x", "round_trip": "3ms"}, "l.round_trip: means nothing for rtu"),
         ({"tcp": "h:1", "ca": "ca.pem"}, "l.ca: means nothing for tcp; only for mqtt, rtsp, tls"),
+        ({"tcp": "h:1", "ca": ""}, "l.ca: means nothing for tcp; only for mqtt, rtsp, tls"),
+        ({"rtu": "/dev/ttyS0", "ca": ""}, "l.ca: means nothing for rtu"),
         ({"mqtt": "h:1", "ca": "no.pem"}, "l.ca: there is no file 'no.pem' in the plant's folder"),
         ({"mqtt": "h:1", "server_name": "x"}, "l.server_name: means nothing for mqtt"),
         ({"tcp": "h:1", "user": "me"}, "l.user: means nothing for tcp; only for mqtt"),

@@ -325,6 +325,33 @@ def test_a_range_may_leave_out_a_name_that_is_no_data(library: Path) -> None:
     assert decode(mode, [255]) == (None, QUALITIES["sensor_fault"])
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "no_data", "more"),
+    [
+        ("bcd16", 255, 255, ""), ("f32", 9, 9, ""),
+        ("u16", 255, 255, "\nscale = 10"), ("u16", 255, 255, "\noffset = 1"), ("i16", -1, 65534, ""),
+    ],
+    ids=["another word of BCD", "another word of a float", "of another scale", "moved", "another word"],
+)  # fmt: skip
+def test_a_range_may_leave_out_no_name_whose_word_is_data(
+    library: Path, kind: str, name: int, no_data: int, more: str
+) -> None:
+    mode_may_be(library, kind, name, no_data, more)
+    assert any("leaves out" in said for said in mistakes(library))
+
+
+def test_a_range_may_leave_out_a_negative_name_that_is_no_data_as_a_raw_word(library: Path) -> None:
+    mode_may_be(library, "i16", -1, 65535, "")
+    mode = load_plant(library / "plants" / "riverside", library=library).points["a-booster/mode"]
+    assert decode(mode, [0xFFFF]) == (None, QUALITIES["sensor_fault"])
+
+
+def mode_may_be(library: Path, kind: str, name: int, no_data: int, more: str) -> None:
+    spoil(library, BOOSTER, "0 = { id = \"off\"", f"\"{name}\" = {{ id = \"unknown\", en = \"Unknown\", zh = \"未知\" }}, 0 = {{ id = \"off\"")  # fmt: skip
+    at = "holding:300" if kind == "f32" else "holding:5"
+    spoil(library, BOOSTER, 'at = "holding:5"', f'at = "{at}"\ntype = "{kind}"\nrange = [0, 2]\nno_data = [{no_data}]{more}')  # fmt: skip
+
+
 def test_a_slower_poll_class_lengthens_the_silence_that_nobody_stated(library: Path) -> None:
     spoil(library, PLANT, 'calendar = "cn"', 'calendar = "none"\npoll = { fast = "5min" }')
     plant = load_plant(library / "plants" / "riverside", library=library)

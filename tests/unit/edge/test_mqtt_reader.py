@@ -1346,6 +1346,11 @@ class Unheard(bytes):
         raise RuntimeError("nobody foresaw it")
 
 
+class UnheardToo(Unheard):
+    def removeprefix(self, _prefix: object) -> bytes:
+        raise ZeroDivisionError("nor this")
+
+
 async def test_a_message_that_cannot_be_heard_makes_only_its_points_bad(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -1370,3 +1375,51 @@ async def test_a_message_that_cannot_be_heard_makes_only_its_points_bad(
     assert {(r.value, r.quality) for r in told} == {(None, QUALITIES["no_answer"])}
     assert "2 times a message could not be heard" in reader.words()
     assert caplog.text.count("could not be heard") == 1, "said once, else counted"
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, own)
+    assert caplog.text.count("could not be heard") == 2, "of a device that is read anew it is news"
+    await clock.advance(1)
+    feed.say("devices/u-1", '{"v":3}', at=clock.now())
+    assert (await reader.read(DEVICE, own)).readings[-1].value == 3.0
+    feed.messages.append(DeviceMessage("other", UnheardToo(b"1"), False, START, 0.0))
+    feed.messages.append(DeviceMessage("other", Unheard(b"2"), False, START, 0.0))
+    feed.messages.append(DeviceMessage("other", UnheardToo(b"3"), False, START, 0.0))
+    await reader.read(quiet, other)
+    assert caplog.text.count("a/other: a message on other could not be heard") == 2
+
+
+async def test_a_will_that_cannot_be_heard_costs_no_other_device_anything() -> None:
+    feed, clock = Feed(), SteppedClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    quiet = replace(DEVICE, id="quiet")
+    other = [structs.replace(point(("v",), "other", topic="other"), device="quiet")]
+    own = [point(("v",), availability=WILL)]
+    await reader.read(DEVICE, own)
+    await reader.read(quiet, other)
+    feed.messages.append(DeviceMessage(WILL_TOPIC, Unheard(b"offline"), False, START, 0.0))
+    feed.say("other", '{"v":1}')
+    assert [r.value for r in (await reader.read(quiet, other)).readings] == [1.0]
+    assert "1 times a message could not be heard" in reader.words()
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, own)
+    assert "2 times" in reader.words()
+
+
+async def test_what_is_left_to_hear_of_a_broker_that_was_told_gone_is_not_good_when_it_is_back() -> (
+    None
+):
+    only = [point(("[*]", "v"), topic="lists", time_path=("[*]", "t"))]
+    feed, clock = Feed(), SlowClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    await reader.read(DEVICE, only)
+    rows = [{"v": n, "t": START + n} for n in range(1500)]
+    feed.say("lists", json.dumps(rows))
+    feed.down = "gone"
+    first = (await reader.read(DEVICE, only)).readings
+    feed.down = ""
+    assert {r.quality for r in first[:-1]} == {0}
+    assert first[-1].quality == LINK_DOWN
+    rest: list[PointReading] = []
+    while not rest or rest[-1].value != 1499.0:
+        rest += (await reader.read(DEVICE, only)).readings
+    assert {r.quality for r in rest} == {STALE}

@@ -225,6 +225,22 @@ def test_what_never_moves_in_the_first_that_a_device_sends_afterwards_is_frozen(
     assert told(still, *day) == ["good"] * 8 + ["frozen"] * 88
 
 
+def test_a_clock_set_forward_between_two_readings_of_one_read_makes_no_value_frozen() -> None:
+    still = register_point("p", 0, frozen_after_s=2 * HOUR_S)
+    live = row(0, 0, *[4.0] * 60)
+    both = [(600.0, 600.0, 4.0), (600.0, 24 * HOUR_S + 601.0, 4.0)]
+    after = row(610, 24 * HOUR_S + 610, *[4.0] * 3)
+    assert told(still, *live, *both, *after) == ["good"] * 65
+
+
+def test_what_is_sent_afterwards_in_two_reads_is_frozen_all_the_same() -> None:
+    """Of the gap between the two nobody can say whether a clock was set meanwhile."""
+    still = register_point("p", 0, frozen_after_s=2 * HOUR_S)
+    first = [(24 * HOUR_S, n * HOUR_S / 4, 4.0) for n in range(48)]
+    second = [(24 * HOUR_S + 10.0, n * HOUR_S / 4, 4.0) for n in range(48, 96)]
+    assert told(still, *first, *second) == ["good"] * 8 + ["frozen"] * 88
+
+
 def test_readings_that_follow_at_once_are_no_jump() -> None:
     """After a link is back a point may be read twice within milliseconds."""
     assert judged(limited(), 1.0, 1.2, 1.1, every_s=0.01) == ["good", "good", "good"]

@@ -225,6 +225,18 @@ def test_a_retry_that_fails_in_us_waits_for_the_longest_back_off() -> None:
     assert len(waits) >= 10
 
 
+def test_behind_a_lost_line_another_device_is_tried_after_a_retry_that_fails_in_us() -> None:
+    async def story(it: Polled) -> None:
+        await it.lasts(60.0)
+        it.devices.raises, it.devices.says = {"d"}, {}
+        await it.lasts(3.0 * CAP_S)
+
+    paces: Paces = {"d": (10.0,), "e": (10.0,)}
+    it = play(story, paces, row=LINE, says=dict.fromkeys("de", "link_down"))
+    assert len(it.told_of("e", "good")) >= 1
+    assert it.stats.lost == set()
+
+
 def test_a_retry_that_fails_in_us_leaves_its_device_its_own_pace() -> None:
     async def story(it: Polled) -> None:
         await it.lasts(60.0)
