@@ -1,5 +1,6 @@
 """Points that are made once a day of others: each closed local day anew from its readings, as long as late ones may come."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -19,12 +20,18 @@ from config.clock import Clock
 from config.plant import Plant, Point
 from config.profile import Derivation
 
+log = logging.getLogger("steward.deriving")
+
 LOOK_S: Final = 600.0
+SAY_S: Final = 2.0
+"""From one batch to the next where more waits: less is forgotten by a restart."""
 SETTLED_MS: Final = 900_000
 """A day is looked at first so long after its end: its last readings are stored by then."""
 AGAIN_MS: Final = 6 * 3_600_000
 LATE_DAYS: Final = 8
 """Days back that are looked at again: an outbox holds seven."""
+CAUGHT_UP_DAYS: Final = 400
+"""Days back that are made without being asked for, after a store or a server that was away."""
 BEFORE_MS: Final = 86_400_000
 """How far back a reading of before the day is looked for: a counter goes on from it."""
 USUAL_MS: Final = 60 * BEFORE_MS
@@ -46,8 +53,10 @@ class _Site:
     points: tuple[Point, ...]
     speaker: Speaker
     look_at: int = 0
-    waiting: list[Said] = field(default_factory=list)
-    """Made, and not said yet, oldest first."""
+    made_until: date | None = None
+    """Every day before this one was made, once all of it was stored; None: the store must be asked."""
+    waiting: dict[tuple[int, int], Said] = field(default_factory=dict)
+    """Made, and not said yet, oldest first; by place among the points and time."""
 
 
 class Deriving:
@@ -71,10 +80,12 @@ class Deriving:
         """Until when the store holds all that was received, UTC ms; it may block."""
 
     async def run(self) -> None:
-        """For ever: look, and say what is new."""
+        """For ever: look, and say what is new; of much of it one batch after the other."""
         while True:
             await self.look(self._clock.now())
-            await self._clock.sleep_until(self._clock.monotonic() + LOOK_S)
+            more = any(site.waiting for site in self._sites.values())
+            rest_s = SAY_S if more else LOOK_S
+            await self._clock.sleep_until(self._clock.monotonic() + rest_s)
 
     async def look(self, now: int) -> None:
         """Make the days that may have changed, and say what waits. `now` in UTC ms.
@@ -84,11 +95,38 @@ class Deriving:
         complete = await self._offload(self.complete_until)
         for site in self._sites.values():
             today = local_date(now - SETTLED_MS, site.zone)
-            if now >= site.look_at and midnight(today, site.zone) <= complete:
-                await self._make(site, today - LATE_DAYS * ONE_DAY, today)
-                tomorrow = midnight(today + ONE_DAY, site.zone) + SETTLED_MS
-                site.look_at = min(tomorrow, now + AGAIN_MS)
+            if midnight(today, site.zone) > complete:
+                whole = local_date(complete, site.zone)
+                site.made_until = min(site.made_until or whole, whole)
+            elif now >= site.look_at:
+                await self._make_up_to(site, today, now)
             self._say(site, await self._offload(self._journal.marks), now)
+
+    async def _make_up_to(self, site: _Site, today: date, now: int) -> None:
+        """A store that is away is asked again at the next look."""
+        try:
+            await self._make(site, await self._offload(partial(self._first, site, today)), today)
+        except Unavailable:
+            return
+        site.made_until = today
+        tomorrow = midnight(today + ONE_DAY, site.zone) + SETTLED_MS
+        site.look_at = min(tomorrow, now + AGAIN_MS)
+
+    def _first(self, site: _Site, today: date) -> date:
+        """The first of the days that may have changed, or were never made because store or server was away."""
+        until = site.made_until
+        if until is None:
+            last = self._store.latest(site.plant.site, [point.id for point in site.points])
+            times = [time for time, _, _ in last.values()]
+            until = local_date(max(times), site.zone) + ONE_DAY if times else today
+        oldest = max(today - CAUGHT_UP_DAYS * ONE_DAY, self._kept(site))
+        if until < oldest:
+            log.warning("derived points of %s: days before %s were not made while store or server was away; where their readings are kept: ./steward derive %s --since %s", site.plant.site, oldest, site.plant.site, until)  # fmt: skip
+        return max(min(until, today - LATE_DAYS * ONE_DAY), oldest)
+
+    def _kept(self, site: _Site) -> date:
+        """The first day of which all readings are kept, and those of the day before it."""
+        return local_date(max(self._store.kept_from(), 0), site.zone) + 2 * ONE_DAY
 
     async def again(self, name: str, since: date) -> int:
         """Make every closed day from `since` on anew; how many readings differ from what is stored and will be said.
@@ -98,26 +136,20 @@ class Deriving:
         site = self._sites.get(name)
         if site is None:
             return 0
-        kept = local_date(max(self._store.kept_from(), 0), site.zone) + 2 * ONE_DAY
         settled = min(self._clock.now() - SETTLED_MS, await self._offload(self.complete_until))
         today = local_date(settled, site.zone)
-        first = max(since, kept, today - DAYS_MAX * ONE_DAY)
-        before = len(site.waiting)
-        await self._make(site, first, today, must=True)
-        return len(site.waiting) - before
+        first = max(since, self._kept(site), today - DAYS_MAX * ONE_DAY)
+        return await self._make(site, first, today)
 
-    async def _make(self, site: _Site, first: date, end: date, *, must: bool = False) -> None:
-        """Days from `first` up to `end`, without it; a store that is away is asked again at the next look."""
-        day = first
+    async def _make(self, site: _Site, first: date, end: date) -> int:
+        """Days from `first` up to `end`, without it; how many values differ from those stored. Raises `Unavailable`."""
+        day, changed = first, 0
         while day < end:
-            try:
-                found = await self._offload(partial(self._day, site, day))
-            except Unavailable:
-                if must:
-                    raise
-                return
-            site.waiting += [one for one in found if one not in site.waiting]
+            found = await self._offload(partial(self._day, site, day))
+            site.waiting |= {one[:2]: one for one in found}
+            changed += len(found)
             day += ONE_DAY
+        return changed
 
     def _day(self, site: _Site, day: date) -> list[Said]:
         """What of one day differs from what the store has."""
@@ -169,15 +201,15 @@ class Deriving:
     def _say(self, site: _Site, marks: Mapping[MarkKey, int], now: int) -> None:
         """One batch of each lane; what does not fit waits for the next look."""
         yesterday = midnight(local_date(now, site.zone), site.zone) - 1
-        news = [one for one in site.waiting if one[1] >= yesterday][:SAID_MAX]
-        late = [one for one in site.waiting if one[1] < yesterday][:SAID_MAX]
+        news = [one for one in site.waiting.values() if one[1] >= yesterday][:SAID_MAX]
+        late = [one for one in site.waiting.values() if one[1] < yesterday][:SAID_MAX]
         said: list[Said] = []
         if site.speaker.say(late, "backfill", marks, now, self.put):
             said += late
         if site.speaker.say(news, "data", marks, now, self.put):
             said += news
-        gone = set(map(id, said))
-        site.waiting = [one for one in site.waiting if id(one) not in gone]
+        for one in said:
+            del site.waiting[one[:2]]
 
 
 def _points(plant: Plant) -> tuple[Point, ...]:

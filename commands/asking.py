@@ -4,7 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from commands.access import token_of
 from commands.local_http import open_local
@@ -38,10 +38,14 @@ class Refused(Exception):
         self.kind = kind
 
 
+ANSWER_S: Final = 30.0
+
+
 def ask(
-    settings: Settings, path: str, body: Mapping[str, Any] | None = None, method: str = ""
-) -> Any:
-    """One call to `/api/v1/<path>`; the answer's JSON.
+    settings: Settings, path: str, body: Mapping[str, Any] | None = None, method: str = "",
+    *, wait_s: float = ANSWER_S,
+) -> Any:  # fmt: skip
+    """One call to `/api/v1/<path>`; the answer's JSON, for which no pause is longer than `wait_s`.
 
     Raises:
         ServerAway: nobody answers, the server fails, or the token is not known.
@@ -59,7 +63,7 @@ def ask(
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(f"{base}/{path}", data, headers, method=method or None)  # noqa: S310  # our own server
     try:
-        with open_local(request, 30) as answer:
+        with open_local(request, wait_s) as answer:
             return json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
         answered = error.read()
@@ -70,6 +74,8 @@ def ask(
         raise Refused(said, _kind(answered)) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            raise ServerAway(f"the server at {base} took the question and has not answered for {wait_s:g} s: it is busy with this or something else, and goes on; ask again in a while") from error  # fmt: skip
         why = getattr(reason, "strerror", None) or reason
         raise ServerAway(f"no server answers at {base} ({why}): start one (./steward up PLANT), or set STEWARD_HTTP_PORT and STEWARD_DATA as it was started with") from error  # fmt: skip
 

@@ -200,3 +200,52 @@ async def test_a_day_waits_until_the_store_is_behind_its_end() -> None:
     one.deriving.complete_until = lambda: MIDNIGHT
     await one.look(1)
     assert one.energy()[-1] == (0, 24.0, "good")
+
+
+async def test_days_that_closed_while_the_store_was_behind_are_made_when_it_is_not() -> None:
+    """However long that was: more days than late readings are waited for."""
+    one = Days()
+    one.ran(*[(-24.0 * n + h, (h // 6) % 2) for n in range(20, 0, -1) for h in range(0, 24, 6)])
+    one.deriving.complete_until = lambda: MIDNIGHT - 12 * DAY
+    await one.look()
+    assert one.stored() == []
+    one.deriving.complete_until = one.clock.now
+    await one.look(1)
+    assert [(MIDNIGHT - 1 - at) // DAY for at, _ in one.stored()] == list(range(11, -1, -1))
+
+
+async def test_days_that_closed_while_the_server_was_off_are_made_from_the_last_that_is_stored() -> (
+    None
+):
+    before = Days()
+    before.ran(*[(-24.0 * n + h, (h // 6) % 2) for n in range(20, 12, -1) for h in range(0, 24, 6)])
+    for n in (13, 12):
+        await before.clock.advance(0)
+        await before.deriving.look(MIDNIGHT - (n - 1) * DAY + HOUR)
+    await before.deliver()
+    made = len(before.stored())
+    assert made
+    before.ran(*[(-24.0 * n + h, (h // 6) % 2) for n in range(12, 0, -1) for h in range(0, 24, 6)])
+    one = Days(before.store)
+    await one.look()
+    days = [(MIDNIGHT - 1 - at) // DAY for at, _ in one.stored()]
+    assert days[-12:] == list(range(11, -1, -1))
+
+
+async def test_a_store_that_is_away_is_asked_again_at_the_next_look() -> None:
+    one = Days()
+    one.ran((-24, 0), (-10, 1), (-7, 0))
+    one.store.unavailable = "away"
+    await one.deriving.look(one.clock.now())
+    one.store.unavailable = ""
+    await one.look(0.25)
+    assert one.stored() == [(MIDNIGHT - 1, 3.0)]
+
+
+async def test_what_is_made_anew_twice_waits_once() -> None:
+    one = Days()
+    one.ran((-24, 0), (-10, 1), (-7, 0))
+    since = date(2025, 1, 1)
+    assert [await one.deriving.again(SITE, since) for _ in range(2)] == [1, 1]
+    await one.look()
+    assert one.ingest.stats.readings == 1

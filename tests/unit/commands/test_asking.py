@@ -1,6 +1,7 @@
 """Asking the running server: what it refuses is told by its name, whatever it answers with."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -83,3 +84,12 @@ def test_a_server_that_cannot_answer_is_away_and_says_what_it_waits_for(
 
 def test_an_answer_is_its_json(settings: Settings) -> None:
     assert ask(settings, "fine") == {"a": 1}
+
+
+def test_a_server_that_works_longer_than_is_waited_for_is_busy_and_not_away(tmp_path: Path) -> None:
+    write_secret(tmp_path / "secrets" / "token-owner", "known")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = Settings(data=tmp_path, http_port=silent.getsockname()[1])
+        with pytest.raises(ServerAway, match=r"has not answered for 0\.1 s: it is busy") as said:
+            ask(settings, "health/ready", wait_s=0.1)
+    assert "start one" not in str(said.value)
