@@ -84,14 +84,32 @@ def read(folder: Path) -> list[File]:
 
 
 def _read(path: Path, folder: Path) -> File | None:
-    with path.open(newline="") as text:
-        rows = list(csv.reader(text, delimiter=";"))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as text:
+            rows = list(csv.reader(text, delimiter=";"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Failed(f"{path} is no CSV file: {error}") from error
     if not rows or rows[0][-2:] != ["anomaly", "changepoint"]:
         return None
+    for line, row in enumerate(rows[1:], 2):
+        if wrong := _wrong(row, len(rows[0])):
+            raise Failed(f"{path}, line {line}: {wrong}; put a whole copy of the file there, or take it out of the folder")  # fmt: skip
     time = np.array([row[0] for row in rows[1:]], dtype="datetime64[s]").astype(np.int64)
     numbers = np.array([row[1:] for row in rows[1:]], dtype=np.float64)
     name = path.relative_to(folder).with_suffix("").as_posix()
     return File(name, time, numbers[:, :-2], numbers[:, -2] == 1, numbers[:, -1] == 1)
+
+
+def _wrong(row: Sequence[str], width: int) -> str:
+    """What is wrong with a row of `datetime;…;anomaly;changepoint`; empty where nothing is."""
+    if len(row) != width:
+        return f"{len(row)} values instead of {width}"
+    try:
+        np.datetime64(row[0], "s")
+        numbers = [float(text) for text in row[1:]]
+    except ValueError as error:
+        return str(error)
+    return "" if np.isfinite(numbers).all() else "a value that is no finite number"
 
 
 def _said(name: str, method: Method, files: Sequence[File]) -> Sequence[Judged]:

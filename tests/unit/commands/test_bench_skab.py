@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,31 @@ def test_a_folder_stands_behind_the_name_that_needs_one() -> None:
     assert _wanted(["skab", "here"]) == {"skab": Path("here")}
     assert _wanted(["skab", "ingest"]) == {"skab": None, "ingest": None}
     assert _wanted(["ingest", "skab", "x", "y"]) == {"ingest": None, "skab": Path("x"), "y": None}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda line: line.rsplit(";", 1)[0], "line 5: 4 values instead of 5"),
+        (lambda line: line.replace("2020-03-09", "9 March"), "line 5: "),
+        (lambda line: line.replace(";0.0;", ";x;"), "line 5: could not convert string to float: 'x'"),
+        (lambda line: line.replace(";0.0;", ";nan;"), "line 5: a value that is no finite number"),
+    ],
+    ids=["cut off", "no time", "no number", "not finite"],
+)  # fmt: skip
+def test_a_row_that_cannot_be_read_is_named(
+    tmp_path: Path, spoil: Callable[[str], str], said: str
+) -> None:
+    write(tmp_path / "1.csv", 500, range(450, 480))
+    lines = (tmp_path / "1.csv").read_text().splitlines()
+    lines[4] = spoil(lines[4])
+    (tmp_path / "1.csv").write_text("\n".join(lines))
+    with pytest.raises(Failed, match=said) as failed:
+        skab.read(tmp_path)
+    assert "take it out of the folder" in str(failed.value)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(Failed, match=r"1\.csv is no CSV file"):
+        skab.read(tmp_path)
