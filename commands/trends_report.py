@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from commands.asking import ask
 from config.settings import Settings
@@ -21,8 +22,10 @@ REFUSALS: Final[Mapping[str, str]] = {
 
 def trends_report(settings: Settings) -> list[dict[str, Any]]:
     """Of each site: its id, and its watched points as HTTP says them. Raises `ServerAway`."""
-    sites = [str(row["id"]) for row in ask(settings, "sites")]
-    return [{"site": site, **ask(settings, f"sites/{site}/trends")} for site in sites]
+    return [
+        {"site": row["id"], "time_zone": row["time_zone"], **ask(settings, f"sites/{row['id']}/trends")}
+        for row in ask(settings, "sites")
+    ]  # fmt: skip
 
 
 def lines(report: list[dict[str, Any]]) -> Iterator[str]:
@@ -38,7 +41,19 @@ def _of_point(site: Mapping[str, Any], item: Mapping[str, Any]) -> Iterator[str]
     for said in item["states"]:
         state = f" ({said['state']['en']})" if said["state"] else ""
         work = "; plan work" if item["suggested"] and said["reached"] else ""
-        yield f"{state}: {_creep(site, item, said)}{work}"
+        yield f"{state}: {_creep(site, item, said)}{work}{_usual(site, item, said)}"
+
+
+def _usual(site: Mapping[str, Any], item: Mapping[str, Any], said: Mapping[str, Any]) -> str:
+    """What is usual, and since when it is another; empty until it is learnt."""
+    if said["mean"] is None:
+        return f"; {said['learnt']} of {site['learn_rows']} readings learnt"
+    usual = f"; usual: {said['mean']:.3g} ± {said['sigma']:.2g} {item['unit']}".rstrip()
+    if (change := said["change"]) is None:
+        return usual
+    since = datetime.fromisoformat(change["since"]).astimezone(ZoneInfo(site["time_zone"]))
+    way = "higher" if change["up"] else "lower"
+    return f"{usual}; {way} than usual since {since:%Y-%m-%d %H:%M} ({site['time_zone']})"
 
 
 def _creep(site: Mapping[str, Any], item: Mapping[str, Any], said: Mapping[str, Any]) -> str:

@@ -21,8 +21,11 @@ def test_what_is_not_known_is_neither_yes_nor_no(counts: tuple[int | None, ...],
     assert verdict(dict.fromkeys(names, 0) | dict(zip(names, counts, strict=False))) == code
 
 
-NOTHING: dict[str, Any] = {"state": None, "days": 4, "slope": None, "refusal": "too_short", "reached": None}  # fmt: skip
-CREEP: dict[str, Any] = {"state": {"en": "Running"}, "days": 41, "refusal": None, "slope": {"per_day": 0.12 / 7}}  # fmt: skip
+NOTHING: dict[str, Any] = {"state": None, "days": 4, "slope": None, "refusal": "too_short", "reached": None, "mean": None, "learnt": 300, "change": None}  # fmt: skip
+CREEP: dict[str, Any] = {"state": {"en": "Running"}, "days": 41, "refusal": None, "slope": {"per_day": 0.12 / 7}, "mean": 3.1, "sigma": 0.12, "learnt": 500, "change": None}  # fmt: skip
+LEARNING = "; 300 of 500 readings learnt"
+USUAL = "; usual: 3.1 ± 0.12 mm/s"
+CHANGED = {"seen_at": "2026-11-12T00:00:00.000Z", "since": "2026-11-10T18:30:00.000Z", "up": True}
 
 
 def reached(latest: str | None) -> dict[str, Any]:
@@ -33,13 +36,14 @@ def reached(latest: str | None) -> dict[str, Any]:
     ("suggested", "states", "told"),
     [
         (False, [], [": not computed yet"]),
-        (False, [NOTHING], [": 4 days of readings, 15 needed"]),
-        (False, [{**CREEP, "reached": None}], [" (Running): rises by 0.12 mm/s a week; no limit ahead"]),
+        (False, [NOTHING], [": 4 days of readings, 15 needed" + LEARNING]),
+        (False, [{**CREEP, "reached": None}], [" (Running): rises by 0.12 mm/s a week; no limit ahead" + USUAL]),
+        (False, [{**CREEP, "reached": None, "change": CHANGED}], [f" (Running): rises by 0.12 mm/s a week; no limit ahead{USUAL}; higher than usual since 2026-11-11 02:30 (Asia/Shanghai)"]),
         (True, [{**CREEP, "reached": reached("2027-01-01T00:00:00.000Z")}, NOTHING],
-         [" (Running): rises by 0.12 mm/s a week; reaches 7.1 in 21 to 42 days; plan work", ": 4 days of readings, 15 needed"]),
-        (False, [{**CREEP, "reached": reached(None)}], [" (Running): rises by 0.12 mm/s a week; reaches 7.1 in 21 days at the earliest"]),
+         [" (Running): rises by 0.12 mm/s a week; reaches 7.1 in 21 to 42 days; plan work" + USUAL, ": 4 days of readings, 15 needed" + LEARNING]),
+        (False, [{**CREEP, "reached": reached(None)}], [" (Running): rises by 0.12 mm/s a week; reaches 7.1 in 21 days at the earliest" + USUAL]),
     ],
-    ids=["not yet", "young", "no limit", "in a span", "perhaps never"],
+    ids=["not yet", "young", "no limit", "changed", "in a span", "perhaps never"],
 )  # fmt: skip
 def test_a_trend_is_told_in_words(
     suggested: bool, states: list[dict[str, Any]], told: list[str]
@@ -48,7 +52,9 @@ def test_a_trend_is_told_in_words(
     site = {
         "site": "riverside",
         "now": "2026-11-20T00:00:00.000Z",
+        "time_zone": "Asia/Shanghai",
         "days_needed": 15,
+        "learn_rows": 500,
         "items": [item],
     }
     assert list(lines([site])) == [f"riverside/p/v{words}" for words in told]
