@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -219,6 +219,16 @@ class StoreBatch:
 
     def __len__(self) -> int:
         return len(self.key)
+
+
+class Quarantined(NamedTuple):
+    """A reading that a store will never take: where it belongs, its time (UTC ms) and what it says, in the store's words; why."""
+
+    site: str
+    place: str
+    time: str
+    said: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -417,7 +417,11 @@ def _quarantine(server: Server, site: str) -> Mapping[str, Any]:
         }
         for entry in reversed(tuple(server.ingest.quarantine)) if entry.site == site
     ]  # fmt: skip
-    return {"items": items, "count": readings + batches, "readings": readings, "batches": batches}
+    refused = [one._asdict() for one in reversed(getattr(server.store, "quarantine", ())) if one.site == site]  # fmt: skip
+    return {
+        "items": items, "count": readings + batches, "readings": readings, "batches": batches,
+        "refused_by_store": refused,
+    }  # fmt: skip
 
 
 def _complete_until(server: Server) -> int:

@@ -10,6 +10,7 @@ from collector.adapters.lineprotocol import HIDDEN, QUALITY, escaped
 SPACE: Final = re.compile(rb"(?<!\\) ")
 COMMA: Final = re.compile(rb"(?<!\\),")
 EQUALS: Final = re.compile(rb"(?<!\\)=")
+ESCAPED: Final = re.compile(rb"\\([ ,=])")
 BESIDE: Final = (QUALITY.encode(), HIDDEN.encode())
 HOUR_MS: Final = 3_600_000
 """No shard of InfluxDB is shorter, and its fields have their types by shard."""
@@ -21,10 +22,11 @@ Lines = Sequence[bytes]
 
 
 class Refused(NamedTuple):
-    """One reading that InfluxDB will never take: where it belongs as a line says it, and its time (UTC ms)."""
+    """One reading that InfluxDB will never take: where it belongs as a line says it, its time (UTC ms), its fields."""
 
     place: str
     time: str
+    fields: str = ""
 
 
 class Sorted(NamedTuple):
@@ -56,8 +58,21 @@ def readings_of(line: bytes) -> list[Refused]:
     parts = SPACE.split(line)
     if len(parts) != 3:
         return [Refused(_said(line), "")]
-    points = dict.fromkeys(_point_of(field) for field in COMMA.split(parts[1]))
-    return [Refused(f"{_said(parts[0])} {_said(point)}", _said(parts[2])) for point in points]
+    points: dict[bytes, list[bytes]] = defaultdict(list)
+    for field in COMMA.split(parts[1]):
+        points[_point_of(field)].append(field)
+    return [_refused(parts[0], point, parts[2], fields) for point, fields in points.items()]
+
+
+def _refused(head: bytes, point: bytes, time: bytes, fields: Lines) -> Refused:
+    return Refused(f"{_said(head)} {_said(point)}", _said(time), _said(b",".join(fields)))
+
+
+def site_of(reading: Refused) -> str:
+    """The site that its line names; empty where it names none."""
+    head = SPACE.split(reading.place.encode())[0]
+    tags = dict(EQUALS.split(tag, maxsplit=1) for tag in COMMA.split(head)[1:])
+    return ESCAPED.sub(rb"\1", tags.get(b"site", b"")).decode(errors="replace")
 
 
 def _by_field(lines: Lines, name: bytes) -> Sorted | None:
@@ -80,8 +95,10 @@ def _without(lines: Lines, point: bytes) -> Sorted:
     refused, kept = [], []
     for line in lines:
         head, fields, time = SPACE.split(line)
-        refused.append(Refused(f"{_said(head)} {_said(point)}", _said(time)))
-        others = [field for field in COMMA.split(fields) if _point_of(field) != point]
+        all_fields = COMMA.split(fields)
+        others = [field for field in all_fields if _point_of(field) != point]
+        own = [field for field in all_fields if _point_of(field) == point]
+        refused.append(_refused(head, point, time, own))
         if others:
             kept.append(b" ".join([head, b",".join(others), time]))
     return Sorted(refused, [kept] if kept else [])

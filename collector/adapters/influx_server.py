@@ -17,8 +17,8 @@ from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
 
 from collector.adapters.influx_flux import BrokenOff, Tables, bound, rows_of, tables_in
-from collector.adapters.influx_lines import BEHIND, HOUR_MS, Lines, Refused, sorted_out
-from collector.ports import Unavailable
+from collector.adapters.influx_lines import BEHIND, HOUR_MS, Lines, Refused, site_of, sorted_out
+from collector.ports import Quarantined, Unavailable
 
 log = logging.getLogger("steward.store")
 
@@ -27,6 +27,8 @@ GZIP_LEVEL: Final = 1
 YEAR_1_MS: Final = -62_135_596_800_000
 """Shards are counted from the first Monday of year 1."""
 AT_ONCE: Final = 2
+QUARANTINE_MAX: Final = 1_000
+"""Readings that are refused for ever and kept to be shown, newest first; the log names all."""
 """Bodies on their way: InfluxDB need not wait until ours has seen that one is taken."""
 
 
@@ -44,6 +46,8 @@ class Bucket:
             url=url, token=token, org=org, timeout=TIMEOUT_MS, ssl_ca_cert=ca_file or None
         )
         self._writes = WriteService(self._client.api_client)
+        self.quarantine: deque[Quarantined] = deque(maxlen=QUARANTINE_MAX)
+        """The newest readings that it will never take."""
         self._made, self._shard_ms, self._silent = False, HOUR_MS, False
 
     def close(self) -> None:
@@ -210,6 +214,7 @@ class Bucket:
                     raise
                 found = sorted_out(body.splitlines(keepends=True), _message(error))
                 _tell(found.refused, _message(error))
+                self.quarantine += [Quarantined(site_of(one), *one, _message(error)) for one in found.refused]  # fmt: skip
                 refused += found.refused
                 waiting += found.again
             if not waiting:

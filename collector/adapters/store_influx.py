@@ -31,7 +31,7 @@ from collector.buckets import (
     nothing,
     widened,
 )
-from collector.ports import Buckets, CountKey, Kind, Raw, SeriesKey, StoreBatch
+from collector.ports import Buckets, CountKey, Kind, Quarantined, Raw, SeriesKey, StoreBatch
 from edge.readings import BAD
 
 log = logging.getLogger("steward.store")
@@ -178,6 +178,11 @@ class InfluxStore:
 
     def given(self) -> Mapping[CountKey, int]:
         return self._given.all()
+
+    @property
+    def quarantine(self) -> Sequence[Quarantined]:
+        """The newest readings of this life that InfluxDB will never take, oldest first."""
+        return tuple(self._bucket.quarantine)
 
     def _ask_noted(self) -> Noted:
         rows = self._bucket.ask(f"{flux.source(self._bucket.name, CURSOR)} |> last()")

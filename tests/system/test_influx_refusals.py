@@ -36,6 +36,9 @@ def test_readings_refused_for_ever_are_counted_and_do_not_block_those_beside_and
     for key, stays in ((beside, [2.0]), (behind, [3.0]), (KEY, [])):
         assert store.raw(key.site, key.point, T0, T0 + 9).value.tolist() == stays
     assert "field type conflict" in caplog.text
+    assert {(one.site, one.time) for one in store.quarantine} == {("riverside", str(T0)), ("riverside", str(T0 + 1))}  # fmt: skip
+    assert ["pressure=1" in one.said or "pressure=4" in one.said for one in store.quarantine] == [True, True]  # fmt: skip
+    assert all("field type conflict" in one.reason for one in store.quarantine)
     store.close()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.adapters.influx_lines import Refused, readings_of, sorted_out
+from collector.adapters.influx_lines import Refused, readings_of, site_of, sorted_out
 
 HOUR = 3_600_000
 LINE = b"readings,asset=flow,site=a\\ b flow=1.5,flow/quality=1i,flow\\ x=2.5 17\n"
@@ -17,8 +17,16 @@ def conflict(field: str) -> str:
 
 
 def test_a_line_is_counted_by_its_points() -> None:
-    assert readings_of(LINE) == [Refused(PLACE + "flow", "17"), Refused(PLACE + "flow\\ x", "17")]
+    assert readings_of(LINE) == [
+        Refused(PLACE + "flow", "17", "flow=1.5,flow/quality=1i"),
+        Refused(PLACE + "flow\\ x", "17", "flow\\ x=2.5"),
+    ]
     assert readings_of(b"no line protocol at all\n") == [Refused("no line protocol at all", "")]
+
+
+def test_a_reading_is_of_the_site_that_its_line_names() -> None:
+    sites = [site_of(one) for line in (LINE, NEXT, b"?") for one in readings_of(line)]
+    assert sites == ["a b", "a b", "", ""]
 
 
 @pytest.mark.parametrize(
