@@ -121,6 +121,7 @@ class PointText(Strict):
     A state is one of `names`, a flag 0 or 1: any other number is `undecodable`, for it must not look normal.
     `no_data` are the raw numbers by which a register says that it has none: of flags, or of a bit of
     it (`at = "holding:8.3"`), those of the whole register; of a field, those that fit into it are its own.
+    `rolls_over_at` is in the point's unit: the number that it never shows, or the greatest that it shows; of a whole register the raw one.
     """
 
     name: Names

@@ -38,6 +38,7 @@ from config.profile import (
     Tags,
     spells,
 )
+from config.rollovers import range_of
 from config.scaling import with_exponents
 from config.tags import contradictions
 from config.watching import trend_of, watch_of
@@ -181,6 +182,11 @@ def _tags(context: Context, key: str, text: PointText, bit: BitText | None = Non
     return tags
 
 
+def _whole_register(text: PointText, source: Source) -> str | None:
+    """The type of the register that the point is; None where it is a part of one, or none."""
+    return text.type if isinstance(source, Register) and source.bit is None else None
+
+
 def _point(context: Context, key: str, text: PointText, part: str, source: Source) -> ProfilePoint:
     own = key.rpartition(".")[2]
     states = {
@@ -194,7 +200,7 @@ def _point(context: Context, key: str, text: PointText, part: str, source: Sourc
         kind="measurement" if text.kind == "flags" else text.kind,
         unit=text.unit, source=source, decimals=decimals,
         range=_pair(text.range), expected=_pair(text.expected), states=states,
-        rolls_over_at=text.rolls_over_at,
+        rolls_over_at=text.rolls_over_at and range_of(text.rolls_over_at, text.scale, _whole_register(text, source)),
         rate_max=text.rate_max, frozen_after_s=text.frozen_after, poll=text.poll, deadband=text.deadband,
         deadband_percent=text.deadband_percent,
         longest_silence_s=_longest_silence_s(context, text),

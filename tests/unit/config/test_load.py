@@ -62,6 +62,10 @@ def test_parts_shift_their_addresses_by_the_stride() -> None:
     assert isinstance(two, Register)
     assert (one.address, two.address) == (40, 60)
     assert one.order == "CDAB"
+    hours = plant.points["a-booster/pump-1/run_hours"]
+    assert hours.rolls_over_at == pytest.approx(2**32 * one.scale), (
+        "written as the greatest raw number"
+    )
 
 
 def test_named_bits_become_points_with_their_own_lane() -> None:
