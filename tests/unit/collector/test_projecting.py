@@ -108,7 +108,7 @@ async def test_a_restart_goes_on_behind_the_store_s_cursor() -> None:
 async def test_memory_is_bounded_and_the_journal_has_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MEMORY_BYTES_MAX", 3 * 1_225)
+    monkeypatch.setattr(module, "MEMORY_BYTES_MAX", 3 * 1_475)
     monkeypatch.setattr(module, "READINGS_AT_ONCE", 2)
     monkeypatch.setattr(module, "ENTRIES_AT_ONCE", 1)
     fed = Fed()

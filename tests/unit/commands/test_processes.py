@@ -208,10 +208,10 @@ def test_an_outbox_that_was_only_just_begun_holds_nothing(tmp_path: Path) -> Non
     assert outbox_counts(tmp_path) == {"x.a": NOTHING_MADE}
 
 
-@pytest.mark.parametrize("name", ["lost", "doubled", "unstored", "refused"])
+@pytest.mark.parametrize("name", ["lost", "doubled", "unstored", "refused", "gone"])
 @pytest.mark.parametrize("found", [1, None])
 def test_a_report_proves_only_what_it_counted(name: str, found: int | None) -> None:
-    none = {"lost": 0, "doubled": 0, "unstored": 0, "refused": 0}
+    none = {"lost": 0, "doubled": 0, "unstored": 0, "refused": 0, "gone": 0}
     assert proven(none)
     assert not proven(none | {name: found})
 
