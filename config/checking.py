@@ -138,11 +138,11 @@ def _check_ranges(context: Context, key: str, text: PointText) -> None:
 
 
 def _is_no_data(text: PointText, number: int) -> bool:
-    """Whether a whole register that means this number says that there is none: it is the same word, whatever its sign."""
+    """Whether what means this number says that there is none: it is the same word, or field, whatever its sign."""
     if text.type not in INTEGERS or text.scale != 1 or text.offset:
         return False
-    bits = 16 * WORDS[text.type]
-    return number % 2**bits in {word % 2**bits for word in text.no_data}
+    own, size = _own_no_data(text, (text.at or "").rpartition(":")[2].partition(".")[2])
+    return number % size in {one % size for one in own}
 
 
 def _named(text: PointText) -> Set[int] | None:
@@ -311,13 +311,19 @@ def sentinels(
     for number in text.no_data:
         if not whole[0] <= number < whole[1]:
             context.wrong(f"{key}.no_data", f"{number} never stands in {text.type}; allowed: {whole[0]}..{whole[1] - 1}{_hint(text)}")  # fmt: skip
-    if not (bit or text.kind == "flags" or text.type == "bit"):
-        return tuple(number % whole[1] for number in text.no_data), ()
-    low, end = (0, 0) if text.kind == "flags" else _ends(text, text.bit_width)
-    own = [number for number in text.no_data if low <= number < end]
-    if own and text.bit_width == 1:
+    own, end = _own_no_data(text, bit)
+    if own and end == 2:  # a bit is 0 or 1
         context.wrong(f"{key}.no_data", f"{own[0]} is what the bit itself may be; allowed: what its whole word is that has no data")  # fmt: skip
     return tuple(n % end for n in own), tuple(n % whole[1] for n in text.no_data if n not in own)
+
+
+def _own_no_data(text: PointText, bit: str) -> tuple[Sequence[int], int]:
+    """Which of `no_data` are of the value, not of the word that it is a part of; how many numbers it can be."""
+    if text.kind == "flags":
+        return (), 1
+    is_part = bit or text.type == "bit"
+    low, end = _ends(text, text.bit_width if is_part else 16 * WORDS.get(text.type, 1))
+    return [n for n in text.no_data if low <= n < end or not is_part], end
 
 
 def _ends(text: PointText, bits: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from edge.topics import has_wildcard, matches
@@ -24,6 +24,8 @@ class DeviceMessage:
     retained: bool
     received_ms: int
     received_s: float
+    late: bool = False
+    """Heard only after its broker was told to be gone."""
 
     @property
     def size(self) -> int:
@@ -115,6 +117,11 @@ class Latest:
             return
         self._messages[message.topic] = message
         self._bytes += message.size
+
+    def note_late(self, message: DeviceMessage) -> None:
+        """It was heard late, if it is still the last of its topic."""
+        if self._messages.get(message.topic) is message:
+            self._messages[message.topic] = replace(message, late=True)
 
     def forget(self, topic_filter: str) -> None:
         """Whatever comes on these topics next is no repeat."""

@@ -64,12 +64,17 @@ class Heard:
     """The newest time that anything was told with; if its device dates nothing, the last."""
     ours_ms: int = 0
     """When it was told by our clock, if nothing newer was told since; else 0."""
-    is_lost: bool = False
-    """Whether it was last told that nothing is heard of it."""
+    lost_as: int = 0
+    """The reason, where it was last told that nothing is heard of it; else 0."""
     recent: dict[tuple[int, float | None, int], None] = field(default_factory=dict)
     told_silent_s: float | None = None
     waiting: deque[PointReading] = field(default_factory=deque)
     dropped_readings: int = 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was last told that nothing is heard of it."""
+        return self.lost_as != 0
 
 
 def keep(heard: Heard, reading: PointReading, stamp: Stamp, message: DeviceMessage) -> None:
@@ -82,7 +87,7 @@ def keep(heard: Heard, reading: PointReading, stamp: Stamp, message: DeviceMessa
         heard.since_s = max(heard.since_s, message.received_s)
     own = (_of_the_device if stamp.by_device else _of_our_clock)(heard, reading, message)
     if own is not None:
-        heard.is_lost = False
+        heard.lost_as = 0
         wait(heard, own)
 
 
@@ -155,7 +160,7 @@ def _suspect(own: PointReading, *, retained: bool) -> PointReading:
 
 def tell_lost(heard: Heard, quality: int, now: int, at_s: float) -> PointReading:
     """A reading of our own, told by our clock: UTC ms and monotonic seconds."""
-    heard.ours_ms, heard.is_lost = _in_its_time(heard, now, at_s), True
+    heard.ours_ms, heard.lost_as = _in_its_time(heard, now, at_s), quality
     return PointReading(heard.point.id, None, quality, heard.ours_ms)
 
 
@@ -171,7 +176,7 @@ def take_over(heard: Heard, left: Heard) -> None:
         heard.last, heard.stands_still = replace(said, time=left.last.time), left.stands_still
         told = replace(heard.last, quality=said.quality or suspect)
         heard.waiting = deque(told if reading is said else reading for reading in heard.waiting)
-    heard.ours_ms, heard.is_lost = left.ours_ms, left.is_lost
+    heard.ours_ms, heard.lost_as = left.ours_ms, left.lost_as
 
 
 def _in_its_time(heard: Heard, now: int, at_s: float) -> int:

@@ -187,7 +187,7 @@ class MqttDeviceReader:
         if left and (left.point.source, left.unit) == (heard.point.source, heard.unit):
             heard.dated = left.dated
         for message in before:
-            for _ in self._heard_by(heard, message):
+            for _ in self._heard_by(heard, message, is_new=left is None):
                 pass
         if left:
             take_over(heard, left)
@@ -238,21 +238,21 @@ class MqttDeviceReader:
             yield from self._heard_by(heard, message, is_new=True)
             yield True
 
-    def _heard_by(
-        self, heard: Heard, message: DeviceMessage, *, is_new: bool = False
-    ) -> Iterator[bool]:
+    def _heard_by(self, heard: Heard, message: DeviceMessage, *, is_new: bool) -> Iterator[bool]:
         """Hear what a message says of a point, reading by reading. Where that fails only the point is told bad.
 
-        What came before a broker that is back was told to be gone, and is heard only now, is not good.
+        What came before a broker that is back was told to be gone, and is heard only then, is not good, over a reload too.
         """
         try:
             for reading, stamp in self._said(heard, message):
-                late = is_new and message.received_s < self._words_since_s
+                late = message.late or (is_new and message.received_s < self._words_since_s)
+                if late:
+                    self._latest.note_late(message)
                 keep(heard, _stale(reading) if late else reading, stamp, message)
                 yield True
         except Exception as error:  # noqa: BLE001  # logged by what is called
             self._faults.add(heard.point.device, heard.point.id, message.topic, error)
-            if not heard.is_lost:
+            if is_new and heard.lost_as != NO_ANSWER:
                 wait(heard, tell_lost(heard, NO_ANSWER, message.received_ms, message.received_s))
 
     def _words_in(self, message: DeviceMessage) -> list[Said]:

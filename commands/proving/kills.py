@@ -215,6 +215,7 @@ def _keep(path: Path, kept: Path) -> None:
         # had it held anything, what is kept of the new one would be too little, and readings seem lost
         if not path.samefile(kept):
             new = kept.with_suffix(".new")
+            new.unlink(missing_ok=True)  # a proof that was ended between the two
             os.link(path, new)
             new.replace(kept)
 

@@ -59,6 +59,18 @@ def test_a_file_that_was_begun_twice_is_read_as_it_is_now(tmp_path: Path) -> Non
     whole.close()
 
 
+def test_what_an_ended_proof_left_between_two_steps_hinders_no_other(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    path = tmp_path / "journal" / "journal-0000000000000000001.sqlite"
+    path.write_bytes(b"first")
+    keep_journal(tmp_path)
+    path.unlink()
+    path.write_bytes(b"second")
+    (tmp_path / WHOLE / path.with_suffix(".new").name).write_bytes(b"left")
+    keep_journal(tmp_path)
+    assert {file.name: file.read_bytes() for file in (tmp_path / WHOLE).iterdir()} == {path.name: b"second"}  # fmt: skip
+
+
 def test_numbers_that_will_never_come_are_counted(tmp_path: Path) -> None:
     """They fill their place in the lane, and a reading that came twice could make up for theirs."""
     (tmp_path / "edge").mkdir()

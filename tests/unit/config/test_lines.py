@@ -78,6 +78,8 @@ def test_a_line_may_stand_elsewhere(tmp_path: Path) -> None:
 def test_what_a_line_cannot_mean_is_said(tmp_path: Path, text: dict[str, Any], said: str) -> None:
     _, wrong = made(tmp_path, **text)
     assert any(one.startswith(said) for one in wrong), wrong
+    if "means nothing" in said:
+        assert not any("is missing" in one for one in wrong), "nor asked for there"
 
 
 LABEL = "a" * 63

@@ -350,9 +350,24 @@ def test_a_range_may_leave_out_a_negative_name_that_is_no_data_as_a_raw_word(lib
     assert decode(mode, [0xFFFF]) == (None, QUALITIES["sensor_fault"])
 
 
-def mode_may_be(library: Path, kind: str, name: int, no_data: int, more: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "no_data", "is_its_own"), [(-1, 15, True), (15, -1, True), (-1, 65535, False)]
+)
+def test_of_a_field_its_own_numbers_are_compared(
+    library: Path, name: int, no_data: int, *, is_its_own: bool
+) -> None:
+    """Four bits of a word; 65535 is of the whole word, of which the rest may be anything."""
+    mode_may_be(library, "i16", name, no_data, "\nbit_width = 4", at="holding:5.0")
+    if not is_its_own:
+        assert any("leaves out" in said for said in mistakes(library))
+        return
+    mode = load_plant(library / "plants" / "riverside", library=library).points["a-booster/mode"]
+    assert decode(mode, [0x000F]) == (None, QUALITIES["sensor_fault"])
+
+
+def mode_may_be(library: Path, kind: str, name: int, no_data: int, more: str, at: str = "") -> None:
     spoil(library, BOOSTER, "0 = { id = \"off\"", f"\"{name}\" = {{ id = \"unknown\", en = \"Unknown\", zh = \"未知\" }}, 0 = {{ id = \"off\"")  # fmt: skip
-    at = "holding:300" if kind == "f32" else "holding:5"
+    at = at or ("holding:300" if kind == "f32" else "holding:5")
     spoil(library, BOOSTER, 'at = "holding:5"', f'at = "{at}"\ntype = "{kind}"\nrange = [0, 2]\nno_data = [{no_data}]{more}')  # fmt: skip
 
 

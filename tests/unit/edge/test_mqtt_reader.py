@@ -1372,7 +1372,7 @@ async def test_a_message_that_cannot_be_heard_makes_only_its_points_bad(
     told = (await reader.read(quiet, other)).readings
     assert [(r.value, r.quality) for r in told] == [(1.0, 0), (2.0, 0)]
     told = (await reader.read(DEVICE, own)).readings
-    assert {(r.value, r.quality) for r in told} == {(None, QUALITIES["no_answer"])}
+    assert [(r.value, r.quality) for r in told] == [(None, QUALITIES["no_answer"])]
     assert "2 times a message could not be heard" in reader.words()
     assert caplog.text.count("could not be heard") == 1, "said once, else counted"
     reader.forget(DEVICE.id)
@@ -1396,7 +1396,7 @@ async def test_a_will_that_cannot_be_heard_costs_no_other_device_anything() -> N
     own = [point(("v",), availability=WILL)]
     await reader.read(DEVICE, own)
     await reader.read(quiet, other)
-    feed.messages.append(DeviceMessage(WILL_TOPIC, Unheard(b"offline"), False, START, 0.0))
+    feed.messages.append(DeviceMessage(WILL_TOPIC, Unheard(b"a will"), False, START, 0.0))
     feed.say("other", '{"v":1}')
     assert [r.value for r in (await reader.read(quiet, other)).readings] == [1.0]
     assert "1 times a message could not be heard" in reader.words()
@@ -1423,3 +1423,96 @@ async def test_what_is_left_to_hear_of_a_broker_that_was_told_gone_is_not_good_w
     while not rest or rest[-1].value != 1499.0:
         rest += (await reader.read(DEVICE, only)).readings
     assert {r.quality for r in rest} == {STALE}
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, only)
+    again = (await reader.read(DEVICE, only)).readings
+    assert {r.quality for r in again} <= {STALE}, "over a reload too"
+    feed.say("lists", json.dumps([{"v": 1500, "t": START + 5_000}]), at=clock.now())
+    await clock.advance(1)
+    feed.say("lists", json.dumps([{"v": 1501, "t": START + 6_000}]), at=clock.now())
+    assert (await reader.read(DEVICE, only)).readings[-1].quality == 0
+
+
+@pytest.mark.parametrize("dated", [False, True])
+async def test_what_was_told_good_before_its_broker_went_stays_so_over_a_reload(
+    *, dated: bool
+) -> None:
+    only = [point(("v",), topic="a/+", time_path=("t",) if dated else ())]
+    feed, clock = Feed(), SteppedClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    look = looks(reader, only)
+    for n in (1, 2):
+        await clock.advance(1)
+        feed.say(f"a/{n}", json.dumps({"v": n, "t": clock.now()}), at=clock.now())
+        assert await look() == [(n, 0, 1000 * n)]
+    await clock.advance(10)
+    feed.down = "gone"
+    await look()
+    feed.down = ""
+    await clock.advance(10)
+    await look()
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, only)
+    assert STALE not in {quality for _, quality, _ in await look()}
+
+
+async def test_a_message_that_failed_is_told_once_over_a_reload_and_moves_no_other() -> None:
+    only = [point(("v",), topic="a/+", time_path=("t",))]
+    feed, clock = Feed(), SteppedClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    look = looks(reader, only)
+
+    async def said(topic: str, payload: bytes) -> list[tuple[float | None, int, int]]:
+        await clock.advance(2)
+        now = clock.monotonic()
+        feed.messages.append(DeviceMessage(topic, payload, False, clock.now(), now))
+        return await look()
+
+    assert await said("a/1", b'{"v":41,"t":%d}' % (START + 1000)) == [(41.0, 0, 1000)]
+    ((_, quality, _),) = await said("a/2", Unheard(b"!"))
+    assert quality == NO_ANSWER
+    assert await said("a/1", b'{"v":42,"t":%d}' % (START + 5000)) == [(42.0, 0, 5000)]
+    await clock.advance(2)
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, only)
+    assert {(42.0, 0, 5000)}.issuperset(await look())
+
+
+async def test_a_message_that_fails_is_the_reason_once_the_broker_is_back() -> None:
+    only = [point(("v",))]
+    feed, clock = Feed(), SteppedClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    look = looks(reader, only)
+    feed.say("devices/u-1", '{"v":1}', at=clock.now())
+    await look()
+    await clock.advance(1)
+    feed.down = "gone"
+    assert [quality for _, quality, _ in await look()] == [LINK_DOWN]
+    feed.down = ""
+    found = []
+    for n in range(3):
+        await clock.advance(1)
+        payload = Unheard(b"unheard %d" % n)
+        feed.messages.append(DeviceMessage("devices/u-1", payload, False, clock.now(), clock.monotonic()))  # fmt: skip
+        found += [quality for _, quality, _ in await look()]
+    assert found == [NO_ANSWER]
+
+
+async def test_of_two_wills_that_cannot_be_heard_each_is_named_and_again_after_a_reload(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    feed, clock = Feed(), SteppedClock(START)
+    reader = MqttDeviceReader(feed, clock)
+    wills = [Availability(topic=f"w/{n}", path=(), online="on", offline="off") for n in "ab"]
+    own = [point(("v",), availability=wills[0])]
+    other = [structs.replace(point(("v",), "other", topic="other", availability=wills[1]), device="quiet")]  # fmt: skip
+    quiet = replace(DEVICE, id="quiet")
+    await reader.read(DEVICE, own)
+    await reader.read(quiet, other)
+    for n in "aab":
+        feed.messages.append(DeviceMessage(f"w/{n}", Unheard(b"a will of %s" % n.encode()), False, START, 0.0))  # fmt: skip
+    await reader.read(quiet, other)
+    assert [caplog.text.count(f"a will: a message on w/{n} could not") for n in "ab"] == [1, 1]
+    reader.forget(DEVICE.id)
+    reader.expect(DEVICE, own)
+    assert caplog.text.count("a will: a message on w/a could not") == 2

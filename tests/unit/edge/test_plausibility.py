@@ -236,9 +236,9 @@ def test_a_clock_set_forward_between_two_readings_of_one_read_makes_no_value_fro
 def test_what_is_sent_afterwards_in_two_reads_is_frozen_all_the_same() -> None:
     """Of the gap between the two nobody can say whether a clock was set meanwhile."""
     still = register_point("p", 0, frozen_after_s=2 * HOUR_S)
-    first = [(24 * HOUR_S, n * HOUR_S / 4, 4.0) for n in range(48)]
-    second = [(24 * HOUR_S + 10.0, n * HOUR_S / 4, 4.0) for n in range(48, 96)]
-    assert told(still, *first, *second) == ["good"] * 8 + ["frozen"] * 88
+    first = [(24 * HOUR_S, n * HOUR_S / 4, 4.0) for n in range(4)]
+    second = [(24 * HOUR_S + 10.0, n * HOUR_S / 4, 4.0) for n in range(4, 96)]
+    assert told(still, *first, *second) == ["good"] * 9 + ["frozen"] * 87
 
 
 def test_readings_that_follow_at_once_are_no_jump() -> None:
