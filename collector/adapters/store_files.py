@@ -37,7 +37,6 @@ class Shelf:
         self._holder: dict[int, StoreFile] = {}
         self._held: dict[StoreFile, int] = {}
         self._unsettled: set[StoreFile] = set()
-        self._broken: dict[StoreFile, tuple[int, int]] = {}
         self.sums = Sums(folder)
         self.changes = 0
         for part in folder.glob("*.part"):
@@ -205,9 +204,8 @@ class Shelf:
         going = [file for file in empty if file not in self._unsettled]
         for file in going:
             file.path.unlink(missing_ok=True)
-        self.sums.drop(
-            (file.path.name for file in going), save=False
-        )  # a start sees what replaces them
+        # a start sees what replaces them
+        self.sums.drop((file.path.name for file in going), save=False)
 
     def before(self, time: int) -> list[StoreFile]:
         """The files that hold nothing from `time` on."""
@@ -230,13 +228,12 @@ class Shelf:
     def set_aside(self, file: StoreFile) -> None:
         """Not to be read until another is in its place."""
         with suppress(FileNotFoundError):
-            self._broken[file] = _state_of(file)
+            self.sums.set_aside(file.path)
 
     def check(self, file: StoreFile) -> None:
         """Raises `Broken` for one that was set aside, or whose bytes are not those that were put there."""
         with suppress(FileNotFoundError):
-            aside = file in self._broken and self._broken[file] == _state_of(file)
-            if aside or self.sums.is_spoilt(file.path):
+            if self.sums.is_spoilt(file.path):
                 raise Broken(file)
 
     def pieces(self, spans: Sequence[Span]) -> list[Piece]:
@@ -271,11 +268,6 @@ class Shelf:
 def _newest_first(file: StoreFile) -> tuple[int, int, int]:
     """Of one generation the shorter file is the later one: a merge has the number of what it was made of, and one."""
     return -file.generation, file.hours, file.start
-
-
-def _state_of(file: StoreFile) -> tuple[int, int]:
-    found = file.path.stat()
-    return found.st_size, found.st_mtime_ns
 
 
 def _files_in(folder: Path) -> Iterator[StoreFile]:

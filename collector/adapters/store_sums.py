@@ -76,20 +76,22 @@ class Sums:
             self._save()
 
     def is_spoilt(self, path: Path) -> bool:
-        """Whether a file has other bytes than were put there; looked at again where its size or time has changed.
+        """Whether a file was set aside or has other bytes than were put there; asked again where its size or time has changed.
 
         Raises:
             OSError: it is gone, or the disk does not give it.
         """
-        known = self.of.get(path.name)
-        if known is None:
-            return False
-        state = _state_of(path)
-        seen, spoilt = self._seen.get(path.name, (None, False))
-        if seen != state:
-            spoilt = crc_of(path) != known.crc
-            self._seen[path.name] = state, spoilt
-        return spoilt
+        seen, state = self._seen.get(path.name), _state_of(path)
+        if seen is None or seen[0] != state:
+            known = self.of.get(path.name)
+            if known is None:
+                return False
+            seen = self._seen[path.name] = state, crc_of(path) != known.crc
+        return seen[1]
+
+    def set_aside(self, path: Path) -> None:
+        """Spoilt, whatever its sum says. Raises `FileNotFoundError`."""
+        self._seen[path.name] = _state_of(path), True
 
     def is_looked_at(self, path: Path) -> bool:
         """Whether the bytes of a file, as they are now, were looked at already."""
